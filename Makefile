@@ -1,0 +1,46 @@
+# Every target does its own set-up: nothing but Python >= 3.11 and a package registry is needed.
+PYTHON ?= python3
+VENV := .venv
+UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/bin/uv)
+BUF := $(VENV)/bin/buf
+ARGS ?=
+
+.PHONY: help setup test lint format clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready ## Make the environment in .venv
+
+# uv, if the machine hasn't got it, comes by pip into the project's own environment.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/bin/uv: | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet uv
+
+$(VENV)/.ready: pyproject.toml uv.lock */pyproject.toml protos/hatch_build.py $(wildcard protos/monitors/v1/*.proto) | $(UV) $(VENV)/bin/python
+	$(UV) sync --quiet --all-packages --frozen --inexact
+	@touch $@
+
+test: setup ## Run every test
+	$(VENV)/bin/pytest $(ARGS)
+
+lint: setup ## Check style, types, architecture and contract
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
+	$(BUF) lint
+	$(BUF) format --diff --exit-code
+
+format: setup ## Format the code and the contract
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+	$(BUF) format -w
+
+clean: ## Remove the environment and everything that was made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -f protos/monitors/v1/*_pb2*.py protos/monitors/v1/*_pb2*.pyi protos/monitors/v1/py.typed

@@ -1,0 +1,1 @@
+"""What the three services share and that is not about alerts."""

@@ -1,0 +1,66 @@
+"""Client channels between the services: the contract's retry policy, a deadline on every call, and the credential."""
+
+import os
+from collections.abc import AsyncIterable, Callable, Iterable
+from importlib.resources import files
+from typing import Any
+
+import grpc
+
+KEEPALIVE = [
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
+
+
+def open_channel(address: str, credential: str) -> grpc.aio.Channel:
+    """A channel to a service of the mesh. `address` is a gRPC target: `127.0.0.1:50051`, `unix:/path`, `dns:///…`."""
+    service_config = (files("monitors.v1") / "service_config.json").read_text()
+    return grpc.aio.insecure_channel(
+        address,
+        options=[("grpc.service_config", service_config), *KEEPALIVE],
+        interceptors=[kind(credential) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary)],
+    )
+
+
+def evaluator_id() -> str:
+    """A name for this process that its leases carry."""
+    return f"{os.uname().nodename}-{os.getpid()}"
+
+
+class _Bearer:
+    # A channel registers an interceptor under the first kind that it matches, so each kind needs its own class.
+    def __init__(self, credential: str) -> None:
+        self._credential = credential
+
+    def _with_credential(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
+        metadata = grpc.aio.Metadata(*(details.metadata or ()))
+        metadata.add("authorization", f"Bearer {self._credential}")
+        return grpc.aio.ClientCallDetails(
+            details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
+        )
+
+
+class _UnaryUnary(_Bearer, grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(
+        self, continuation: Callable[..., Any], client_call_details: grpc.aio.ClientCallDetails, request: Any
+    ) -> Any:
+        return await continuation(self._with_credential(client_call_details), request)
+
+
+class _UnaryStream(_Bearer, grpc.aio.UnaryStreamClientInterceptor):
+    async def intercept_unary_stream(
+        self, continuation: Callable[..., Any], client_call_details: grpc.aio.ClientCallDetails, request: Any
+    ) -> Any:
+        return await continuation(self._with_credential(client_call_details), request)
+
+
+class _StreamUnary(_Bearer, grpc.aio.StreamUnaryClientInterceptor):
+    async def intercept_stream_unary(
+        self,
+        continuation: Callable[..., Any],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request_iterator: AsyncIterable[Any] | Iterable[Any],
+    ) -> Any:
+        return await continuation(self._with_credential(client_call_details), request_iterator)

@@ -1,0 +1,153 @@
+"""Settings from environment variables, as frozen dataclasses. A wrong value is refused at start with its name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from environs import Env, EnvError, validate
+
+from monitors.mesh.times import SECOND
+
+PORTS = validate.Range(min=0, max=65535, error="must be a port, 0 to 65535 (0 takes a free one)")
+
+
+class BadSetting(Exception):
+    """An environment variable has a wrong value. The message names it and the accepted form."""
+
+
+@dataclass(frozen=True)
+class SmtpSettings:
+    """The mail server. `security` is `none`, `starttls` or `tls`."""
+
+    host: str
+    port: int
+    security: str
+    username: str
+    password: str = field(repr=False)
+    sender: str = "monitors@localhost"
+
+
+@dataclass(frozen=True)
+class RulesSettings:
+    """RuleService: where it keeps what it knows."""
+
+    database_url: str
+
+
+@dataclass(frozen=True)
+class EvaluatorSettings:
+    """EvaluatorService: its history, and where it takes points over HTTP."""
+
+    database_url: str
+    http_host: str
+    http_port: int
+    retention: int
+    """How long points are kept, in nanoseconds."""
+    address: str = ""
+    """The gRPC address at which RuleService can call this evaluator."""
+
+
+@dataclass(frozen=True)
+class NotifierSettings:
+    """NotifierService: its queue, its mail server, and whether it may send to this machine over plain http."""
+
+    database_url: str
+    master_key_file: Path
+    smtp: SmtpSettings | None
+    allow_local_targets: bool
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the operator can set."""
+
+    home: Path
+    host: str
+    grpc_port: int
+    http_port: int
+    mcp_port: int
+    influxdb_url: str
+    rules_address: str
+    evaluator_address: str
+    service_token: str = field(repr=False)
+    rules: RulesSettings
+    evaluator: EvaluatorSettings
+    notifier: NotifierSettings
+
+    @property
+    def key_file(self) -> Path:
+        """The local API key, mode 0600."""
+        return self.home / "key"
+
+    @property
+    def socket(self) -> Path:
+        """The unix socket over which the services of one process speak, in a folder of mode 0700."""
+        return self.home / "run" / "mesh.sock"
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Reads the environment. Raises BadSetting."""
+    env = Env() if environment is None else _FrozenEnv(environment)
+    try:
+        return _read(env)
+    except EnvError as error:
+        raise BadSetting(str(error)) from error
+
+
+class _FrozenEnv(Env):
+    """An environment from a mapping, for tests."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        super().__init__()
+        self._mapping = environment
+
+    def _get_value(self, key: str, default: object) -> object:
+        return self._mapping.get(key, default)
+
+
+def _read(env: Env) -> Settings:
+    home = Path(env.str("MONITORS_HOME", "~/.monitors")).expanduser()
+    host = env.str("MONITORS_HOST", "127.0.0.1")
+    influxdb_url = env.str("INFLUXDB_URL", "")
+    grpc_port = env.int("MONITORS_GRPC_PORT", 50051, validate=PORTS)
+    http_port = env.int("MONITORS_HTTP_PORT", 8087 if influxdb_url else 8086, validate=PORTS)
+    days = env.float("MONITORS_RETENTION_DAYS", 30.0, validate=validate.Range(min=0.01, max=3650))
+    return Settings(
+        home=home,
+        host=host,
+        grpc_port=grpc_port,
+        http_port=http_port,
+        mcp_port=env.int("MONITORS_MCP_PORT", 9122, validate=PORTS),
+        influxdb_url=influxdb_url,
+        rules_address=env.str("MONITORS_RULES_ADDRESS", f"127.0.0.1:{grpc_port}"),
+        evaluator_address=env.str("MONITORS_EVALUATOR_ADDRESS", f"127.0.0.1:{grpc_port}"),
+        service_token=env.str("MONITORS_SERVICE_TOKEN", ""),
+        rules=RulesSettings(env.str("DATABASE_URL", f"sqlite:///{home / 'rules.db'}")),
+        evaluator=EvaluatorSettings(
+            database_url=env.str("MONITORS_SAMPLES_URL", f"sqlite:///{home / 'samples.db'}"),
+            http_host=host,
+            http_port=http_port,
+            retention=int(days * 86_400 * SECOND),
+        ),
+        notifier=NotifierSettings(
+            database_url=env.str("MONITORS_NOTIFIER_DATABASE_URL", f"sqlite:///{home / 'notifier.db'}"),
+            master_key_file=home / "master.key",
+            smtp=_smtp(env),
+            allow_local_targets=env.bool("MONITORS_ALLOW_LOCAL_TARGETS", False),
+        ),
+    )
+
+
+def _smtp(env: Env) -> SmtpSettings | None:
+    host = env.str("SMTP_HOST", "")
+    if not host:
+        return None
+    security = env.str("SMTP_SECURITY", "starttls", validate=validate.OneOf(["none", "starttls", "tls"]))
+    return SmtpSettings(
+        host=host,
+        port=env.int("SMTP_PORT", {"none": 25, "starttls": 587, "tls": 465}[security], validate=PORTS),
+        security=security,
+        username=env.str("SMTP_USERNAME", ""),
+        password=env.str("SMTP_PASSWORD", ""),
+        sender=env.str("SMTP_FROM", "monitors@localhost"),
+    )

@@ -1,0 +1,127 @@
+"""A service's own database: migrations, and transactions that never run on the event loop."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import Session
+
+from monitors.mesh.errors import MeshError, StorageUnavailable
+
+T = TypeVar("T")
+READERS = 4
+
+
+class DatabaseUnusable(Exception):
+    """The database can't be opened. The message names the file and the fix."""
+
+
+class Database:
+    """Transactions on a SQLite file: one thread writes, a few read, and a commit is on the disk when it returns.
+
+    `url` is an SQLAlchemy URL. `migrations` is the package that holds the service's Alembic versions.
+    """
+
+    def __init__(self, url: str, *, name: str, migrations: str) -> None:
+        self._url = url
+        self._migrations = migrations
+        self._write_engine = self._engine(url, "BEGIN IMMEDIATE")
+        self._read_engine = self._engine(url, "BEGIN")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-writer")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"{name}-reader")
+
+    def _engine(self, url: str, begin: str) -> Engine:
+        engine = create_engine(url, pool_size=READERS, connect_args={"timeout": 30, "check_same_thread": False})
+
+        @event.listens_for(engine, "connect")
+        def configure(connection: Any, _: Any) -> None:
+            # The driver's own transaction handling would begin late and not at all before a SELECT.
+            connection.isolation_level = None
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                connection.execute(f"PRAGMA {pragma}")
+
+        @event.listens_for(engine, "begin")
+        def start(connection: Any) -> None:
+            connection.exec_driver_sql(begin)
+
+        return engine
+
+    async def write(self, work: Callable[[Session], T]) -> T:
+        """Runs `work` in one transaction and returns its answer once it's durable. Cancelling doesn't undo it."""
+        return await self._run(self._writer, self._write_engine, work)
+
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """Runs `work` on one consistent state of the database."""
+        return await self._run(self._readers, self._read_engine, work)
+
+    async def _run(self, executor: ThreadPoolExecutor, engine: Engine, work: Callable[[Session], T]) -> T:
+        def transaction() -> T:
+            with Session(engine, expire_on_commit=False) as session, session.begin():
+                return work(session)
+
+        return await asyncio.get_running_loop().run_in_executor(executor, transaction)
+
+    def upgrade(self) -> None:
+        """Brings the schema to the newest version. Raises DatabaseUnusable if the file can't be used."""
+        # Alembic takes a third of a second to import, and nobody else needs it.
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(files("monitors.mesh") / "migrations"))
+        config.set_main_option("version_locations", str(files(self._migrations)))
+        config.set_main_option("path_separator", "newline")
+        try:
+            with self._write_engine.connect() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except DatabaseError as error:
+            raise DatabaseUnusable(explain_unusable(self._url, error)) from error
+
+    def close(self) -> None:
+        """Waits for what is being written and closes all connections."""
+        self._writer.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        self._write_engine.dispose()
+        self._read_engine.dispose()
+
+
+def sqlite_url(path: Path) -> str:
+    """The SQLAlchemy URL of a SQLite file."""
+    return f"sqlite:///{path}"
+
+
+def explain_unusable(url: str, error: DatabaseError) -> str:
+    """Why a database can't be opened and what to do about it."""
+    path = url.removeprefix("sqlite:///")
+    return (
+        f"the database {path} can't be used ({error.orig}). If it's damaged, move it away together with its -wal and "
+        "-shm files and restore a backup, or start without it; if it's a disk or permission problem, mend that. "
+        "Nothing was changed"
+    )
+
+
+def storage_error(error: BaseException) -> MeshError | None:
+    """A database error as the caller should see it; None if it isn't one, or one that is a fault of ours."""
+    cause = error.orig if isinstance(error, DatabaseError) else error
+    if not isinstance(cause, sqlite3.DatabaseError):
+        return None
+    name = getattr(cause, "sqlite_errorname", "")
+    for prefix, what in (
+        ("SQLITE_FULL", "the disk is full: free some space and try again"),
+        ("SQLITE_READONLY", "the database is read-only: make its folder writable and try again"),
+        ("SQLITE_IOERR", "the disk can't be read or written: check it and try again"),
+        ("SQLITE_CANTOPEN", "the database can't be opened: check its folder and try again"),
+        ("SQLITE_BUSY", "the database is busy: try again in a moment"),
+        ("SQLITE_CORRUPT", "the database is damaged: stop the service and restore a backup"),
+        ("SQLITE_NOTADB", "the database is damaged: stop the service and restore a backup"),
+    ):
+        if name.startswith(prefix):
+            return StorageUnavailable(what)
+    return None

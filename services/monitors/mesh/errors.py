@@ -1,0 +1,220 @@
+"""Errors that know their gRPC status and reason (see `error_reason.proto`).
+
+The message alone is always complete: it names the field, the value seen, the accepted form and the fix. Nothing in it
+comes from a library, so nothing internal leaks. This module knows no gRPC, so that a model may raise these errors.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What is wrong with one field of a request, and how to mend it."""
+
+    field: str
+    description: str
+
+
+class MeshError(Exception):
+    """An error that a caller is meant to see. `code` is a gRPC status name, `reason` an ErrorReason less its prefix."""
+
+    code = "INTERNAL"
+    reason = "INTERNAL"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        violations: Sequence[Violation] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = dict(metadata or {})
+        self.violations = tuple(violations)
+        self.retry_after = retry_after
+
+
+class InvalidField(MeshError):
+    """A field of the request is missing, malformed or out of bounds."""
+
+    code, reason = "INVALID_ARGUMENT", "INVALID_FIELD"
+
+    def __init__(self, field: str, description: str, **metadata: str) -> None:
+        super().__init__(
+            f"{field}: {description}",
+            metadata={"field": field, **metadata},
+            violations=[Violation(field, description)],
+        )
+
+
+class InvalidCondition(InvalidField):
+    """A condition can't be read."""
+
+    reason = "INVALID_CONDITION"
+
+
+class UnknownMonitor(InvalidField):
+    """No such monitor has ever reported."""
+
+    reason = "UNKNOWN_MONITOR"
+
+
+class UnknownField(InvalidField):
+    """The monitor has no such field, or several."""
+
+    reason = "UNKNOWN_FIELD"
+
+
+class UnknownChannel(InvalidField):
+    """There is no channel of that name."""
+
+    reason = "UNKNOWN_CHANNEL"
+
+
+class InvalidPageToken(InvalidField):
+    """The page token is damaged or belongs to another query."""
+
+    reason = "INVALID_PAGE_TOKEN"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "page_token",
+            "not a token of this query; send next_page_token as it came, with everything else unchanged, "
+            "or leave it out to start again",
+        )
+
+
+class RequestIdReused(InvalidField):
+    """The request_id was used for another request."""
+
+    reason = "REQUEST_ID_REUSED"
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            "request_id",
+            f"{request_id!r} was used for a different request; nothing was changed. Make a new id for a new request",
+            request_id=request_id,
+        )
+
+
+class NotFound(MeshError):
+    """There is nothing of that id, for this caller."""
+
+    code, reason = "NOT_FOUND", "NOT_FOUND"
+
+    def __init__(self, kind: str, identifier: str, fix: str = "") -> None:
+        text = f"there is no {kind} {identifier!r}"
+        super().__init__(f"{text}; {fix}" if fix else text, metadata={"kind": kind, "id": identifier})
+
+
+class AlreadyExists(MeshError):
+    """The name is taken."""
+
+    code, reason = "ALREADY_EXISTS", "ALREADY_EXISTS"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(
+            f"there is a {kind} {name!r} already; choose another name, or update or delete that one",
+            metadata={"kind": kind, "name": name},
+        )
+
+
+class EtagMismatch(MeshError):
+    """Somebody changed it since it was read."""
+
+    code, reason = "ABORTED", "ETAG_MISMATCH"
+
+    def __init__(self, kind: str, identifier: str, sent: str, current: str) -> None:
+        super().__init__(
+            f"etag: {kind} {identifier!r} has changed since it was read (you sent {sent!r}, it is {current!r}); "
+            "nothing was changed. Read it again and repeat the change",
+            metadata={"etag": current},
+        )
+
+
+class Unauthenticated(MeshError):
+    """No credential, or none that is valid."""
+
+    code, reason = "UNAUTHENTICATED", "UNAUTHENTICATED"
+
+
+class MissingScope(MeshError):
+    """The caller lacks a scope."""
+
+    code, reason = "PERMISSION_DENIED", "MISSING_SCOPE"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"this credential lacks the scope {scope!r}; use a key that has it, or make one: `monitors keys create`",
+            metadata={"scope": scope},
+        )
+
+
+class QuotaExceeded(MeshError):
+    """A quota of the tenant is used up."""
+
+    code, reason = "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"
+
+
+class ServiceUnavailable(MeshError):
+    """Another service of the mesh is away; nothing was changed."""
+
+    code, reason = "UNAVAILABLE", "SERVICE_UNAVAILABLE"
+
+    def __init__(self, service: str) -> None:
+        super().__init__(
+            f"the {service} service can't be reached; nothing was changed. Try again in a few seconds",
+            metadata={"service": service},
+            retry_after=2.0,
+        )
+
+
+class StorageUnavailable(MeshError):
+    """The disk is full or the database can't be written; nothing was changed."""
+
+    code, reason = "UNAVAILABLE", "STORAGE_UNAVAILABLE"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}; nothing was changed", retry_after=5.0)
+
+
+class LeaseLost(MeshError):
+    """The shard's lease has passed to another evaluator."""
+
+    code, reason = "FAILED_PRECONDITION", "LEASE_LOST"
+
+    def __init__(self, shard: int, epoch: int) -> None:
+        super().__init__(
+            f"lease: shard {shard} is no longer held under epoch {epoch}; lease it again and load its state",
+            metadata={"shard": str(shard), "epoch": str(epoch)},
+        )
+
+
+class RevisionTooOld(MeshError):
+    """The revision is too old to go on from."""
+
+    code, reason = "OUT_OF_RANGE", "REVISION_TOO_OLD"
+
+    def __init__(self, revision: int) -> None:
+        super().__init__(
+            f"start_revision: {revision} is too old to go on from; start again with 0",
+            metadata={"revision": str(revision)},
+        )
+
+
+class WrongState(MeshError):
+    """It can't be done in the present state."""
+
+    code, reason = "FAILED_PRECONDITION", "WRONG_STATE"
+
+
+class NotBuilt(MeshError):
+    """This part isn't built yet."""
+
+    code, reason = "UNIMPLEMENTED", "NOT_BUILT"
+
+    def __init__(self, feature: str, instead: str) -> None:
+        super().__init__(f"{feature} isn't available yet; {instead}", metadata={"feature": feature})

@@ -1,0 +1,143 @@
+"""What surrounds every RPC: errors become statuses, and the caller becomes known."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from monitors.mesh.database import storage_error
+from monitors.mesh.errors import MeshError, MissingScope, Unauthenticated
+from monitors.mesh.identity import Authenticate, Principal, bind_principal
+from monitors.mesh.scopes import ANYBODY, SERVICE_ONLY, scope_of
+from monitors.mesh.times import to_duration
+
+log = logging.getLogger(__name__)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AroundInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps all four kinds of handlers in one context manager, so that streams are covered while they iterate."""
+
+    def around(self, method: str, context: Context) -> AbstractAsyncContextManager[None]:
+        raise NotImplementedError  # pragma: no cover
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler: Any = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = handler_call_details.method
+
+        async def unary(request: Any, context: Context) -> Any:
+            async with self.around(method, context):
+                return await (handler.stream_unary or handler.unary_unary)(request, context)
+
+        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+            async with self.around(method, context):
+                async for response in (handler.stream_stream or handler.unary_stream)(request, context):
+                    yield response
+
+        make: Any = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, False): grpc.stream_unary_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }[handler.request_streaming, handler.response_streaming]
+        return make(  # type: ignore[no-any-return]
+            stream if handler.response_streaming else unary,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+
+class Errors(AroundInterceptor):
+    """Turns our errors into rich statuses. Anything else is a fault of ours: logged in full, told by its id alone."""
+
+    @asynccontextmanager
+    async def around(self, method: str, context: Context) -> AsyncIterator[None]:
+        try:
+            yield
+        except (grpc.aio.AbortError, grpc.aio.UsageError):
+            raise
+        except Exception as error:
+            known = error if isinstance(error, MeshError) else storage_error(error)
+            if known is None:
+                error_id = secrets.token_hex(4)
+                log.exception("%s failed, error %s", method, error_id)
+                known = MeshError(
+                    f"something went wrong on our side (error {error_id}, which the server's log explains)",
+                    metadata={"error_id": error_id},
+                )
+            await context.abort_with_status(to_status(known))
+
+
+def to_status(error: MeshError) -> grpc.Status:
+    """The status with its google.rpc details: ErrorInfo always, BadRequest and RetryInfo where they apply."""
+    details: list[Message] = [ErrorInfo(reason=error.reason, domain="monitors", metadata=error.metadata)]
+    if error.violations:
+        violations = [
+            BadRequest.FieldViolation(field=violation.field, description=violation.description)
+            for violation in error.violations
+        ]
+        details.append(BadRequest(field_violations=violations))
+    if error.retry_after is not None:
+        details.append(RetryInfo(retry_delay=to_duration(int(error.retry_after * 1e9))))
+    packed = []
+    for detail in details:
+        message = AnyMessage()
+        message.Pack(detail)
+        packed.append(message)
+    code: int = grpc.StatusCode[error.code].value[0]
+    status: grpc.Status = rpc_status.to_status(Status(code=code, message=error.message, details=packed))
+    return status
+
+
+class Identity(AroundInterceptor):
+    """Makes the caller known and checks that they may call the method. Stands inside of Errors."""
+
+    def __init__(self, authenticate: Authenticate) -> None:
+        self._authenticate = authenticate
+
+    @asynccontextmanager
+    async def around(self, method: str, context: Context) -> AsyncIterator[None]:
+        scope = scope_of(method)
+        if scope != ANYBODY:
+            principal = await self._authenticate(credential_of(context))
+            check_scope(principal, scope)
+            bind_principal(principal)
+        yield
+
+
+def check_scope(principal: Principal, scope: str) -> None:
+    """Raises MissingScope unless the principal may do what the scope covers."""
+    if scope == SERVICE_ONLY:
+        if not principal.is_service:
+            raise MissingScope("a service of the mesh")
+    elif not principal.is_service and scope not in principal.scopes and "admin" not in principal.scopes:
+        raise MissingScope(scope)
+
+
+def credential_of(context: Context) -> str:
+    """The bearer credential in the call's metadata."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization":
+            scheme, _, credential = str(value).partition(" ")
+            if scheme.lower() == "bearer" and credential:
+                return credential.strip()
+    raise Unauthenticated(
+        "no credential; send the metadata `authorization: Bearer <API key>` (the local key is in $MONITORS_HOME/key)"
+    )

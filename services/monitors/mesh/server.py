@@ -1,0 +1,77 @@
+"""The gRPC server: the same options, interceptors, health, reflection and graceful stop for every service."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from monitors.mesh.identity import Authenticate
+from monitors.mesh.interceptors import Errors, Identity
+
+log = logging.getLogger(__name__)
+
+OPTIONS = [
+    # Without this a second server binds the same port without an error and steals half of the calls.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_metadata_size", 8 * 1024),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
+GRACE_SECONDS = 5.0
+
+
+class PortTaken(Exception):
+    """An address can't be listened on. The message names it and how to choose another."""
+
+
+class Hosted(Protocol):
+    """A service that a server can host."""
+
+    def add_to(self, server: grpc.aio.Server) -> str:
+        """Adds the servicer and returns the service's full name."""
+
+
+class MeshServer:
+    """One server for one or several services. `closing` is set when it stops, so that Watch streams end in time."""
+
+    def __init__(self, authenticate: Authenticate, closing: asyncio.Event, *, with_reflection: bool = True) -> None:
+        self._server = grpc.aio.server(interceptors=[Errors(), Identity(authenticate)], options=OPTIONS)
+        self._health = HealthServicer()
+        self._closing = closing
+        self._names: list[str] = []
+        self._with_reflection = with_reflection
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+
+    def host(self, service: Hosted) -> None:
+        """Adds a service; only before `start`."""
+        self._names.append(service.add_to(self._server))
+
+    async def start(self, addresses: Sequence[str], *, variable: str) -> list[int]:
+        """Listens on the addresses and returns their ports. Raises PortTaken, which names `variable` as the fix."""
+        ports = []
+        for address in addresses:
+            try:
+                ports.append(self._server.add_insecure_port(address))
+            except RuntimeError as error:
+                raise PortTaken(
+                    f"{address} is taken by another program; stop that one, or choose another port with {variable}"
+                ) from error
+        if self._with_reflection:
+            names = (*self._names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+            reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
+        await self._server.start()
+        for name in ("", *self._names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return ports
+
+    async def stop(self) -> None:
+        """Refuses new calls, lets streams end, and waits a few seconds for what is being served."""
+        await self._health.enter_graceful_shutdown()
+        self._closing.set()
+        await self._server.stop(GRACE_SECONDS)

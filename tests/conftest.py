@@ -1,0 +1,28 @@
+"""Fixtures that every test may use."""
+
+import os
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.harness import LoopThread
+
+MAY_NOT_SKIP = bool(os.environ.get("MONITORS_TESTS_MAY_NOT_SKIP"))
+
+
+@pytest.fixture(scope="session")
+def loop_thread() -> Iterator[LoopThread]:
+    """An event loop in a thread, on which real servers run."""
+    thread = LoopThread()
+    yield thread
+    thread.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where everything is installed, a skipped test is a failure."""
+    report = yield
+    if MAY_NOT_SKIP and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
+    return report

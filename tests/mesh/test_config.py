@@ -1,0 +1,35 @@
+"""Settings: embedded defaults, and a wrong value is refused with its variable's name."""
+
+from pathlib import Path
+
+import pytest
+
+from monitors.mesh.config import BadSetting, load_settings
+
+
+def test_the_defaults_need_nothing() -> None:
+    settings = load_settings({"MONITORS_HOME": "/h"})
+    assert (settings.grpc_port, settings.http_port, settings.mcp_port) == (50051, 8086, 9122)
+    assert settings.key_file == Path("/h/key")
+    assert settings.rules.database_url == "sqlite:////h/rules.db"
+    assert settings.notifier.smtp is None
+
+
+def test_beside_an_influxdb_the_endpoint_moves_out_of_its_way() -> None:
+    assert load_settings({"INFLUXDB_URL": "http://influx:8086"}).http_port == 8087
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("MONITORS_GRPC_PORT", "99999"), ("MONITORS_HTTP_PORT", "http"), ("MONITORS_RETENTION_DAYS", "-1")],
+)
+def test_a_wrong_value_is_refused_by_name(variable: str, value: str) -> None:
+    with pytest.raises(BadSetting, match=variable):
+        load_settings({variable: value})
+
+
+def test_secrets_are_not_shown() -> None:
+    settings = load_settings({"SMTP_HOST": "mail", "SMTP_PASSWORD": "hunter2", "MONITORS_SERVICE_TOKEN": "hunter3"})
+    assert settings.notifier.smtp is not None
+    assert settings.notifier.smtp.port == 587
+    assert "hunter" not in repr(settings)
