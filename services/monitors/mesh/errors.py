@@ -7,6 +7,14 @@ comes from a library, so nothing internal leaks. This module knows no gRPC, so t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+# A status travels in a trailer of 8 kilobytes, once as a message and once more in its details.
+LONGEST_MESSAGE = 1500
+
+
+def trailer_length(text: str) -> int:
+    """How many bytes a text takes in a trailer, where each byte that isn't ASCII takes three."""
+    return sum(1 if character.isascii() else 3 * len(character.encode()) for character in text)
+
 
 @dataclass(frozen=True)
 class Violation:
@@ -48,6 +56,35 @@ class InvalidField(MeshError):
             metadata={"field": field, **metadata},
             violations=[Violation(field, description)],
         )
+        self.field = field
+
+
+class InvalidFields(MeshError):
+    """Several fields of the request are wrong; all of them are named at once."""
+
+    code, reason = "INVALID_ARGUMENT", "INVALID_FIELD"
+
+    @classmethod
+    def of(cls, errors: Sequence[InvalidField]) -> MeshError:
+        """One error for one or several, in their order. A single one stays what it is."""
+        if len(errors) == 1:
+            return errors[0]
+        told: list[InvalidField] = []
+        length = 0
+        for error in errors:
+            length += trailer_length(error.message)
+            if told and length > LONGEST_MESSAGE:
+                break
+            told.append(error)
+        more = f"; and {len(errors) - len(told)} more" if len(told) < len(errors) else ""
+        reasons = {error.reason for error in errors}
+        combined = cls(
+            "; ".join(error.message for error in told) + more,
+            metadata=errors[0].metadata,
+            violations=[violation for error in told for violation in error.violations],
+        )
+        combined.reason = errors[0].reason if len(reasons) == 1 else cls.reason
+        return combined
 
 
 class InvalidCondition(InvalidField):

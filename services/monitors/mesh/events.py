@@ -1,0 +1,30 @@
+"""Wakes whoever waits on this event loop for something that was committed."""
+
+import asyncio
+
+
+class Changes:
+    """Something that changes now and then. Take `upcoming` before looking, so that no change in between is missed."""
+
+    def __init__(self) -> None:
+        self._upcoming = asyncio.Event()
+
+    @property
+    def upcoming(self) -> asyncio.Event:
+        """Set at the next announcement after now."""
+        return self._upcoming
+
+    def announce(self) -> None:
+        """Wakes everyone who waits. To be called on the loop, after the commit."""
+        self._upcoming.set()
+        self._upcoming = asyncio.Event()
+
+
+async def first_of(*events: asyncio.Event, within: float) -> None:
+    """Returns when one of the events is set or `within` seconds have passed."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()

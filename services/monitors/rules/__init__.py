@@ -1,0 +1,1 @@
+"""RuleService: the system of record for rules, alerts and monitors."""

@@ -1,0 +1,1 @@
+"""The spellings of a condition: text for people, the first product's JSON, the canonical text, and plain words."""

@@ -1,0 +1,109 @@
+"""Why a condition's text can't be read: the place, what was expected there, and a corrected example."""
+
+import re
+from difflib import get_close_matches
+
+from lark import UnexpectedCharacters, UnexpectedToken
+
+from monitors.rules.model.quantities import shown
+
+_EXPECTED = {
+    "a comparison (`>`, `>=`, `<`, `<=`, `==`, `!=`, `inside`, `outside`)": {
+        "GREATER", "GREATER_OR_EQUAL", "LESS", "LESS_OR_EQUAL", "EQUAL", "NOT_EQUAL", "INSIDE", "OUTSIDE",
+    },
+    "a field's name": {"NAME"},
+    "a number": {"NUMBER"},
+    "a duration such as `5m`": {"DURATION"},
+    "`for` and a duration": {"FOR", "SINCE"},
+    "two bounds as `20..400`": {"DOTS", "TO"},
+    "`=` or `!=`": {"TAG_OPERATOR"},
+    "a comma": {"COMMA"},
+    "`(`": {"LPAR"},
+    "`)`": {"RPAR"},
+    "`}`": {"RBRACE"},
+    "the end": {"$END"},
+}  # fmt: skip
+_WORD = re.compile(r"[^\W\d]\w*(?:\.\w+)*|[=!]~|\S")
+_AGGREGATIONS = ("latest", "avg", "min", "max", "sum", "count")
+_SPELLINGS = {**{name: name for name in _AGGREGATIONS}, "average": "avg", "minimum": "min", "maximum": "max"}
+_NOT_YET = {
+    "and": "conditions can't be joined yet: make one rule for each",
+    "or": "conditions can't be joined yet: make one rule for each",
+    "unless": "conditions can't be joined yet: make one rule for each",
+    "not": "conditions can't be negated: turn the comparison round, as `<=` for `>`",
+    "recover": "a recover clause can't be evaluated yet: leave it out, the alert ends when the condition turns false",
+    "by": "series can't be grouped yet: leave it out, each series is an instance of its own",
+    "without": "series can't be grouped yet: leave it out, each series is an instance of its own",
+    "=~": "regular expressions can't be matched yet: use `=` or `!=`",
+    "!~": "regular expressions can't be matched yet: use `=` or `!=`",
+    "+": "arithmetic can't be evaluated yet: compare one field",
+    "-": 'arithmetic can\'t be evaluated yet: compare one field (a name with `-` in it goes in quotes, "a-b")',
+    "*": "arithmetic can't be evaluated yet: compare one field",
+    "/": 'arithmetic can\'t be evaluated yet: compare one field (a name with `/` in it goes in quotes, "a/b")',
+    "%": "a threshold is a plain number in the field's own unit: leave `%` out",
+}
+
+
+def explain(text: str, error: UnexpectedCharacters | UnexpectedToken) -> tuple[str, int]:
+    """What to tell, and the place as a character's number from 1."""
+    if isinstance(error, UnexpectedToken):
+        at_end, expected = error.token.type == "$END", set(error.accepts or error.expected)
+        place = len(text.rstrip()) if at_end else error.token.start_pos or 0
+    else:
+        place = error.pos_in_stream or 0
+        at_end, expected = place >= len(text), set(error.allowed or ())
+    match = _WORD.search(text, place)
+    seen = match[0] if match and not at_end else ""
+    before = text[:place].rstrip()
+    special = _special(text, place, seen, before)
+    wanted = special or f"expected {_words_for(expected)}"
+    saw = f"at {shown(seen)} (character {place + 1})" if seen else "at the end"
+    return f"can't be read {saw}: {wanted}. Write for example `{_example(text, seen)}`", place + 1
+
+
+def _special(text: str, place: int, seen: str, before: str) -> str:
+    """A better hint than the list of what would have been accepted, where something well known was meant."""
+    previous = re.search(r"([^\W\d]\w*)$", before)
+    if seen == "(" and previous:
+        return _NOT_YET.get(previous[1].lower()) or _unknown_function(previous[1])
+    if seen.startswith("~") and before[-1:] in ("=", "!"):
+        return _NOT_YET["=~"]
+    if re.search(r"\d$", before) and re.fullmatch(r"[^\W\d]\w*", seen) and seen.lower() not in _NOT_YET:
+        if re.search(r"[a-zµ]$", seen, re.IGNORECASE) and text[place - 1 : place].isdigit():
+            return f"a threshold is a plain number in the field's own unit: leave {shown(seen)} out"
+        return ""
+    return _NOT_YET.get(seen.lower(), "")
+
+
+def _unknown_function(name: str) -> str:
+    close = get_close_matches(name.lower(), _SPELLINGS, n=1, cutoff=0.75)
+    hint = f", did you mean {_SPELLINGS[close[0]]}?" if close else ";"
+    return f"{shown(name)} isn't a function that can be evaluated{hint} there are {', '.join(_AGGREGATIONS)}"
+
+
+def _words_for(expected: set[str]) -> str:
+    words = [word for word, names in _EXPECTED.items() if names & expected]
+    return " or ".join(words[:4]) or "something else"
+
+
+def _example(text: str, seen: str) -> str:
+    """An example of the same kind with the field's name that was written, if one can be made out."""
+    if re.search(r"\b(no|data|missing|absent)\b", text, re.IGNORECASE):
+        return "no data for 15m"
+    # Names, but not those of functions.
+    names = re.findall(r"[^\W\d]\w*(?:\.\w+)*\b(?!\s*\()", text)
+    words = [word for word in names if word.lower() not in _PLAIN_WORDS]
+    field = words[0][:60] if words else "response_time"
+    if re.search(r"\b(inside|outside|between)\b", text, re.IGNORECASE):
+        return f"avg({field}, 5m) outside 20..400"
+    if "{" in text:
+        return f'avg({field}{{cpu="0"}}, 5m) > 90'
+    return f"avg({field}, 5m) > 500 for 2m" if "(" in text or "for" in text.lower() else f"{field} > 500"
+
+
+_PLAIN_WORDS = {
+    *_AGGREGATIONS, *_NOT_YET, "average", "mean", "minimum", "maximum", "the", "of", "over", "is", "are", "for", "when",
+    "if", "alert", "me", "above", "below", "under", "than", "greater", "less", "inside", "outside", "between", "rate",
+    "p50", "p90", "p95", "p99", "median", "stddev", "change", "forecast", "anomaly", "increase", "delta", "age", "in",
+    "quantile", "percentile", "first", "spread", "s", "m", "h", "minutes", "seconds", "total", "equals", "to", "within",
+}  # fmt: skip

@@ -1,0 +1,151 @@
+"""Opens RuleService: its database, its servicer, its keys, and what it forgets in time."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import grpc
+
+from monitors.mesh.config import RulesSettings
+from monitors.mesh.database import Database, Session
+from monitors.mesh.errors import Unauthenticated
+from monitors.mesh.identity import SCOPES, ApiKey, Principal, new_api_key, parse_api_key
+from monitors.mesh.times import DAY, now_nanos
+from monitors.rules.service import Core, RuleService
+from monitors.rules.store import keys, outbox, requests, rules, shards
+from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
+from monitors.v1.rule_service_pb2_grpc import add_RuleServiceServicer_to_server
+
+log = logging.getLogger(__name__)
+
+LOCAL_TENANT = "local"
+# Repeats of a request, watchers that were away and the audit of messages reach back this far.
+MEMORY = 7 * DAY
+HOUSEKEEPING_SECONDS = 60.0
+
+
+class Rules:
+    """RuleService, open."""
+
+    def __init__(self, core: Core) -> None:
+        self._database = core.database
+        self._service = RuleService(core)
+        self._uses: dict[str, int] = {}
+
+    def add_to(self, server: grpc.aio.Server) -> str:
+        """Adds the servicer and returns the service's full name."""
+        add_RuleServiceServicer_to_server(self._service, server)
+        return "monitors.v1.RuleService"
+
+    async def authenticate(self, credential: str) -> Principal:
+        """Who a credential belongs to. Raises Unauthenticated."""
+        stored = await self._service.find_key(credential)
+        self._uses[stored.id] = now_nanos()
+        return Principal(stored.tenant, stored.id, frozenset(stored.scopes))
+
+    async def ensure_local_key(self, path: Path) -> str:
+        """The local tenant's key, from the file (mode 0600) or new. A key that the database doesn't know, because the
+        database was moved away, is made known again."""
+        key = await asyncio.to_thread(_read_key, path)
+        if key is None:
+            text = await self.add_tenant(LOCAL_TENANT)
+            await asyncio.to_thread(_write_key, path, text)
+            return text
+        await self._database.write(lambda session: _add_key(session, LOCAL_TENANT, key))
+        return key.text
+
+    async def add_tenant(self, tenant: str) -> str:
+        """Makes a tenant unless it's there, and an API key of its with all scopes, which is returned."""
+        key = new_api_key()
+        await self._database.write(lambda session: _add_key(session, tenant, key))
+        return key.text
+
+    async def void_leases(self) -> None:
+        """Ends the leases of a former run. Only for a process that knows itself to be alone."""
+
+        def work(session: Session) -> None:
+            shards.void_all(session)
+            outbox.give_back(session)
+
+        await self._database.write(work)
+
+    async def keep_house(self, closing: asyncio.Event) -> None:
+        """Notes when keys were used and forgets what is old, once a minute and when the service closes."""
+        while not closing.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(closing.wait(), HOUSEKEEPING_SECONDS)
+            await self._tidy_up()
+
+    async def _tidy_up(self) -> None:
+        uses, self._uses = self._uses, {}
+        horizon = now_nanos() - MEMORY
+
+        def work(session: Session) -> None:
+            keys.note_uses(session, uses)
+            requests.forget_before(session, horizon)
+            outbox.forget_before(session, horizon)
+            rules.forget_deleted_before(session, horizon)
+
+        try:
+            await self._database.write(work)
+        except Exception:
+            # A full disk must not end the service: what is served says so by itself, and this is tried again.
+            log.exception("housekeeping failed")
+
+
+@asynccontextmanager
+async def open_rules(
+    settings: RulesSettings, closing: asyncio.Event, evaluator: grpc.aio.Channel | None
+) -> AsyncIterator[Rules]:
+    """RuleService on its database. `closing` ends its streams; `evaluator` is a channel with the service's token.
+
+    Raises DatabaseUnusable if the database can't be opened.
+    """
+    database = Database(settings.database_url, name="rules", migrations="monitors.rules.migrations")
+    try:
+        await asyncio.to_thread(database.upgrade)
+        stub = EvaluatorServiceStub(evaluator) if evaluator else None
+        opened = Rules(Core(database, closing, stub))
+        ended = asyncio.Event()
+        housekeeping = asyncio.create_task(opened.keep_house(ended))
+        try:
+            yield opened
+        finally:
+            ended.set()
+            await housekeeping
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+def _add_key(session: Session, tenant: str, key: ApiKey) -> None:
+    if not keys.is_known(session, key):
+        now = now_nanos()
+        keys.add_tenant(session, tenant, now)
+        keys.add_key(session, key, keys.StoredKey(tenant, key.key_id, SCOPES, None), tenant, now)
+
+
+def _read_key(path: Path) -> ApiKey | None:
+    """The key in a file; None if there is none, or none that is whole."""
+    try:
+        return parse_api_key(path.read_text().strip())
+    except FileNotFoundError:
+        return None
+    except Unauthenticated:
+        log.warning("%s holds no whole API key and is replaced by a new one", path)
+        return None
+
+
+def _write_key(path: Path, text: str) -> None:
+    """Writes a key so that nobody else can read it and the file is never half written."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(f"{text}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

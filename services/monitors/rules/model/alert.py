@@ -1,0 +1,136 @@
+"""An alert, what happened to it, and what people are told about it. Times are nanoseconds."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from zlib import crc32
+
+from monitors.rules.model.rule import Severity
+
+SHARDS = 256
+
+
+class EventKind(IntEnum):
+    """What happened to an alert; the numbers are those of monitors.v1.AlertEventKind."""
+
+    FIRING = 1
+    RESOLVED = 2
+    ACKNOWLEDGED = 3
+    SNOOZED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What fires: a rule on one series (or group) of one monitor."""
+
+    tenant: str
+    rule_id: str
+    monitor_id: str
+    group: Mapping[str, str] = field(hash=False)
+    key: str = field(init=False)
+    """The same for the same instance, 64 characters. An alert that is open holds it as its unique `open_key`."""
+
+    def __post_init__(self) -> None:
+        text = json.dumps([self.rule_id, self.monitor_id, sorted(self.group.items())], ensure_ascii=False)
+        object.__setattr__(self, "key", hashlib.sha256(text.encode()).hexdigest())
+
+
+def once_key(instance_key: str, episode: int, kind: EventKind) -> str:
+    """What makes a transition unique within its tenant: a repeat has the same."""
+    return hashlib.sha256(f"{instance_key}/{episode}/{int(kind)}".encode()).hexdigest()
+
+
+def shard_of(tenant: str, monitor_id: str) -> int:
+    """Which shard a monitor belongs to, 0 to 255."""
+    return crc32(f"{tenant}\0{monitor_id}".encode()) % SHARDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One episode of one instance."""
+
+    tenant: str
+    id: str
+    rule_id: str
+    monitor_id: str
+    group: Mapping[str, str]
+    instance_key: str
+    episode: int
+    """When the condition became true."""
+    title: str
+    severity: Severity
+    condition_text: str
+    value: float | None
+    fire_time: int
+    record_time: int
+    """When it was recorded, by the server's clock."""
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    channels: tuple[str, ...]
+    """The channels to tell, as the rule named them when it fired."""
+    suppress_reason: str = ""
+    """Why its message was held back at first: empty, `cooldown` or `snoozed`."""
+    told_time: int | None = None
+    """When its firing message is, or was, due; None if it never will be told."""
+    resolve_time: int | None = None
+    resolve_reason: str = ""
+    acknowledge_user: str = ""
+    acknowledge_time: int | None = None
+    acknowledge_note: str = ""
+    traceparent: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still fires."""
+        return self.resolve_time is None
+
+    @property
+    def stream_key(self) -> str:
+        """The stream in which its messages are told in order: one for each instance."""
+        return f"{self.rule_id}/{self.instance_key}"
+
+    def suppressed_as(self, now: int) -> str:
+        """Why its message is held at `now`, or was never sent; empty if it was released."""
+        released = self.told_time is not None and self.told_time <= now
+        return "" if released else self.suppress_reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to an alert."""
+
+    tenant: str
+    alert_id: str
+    kind: EventKind
+    time: int
+    record_time: int
+    value: float | None = None
+    user: str = ""
+    detail: str = ""
+    once_key: str | None = None
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """Something that people should be told, from `due_time` on. `alert` is as it was when it happened."""
+
+    id: str
+    event: Event
+    alert: Alert
+    due_time: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What became of one message to one channel; `kind` and `state` are the contract's numbers."""
+
+    notification_id: str
+    channel: str
+    kind: int
+    state: int
+    attempt_count: int
+    detail: str
+    time: int

@@ -1,0 +1,260 @@
+"""What follows when an instance begins or ceases to fire, is acknowledged, or its rule is changed.
+
+A Ledger holds what the store knows about the instances at hand. Each operation notes what must be remembered, so that a
+batch of thousands is decided without a query in between, and the store writes it all in one transaction.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+
+from monitors.mesh.ids import new_id
+from monitors.mesh.times import MINUTE
+from monitors.rules.model.alert import Alert, Event, EventKind, Instance, Notification, once_key
+from monitors.rules.model.quantities import format_duration
+from monitors.rules.model.rule import Severity
+
+# From here on a message says how late it was decided.
+NOTEWORTHY_DELAY = MINUTE
+
+
+class Outcome(IntEnum):
+    """What was done with a transition; the numbers are those of monitors.v1.TransitionOutcome."""
+
+    RECORDED = 1
+    REPEATED = 2
+    ADOPTED = 3
+    IGNORED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An instance began (FIRING) or ceased (RESOLVED) to fire, as an evaluator decided. `severity` None: the rule's."""
+
+    instance: Instance
+    episode: int
+    kind: EventKind
+    time: int
+    value: float | None = None
+    reason: str = ""
+    delay: int = 0
+    severity: Severity | None = None
+    traceparent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was done with a transition; `episode` only with ADOPTED."""
+
+    outcome: Outcome
+    alert_id: str = ""
+    episode: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFacts:
+    """What an alert takes from its rule."""
+
+    title: str
+    severity: Severity
+    condition_text: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    channels: tuple[str, ...]
+    cooldown: int
+    snooze_until: int | None
+
+
+@dataclass(slots=True)
+class Known:
+    """What the store remembers about the instances at hand. Keys of instances and transitions begin with the tenant."""
+
+    rules: Mapping[tuple[str, str], RuleFacts] = field(default_factory=dict)
+    """By tenant and rule; a rule that is gone or turned off is left out."""
+    open: dict[tuple[str, str], Alert] = field(default_factory=dict)
+    """Open alerts by tenant and instance key."""
+    told: dict[tuple[str, str], int] = field(default_factory=dict)
+    """When an alert of the instance was last told, by tenant and instance key."""
+    recorded: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The alert of each transition that has been recorded, by tenant and once key."""
+    released: set[str] = field(default_factory=set)
+    """Open alerts whose held message has gone out."""
+
+
+class Ledger:
+    """Decides, one after the other, and notes what must be remembered. `now` is the server's clock."""
+
+    def __init__(self, known: Known, now: int) -> None:
+        self._known = known
+        self._now = now
+        self.opened: dict[str, Alert] = {}
+        """New alerts by id, as they are after everything."""
+        self.altered: dict[str, Alert] = {}
+        """Alerts that the store has and that are different now, by id."""
+        self.events: list[Event] = []
+        self.notifications: list[Notification] = []
+        self.suppressed: list[tuple[str, str]] = []
+        """Tenant and id of alerts whose held message must not be sent any more."""
+        self.rescheduled: list[tuple[str, str, int]] = []
+        """Tenant, alert and the new due time of held messages."""
+
+    def apply(self, transition: Transition) -> Result:
+        """Records what an evaluator decided. A repeat changes nothing."""
+        key = (transition.instance.tenant, transition.instance.key)
+        once = once_key(key[1], transition.episode, transition.kind)
+        recorded = self._known.recorded.get((key[0], once))
+        if recorded is not None:
+            return Result(Outcome.REPEATED, recorded)
+        alert = self._known.open.get(key)
+        if transition.kind is EventKind.RESOLVED:
+            if alert is None or transition.time < alert.fire_time:
+                return Result(Outcome.IGNORED)
+            self._resolve(alert, transition.time, transition.reason, transition.value, once=once)
+            return Result(Outcome.RECORDED, alert.id)
+        facts = self._known.rules.get((transition.instance.tenant, transition.instance.rule_id))
+        if facts is None:
+            return Result(Outcome.IGNORED)
+        if alert is not None:
+            return Result(Outcome.ADOPTED, alert.id, alert.episode)
+        return Result(Outcome.RECORDED, self._open(transition, facts, key, once).id)
+
+    def _open(self, transition: Transition, facts: RuleFacts, key: tuple[str, str], once: str) -> Alert:
+        due, reason = _when_to_tell(facts, transition.time, self._known.told.get(key))
+        alert = Alert(
+            tenant=transition.instance.tenant,
+            id=new_id("alert"),
+            rule_id=transition.instance.rule_id,
+            monitor_id=transition.instance.monitor_id,
+            group=transition.instance.group,
+            instance_key=key[1],
+            episode=transition.episode,
+            title=facts.title,
+            severity=transition.severity or facts.severity,
+            condition_text=facts.condition_text,
+            value=_number(transition.value),
+            fire_time=transition.time,
+            record_time=self._now,
+            labels=facts.labels,
+            annotations=facts.annotations,
+            channels=facts.channels,
+            suppress_reason=reason,
+            told_time=due,
+            traceparent=transition.traceparent,
+        )
+        self._known.open[key] = self.opened[alert.id] = alert
+        late = transition.delay >= NOTEWORTHY_DELAY
+        detail = f"delayed by {format_duration(transition.delay - transition.delay % MINUTE)}" if late else ""
+        self._note(alert, EventKind.FIRING, transition.time, value=alert.value, detail=detail, once=once, due=due)
+        return alert
+
+    def resolve(self, alert: Alert, reason: str, user: str = "", note: str = "") -> Alert:
+        """Closes an open alert because somebody, or a change of its rule, says so."""
+        return self._resolve(alert, max(self._now, alert.fire_time), reason, None, user=user, note=note)
+
+    def _resolve(
+        self,
+        alert: Alert,
+        time: int,
+        reason: str,
+        value: float | None,
+        *,
+        user: str = "",
+        note: str = "",
+        once: str | None = None,
+    ) -> Alert:
+        was_told = alert.told_time is not None and (alert.told_time <= time or alert.id in self._known.released)
+        closed = replace(
+            alert,
+            resolve_time=time,
+            resolve_reason=reason or "condition",
+            told_time=alert.told_time if was_told else None,
+        )
+        self._replace(closed)
+        key = (alert.tenant, alert.instance_key)
+        self._known.open.pop(key, None)
+        if closed.told_time is not None:
+            self._known.told[key] = max(closed.told_time, self._known.told.get(key, closed.told_time))
+        elif alert.told_time is not None:
+            self.suppressed.append((alert.tenant, alert.id))
+        detail = f"{closed.resolve_reason}: {note}" if note else closed.resolve_reason
+        due = time if was_told else None
+        self._note(closed, EventKind.RESOLVED, time, value=_number(value), user=user, detail=detail, once=once, due=due)
+        return closed
+
+    def acknowledge(self, alert: Alert, user: str, note: str) -> Alert:
+        """Marks an alert as taken care of. One that was acknowledged before stays as it is."""
+        if alert.acknowledge_time is not None:
+            return alert
+        marked = replace(alert, acknowledge_user=user, acknowledge_time=self._now, acknowledge_note=note)
+        self._replace(marked)
+        due = self._now if marked.is_open and marked.told_time is not None else None
+        self._note(marked, EventKind.ACKNOWLEDGED, self._now, user=user, detail=note, due=due)
+        return marked
+
+    def snooze(self, alert: Alert, facts: RuleFacts, user: str) -> None:
+        """Follows a change of the rule's snooze: a message that is still held waits for the new end."""
+        key = (alert.tenant, alert.instance_key)
+        is_held = alert.told_time is not None and alert.told_time > self._now and alert.id not in self._known.released
+        if is_held:
+            due, reason = _when_to_tell(facts, alert.fire_time, self._known.told.get(key))
+            due = max(due, self._now)
+            self._replace(replace(alert, told_time=due, suppress_reason=reason or alert.suppress_reason))
+            self.rescheduled.append((alert.tenant, alert.id, due))
+        if facts.snooze_until is not None and facts.snooze_until > self._now:
+            self._note(alert, EventKind.SNOOZED, self._now, user=user, due=None if is_held else self._now)
+
+    def _replace(self, alert: Alert) -> None:
+        if alert.id in self.opened:
+            self.opened[alert.id] = alert
+        else:
+            self.altered[alert.id] = alert
+        key = (alert.tenant, alert.instance_key)
+        if key in self._known.open:
+            self._known.open[key] = alert
+
+    def _note(
+        self,
+        alert: Alert,
+        kind: EventKind,
+        time: int,
+        *,
+        due: int | None,
+        value: float | None = None,
+        user: str = "",
+        detail: str = "",
+        once: str | None = None,
+    ) -> None:
+        event = Event(
+            tenant=alert.tenant,
+            alert_id=alert.id,
+            kind=kind,
+            time=time,
+            record_time=self._now,
+            value=value,
+            user=user,
+            detail=detail,
+            once_key=once,
+        )
+        self.events.append(event)
+        if once is not None:
+            self._known.recorded[alert.tenant, once] = alert.id
+        if due is not None:
+            # What isn't held is due at once, even where the data's clock runs ahead of ours.
+            due = due if kind is EventKind.FIRING and alert.suppress_reason else min(due, self._now)
+            self.notifications.append(Notification(id=new_id("note"), event=event, alert=alert, due_time=due))
+
+
+def _when_to_tell(facts: RuleFacts, fire_time: int, last_told: int | None) -> tuple[int, str]:
+    """When an alert that fires now may be told, and why not at once."""
+    due, reason = fire_time, ""
+    if last_told is not None and last_told + facts.cooldown > due:
+        due, reason = last_told + facts.cooldown, "cooldown"
+    if facts.snooze_until is not None and facts.snooze_until > due:
+        due, reason = facts.snooze_until, "snoozed"
+    return due, reason
+
+
+def _number(value: float | None) -> float | None:
+    """A value as it is remembered: not a number means none."""
+    return None if value is None or math.isnan(value) else value

@@ -1,0 +1,88 @@
+"""Durations and numbers as text, in one canonical form each."""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+
+from monitors.mesh.errors import trailer_length
+from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
+
+_UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
+_WORDS = {"day": DAY, "hour": HOUR, "minute": MINUTE, "second": SECOND}
+_SPELLINGS = {
+    **_UNITS, "µs": 1_000, "μs": 1_000, "w": 7 * DAY,
+    **dict.fromkeys(("week", "weeks"), 7 * DAY),
+    **dict.fromkeys(("day", "days"), DAY),
+    **dict.fromkeys(("hr", "hrs", "hour", "hours"), HOUR),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), MINUTE),
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), SECOND),
+    **dict.fromkeys(("millisecond", "milliseconds", "msec"), 1_000_000),
+}  # fmt: skip
+UNIT_PATTERN = "|".join(sorted(_SPELLINGS, key=len, reverse=True))
+_PART = re.compile(rf"\s*(\d+(?:\.\d+)?)\s*({UNIT_PATTERN})(?![^\W\d])", re.IGNORECASE)
+_BARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*")
+LONGEST_TEXT = 100
+
+
+def parse_duration(text: str) -> int | None:
+    """Nanoseconds from `5m`, `1h30m`, `5 minutes` or bare seconds; None if it's something else."""
+    if len(text) > LONGEST_TEXT:
+        return None
+    if bare := _BARE.fullmatch(text):
+        return int(Decimal(bare[1]) * SECOND)
+    total, place = Decimal(0), 0
+    while place < len(text):
+        part = _PART.match(text, place)
+        if not part:
+            return None
+        total += Decimal(part[1]) * _SPELLINGS[part[2].lower()]
+        place = part.end()
+        place += len(text[place:]) - len(text[place:].lstrip())
+    return int(total) if text.strip() else None
+
+
+def format_duration(nanos: int) -> str:
+    """The canonical text of a duration, `1h30m`; `0s` for none."""
+    if nanos < 0:
+        return f"-{format_duration(-nanos)}"
+    parts = []
+    for unit, length in _UNITS.items():
+        count, nanos = divmod(nanos, length)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def duration_in_words(nanos: int) -> str:
+    """A duration for people, `1 hour 30 minutes`."""
+    parts, rest = [], nanos
+    for word, length in _WORDS.items():
+        count, rest = divmod(rest, length)
+        if count:
+            parts.append(f"{count} {word}{'' if count == 1 else 's'}")
+    if rest:
+        parts.append(format_duration(rest))
+    return " ".join(parts) or "0 seconds"
+
+
+def format_number(value: float) -> str:
+    """The shortest text that reads back as the same number."""
+    if value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return repr(value)
+
+
+def shown(text: str) -> str:
+    """A text that somebody sent, quoted and cut so that it fits into a message."""
+    return repr(text if len(text) <= 60 else f"{text[:57]}…")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message, at most 20 and not too long: a status has a few kilobytes in all."""
+    told: list[str] = []
+    for name in names[:20]:
+        told.append(name if len(name) <= 64 else f"{name[:63]}…")
+        if sum(map(trailer_length, told)) > 600:
+            break
+    text = ", ".join(told)
+    return f"{text} and {len(names) - len(told)} more" if len(names) > len(told) else text

@@ -1,0 +1,234 @@
+"""A rule: its defaults, its bounds, and how it changes."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from enum import IntEnum
+from typing import Any
+
+from monitors.mesh.errors import InvalidField
+from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
+from monitors.rules.model.condition import Aggregation, Condition, Range, Threshold
+from monitors.rules.model.quantities import format_duration, shown
+
+LONGEST_TIME = 2**63 - 1
+MOST_CHANNELS = 20
+MOST_PAIRS = 32
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Severity(IntEnum):
+    """How bad an alert is; the numbers are those of monitors.v1.Severity."""
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+
+class MissingPolicy(IntEnum):
+    """What happens while a condition is unknown; the numbers are those of monitors.v1.MissingPolicy."""
+
+    OK = 1
+    ALERT = 2
+    KEEP = 3
+    RESOLVE = 4
+
+
+class EvaluationMode(IntEnum):
+    """At which instants a rule is evaluated; the numbers are those of monitors.v1.EvaluationMode."""
+
+    EVERY_POINT = 1
+    INTERVAL = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What to watch, when to fire, and whom to tell. Durations and times are nanoseconds."""
+
+    id: str = ""
+    monitor_id: str
+    """A monitor's id, or a pattern with `*`."""
+    title: str
+    condition: Condition
+    """With the measurement resolved where it's unambiguous."""
+    stated: str
+    """The condition's canonical text as it was stated, without the `for` clause."""
+    severity: Severity = Severity.MEDIUM
+    for_duration: int = 0
+    keep_firing_for: int = 0
+    cooldown: int = 5 * MINUTE
+    repeat_interval: int = 4 * HOUR
+    interval: int = 30 * SECOND
+    no_data_policy: MissingPolicy = MissingPolicy.KEEP
+    missing_series_policy: MissingPolicy = MissingPolicy.RESOLVE
+    notify: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    enabled: bool = True
+    snooze_until: int | None = None
+    evaluation_mode: EvaluationMode = EvaluationMode.EVERY_POINT
+    create_time: int = 0
+    update_time: int = 0
+    creator: str = ""
+    revision: int = 0
+    """Grows with every change of any rule; the rule's etag."""
+
+    @property
+    def etag(self) -> str:
+        """Changes with every change of the rule."""
+        return str(self.revision)
+
+    @property
+    def condition_text(self) -> str:
+        """The canonical text with its `for` clause."""
+        return with_for_clause(self.stated, self.for_duration)
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it may watch several monitors."""
+        return is_pattern(self.monitor_id)
+
+
+def with_for_clause(stated: str, for_duration: int) -> str:
+    """A condition's text with its `for` clause."""
+    return f"{stated} for {format_duration(for_duration)}" if for_duration else stated
+
+
+def is_pattern(monitor_id: str) -> bool:
+    """Whether a rule's monitor_id names several monitors."""
+    return "*" in monitor_id
+
+
+def matches_pattern(monitor_id: str, pattern: str) -> bool:
+    """Whether a monitor's id is one of those that a pattern names. `*` stands for any text, also none."""
+    # Not fnmatch: only `*` is special, and a pattern of many stars must not take exponential time.
+    first, *middle = pattern.split("*")
+    if not middle:
+        return monitor_id == pattern
+    last = middle.pop()
+    if len(monitor_id) < len(first) + len(last) or not (monitor_id.startswith(first) and monitor_id.endswith(last)):
+        return False
+    place, end = len(first), len(monitor_id) - len(last)
+    for part in middle:
+        found = monitor_id.find(part, place, end)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return True
+
+
+_NOT_SETTABLE = {
+    "id", "condition", "stated", "create_time", "update_time", "creator", "revision", "monitor_id", "title",
+}  # fmt: skip
+
+DEFAULTS: dict[str, Any] = {
+    "monitor_id": "",
+    "title": "",
+    **{
+        each.name: each.default if each.default is not MISSING else {}
+        for each in fields(Rule)
+        if each.name not in _NOT_SETTABLE
+    },
+}
+"""What a client may set, less the condition, with what it is when it isn't set."""
+
+
+def changed(rule: Rule, values: Mapping[str, Any]) -> Rule:
+    """The rule with other values of some of its fields."""
+    return replace(rule, **values)
+
+
+def check_rule(rule: Rule) -> list[InvalidField]:
+    """What is wrong with a rule's own fields, each with its fix. The condition is checked by itself."""
+    return [
+        *_check_names(rule),
+        *_check_durations(rule),
+        *_check_policies(rule),
+        *_check_pairs("rule.labels", rule.labels, 64, 256),
+        *_check_pairs("rule.annotations", rule.annotations, 64, 4096),
+    ]
+
+
+def _check_names(rule: Rule) -> Iterator[InvalidField]:
+    yield from check_line("rule.monitor_id", rule.monitor_id, 256, "name the monitor to watch, such as `mon_host`")
+    yield from check_line("rule.title", rule.title, 200, "give the rule a human name, such as `Checkout is slow`")
+    if len(rule.notify) > MOST_CHANNELS:
+        yield InvalidField("rule.notify", f"{len(rule.notify)} channels; at most {MOST_CHANNELS}")
+    if len(set(rule.notify)) < len(rule.notify):
+        yield InvalidField("rule.notify", "a channel is named twice; name each once")
+
+
+def check_line(path: str, text: str, most: int, fix: str) -> Iterator[InvalidField]:
+    """What is wrong with a text that must be one line of 1 to `most` characters."""
+    if not text.strip():
+        yield InvalidField(path, f"is empty; {fix}")
+    elif len(text) > most:
+        yield InvalidField(path, f"has {len(text):,} characters; at most {most}")
+    elif _CONTROL.search(text):
+        yield InvalidField(path, f"{shown(text)} has a line break or control character; send one plain line")
+
+
+def _check_durations(rule: Rule) -> Iterator[InvalidField]:
+    for name, value, least, most in (
+        ("for_duration", rule.for_duration, 0, 7 * DAY),
+        ("keep_firing_for", rule.keep_firing_for, 0, 7 * DAY),
+        ("cooldown", rule.cooldown, 0, 7 * DAY),
+        ("interval", rule.interval, SECOND, DAY),
+    ):
+        if not least <= value <= most:
+            yield InvalidField(
+                f"rule.{name}",
+                f"{format_duration(value)} is out of bounds; send {format_duration(least)} to {format_duration(most)}",
+            )
+    if rule.repeat_interval and not MINUTE <= rule.repeat_interval <= 7 * DAY:
+        yield InvalidField(
+            "rule.repeat_interval",
+            f"{format_duration(rule.repeat_interval)} is out of bounds; send 0s (never) or 1m to 7d",
+        )
+    if rule.snooze_until is not None and not 0 <= rule.snooze_until <= LONGEST_TIME:
+        yield InvalidField("rule.snooze_until_time", "is out of bounds; send a time from 1970 to 2262")
+
+
+def _check_policies(rule: Rule) -> Iterator[InvalidField]:
+    if rule.no_data_policy is MissingPolicy.RESOLVE:
+        yield InvalidField("rule.no_data_policy", "RESOLVE isn't allowed here; send OK, ALERT or KEEP")
+
+
+def _check_pairs(path: str, pairs: Mapping[str, str], longest_name: int, longest_value: int) -> Iterator[InvalidField]:
+    if len(pairs) > MOST_PAIRS:
+        yield InvalidField(path, f"{len(pairs)} entries; at most {MOST_PAIRS}")
+    for name, value in pairs.items():
+        if not name or len(name) > longest_name or _CONTROL.search(name):
+            yield InvalidField(path, f"the name {shown(name)} must be 1 to {longest_name} plain characters")
+        if len(value) > longest_value:
+            yield InvalidField(
+                path, f"the value of {shown(name)} has {len(value):,} characters; at most {longest_value}"
+            )
+
+
+def warnings_about(rule: Rule, now: int, has_default_channel: bool) -> list[str]:
+    """What looks wrong with a valid rule."""
+    found = []
+    if not rule.notify and not has_default_channel:
+        found.append(
+            "nobody will be told: the rule names no channel and there is no default channel; name one in notify"
+        )
+    condition = rule.condition
+    if (
+        isinstance(condition, Threshold | Range)
+        and condition.input.aggregation is not Aggregation.LATEST
+        and condition.input.window < rule.interval
+    ):
+        found.append(
+            f"the window ({format_duration(condition.input.window)}) is shorter than the interval "
+            f"({format_duration(rule.interval)}): between new points it may be empty and the condition unknown"
+        )
+    if rule.evaluation_mode is EvaluationMode.INTERVAL and 0 < rule.for_duration < rule.interval:
+        found.append(
+            f"for ({format_duration(rule.for_duration)}) is shorter than the interval "
+            f"({format_duration(rule.interval)}): the rule fires at its second evaluation"
+        )
+    if rule.snooze_until is not None and rule.snooze_until <= now:
+        found.append("snooze_until_time lies in the past and has no effect")
+    return found

@@ -1,0 +1,145 @@
+"""RuleService: alerts."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from monitors.mesh.database import Session
+from monitors.mesh.errors import InvalidField, NotFound, WrongState
+from monitors.mesh.identity import current_tenant
+from monitors.mesh.times import now_nanos
+from monitors.rules.model.alert import Alert
+from monitors.rules.model.episodes import Ledger
+from monitors.rules.model.filters import ALERT_FILTER, read_filter
+from monitors.rules.model.pages import page_size, read_token, write_token
+from monitors.rules.service.base import Caller, Part, fitting
+from monitors.rules.store import alerts as store
+from monitors.rules.store.transitions import load_instances, save
+from monitors.rules.translate.alerts import alert_to_proto, delivery_to_proto, encode_notification, event_to_proto
+from monitors.v1 import alert_pb2
+from monitors.v1 import rule_service_pb2 as pb
+
+LONGEST_NOTE = 2000
+MOST_ACKNOWLEDGED = 100
+PAGE_OF_EVENTS = 500
+
+
+class AlertCalls(Part):
+    """List, read, acknowledge, resolve and watch alerts."""
+
+    async def ListAlerts(self, request: pb.ListAlertsRequest, context: Any) -> pb.ListAlertsResponse:
+        """A page of alerts."""
+        tenant, size, now = current_tenant(), page_size(request.page_size), now_nanos()
+        terms = read_filter(request.filter, ALERT_FILTER)
+        query = json.dumps(["ListAlerts", tenant, request.filter])
+        after = read_token(request.page_token, query)
+        found, total = await self.core.database.read(
+            lambda session: store.list_alerts(session, tenant, terms, after, size + 1)
+        )
+        page = fitting([alert_to_proto(alert, now) for alert in found[:size]], alert_pb2.Alert.ByteSize)
+        response = pb.ListAlertsResponse(alerts=page, total_count=total)
+        if len(page) < len(found):
+            last = found[len(page) - 1]
+            response.next_page_token = write_token(query, (last.fire_time, last.id))
+        return response
+
+    async def GetAlert(self, request: pb.GetAlertRequest, context: Any) -> pb.GetAlertResponse:
+        """One alert with its timeline and deliveries."""
+        tenant, alert_id, now = current_tenant(), request.alert_id, now_nanos()
+
+        def work(session: Session) -> pb.GetAlertResponse:
+            (alert,) = _existing(session, tenant, [alert_id])
+            return pb.GetAlertResponse(
+                alert=alert_to_proto(alert, now),
+                timeline=map(event_to_proto, store.timeline(session, tenant, alert_id)),
+                deliveries=map(delivery_to_proto, store.deliveries_of(session, tenant, alert_id)),
+            )
+
+        return await self.core.database.read(work)
+
+    async def AcknowledgeAlerts(
+        self, request: pb.AcknowledgeAlertsRequest, context: Any
+    ) -> pb.AcknowledgeAlertsResponse:
+        """Says that somebody takes care."""
+        ids = list(dict.fromkeys(request.alert_ids))
+        if not 1 <= len(ids) <= MOST_ACKNOWLEDGED:
+            raise InvalidField("alert_ids", f"there are {len(ids)}; send 1 to {MOST_ACKNOWLEDGED}")
+        _check_note(request.note)
+
+        def work(session: Session, who: Caller) -> pb.AcknowledgeAlertsResponse:
+            before = _existing(session, who.tenant, ids)
+            ledger = _ledger(session, who, before)
+            after = [ledger.acknowledge(alert, who.user, request.note) for alert in before]
+            save(session, ledger, encode_notification)
+            return pb.AcknowledgeAlertsResponse(
+                alerts=[alert_to_proto(alert, who.now) for alert in after],
+                already_acknowledged_ids=[alert.id for alert in before if alert.acknowledge_time is not None],
+            )
+
+        return await self.change("AcknowledgeAlerts", request, pb.AcknowledgeAlertsResponse, work)
+
+    async def ResolveAlert(self, request: pb.ResolveAlertRequest, context: Any) -> pb.ResolveAlertResponse:
+        """Closes an alert by hand."""
+        _check_note(request.note)
+
+        def work(session: Session, who: Caller) -> pb.ResolveAlertResponse:
+            (alert,) = _existing(session, who.tenant, [request.alert_id])
+            if not alert.is_open:
+                raise WrongState(
+                    f"alert {alert.id!r} is resolved already ({alert.resolve_reason}); nothing was changed",
+                    metadata={"state": "resolved"},
+                )
+            ledger = _ledger(session, who, [alert])
+            closed = ledger.resolve(alert, "manual", who.user, request.note)
+            save(session, ledger, encode_notification)
+            return pb.ResolveAlertResponse(alert=alert_to_proto(closed, who.now))
+
+        return await self.change("ResolveAlert", request, pb.ResolveAlertResponse, work)
+
+    async def WatchAlerts(self, request: pb.WatchAlertsRequest, context: Any) -> AsyncIterator[pb.WatchAlertsResponse]:
+        """Alerts as they change."""
+        tenant = current_tenant()
+
+        def begin(session: Session) -> tuple[int, list[Alert]]:
+            firing = store.open_alerts(session, tenant) if request.include_firing else []
+            return store.newest_sequence(session), firing
+
+        seen, firing = await self.core.database.read(begin)
+        now = now_nanos()
+        for alert in firing:
+            yield pb.WatchAlertsResponse(alert=alert_to_proto(alert, now))
+
+        def changed(session: Session) -> tuple[int, list[pb.WatchAlertsResponse]]:
+            events = store.events_since(session, tenant, seen, PAGE_OF_EVENTS)
+            known = store.find_alerts(session, tenant, list({event.alert_id for event in events}))
+            now = now_nanos()
+            return (events[-1].sequence if events else seen), [
+                pb.WatchAlertsResponse(alert=alert_to_proto(known[event.alert_id], now), event=event_to_proto(event))
+                for event in events
+            ]
+
+        async def look() -> list[pb.WatchAlertsResponse]:
+            nonlocal seen
+            seen, messages = await self.core.database.read(changed)
+            return messages
+
+        async for message in self.follow(self.core.alerts_changed, look, pb.WatchAlertsResponse()):
+            yield message
+
+
+def _check_note(note: str) -> None:
+    if len(note) > LONGEST_NOTE:
+        raise InvalidField("note", f"has {len(note):,} characters; at most {LONGEST_NOTE:,}")
+
+
+def _existing(session: Session, tenant: str, ids: Sequence[str]) -> list[Alert]:
+    """The tenant's alerts in the order of the ids. Raises NotFound if one doesn't exist."""
+    found = store.find_alerts(session, tenant, ids)
+    for alert_id in ids:
+        if alert_id not in found:
+            raise NotFound("alert", alert_id[:64], "ListAlerts shows those that there are")
+    return [found[alert_id] for alert_id in ids]
+
+
+def _ledger(session: Session, who: Caller, alerts: Sequence[Alert]) -> Ledger:
+    return Ledger(load_instances(session, {who.tenant: [alert.instance_key for alert in alerts]}), who.now)

@@ -1,0 +1,125 @@
+"""What the servicer's parts share: the database, the caller, repeatable changes, and streams that follow changes."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from google.protobuf.message import Message
+
+from monitors.mesh.database import Database, Session
+from monitors.mesh.errors import InvalidField
+from monitors.mesh.events import Changes, first_of
+from monitors.mesh.identity import current_principal, current_tenant
+from monitors.mesh.times import now_nanos
+from monitors.rules.store.requests import once
+
+if TYPE_CHECKING:
+    from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceAsyncStub
+
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+LONGEST_REQUEST_ID = 64
+# A stream gives a sign of life well within the ten seconds that the contract promises.
+HEARTBEAT_SECONDS = 3.0
+# How soon a change is seen that another process has made; our own are announced.
+POLL_SECONDS = 1.0
+# A gRPC message has 4 MiB at most.
+LARGEST_MESSAGE = 3 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who changes something, and when."""
+
+    tenant: str
+    user: str
+    now: int
+
+
+def caller() -> Caller:
+    """The caller of the RPC that is being served. To be called on the event loop."""
+    return Caller(current_tenant(), current_principal().user, now_nanos())
+
+
+@dataclass(frozen=True)
+class Core:
+    """What every part of the servicer needs. `evaluator` is None where there is none to ask."""
+
+    database: Database
+    closing: asyncio.Event
+    evaluator: "EvaluatorServiceAsyncStub | None"
+    rules_changed: Changes = field(default_factory=Changes)
+    alerts_changed: Changes = field(default_factory=Changes)
+
+
+class Part:
+    """A part of the servicer."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    async def change(self, method: str, request: Message, response: type[M], work: Callable[[Session, Caller], M]) -> M:
+        """Makes a change in one transaction; a repeat of the request_id gets the first answer."""
+        request_id: str = getattr(request, "request_id", "")
+        if len(request_id) > LONGEST_REQUEST_ID:
+            raise InvalidField("request_id", f"has {len(request_id):,} characters; at most {LONGEST_REQUEST_ID}")
+        digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
+        who = caller()
+
+        def transaction(session: Session) -> bytes:
+            return once(
+                session,
+                who.tenant,
+                method,
+                request_id,
+                digest,
+                who.now,
+                lambda: work(session, who).SerializeToString(),
+            )
+
+        answer = await self.core.database.write(transaction)
+        self.core.rules_changed.announce()
+        self.core.alerts_changed.announce()
+        return response.FromString(answer)
+
+    async def follow(
+        self,
+        changes: Changes,
+        look: Callable[[], Awaitable[Sequence[M]]],
+        sign_of_life: M,
+        wait: Callable[[], float] = lambda: POLL_SECONDS,
+    ) -> AsyncIterator[M]:
+        """Looks whenever something has changed, and sends what it finds, until the server closes. `wait` says after
+        how many seconds to look at the latest."""
+        sent = 0.0
+        try:
+            while not self.core.closing.is_set():
+                upcoming = changes.upcoming
+                found = await look()
+                for message in found:
+                    yield message
+                if found:
+                    sent = time.monotonic()
+                    continue
+                if time.monotonic() - sent >= HEARTBEAT_SECONDS:
+                    yield sign_of_life
+                    sent = time.monotonic()
+                await first_of(upcoming, self.core.closing, within=min(wait(), HEARTBEAT_SECONDS))
+        except asyncio.CancelledError:
+            # The client has gone. Passed on, it would be logged by gRPC as a fault of ours.
+            return
+
+
+def fitting(items: Sequence[T], size_of: Callable[[T], int]) -> list[T]:
+    """As many of the items, from the first on, as fit into a message; one at least."""
+    taken: list[T] = []
+    size = 0
+    for item in items:
+        size += size_of(item)
+        if taken and size > LARGEST_MESSAGE:
+            break
+        taken.append(item)
+    return taken

@@ -1,0 +1,54 @@
+"""What the evaluator knows about series: asked for when it's there, done without when it isn't."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import grpc
+
+from monitors.rules.model.condition import Condition, TagFilter, TagOperator, target_of
+from monitors.v1 import evaluator_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceAsyncStub
+
+DEADLINE_SECONDS = 1.0
+MOST_SERIES = 10_000
+MOST_MATCHES = 100
+
+
+async def series_of(
+    evaluator: "EvaluatorServiceAsyncStub | None", tenant: str, monitor_ids: Sequence[str]
+) -> list[pb.SeriesInfo] | None:
+    """The series of monitors with their newest values; None if the evaluator can't be asked."""
+    if not monitor_ids:
+        return []
+    if evaluator is None:
+        return None
+    request = pb.ListSeriesRequest(monitor_ids=monitor_ids, page_size=MOST_SERIES, tenant_id=tenant)
+    try:
+        return list((await evaluator.ListSeries(request, timeout=DEADLINE_SECONDS)).series)
+    except grpc.aio.AioRpcError:
+        return None
+
+
+async def matching_series(
+    evaluator: "EvaluatorServiceAsyncStub | None", tenant: str, condition: Condition, monitor_ids: Sequence[str]
+) -> list[pb.SeriesInfo] | None:
+    """The series that a condition looks at, at most 100; None if the evaluator can't be asked."""
+    series = await series_of(evaluator, tenant, monitor_ids)
+    target = target_of(condition)
+    if series is None or target is None:
+        return series and series[:MOST_MATCHES]
+    found = [
+        each
+        for each in series
+        if each.key.field == target.field
+        and target.measurement in ("", each.key.measurement)
+        and all(_matches(each, tag_filter) for tag_filter in target.filters)
+    ]
+    return found[:MOST_MATCHES]
+
+
+def _matches(series: pb.SeriesInfo, tag_filter: TagFilter) -> bool:
+    is_equal = series.key.tags.get(tag_filter.tag, "") == tag_filter.value
+    return is_equal is (tag_filter.operator is TagOperator.EQUAL)

@@ -1,0 +1,202 @@
+"""RuleService for evaluators: rules as they change, shards and their states, transitions, and what has been seen."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from monitors.mesh.database import Session
+from monitors.mesh.errors import InvalidField, RevisionTooOld
+from monitors.mesh.times import now_nanos, to_timestamp
+from monitors.rules.model.alert import SHARDS
+from monitors.rules.model.catalogue import FieldType
+from monitors.rules.model.episodes import Ledger
+from monitors.rules.model.rule import check_line
+from monitors.rules.service.base import LARGEST_MESSAGE, Part
+from monitors.rules.store import alerts as alert_store
+from monitors.rules.store import counters, monitors, shards
+from monitors.rules.store import rules as rule_store
+from monitors.rules.store.transitions import load_known, save
+from monitors.rules.translate.alerts import (
+    encode_notification,
+    episode_to_proto,
+    result_to_proto,
+    transition_from_proto,
+)
+from monitors.rules.translate.monitors import field_from_proto
+from monitors.rules.translate.rules import facts_of
+from monitors.v1 import mesh_pb2, monitor_pb2, rule_pb2
+from monitors.v1 import rule_service_pb2 as pb
+
+RULES_A_MESSAGE = 1000
+EPISODES_A_MESSAGE = 1000
+MOST_TRANSITIONS = 10_000
+MOST_SERIES = 10_000
+
+
+class EvaluatorCalls(Part):
+    """What evaluators need."""
+
+    async def WatchRules(self, request: pb.WatchRulesRequest, context: Any) -> AsyncIterator[pb.WatchRulesResponse]:
+        """All rules, then every change."""
+        seen = request.start_revision
+        if seen <= 0:
+            seen = await self.core.database.read(lambda session: counters.current(session, counters.REVISION))
+            async for message in self._snapshot(seen):
+                yield message
+        elif not await self.core.database.read(lambda session: rule_store.can_resume(session, seen)):
+            raise RevisionTooOld(seen)
+
+        async def look() -> list[pb.WatchRulesResponse]:
+            nonlocal seen
+            changes = await self.core.database.read(
+                lambda session: rule_store.changes_since(session, seen, RULES_A_MESSAGE)
+            )
+            if changes.revision == seen:
+                return []
+            seen = changes.revision
+            deleted = [mesh_pb2.DeletedRule(tenant_id=tenant, rule_id=rule_id) for tenant, rule_id in changes.deleted]
+            *firsts, last = _batches(changes.rules) or [[]]
+            return [
+                *(pb.WatchRulesResponse(rules=rules) for rules in firsts),
+                pb.WatchRulesResponse(rules=last, deleted=deleted, revision=seen),
+            ]
+
+        sign_of_life = pb.WatchRulesResponse()
+        async for message in self.follow(self.core.rules_changed, look, sign_of_life):
+            if message is sign_of_life:
+                message.revision = seen
+            yield message
+
+    async def _snapshot(self, revision: int) -> AsyncIterator[pb.WatchRulesResponse]:
+        """Every rule. Those that change meanwhile come again, as changes after `revision`."""
+        after = ("", "")
+        while page := await self.core.database.read(
+            lambda session: rule_store.snapshot_page(session, after, RULES_A_MESSAGE)  # noqa: B023 (awaited at once)
+        ):
+            for rules in _batches(page):
+                yield pb.WatchRulesResponse(rules=rules)
+            after = (page[-1].tenant, page[-1].id)
+        yield pb.WatchRulesResponse(revision=revision, snapshot_complete=True)
+
+    async def LeaseShards(self, request: pb.LeaseShardsRequest, context: Any) -> pb.LeaseShardsResponse:
+        """Takes, keeps and gives back shards."""
+        for name, text in (("evaluator_id", request.evaluator_id), ("address", request.address or "-")):
+            for error in check_line(name, text, 256, "send a name that is unique per process"):
+                raise error
+        now = now_nanos()
+        leases = await self.core.database.write(
+            lambda session: shards.lease_all(session, request.evaluator_id, request.address, request.released, now)
+        )
+        return pb.LeaseShardsResponse(
+            leases=[mesh_pb2.ShardLease(shard=shard, epoch=epoch) for shard, epoch in leases],
+            expire_time=to_timestamp(now + shards.LEASE),
+            server_time=to_timestamp(now),
+        )
+
+    async def LoadShardStates(
+        self, request: pb.LoadShardStatesRequest, context: Any
+    ) -> AsyncIterator[pb.LoadShardStatesResponse]:
+        """The saved states and open episodes of leased shards."""
+        if len(request.leases) > SHARDS:
+            raise InvalidField("leases", f"there are {len(request.leases):,}; at most {SHARDS}")
+        leases = {(lease.shard, lease.epoch) for lease in request.leases}
+        numbers = sorted({shard for shard, _ in leases})
+
+        def load(session: Session) -> list[shards.SavedState]:
+            shards.check_leases(session, leases)
+            return list(shards.load_states(session, numbers))
+
+        for state in await self.core.database.read(load):
+            yield pb.LoadShardStatesResponse(
+                states=[
+                    mesh_pb2.ShardState(
+                        shard=state.shard,
+                        epoch=state.epoch,
+                        state=state.state,
+                        save_time=to_timestamp(state.save_time),
+                    )
+                ]
+            )
+        after = ("", "")
+        while page := await self.core.database.read(
+            lambda session: alert_store.open_alerts_of_shards(session, numbers, after, EPISODES_A_MESSAGE)  # noqa: B023
+        ):
+            yield pb.LoadShardStatesResponse(open_episodes=map(episode_to_proto, page))
+            after = (page[-1].tenant, page[-1].id)
+
+    async def SaveShardState(self, request: pb.SaveShardStateRequest, context: Any) -> pb.SaveShardStateResponse:
+        """Saves the states of leased shards."""
+        now = now_nanos()
+        for each in request.states:
+            if each.shard >= SHARDS:
+                raise InvalidField("states.shard", f"{each.shard} isn't a shard; send 0 to {SHARDS - 1}")
+        states = [shards.SavedState(each.shard, each.epoch, each.state, now) for each in request.states]
+        await self.core.database.write(lambda session: shards.save_states(session, states))
+        return pb.SaveShardStateResponse()
+
+    async def RecordTransitions(
+        self, request: pb.RecordTransitionsRequest, context: Any
+    ) -> pb.RecordTransitionsResponse:
+        """Records what the evaluator decided."""
+        if len(request.transitions) > MOST_TRANSITIONS:
+            raise InvalidField("transitions", f"there are {len(request.transitions):,}; at most {MOST_TRANSITIONS:,}")
+        now = now_nanos()
+
+        def work(session: Session) -> pb.RecordTransitionsResponse:
+            leases = {(each.lease.shard, each.lease.epoch) for each in request.transitions if each.lease.epoch > 0}
+            shards.check_leases(session, leases)
+            transitions = [
+                transition_from_proto(each, f"transitions[{number}]") for number, each in enumerate(request.transitions)
+            ]
+            ledger = Ledger(load_known(session, transitions, facts_of), now)
+            results = [ledger.apply(transition) for transition in transitions]
+            save(session, ledger, encode_notification)
+            return pb.RecordTransitionsResponse(results=map(result_to_proto, results))
+
+        response = await self.core.database.write(work)
+        self.core.alerts_changed.announce()
+        return response
+
+    async def ReportSeries(self, request: pb.ReportSeriesRequest, context: Any) -> pb.ReportSeriesResponse:
+        """Makes monitors, fields and types known."""
+        for error in check_line("tenant_id", request.tenant_id, 40, "send the tenant that the series belong to"):
+            raise error
+        if len(request.series) > MOST_SERIES:
+            raise InvalidField("series", f"there are {len(request.series):,}; at most {MOST_SERIES:,}")
+        tenant, now = request.tenant_id, now_nanos()
+        seen = [_seen(each.key, each.type, f"series[{number}]") for number, each in enumerate(request.series)]
+        names = [(each.monitor_id, each.field.measurement, each.field.name) for each in seen]
+        # Most reports are about what is known already: a look spares a write that waits for the disk.
+        known = await self.core.database.read(lambda session: monitors.types_of(session, tenant, seen))
+        if not all(name in known for name in names):
+
+            def work(session: Session) -> dict[tuple[str, str, str], FieldType]:
+                monitors.remember(session, tenant, [], seen, now)
+                return monitors.types_of(session, tenant, seen)
+
+            known = await self.core.database.write(work)
+        conflicts = [
+            0 if known[name] is each.field.type else int(known[name]) for name, each in zip(names, seen, strict=True)
+        ]
+        return pb.ReportSeriesResponse(types=conflicts)  # type: ignore[arg-type]
+
+
+def _seen(key: monitor_pb2.SeriesKey, number: int, path: str) -> monitors.Seen:
+    for error in check_line(f"{path}.key.monitor_id", key.monitor_id, 256, "send the monitor's id"):
+        raise error
+    return monitors.Seen(key.monitor_id, field_from_proto(key.measurement, key.field, number, f"{path}.key"))
+
+
+def _batches(stored: Sequence[rule_store.StoredRule]) -> list[list[mesh_pb2.WatchedRule]]:
+    """Rules in lists that fit into a message each."""
+    batches: list[list[mesh_pb2.WatchedRule]] = []
+    size = LARGEST_MESSAGE
+    for rule in stored:
+        size += len(rule.body)
+        if size > LARGEST_MESSAGE:
+            batches.append([])
+            size = len(rule.body)
+        message = mesh_pb2.WatchedRule(
+            tenant_id=rule.tenant, rule=rule_pb2.Rule.FromString(rule.body), revision=rule.revision
+        )
+        batches[-1].append(message)
+    return batches

@@ -1,0 +1,123 @@
+"""RuleService: monitors, channel names, keys, and who a credential belongs to."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from monitors.mesh.database import Session
+from monitors.mesh.errors import InvalidField
+from monitors.mesh.identity import ORDINARY_SCOPES, SCOPES, current_tenant, new_api_key, parse_api_key
+from monitors.mesh.times import SECOND, from_timestamp, now_nanos, to_duration, to_timestamp
+from monitors.rules.model.catalogue import did_you_mean
+from monitors.rules.model.pages import page_size, read_token, write_token
+from monitors.rules.model.quantities import shown
+from monitors.rules.model.rule import LONGEST_TIME, check_line
+from monitors.rules.service.base import Caller, Part, fitting
+from monitors.rules.service.evaluator import series_of
+from monitors.rules.store import keys as key_store
+from monitors.rules.store import monitors as store
+from monitors.rules.translate.monitors import field_from_proto, monitor_to_proto
+from monitors.v1 import mesh_pb2, monitor_pb2
+from monitors.v1 import rule_service_pb2 as pb
+from monitors.v1.evaluator_service_pb2 import SeriesInfo
+
+MOST_FIELDS = 1000
+# How long another service may go on trusting an answer of Authenticate.
+CACHE_TIME = 30 * SECOND
+
+
+class MonitorCalls(Part):
+    """What can be watched, whom one can tell, and who may call."""
+
+    async def RegisterMonitor(self, request: pb.RegisterMonitorRequest, context: Any) -> pb.RegisterMonitorResponse:
+        """Makes a monitor known."""
+        for error in check_line("monitor_id", request.monitor_id, 256, "send the monitor's id, such as `mon_host`"):
+            raise error
+        if "*" in request.monitor_id:
+            raise InvalidField(
+                "monitor_id", f"{shown(request.monitor_id)} has a `*`, which stands for several monitors"
+            )
+        if len(request.fields) > MOST_FIELDS:
+            raise InvalidField("fields", f"there are {len(request.fields):,}; at most {MOST_FIELDS:,}")
+        seen = [
+            store.Seen(
+                request.monitor_id, field_from_proto(each.measurement, each.field, each.type, f"fields[{number}]")
+            )
+            for number, each in enumerate(request.fields)
+        ]
+
+        def work(session: Session, who: Caller) -> pb.RegisterMonitorResponse:
+            store.remember(session, who.tenant, [request.monitor_id], seen, who.now)
+            known = store.find_monitor(session, who.tenant, request.monitor_id)
+            return pb.RegisterMonitorResponse(monitor=monitor_to_proto(known, ()) if known else None)
+
+        return await self.change("RegisterMonitor", request, pb.RegisterMonitorResponse, work)
+
+    async def ListMonitors(self, request: pb.ListMonitorsRequest, context: Any) -> pb.ListMonitorsResponse:
+        """A page of monitors, with their newest values where the evaluator can be asked."""
+        tenant, size = current_tenant(), page_size(request.page_size)
+        query = json.dumps(["ListMonitors", tenant, request.query])
+        after = read_token(request.page_token, query)
+        found, total = await self.core.database.read(
+            lambda session: store.list_monitors(session, tenant, request.query, after[1] if after else "", size + 1)
+        )
+        series = await series_of(self.core.evaluator, tenant, [each.id for each in found[:size]])
+        by_monitor: dict[str, list[SeriesInfo]] = {}
+        for info in series or ():
+            by_monitor.setdefault(info.key.monitor_id, []).append(info)
+        messages = [monitor_to_proto(each, by_monitor.get(each.id, ())) for each in found[:size]]
+        page = fitting(messages, monitor_pb2.Monitor.ByteSize)
+        response = pb.ListMonitorsResponse(monitors=page, total_count=total)
+        if len(page) < len(found):
+            response.next_page_token = write_token(query, (0, page[-1].id))
+        return response
+
+    async def ListChannelNames(self, request: pb.ListChannelNamesRequest, context: Any) -> pb.ListChannelNamesResponse:
+        """The channels that rules can tell."""
+        tenant = current_tenant()
+        channels = await self.core.database.read(lambda session: store.list_channels(session, tenant))
+        return pb.ListChannelNamesResponse(
+            channels=[
+                mesh_pb2.ChannelName(name=each.name, kind=each.kind, is_default=each.is_default) for each in channels
+            ]
+        )
+
+    async def CreateKey(self, request: pb.CreateKeyRequest, context: Any) -> pb.CreateKeyResponse:
+        """Makes an API key."""
+        for error in check_line("title", request.title, 100, "say what the key is for"):
+            raise error
+        scopes = _checked_scopes(request.scopes)
+        tenant, now = current_tenant(), now_nanos()
+        expire_time = None
+        if request.HasField("expire_time"):
+            expire_time = from_timestamp(request.expire_time)
+            if not now < expire_time <= LONGEST_TIME:
+                raise InvalidField("expire_time", "isn't ahead; send a time in the future, or none for no end")
+        key = new_api_key()
+        stored = key_store.StoredKey(tenant, key.key_id, tuple(scopes), expire_time)
+        await self.core.database.write(lambda session: key_store.add_key(session, key, stored, request.title, now))
+        return pb.CreateKeyResponse(key=key.text, key_id=key.key_id)
+
+    async def find_key(self, credential: str) -> key_store.StoredKey:
+        """Whose a credential is. Raises Unauthenticated."""
+        key, now = parse_api_key(credential), now_nanos()
+        return await self.core.database.read(lambda session: key_store.find_key(session, key, now))
+
+    async def Authenticate(self, request: pb.AuthenticateRequest, context: Any) -> pb.AuthenticateResponse:
+        """Who a credential belongs to."""
+        stored = await self.find_key(request.credential)
+        principal = mesh_pb2.Principal(tenant_id=stored.tenant, user=stored.id, scopes=stored.scopes)
+        cache_for = CACHE_TIME
+        if stored.expire_time is not None:
+            principal.expire_time.CopyFrom(to_timestamp(stored.expire_time))
+            cache_for = max(0, min(cache_for, stored.expire_time - now_nanos()))
+        return pb.AuthenticateResponse(principal=principal, cache_for=to_duration(cache_for))
+
+
+def _checked_scopes(asked: Iterable[str]) -> Sequence[str]:
+    scopes = list(dict.fromkeys(asked))
+    for scope in scopes:
+        if scope not in SCOPES:
+            hint = did_you_mean(scope, SCOPES)
+            raise InvalidField("scopes", f"there is no scope {shown(scope)}{hint}; there are {', '.join(SCOPES)}")
+    return scopes or ORDINARY_SCOPES

@@ -1,0 +1,98 @@
+"""RuleService for the notifier: the outbox, what became of messages, and the channels' names."""
+
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+from monitors.mesh.database import Session
+from monitors.mesh.errors import InvalidField
+from monitors.mesh.times import SECOND, now_nanos
+from monitors.rules.model.alert import Delivery
+from monitors.rules.model.rule import check_line
+from monitors.rules.service.base import POLL_SECONDS, Part
+from monitors.rules.store import alerts, monitors, outbox
+from monitors.rules.translate.alerts import delivery_from_proto
+from monitors.v1 import notification_pb2
+from monitors.v1 import rule_service_pb2 as pb
+
+MOST_REPORTS = 1000
+MOST_CHANNELS = 1000
+
+
+class NotifierCalls(Part):
+    """What the notifier needs."""
+
+    async def LeaseNotifications(
+        self, request: pb.LeaseNotificationsRequest, context: Any
+    ) -> AsyncIterator[pb.LeaseNotificationsResponse]:
+        """Notifications as they come due."""
+        due: int | None = None
+
+        def lease(session: Session) -> tuple[str, list[outbox.Leased], int | None]:
+            now, token = now_nanos(), f"lease_{secrets.token_hex(16)}"
+            batch = outbox.lease(session, now, token)
+            return token, batch, None if batch else outbox.next_due(session, now)
+
+        async def look() -> list[pb.LeaseNotificationsResponse]:
+            nonlocal due
+            token, batch, due = await self.core.database.write(lease)
+            if not batch:
+                return []
+            return [pb.LeaseNotificationsResponse(notifications=map(_decode, batch), lease_token=token)]
+
+        def wait() -> float:
+            # A message that is held goes out when its time has come, not at the next look.
+            return POLL_SECONDS if due is None else min(POLL_SECONDS, max(0.0, (due - now_nanos()) / SECOND))
+
+        async for message in self.follow(self.core.alerts_changed, look, pb.LeaseNotificationsResponse(), wait):
+            yield message
+
+    async def AcknowledgeNotifications(
+        self, request: pb.AcknowledgeNotificationsRequest, context: Any
+    ) -> pb.AcknowledgeNotificationsResponse:
+        """Marks notifications as the notifier's own."""
+        if not request.lease_token:
+            raise InvalidField("lease_token", "is empty; send it as it came with the notifications")
+        ids = list(request.notification_ids)
+        await self.core.database.write(lambda session: outbox.take_over(session, request.lease_token, ids))
+        # What waited behind them in their streams may go out now.
+        self.core.alerts_changed.announce()
+        return pb.AcknowledgeNotificationsResponse()
+
+    async def ReportDeliveries(self, request: pb.ReportDeliveriesRequest, context: Any) -> pb.ReportDeliveriesResponse:
+        """Records what became of notifications."""
+        if len(request.reports) > MOST_REPORTS:
+            raise InvalidField("reports", f"there are {len(request.reports):,}; at most {MOST_REPORTS:,}")
+        by_tenant: dict[str, list[tuple[str, Delivery]]] = {}
+        for report in request.reports:
+            delivery = delivery_from_proto(report.delivery)
+            by_tenant.setdefault(report.tenant_id, []).append((report.alert_id, delivery))
+
+        def work(session: Session) -> None:
+            for tenant, reports in by_tenant.items():
+                alerts.save_deliveries(session, tenant, reports)
+
+        await self.core.database.write(work)
+        return pb.ReportDeliveriesResponse()
+
+    async def MirrorChannels(self, request: pb.MirrorChannelsRequest, context: Any) -> pb.MirrorChannelsResponse:
+        """Records a tenant's channels."""
+        for error in check_line("tenant_id", request.tenant_id, 40, "send the tenant that the channels belong to"):
+            raise error
+        if len(request.channels) > MOST_CHANNELS:
+            raise InvalidField("channels", f"there are {len(request.channels):,}; at most {MOST_CHANNELS:,}")
+        channels = {}
+        for number, each in enumerate(request.channels):
+            for error in check_line(f"channels[{number}].name", each.name, 64, "send the channel's name"):
+                raise error
+            channels[each.name] = monitors.KnownChannel(each.name, each.kind[:40], each.is_default)
+        await self.core.database.write(
+            lambda session: monitors.replace_channels(session, request.tenant_id, list(channels.values()))
+        )
+        return pb.MirrorChannelsResponse()
+
+
+def _decode(leased: outbox.Leased) -> notification_pb2.Notification:
+    message = notification_pb2.Notification.FromString(leased.body)
+    message.sequence = leased.sequence
+    return message

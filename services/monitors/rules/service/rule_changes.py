@@ -1,0 +1,147 @@
+"""Changes of rules, each within the transaction of its request."""
+
+from collections.abc import Collection, Sequence
+
+from monitors.mesh.database import Session
+from monitors.mesh.errors import EtagMismatch, InvalidField, InvalidFields, MeshError, NotFound
+from monitors.mesh.ids import new_id
+from monitors.rules.model.drafting import Draft, Proposal, propose_change, settle
+from monitors.rules.model.episodes import Ledger
+from monitors.rules.model.rule import Rule, changed, warnings_about
+from monitors.rules.service.base import Caller
+from monitors.rules.store import counters
+from monitors.rules.store.alerts import open_alerts
+from monitors.rules.store.monitors import surroundings
+from monitors.rules.store.rules import (
+    StoredRule,
+    count_open_alerts,
+    delete_rule,
+    find_rule,
+    insert_rules,
+    replace_rule,
+)
+from monitors.rules.store.transitions import load_instances, save
+from monitors.rules.translate.alerts import encode_notification
+from monitors.rules.translate.rules import facts_of, rule_from_stored, rule_to_proto, stored_to_proto
+from monitors.v1 import rule_service_pb2 as pb
+
+
+def existing(session: Session, tenant: str, rule_id: str) -> StoredRule:
+    """The tenant's rule. Raises NotFound."""
+    stored = find_rule(session, tenant, rule_id)
+    if stored is None:
+        raise NotFound("rule", rule_id[:64], "ListRules shows those that there are")
+    return stored
+
+
+def create(session: Session, who: Caller, proposal: Proposal) -> pb.CreateRuleResponse:
+    """Makes a rule. Raises InvalidFields."""
+    around = surroundings(session, who.tenant, proposal.rule.monitor_id)
+    rule = settle(proposal, around)
+    (made,) = _insert(session, who, [rule])
+    return pb.CreateRuleResponse(
+        rule=rule_to_proto(made), warnings=warnings_about(made, who.now, any(around.channels.values()))
+    )
+
+
+def batch_create(session: Session, who: Caller, proposals: Sequence[Proposal]) -> pb.BatchCreateRulesResponse:
+    """Makes rules, all or none. Raises InvalidFields, which names each wrong field as `rules[3].title`."""
+    known = {each: surroundings(session, who.tenant, each) for each in {each.rule.monitor_id for each in proposals}}
+    settled: list[Rule] = []
+    errors: list[InvalidField] = []
+    for number, proposal in enumerate(proposals):
+        try:
+            settled.append(settle(proposal, known[proposal.rule.monitor_id]))
+        except MeshError as error:
+            errors += [
+                InvalidField(f"rules[{number}]{each.field.removeprefix('rule')}", each.description)
+                for each in error.violations
+            ]
+    if errors:
+        raise InvalidFields.of(errors)
+    made = _insert(session, who, settled)
+    response = pb.BatchCreateRulesResponse(rules=map(rule_to_proto, made))
+    for number, rule in enumerate(made):
+        warnings = warnings_about(rule, who.now, any(known[rule.monitor_id].channels.values()))
+        response.warnings.extend(f"rules[{number}]: {warning}" for warning in warnings)
+    return response
+
+
+def _insert(session: Session, who: Caller, settled: Sequence[Rule]) -> list[Rule]:
+    revision = counters.take(session, counters.REVISION, len(settled))
+    made = [
+        changed(
+            rule,
+            {
+                "id": new_id("rule"),
+                # Of rules that are made together the later is the newer.
+                "create_time": who.now + number,
+                "update_time": who.now + number,
+                "creator": who.user,
+                "revision": revision + number,
+            },
+        )
+        for number, rule in enumerate(settled)
+    ]
+    insert_rules(session, who.tenant, [(rule, rule_to_proto(rule).SerializeToString()) for rule in made])
+    return made
+
+
+def update(
+    session: Session, who: Caller, rule_id: str, etag: str, draft: Draft, mask: Collection[str] | None
+) -> pb.UpdateRuleResponse:
+    """Changes a rule and what follows for its open alerts."""
+    stored = existing(session, who.tenant, rule_id)
+    current = rule_from_stored(stored)
+    _check_etag(current, etag)
+    proposal = propose_change(current, draft, mask)
+    around = surroundings(session, who.tenant, proposal.rule.monitor_id)
+    rule = settle(proposal, around, current)
+    previous = stored_to_proto(stored, count_open_alerts(session, who.tenant, [rule_id]).get(rule_id, 0))
+    if rule != current:
+        revision = counters.take(session, counters.REVISION)
+        rule = changed(rule, {"revision": revision, "update_time": who.now})
+        replace_rule(session, who.tenant, rule, rule_to_proto(rule).SerializeToString())
+        if current.enabled and not rule.enabled:
+            close_alerts(session, who, rule_id, "paused")
+        elif rule.snooze_until != current.snooze_until:
+            _follow_snooze(session, who, rule_id)
+    message = rule_to_proto(rule)
+    message.open_alert_count = count_open_alerts(session, who.tenant, [rule_id]).get(rule_id, 0)
+    warnings = warnings_about(rule, who.now, any(around.channels.values()))
+    return pb.UpdateRuleResponse(rule=message, previous=previous, warnings=warnings)
+
+
+def delete(session: Session, who: Caller, rule_id: str, etag: str) -> pb.DeleteRuleResponse:
+    """Deletes a rule and closes its open alerts."""
+    stored = existing(session, who.tenant, rule_id)
+    _check_etag(rule_from_stored(stored), etag)
+    count = close_alerts(session, who, rule_id, "deleted")
+    delete_rule(session, who.tenant, rule_id, who.now)
+    return pb.DeleteRuleResponse(rule=stored_to_proto(stored, 0), resolved_alert_count=count)
+
+
+def _check_etag(rule: Rule, etag: str) -> None:
+    if etag and etag != rule.etag:
+        raise EtagMismatch("rule", rule.id, etag[:64], rule.etag)
+
+
+def close_alerts(session: Session, who: Caller, rule_id: str, reason: str) -> int:
+    """Resolves the open alerts of a rule and returns how many there were."""
+    firing = open_alerts(session, who.tenant, rule_id)
+    known = load_instances(session, {who.tenant: [alert.instance_key for alert in firing]})
+    ledger = Ledger(known, who.now)
+    for alert in firing:
+        ledger.resolve(alert, reason, who.user)
+    save(session, ledger, encode_notification)
+    return len(firing)
+
+
+def _follow_snooze(session: Session, who: Caller, rule_id: str) -> None:
+    firing = open_alerts(session, who.tenant, rule_id)
+    known = load_instances(session, {who.tenant: [alert.instance_key for alert in firing]})
+    ledger = Ledger(known, who.now)
+    facts = facts_of(existing(session, who.tenant, rule_id))
+    for alert in firing:
+        ledger.snooze(alert, facts, who.user)
+    save(session, ledger, encode_notification)

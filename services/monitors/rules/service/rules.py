@@ -1,0 +1,142 @@
+"""RuleService: rules."""
+
+import json
+from typing import Any
+
+from monitors.mesh.database import Session
+from monitors.mesh.errors import InvalidField, NotBuilt
+from monitors.mesh.identity import current_tenant
+from monitors.mesh.times import now_nanos
+from monitors.rules.model.drafting import propose_change, propose_new, settle
+from monitors.rules.model.filters import RULE_FILTER, read_filter
+from monitors.rules.model.pages import page_size, read_token, write_token
+from monitors.rules.model.rule import Rule, warnings_about
+from monitors.rules.model.words import explain_rule
+from monitors.rules.service import rule_changes
+from monitors.rules.service.base import Part, fitting
+from monitors.rules.service.evaluator import matching_series
+from monitors.rules.store.monitors import surroundings
+from monitors.rules.store.rules import count_open_alerts, list_rules
+from monitors.rules.translate.rules import (
+    check_rule_id,
+    draft_from_proto,
+    rule_from_stored,
+    rule_to_proto,
+    stored_to_proto,
+)
+from monitors.v1 import rule_pb2
+from monitors.v1 import rule_service_pb2 as pb
+
+LARGEST_BATCH = 1000
+
+
+class RuleCalls(Part):
+    """Create, read, change, delete and preview rules."""
+
+    async def CreateRule(self, request: pb.CreateRuleRequest, context: Any) -> pb.CreateRuleResponse:
+        """Makes a rule."""
+        proposal = propose_new(draft_from_proto(request.rule))
+        return await self.change(
+            "CreateRule",
+            request,
+            pb.CreateRuleResponse,
+            lambda session, who: rule_changes.create(session, who, proposal),
+        )
+
+    async def BatchCreateRules(self, request: pb.BatchCreateRulesRequest, context: Any) -> pb.BatchCreateRulesResponse:
+        """Makes rules, all or none."""
+        if not 1 <= len(request.rules) <= LARGEST_BATCH:
+            raise InvalidField("rules", f"there are {len(request.rules):,}; send 1 to {LARGEST_BATCH:,}")
+        proposals = [propose_new(draft_from_proto(rule)) for rule in request.rules]
+        return await self.change(
+            "BatchCreateRules",
+            request,
+            pb.BatchCreateRulesResponse,
+            lambda session, who: rule_changes.batch_create(session, who, proposals),
+        )
+
+    async def UpdateRule(self, request: pb.UpdateRuleRequest, context: Any) -> pb.UpdateRuleResponse:
+        """Changes a rule."""
+        rule_id = check_rule_id(request.rule.id)
+        draft = draft_from_proto(request.rule)
+        mask = list(request.update_mask.paths) if request.HasField("update_mask") else None
+        return await self.change(
+            "UpdateRule",
+            request,
+            pb.UpdateRuleResponse,
+            lambda session, who: rule_changes.update(session, who, rule_id, request.rule.etag, draft, mask),
+        )
+
+    async def DeleteRule(self, request: pb.DeleteRuleRequest, context: Any) -> pb.DeleteRuleResponse:
+        """Deletes a rule."""
+        rule_id = check_rule_id(request.rule_id)
+        return await self.change(
+            "DeleteRule",
+            request,
+            pb.DeleteRuleResponse,
+            lambda session, who: rule_changes.delete(session, who, rule_id, request.etag),
+        )
+
+    async def GetRule(self, request: pb.GetRuleRequest, context: Any) -> pb.GetRuleResponse:
+        """One rule."""
+        tenant, rule_id = current_tenant(), check_rule_id(request.rule_id)
+
+        def work(session: Session) -> rule_pb2.Rule:
+            stored = rule_changes.existing(session, tenant, rule_id)
+            return stored_to_proto(stored, count_open_alerts(session, tenant, [rule_id]).get(rule_id, 0))
+
+        return pb.GetRuleResponse(rule=await self.core.database.read(work))
+
+    async def ListRules(self, request: pb.ListRulesRequest, context: Any) -> pb.ListRulesResponse:
+        """A page of rules."""
+        tenant, size = current_tenant(), page_size(request.page_size)
+        terms = read_filter(request.filter, RULE_FILTER)
+        query = json.dumps(["ListRules", tenant, request.filter])
+        after = read_token(request.page_token, query)
+
+        def work(session: Session) -> pb.ListRulesResponse:
+            found, total = list_rules(session, tenant, terms, after, size + 1)
+            page = fitting(found[:size], lambda stored: len(stored.body))
+            counts = count_open_alerts(session, tenant, [stored.id for stored in page])
+            response = pb.ListRulesResponse(
+                rules=[stored_to_proto(stored, counts.get(stored.id, 0)) for stored in page], total_count=total
+            )
+            if len(page) < len(found):
+                response.next_page_token = write_token(query, (page[-1].create_time, page[-1].id))
+            return response
+
+        return await self.core.database.read(work)
+
+    async def PreviewRule(self, request: pb.PreviewRuleRequest, context: Any) -> pb.PreviewRuleResponse:
+        """What a rule means; saves nothing."""
+        if request.HasField("backtest_window") or request.include_chart:
+            raise NotBuilt(
+                "backtest",
+                "leave backtest_window and include_chart out; the rule is checked and explained without them",
+            )
+        tenant, now = current_tenant(), now_nanos()
+
+        def work(session: Session) -> tuple[Rule, list[str], list[str]]:
+            current = None
+            if request.rule.id:
+                stored = rule_changes.existing(session, tenant, check_rule_id(request.rule.id))
+                current = rule_from_stored(stored)
+            draft = draft_from_proto(request.rule)
+            proposal = propose_change(current, draft, None) if current else propose_new(draft)
+            around = surroundings(session, tenant, proposal.rule.monitor_id)
+            rule = settle(proposal, around, current)
+            return rule, list(around.monitor_ids), warnings_about(rule, now, any(around.channels.values()))
+
+        rule, monitor_ids, warnings = await self.core.database.read(work)
+        matches = await matching_series(self.core.evaluator, tenant, rule.condition, monitor_ids)
+        if matches is None:
+            warnings.append("what it matches now couldn't be checked: the evaluator can't be reached")
+        elif not matches:
+            warnings.append("it matches no series that has reported yet")
+        return pb.PreviewRuleResponse(
+            rule=rule_to_proto(rule), explanation=explain_rule(rule), warnings=warnings, matches=matches or ()
+        )
+
+    async def ExplainRule(self, request: pb.ExplainRuleRequest, context: Any) -> pb.ExplainRuleResponse:
+        """Not built yet."""
+        raise NotBuilt("explain", "GetAlert shows an alert's timeline, PreviewRule says what a rule means")

@@ -1,0 +1,1 @@
+"""What RuleService remembers. Only here is SQLAlchemy known; each function runs inside of a transaction it is given."""

@@ -1,0 +1,260 @@
+"""Alerts, what happened to them, and what became of their messages."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from monitors.rules.model.alert import SHARDS, Alert, Delivery, Event, EventKind, shard_of
+from monitors.rules.model.filters import Term
+from monitors.rules.model.rule import Severity
+from monitors.rules.store import counters
+from monitors.rules.store.paging import chunks
+from monitors.rules.store.tables import alert_events, alerts, deliveries
+
+# Of an alert's row these are written as they are; the others are translated.
+_PLAIN = (
+    "id", "rule_id", "monitor_id", "instance_key", "episode", "title", "condition_text", "value", "fire_time",
+    "record_time", "suppress_reason", "told_time", "resolve_time", "resolve_reason", "acknowledge_user",
+    "acknowledge_time", "acknowledge_note", "traceparent",
+)  # fmt: skip
+_CHANGING = (
+    "suppress_reason", "told_time", "resolve_time", "resolve_reason", "acknowledge_user", "acknowledge_time",
+    "acknowledge_note",
+)  # fmt: skip
+
+
+def alert_row(alert: Alert) -> dict[str, Any]:
+    """An alert's columns."""
+    row = {name: getattr(alert, name) for name in _PLAIN}
+    row |= {
+        "tenant_id": alert.tenant,
+        "shard": shard_of(alert.tenant, alert.monitor_id),
+        "group": _dump(alert.group),
+        "open_key": alert.instance_key if alert.is_open else None,
+        "severity": int(alert.severity),
+        "labels": _dump(alert.labels),
+        "annotations": _dump(alert.annotations),
+        "channels": _dump(alert.channels),
+    }
+    return row
+
+
+def read_alert(row: Row[Any]) -> Alert:
+    """An alert from its columns."""
+    columns = row._mapping
+    return Alert(
+        tenant=columns["tenant_id"],
+        group=json.loads(columns["group"]),
+        severity=Severity(columns["severity"]),
+        labels=json.loads(columns["labels"]),
+        annotations=json.loads(columns["annotations"]),
+        channels=tuple(json.loads(columns["channels"])),
+        **{name: columns[name] for name in _PLAIN},
+    )
+
+
+def _dump(value: Mapping[str, str] | Sequence[str]) -> str:
+    return (
+        json.dumps(value if isinstance(value, Mapping) else list(value), ensure_ascii=False)
+        if value
+        else ("{}" if isinstance(value, Mapping) else "[]")
+    )
+
+
+def insert_alerts(session: Session, opened: Sequence[Alert]) -> None:
+    """Remembers new alerts."""
+    if opened:
+        session.execute(insert(alerts), [alert_row(alert) for alert in opened])
+
+
+def update_alerts(session: Session, altered: Sequence[Alert]) -> None:
+    """Remembers what may change of alerts."""
+    if not altered:
+        return
+    is_row = and_(alerts.c.tenant_id == bindparam("row_tenant"), alerts.c.id == bindparam("row_id"))
+    change = update(alerts).where(is_row).values({name: bindparam(name) for name in (*_CHANGING, "open_key")})
+    rows = [
+        {name: getattr(alert, name) for name in _CHANGING}
+        | {
+            "open_key": alert.instance_key if alert.is_open else None,
+            "row_tenant": alert.tenant,
+            "row_id": alert.id,
+        }
+        for alert in altered
+    ]
+    session.execute(change, rows)
+
+
+def insert_events(session: Session, events: Sequence[Event], first_sequence: int) -> None:
+    """Remembers events under the sequence numbers from `first_sequence` on."""
+    rows = [
+        {
+            "tenant_id": event.tenant,
+            "sequence": first_sequence + number,
+            "alert_id": event.alert_id,
+            "kind": int(event.kind),
+            "time": event.time,
+            "record_time": event.record_time,
+            "value": event.value,
+            "user": event.user,
+            "detail": event.detail,
+            "once_key": event.once_key,
+        }
+        for number, event in enumerate(events)
+    ]
+    if rows:
+        session.execute(insert(alert_events), rows)
+
+
+def find_alerts(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, Alert]:
+    """Those of a tenant's alerts that exist, by id."""
+    found: dict[str, Alert] = {}
+    for part in chunks(ids):
+        query = select(alerts).where(alerts.c.tenant_id == tenant, alerts.c.id.in_(part))
+        found |= {alert.id: alert for alert in map(read_alert, session.execute(query))}
+    return found
+
+
+def open_alerts(session: Session, tenant: str, rule_id: str | None = None) -> list[Alert]:
+    """The open alerts of a tenant, or of one of its rules; oldest first."""
+    query = select(alerts).where(alerts.c.tenant_id == tenant, alerts.c.open_key.is_not(None))
+    if rule_id is not None:
+        query = query.where(alerts.c.rule_id == rule_id)
+    return [read_alert(row) for row in session.execute(query.order_by(alerts.c.fire_time, alerts.c.id))]
+
+
+def open_alerts_of_shards(session: Session, shards: Sequence[int], after: tuple[str, str], limit: int) -> list[Alert]:
+    """At most `limit` open alerts of all tenants whose monitors belong to the shards, by tenant and id."""
+    tenant, alert_id = after
+    conditions = [
+        alerts.c.open_key.is_not(None),
+        or_(alerts.c.tenant_id > tenant, and_(alerts.c.tenant_id == tenant, alerts.c.id > alert_id)),
+    ]
+    if len(set(shards)) < SHARDS:
+        conditions.append(alerts.c.shard.in_(shards))
+    query = select(alerts).where(*conditions).order_by(alerts.c.tenant_id, alerts.c.id).limit(limit)
+    return [read_alert(row) for row in session.execute(query)]
+
+
+def list_alerts(
+    session: Session, tenant: str, terms: Sequence[Term], after: tuple[int, str] | None, limit: int
+) -> tuple[list[Alert], int]:
+    """At most `limit` alerts, newest first, after the place `after` (fire time and id); and how many match in all."""
+    conditions = [alerts.c.tenant_id == tenant, *(_matches(term) for term in terms)]
+    total = session.scalar(select(func.count()).select_from(alerts).where(*conditions)) or 0
+    if after:
+        time, alert_id = after
+        conditions.append(or_(alerts.c.fire_time < time, and_(alerts.c.fire_time == time, alerts.c.id < alert_id)))
+    query = select(alerts).where(*conditions).order_by(alerts.c.fire_time.desc(), alerts.c.id.desc()).limit(limit)
+    return [read_alert(row) for row in session.execute(query)], total
+
+
+def _matches(term: Term) -> ColumnElement[bool]:
+    match term.name:
+        case "monitor_id":
+            return alerts.c.monitor_id == term.value
+        case "rule_id":
+            return alerts.c.rule_id == term.value
+        case "severity":
+            return alerts.c.severity == int(Severity[term.value.upper()])
+        case "state":
+            return alerts.c.open_key.is_not(None) if term.value == "firing" else alerts.c.open_key.is_(None)
+        case "acknowledged":
+            given = alerts.c.acknowledge_time
+            return given.is_not(None) if term.value == "true" else given.is_(None)
+        case _:
+            return alerts.c.fire_time >= int(term.value)
+
+
+def timeline(session: Session, tenant: str, alert_id: str) -> list[Event]:
+    """What happened to an alert, oldest first."""
+    query = (
+        select(alert_events)
+        .where(alert_events.c.tenant_id == tenant, alert_events.c.alert_id == alert_id)
+        .order_by(alert_events.c.sequence)
+    )
+    return [_read_event(row) for row in session.execute(query)]
+
+
+def events_since(session: Session, tenant: str, sequence: int, limit: int) -> list[Event]:
+    """What happened to a tenant's alerts after a sequence number."""
+    query = (
+        select(alert_events)
+        .where(alert_events.c.tenant_id == tenant, alert_events.c.sequence > sequence)
+        .order_by(alert_events.c.sequence)
+        .limit(limit)
+    )
+    return [_read_event(row) for row in session.execute(query)]
+
+
+def newest_sequence(session: Session) -> int:
+    """The last event's sequence number."""
+    return counters.current(session, counters.SEQUENCE)
+
+
+def _read_event(row: Row[Any]) -> Event:
+    return Event(
+        tenant=row.tenant_id,
+        alert_id=row.alert_id,
+        kind=EventKind(row.kind),
+        time=row.time,
+        record_time=row.record_time,
+        value=row.value,
+        user=row.user,
+        detail=row.detail,
+        once_key=row.once_key,
+        sequence=row.sequence,
+    )
+
+
+def deliveries_of(session: Session, tenant: str, alert_id: str) -> list[Delivery]:
+    """What became of an alert's messages, oldest first."""
+    query = (
+        select(deliveries)
+        .where(deliveries.c.tenant_id == tenant, deliveries.c.alert_id == alert_id)
+        .order_by(deliveries.c.time, deliveries.c.notification_id, deliveries.c.channel)
+    )
+    return [
+        Delivery(
+            notification_id=row.notification_id,
+            channel=row.channel,
+            kind=row.kind,
+            state=row.state,
+            attempt_count=row.attempt_count,
+            detail=row.detail,
+            time=row.time,
+        )
+        for row in session.execute(query)
+    ]
+
+
+def save_deliveries(session: Session, tenant: str, reports: Sequence[tuple[str, Delivery]]) -> None:
+    """Remembers what became of messages, each with its alert. Of an alert that isn't known nothing is remembered."""
+    known = find_ids(session, tenant, {alert_id for alert_id, _ in reports})
+    for alert_id, report in reports:
+        if alert_id not in known:
+            continue
+        values = {
+            "alert_id": alert_id,
+            "kind": report.kind,
+            "state": report.state,
+            "attempt_count": report.attempt_count,
+            "detail": report.detail,
+            "time": report.time,
+        }
+        key = {"tenant_id": tenant, "notification_id": report.notification_id, "channel": report.channel}
+        is_row = and_(*(deliveries.c[name] == value for name, value in key.items()))
+        if session.execute(update(deliveries).where(is_row).values(values)).rowcount == 0:  # type: ignore[attr-defined]
+            session.execute(insert(deliveries).values(**key, **values))
+
+
+def find_ids(session: Session, tenant: str, ids: set[str]) -> set[str]:
+    """Which of the alerts a tenant has."""
+    found: set[str] = set()
+    for part in chunks(sorted(ids)):
+        query = select(alerts.c.id).where(alerts.c.tenant_id == tenant, alerts.c.id.in_(part))
+        found |= set(session.scalars(query))
+    return found

@@ -1,0 +1,181 @@
+"""Monitors, their fields, and the channels' names."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from monitors.rules.model.catalogue import Field, FieldType
+from monitors.rules.model.drafting import Surroundings
+from monitors.rules.model.rule import is_pattern, matches_pattern
+from monitors.rules.store.paging import chunks
+from monitors.rules.store.tables import channel_names, monitor_fields, monitors, rules
+
+MOST_NAMED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMonitor:
+    """A monitor with its fields, sorted by measurement and name."""
+
+    id: str
+    create_time: int
+    fields: tuple[Field, ...]
+    rule_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownChannel:
+    """A channel as the notifier mirrors it."""
+
+    name: str
+    kind: str
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A field of a monitor that was seen or is made known."""
+
+    monitor_id: str
+    field: Field
+
+
+def _field_key(field: Field) -> str:
+    return hashlib.sha256(f"{field.measurement}\0{field.name}".encode()).hexdigest()
+
+
+def types_of(session: Session, tenant: str, seen: Sequence[Seen]) -> dict[tuple[str, str, str], FieldType]:
+    """The types of those of the fields that are known, by monitor, measurement and name."""
+    known: dict[tuple[str, str, str], FieldType] = {}
+    for part in chunks(sorted({each.monitor_id for each in seen})):
+        query = select(monitor_fields).where(
+            monitor_fields.c.tenant_id == tenant, monitor_fields.c.monitor_id.in_(part)
+        )
+        for row in session.execute(query):
+            known[row.monitor_id, row.measurement, row.field] = FieldType(row.type)
+    return known
+
+
+def remember(session: Session, tenant: str, monitor_ids: Sequence[str], seen: Sequence[Seen], now: int) -> None:
+    """Makes monitors and fields known. The first type of a field stays."""
+    there: set[str] = set()
+    ids = sorted({*monitor_ids, *(each.monitor_id for each in seen)})
+    for part in chunks(ids):
+        query = select(monitors.c.id).where(monitors.c.tenant_id == tenant, monitors.c.id.in_(part))
+        there |= set(session.scalars(query))
+    new = [{"tenant_id": tenant, "id": each, "create_time": now} for each in ids if each not in there]
+    if new:
+        session.execute(insert(monitors), new)
+    known = types_of(session, tenant, seen)
+    rows = {}
+    for each in seen:
+        name = (each.monitor_id, each.field.measurement, each.field.name)
+        if name not in known:
+            known[name] = each.field.type
+            rows[name] = {
+                "tenant_id": tenant,
+                "monitor_id": each.monitor_id,
+                "field_key": _field_key(each.field),
+                "measurement": each.field.measurement,
+                "field": each.field.name,
+                "type": int(each.field.type),
+            }
+    if rows:
+        session.execute(insert(monitor_fields), list(rows.values()))
+
+
+def surroundings(session: Session, tenant: str, monitor_id: str) -> Surroundings:
+    """What a rule on `monitor_id` can refer to."""
+    of_tenant = monitors.c.tenant_id == tenant
+    if is_pattern(monitor_id):
+        prefix = monitor_id.partition("*")[0]
+        named = session.scalars(select(monitors.c.id).where(of_tenant, func.instr(monitors.c.id, prefix) == 1))
+        ids = [each for each in named if matches_pattern(each, monitor_id)]
+    else:
+        ids = list(session.scalars(select(monitors.c.id).where(of_tenant, monitors.c.id == monitor_id)))
+    others = [] if ids else list(session.scalars(select(monitors.c.id).where(of_tenant).limit(MOST_NAMED)))
+    fields = [field for each in fields_of(session, tenant, ids).values() for field in each]
+    channels = {channel.name: channel.is_default for channel in list_channels(session, tenant)}
+    return Surroundings(ids, fields, others, channels)
+
+
+def fields_of(session: Session, tenant: str, monitor_ids: Sequence[str]) -> dict[str, list[Field]]:
+    """The fields of monitors, by monitor."""
+    found: dict[str, list[Field]] = {}
+    for part in chunks(monitor_ids):
+        query = (
+            select(monitor_fields)
+            .where(monitor_fields.c.tenant_id == tenant, monitor_fields.c.monitor_id.in_(part))
+            .order_by(monitor_fields.c.measurement, monitor_fields.c.field)
+        )
+        for row in session.execute(query):
+            field = Field(row.measurement, row.field, FieldType(row.type))
+            found.setdefault(row.monitor_id, []).append(field)
+    return found
+
+
+def list_monitors(session: Session, tenant: str, query: str, after: str, limit: int) -> tuple[list[KnownMonitor], int]:
+    """At most `limit` monitors whose id contains `query`, sorted by id, after one; and how many there are in all."""
+    conditions = [monitors.c.tenant_id == tenant]
+    if query:
+        conditions.append(func.instr(monitors.c.id, query) > 0)
+    total = session.scalar(select(func.count()).select_from(monitors).where(*conditions)) or 0
+    page = (
+        select(monitors.c.id, monitors.c.create_time)
+        .where(*conditions, monitors.c.id > after)
+        .order_by(monitors.c.id)
+        .limit(limit)
+    )
+    rows = session.execute(page).all()
+    return _known(session, tenant, {row.id: row.create_time for row in rows}), total
+
+
+def find_monitor(session: Session, tenant: str, monitor_id: str) -> KnownMonitor | None:
+    """A tenant's monitor."""
+    query = select(monitors.c.create_time).where(monitors.c.tenant_id == tenant, monitors.c.id == monitor_id)
+    create_time = session.scalar(query)
+    return None if create_time is None else _known(session, tenant, {monitor_id: create_time})[0]
+
+
+def _known(session: Session, tenant: str, create_times: Mapping[str, int]) -> list[KnownMonitor]:
+    ids = list(create_times)
+    fields, counts = fields_of(session, tenant, ids), _rule_counts(session, tenant, ids)
+    return [KnownMonitor(each, create_times[each], tuple(fields.get(each, ())), counts[each]) for each in ids]
+
+
+def _rule_counts(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, int]:
+    patterns = session.execute(
+        select(rules.c.monitor_id, func.count())
+        .where(rules.c.tenant_id == tenant, rules.c.is_pattern)
+        .group_by(rules.c.monitor_id)
+    ).all()
+    counts = {each: sum(count for pattern, count in patterns if matches_pattern(each, pattern)) for each in ids}
+    for part in chunks(ids):
+        query = (
+            select(rules.c.monitor_id, func.count())
+            .where(rules.c.tenant_id == tenant, rules.c.monitor_id.in_(part))
+            .group_by(rules.c.monitor_id)
+        )
+        for monitor_id, count in session.execute(query):
+            counts[monitor_id] += count
+    return counts
+
+
+def list_channels(session: Session, tenant: str) -> list[KnownChannel]:
+    """A tenant's channels by name."""
+    query = select(channel_names).where(channel_names.c.tenant_id == tenant).order_by(channel_names.c.name)
+    return [KnownChannel(row.name, row.kind, row.is_default) for row in session.execute(query)]
+
+
+def replace_channels(session: Session, tenant: str, channels: Sequence[KnownChannel]) -> None:
+    """Remembers these channels of a tenant, and no others."""
+    session.execute(delete(channel_names).where(channel_names.c.tenant_id == tenant))
+    if channels:
+        rows = [
+            {"tenant_id": tenant, "name": each.name, "kind": each.kind, "is_default": each.is_default}
+            for each in channels
+        ]
+        session.execute(insert(channel_names), rows)

@@ -1,0 +1,165 @@
+"""Notifications that wait for the notifier, in order per stream."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from monitors.mesh.times import SECOND
+from monitors.rules.model.alert import EventKind
+from monitors.rules.store.paging import chunks
+from monitors.rules.store.tables import outbox
+
+WAITING, TAKEN, SUPPRESSED = 0, 1, 2
+LEASE = 30 * SECOND
+LARGEST_BATCH = 100
+# A gRPC message has 4 MiB at most.
+LARGEST_BATCH_BYTES = 3 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A notification that was leased; `body` is a serialised monitors.v1.Notification without its sequence."""
+
+    tenant: str
+    id: str
+    sequence: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A row to be written; see the table."""
+
+    tenant: str
+    id: str
+    sequence: int
+    alert_id: str
+    kind: EventKind
+    stream_key: str
+    due_time: int
+    body: bytes
+    create_time: int
+
+
+def insert_waiting(session: Session, rows: Sequence[Waiting]) -> None:
+    """Lets notifications wait for their time."""
+    if rows:
+        values = [
+            {
+                "tenant_id": row.tenant,
+                "id": row.id,
+                "sequence": row.sequence,
+                "alert_id": row.alert_id,
+                "kind": int(row.kind),
+                "stream_key": row.stream_key,
+                "state": WAITING,
+                "due_time": row.due_time,
+                "lease_token": "",
+                "lease_until": 0,
+                "body": row.body,
+                "create_time": row.create_time,
+            }
+            for row in rows
+        ]
+        session.execute(insert(outbox), values)
+
+
+def _held_firing(tenant: str, alert_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        outbox.c.tenant_id == tenant,
+        outbox.c.alert_id == alert_id,
+        outbox.c.kind == int(EventKind.FIRING),
+        outbox.c.state == WAITING,
+        outbox.c.lease_token == "",
+    )
+
+
+def suppress(session: Session, held: Sequence[tuple[str, str]]) -> None:
+    """Stops what waits about alerts, named by tenant and id, whose firing is told no more."""
+    for tenant, alert_id in held:
+        waiting = (outbox.c.tenant_id == tenant, outbox.c.alert_id == alert_id, outbox.c.state == WAITING)
+        session.execute(update(outbox).where(*waiting).values(state=SUPPRESSED))
+
+
+def reschedule(session: Session, held: Sequence[tuple[str, str, int]]) -> None:
+    """Moves held messages about firing to another due time."""
+    for tenant, alert_id, due in held:
+        session.execute(update(outbox).where(*_held_firing(tenant, alert_id)).values(due_time=due))
+
+
+def released(session: Session, tenant: str, alert_ids: Sequence[str]) -> set[str]:
+    """Those of the alerts whose message about firing has gone out, or is on its way."""
+    found: set[str] = set()
+    for part in chunks(alert_ids):
+        query = select(outbox.c.alert_id).where(
+            outbox.c.tenant_id == tenant,
+            outbox.c.alert_id.in_(part),
+            outbox.c.kind == int(EventKind.FIRING),
+            or_(outbox.c.state == TAKEN, outbox.c.lease_token != ""),
+        )
+        found |= set(session.scalars(query))
+    return found
+
+
+def lease(session: Session, now: int, token: str) -> list[Leased]:
+    """Leases what is due, in order, for 30 seconds. A message waits while an earlier one of its stream is held or
+    leased; it may come in the same batch."""
+    earlier = outbox.alias()
+    is_blocked = exists().where(
+        earlier.c.tenant_id == outbox.c.tenant_id,
+        earlier.c.stream_key == outbox.c.stream_key,
+        earlier.c.state == WAITING,
+        earlier.c.sequence < outbox.c.sequence,
+        or_(earlier.c.due_time > now, earlier.c.lease_until > now),
+    )
+    query = (
+        select(outbox.c.tenant_id, outbox.c.id, outbox.c.sequence, outbox.c.body)
+        .where(outbox.c.state == WAITING, outbox.c.due_time <= now, outbox.c.lease_until <= now, ~is_blocked)
+        .order_by(outbox.c.sequence)
+        .limit(LARGEST_BATCH)
+    )
+    batch: list[Leased] = []
+    size = 0
+    for row in session.execute(query):
+        size += len(row.body)
+        if batch and size > LARGEST_BATCH_BYTES:
+            break
+        batch.append(Leased(*row))
+    if batch:
+        session.execute(
+            update(outbox)
+            .where(outbox.c.sequence.in_([each.sequence for each in batch]))
+            .values(lease_token=token, lease_until=now + LEASE)
+        )
+    return batch
+
+
+def next_due(session: Session, now: int) -> int | None:
+    """When the next message that is held comes due."""
+    held = select(func.min(outbox.c.due_time)).where(outbox.c.state == WAITING, outbox.c.due_time > now)
+    due: int | None = session.scalar(held)
+    return due
+
+
+def take_over(session: Session, token: str, ids: Sequence[str]) -> None:
+    """Marks leased notifications as the notifier's own. What isn't leased under the token stays as it is."""
+    by_id = (
+        update(outbox)
+        .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
+        .where(outbox.c.lease_token == token, outbox.c.state == WAITING)
+        .values(state=TAKEN)
+    )
+    for part in chunks(ids):
+        session.execute(by_id, {"ids": list(part)})
+
+
+def give_back(session: Session) -> None:
+    """Ends all leases, as those of a former run."""
+    session.execute(update(outbox).where(outbox.c.state == WAITING).values(lease_until=0))
+
+
+def forget_before(session: Session, time: int) -> None:
+    """Forgets what is done and was recorded before `time`, of all tenants."""
+    session.execute(outbox.delete().where(outbox.c.state != WAITING, outbox.c.create_time < time))

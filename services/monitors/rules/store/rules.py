@@ -1,0 +1,212 @@
+"""Rules and their revisions."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from monitors.rules.model.filters import Term
+from monitors.rules.model.rule import Rule, Severity
+from monitors.rules.store import counters
+from monitors.rules.store.paging import chunks
+from monitors.rules.store.tables import alerts, deleted_rules, rule_attributes, rules
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRule:
+    """A rule as it's remembered; `body` is a serialised monitors.v1.Rule."""
+
+    tenant: str
+    id: str
+    body: bytes
+    revision: int
+    create_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChanges:
+    """Rules changed and deleted up to `revision`. `more`: there are further ones after it."""
+
+    rules: list[StoredRule]
+    deleted: list[tuple[str, str]]
+    revision: int
+    more: bool
+
+
+_COLUMNS = (rules.c.tenant_id, rules.c.id, rules.c.body, rules.c.revision, rules.c.create_time)
+
+
+def _stored(rows: Iterable[Sequence[object]]) -> list[StoredRule]:
+    return [StoredRule(*row) for row in rows]  # type: ignore[arg-type]
+
+
+def _columns(tenant: str, rule: Rule, body: bytes) -> dict[str, object]:
+    return {
+        "tenant_id": tenant,
+        "id": rule.id,
+        "revision": rule.revision,
+        "monitor_id": rule.monitor_id,
+        "is_pattern": rule.is_pattern,
+        "title_folded": rule.title.casefold(),
+        "severity": int(rule.severity),
+        "enabled": rule.enabled,
+        "create_time": rule.create_time,
+        "body": body,
+    }
+
+
+def _attributes(tenant: str, rule: Rule) -> list[dict[str, object]]:
+    pairs = [("notify", name) for name in rule.notify] + [(f"label.{name}", text) for name, text in rule.labels.items()]
+    return [{"tenant_id": tenant, "rule_id": rule.id, "name": name, "value": value} for name, value in pairs]
+
+
+def insert_rules(session: Session, tenant: str, made: Sequence[tuple[Rule, bytes]]) -> None:
+    """Remembers new rules with their bodies."""
+    session.execute(insert(rules), [_columns(tenant, rule, body) for rule, body in made])
+    attributes = [row for rule, _ in made for row in _attributes(tenant, rule)]
+    if attributes:
+        session.execute(insert(rule_attributes), attributes)
+
+
+def replace_rule(session: Session, tenant: str, rule: Rule, body: bytes) -> None:
+    """Remembers a rule as it is now."""
+    session.execute(
+        update(rules).where(rules.c.tenant_id == tenant, rules.c.id == rule.id).values(_columns(tenant, rule, body))
+    )
+    session.execute(
+        delete(rule_attributes).where(rule_attributes.c.tenant_id == tenant, rule_attributes.c.rule_id == rule.id)
+    )
+    attributes = _attributes(tenant, rule)
+    if attributes:
+        session.execute(insert(rule_attributes), attributes)
+
+
+def delete_rule(session: Session, tenant: str, rule_id: str, now: int) -> None:
+    """Forgets a rule and remembers, for those who watch, that it's gone."""
+    session.execute(
+        delete(rule_attributes).where(rule_attributes.c.tenant_id == tenant, rule_attributes.c.rule_id == rule_id)
+    )
+    session.execute(delete(rules).where(rules.c.tenant_id == tenant, rules.c.id == rule_id))
+    session.execute(
+        insert(deleted_rules).values(
+            tenant_id=tenant, rule_id=rule_id, revision=counters.take(session, counters.REVISION), delete_time=now
+        )
+    )
+
+
+def find_rule(session: Session, tenant: str, rule_id: str) -> StoredRule | None:
+    """A tenant's rule."""
+    row = session.execute(select(*_COLUMNS).where(rules.c.tenant_id == tenant, rules.c.id == rule_id)).first()
+    return StoredRule(*row) if row else None
+
+
+def find_enabled(session: Session, wanted: Iterable[tuple[str, str]]) -> list[StoredRule]:
+    """Those of the rules, named by tenant and id, that exist and are turned on."""
+    found: list[StoredRule] = []
+    by_tenant: dict[str, list[str]] = {}
+    for tenant, rule_id in wanted:
+        by_tenant.setdefault(tenant, []).append(rule_id)
+    for tenant, ids in by_tenant.items():
+        for part in chunks(ids):
+            query = select(*_COLUMNS).where(rules.c.tenant_id == tenant, rules.c.id.in_(part), rules.c.enabled)
+            found += _stored(session.execute(query))
+    return found
+
+
+def list_rules(
+    session: Session, tenant: str, terms: Sequence[Term], after: tuple[int, str] | None, limit: int
+) -> tuple[list[StoredRule], int]:
+    """At most `limit` rules, newest first, after the place `after` (creation time and id); how many match in all."""
+    conditions = [rules.c.tenant_id == tenant, *(_matches(tenant, term) for term in terms)]
+    total = session.scalar(select(func.count()).select_from(rules).where(*conditions)) or 0
+    if after:
+        time, rule_id = after
+        conditions.append(or_(rules.c.create_time < time, and_(rules.c.create_time == time, rules.c.id < rule_id)))
+    query = select(*_COLUMNS).where(*conditions).order_by(rules.c.create_time.desc(), rules.c.id.desc()).limit(limit)
+    return _stored(session.execute(query)), total
+
+
+def _matches(tenant: str, term: Term) -> ColumnElement[bool]:
+    match term.name:
+        case "monitor_id":
+            return rules.c.monitor_id == term.value
+        case "severity":
+            return rules.c.severity == int(Severity[term.value.upper()])
+        case "enabled":
+            return rules.c.enabled == (term.value == "true")
+        case "title":
+            return rules.c.title_folded.contains(term.value.casefold(), autoescape=True)
+        case "state":
+            is_open = exists().where(
+                alerts.c.tenant_id == tenant, alerts.c.rule_id == rules.c.id, alerts.c.open_key.is_not(None)
+            )
+            return is_open if term.value == "firing" else ~is_open
+        case _:
+            return exists().where(
+                rule_attributes.c.tenant_id == tenant,
+                rule_attributes.c.rule_id == rules.c.id,
+                rule_attributes.c.name == term.name,
+                rule_attributes.c.value == term.value,
+            )
+
+
+def count_open_alerts(session: Session, tenant: str, rule_ids: Sequence[str]) -> dict[str, int]:
+    """How many open alerts each of the rules has; a rule without one is left out."""
+    query = (
+        select(alerts.c.rule_id, func.count().label("alert_count"))
+        .where(alerts.c.tenant_id == tenant, alerts.c.rule_id.in_(rule_ids), alerts.c.open_key.is_not(None))
+        .group_by(alerts.c.rule_id)
+    )
+    return {row.rule_id: row.alert_count for row in session.execute(query)}
+
+
+def snapshot_page(session: Session, after: tuple[str, str], limit: int) -> list[StoredRule]:
+    """At most `limit` rules of all tenants, by tenant and id, after a place."""
+    tenant, rule_id = after
+    query = (
+        select(*_COLUMNS)
+        .where(or_(rules.c.tenant_id > tenant, and_(rules.c.tenant_id == tenant, rules.c.id > rule_id)))
+        .order_by(rules.c.tenant_id, rules.c.id)
+        .limit(limit)
+    )
+    return _stored(session.execute(query))
+
+
+def changes_since(session: Session, revision: int, limit: int) -> RuleChanges:
+    """What was changed and deleted after a revision, in the order of the revisions, about `limit` at a time."""
+    newest = counters.current(session, counters.REVISION)
+    changed = _stored(
+        session.execute(select(*_COLUMNS).where(rules.c.revision > revision).order_by(rules.c.revision).limit(limit))
+    )
+    gone = session.execute(
+        select(deleted_rules.c.tenant_id, deleted_rules.c.rule_id, deleted_rules.c.revision)
+        .where(deleted_rules.c.revision > revision)
+        .order_by(deleted_rules.c.revision)
+        .limit(limit)
+    ).all()
+    upto = newest
+    if len(changed) == limit:
+        upto = min(upto, changed[-1].revision)
+    if len(gone) == limit:
+        upto = min(upto, gone[-1].revision)
+    return RuleChanges(
+        [rule for rule in changed if rule.revision <= upto],
+        [(row.tenant_id, row.rule_id) for row in gone if row.revision <= upto],
+        upto,
+        upto < newest,
+    )
+
+
+def can_resume(session: Session, revision: int) -> bool:
+    """Whether all changes after a revision are still known."""
+    return counters.current(session, counters.PRUNED) <= revision <= counters.current(session, counters.REVISION)
+
+
+def forget_deleted_before(session: Session, time: int) -> None:
+    """Forgets that rules were deleted before `time`; who watched last before that must start again."""
+    old = deleted_rules.c.delete_time < time
+    newest = session.scalar(select(func.max(deleted_rules.c.revision)).where(old))
+    if newest is not None:
+        session.execute(delete(deleted_rules).where(old))
+        counters.raise_to(session, counters.PRUNED, newest)

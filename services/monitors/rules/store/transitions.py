@@ -1,0 +1,91 @@
+"""A batch of transitions in one transaction: what is known about its instances, and what was decided."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from monitors.rules.model.alert import Notification, once_key
+from monitors.rules.model.episodes import Known, Ledger, RuleFacts, Transition
+from monitors.rules.store import counters, outbox
+from monitors.rules.store.alerts import insert_alerts, insert_events, read_alert, update_alerts
+from monitors.rules.store.paging import chunks
+from monitors.rules.store.rules import StoredRule, find_enabled
+from monitors.rules.store.tables import alert_events, alerts
+
+Encode = Callable[[Notification], bytes]
+"""A notification as a serialised monitors.v1.Notification."""
+
+
+def load_known(
+    session: Session, transitions: Sequence[Transition], facts_of: Callable[[StoredRule], RuleFacts]
+) -> Known:
+    """What is remembered about the instances and rules of a batch."""
+    wanted = {(each.instance.tenant, each.instance.rule_id) for each in transitions}
+    known = load_instances(session, _by_tenant((each.instance.tenant, each.instance.key) for each in transitions))
+    known.rules = {(rule.tenant, rule.id): facts_of(rule) for rule in find_enabled(session, sorted(wanted))}
+    once = _by_tenant(
+        (each.instance.tenant, once_key(each.instance.key, each.episode, each.kind)) for each in transitions
+    )
+    for tenant, keys in once.items():
+        for part in chunks(keys):
+            query = select(alert_events.c.once_key, alert_events.c.alert_id).where(
+                alert_events.c.tenant_id == tenant, alert_events.c.once_key.in_(part)
+            )
+            known.recorded |= {(tenant, key): alert_id for key, alert_id in session.execute(query)}
+    return known
+
+
+def load_instances(session: Session, instances: Mapping[str, Sequence[str]]) -> Known:
+    """What is remembered about instances, given as keys by tenant: their open alerts and when they were last told."""
+    known = Known()
+    for tenant, keys in instances.items():
+        for part in chunks(keys):
+            rows = session.execute(select(alerts).where(alerts.c.tenant_id == tenant, alerts.c.open_key.in_(part)))
+            known.open |= {(tenant, alert.instance_key): alert for alert in map(read_alert, rows)}
+            told = (
+                select(alerts.c.instance_key, func.max(alerts.c.told_time))
+                .where(alerts.c.tenant_id == tenant, alerts.c.instance_key.in_(part))
+                .where(alerts.c.told_time.is_not(None), alerts.c.open_key.is_(None))
+                .group_by(alerts.c.instance_key)
+            )
+            known.told |= {(tenant, key): time for key, time in session.execute(told)}
+        held = [alert.id for alert in known.open.values() if alert.tenant == tenant and alert.suppress_reason]
+        known.released |= outbox.released(session, tenant, held)
+    return known
+
+
+def _by_tenant(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for tenant, key in dict.fromkeys(pairs):
+        grouped.setdefault(tenant, []).append(key)
+    return grouped
+
+
+def save(session: Session, ledger: Ledger, encode: Encode) -> None:
+    """Remembers everything that was decided."""
+    insert_alerts(session, list(ledger.opened.values()))
+    update_alerts(session, list(ledger.altered.values()))
+    if not ledger.events:
+        outbox.reschedule(session, ledger.rescheduled)
+        return
+    first = counters.take(session, counters.SEQUENCE, len(ledger.events))
+    insert_events(session, ledger.events, first)
+    sequences = {id(event): first + number for number, event in enumerate(ledger.events)}
+    rows = [
+        outbox.Waiting(
+            tenant=each.alert.tenant,
+            id=each.id,
+            sequence=sequences[id(each.event)],
+            alert_id=each.alert.id,
+            kind=each.event.kind,
+            stream_key=each.alert.stream_key,
+            due_time=each.due_time,
+            body=encode(each),
+            create_time=each.event.record_time,
+        )
+        for each in ledger.notifications
+    ]
+    outbox.insert_waiting(session, rows)
+    outbox.suppress(session, ledger.suppressed)
+    outbox.reschedule(session, ledger.rescheduled)

@@ -1,0 +1,172 @@
+"""Condition messages and the model's conditions."""
+
+from monitors.mesh.errors import InvalidCondition
+from monitors.mesh.times import from_duration, to_duration
+from monitors.rules.model.condition import (
+    LOOK_BACK,
+    Absence,
+    Aggregation,
+    Condition,
+    Input,
+    Operator,
+    Range,
+    TagFilter,
+    TagOperator,
+    Target,
+    Threshold,
+)
+from monitors.v1 import condition_pb2 as pb
+
+PATH = "rule.condition"
+_AGGREGATIONS = {
+    pb.AGGREGATION_UNSPECIFIED: Aggregation.LATEST,
+    pb.AGGREGATION_LATEST: Aggregation.LATEST,
+    pb.AGGREGATION_AVERAGE: Aggregation.AVERAGE,
+    pb.AGGREGATION_MINIMUM: Aggregation.MINIMUM,
+    pb.AGGREGATION_MAXIMUM: Aggregation.MAXIMUM,
+    pb.AGGREGATION_SUM: Aggregation.SUM,
+    pb.AGGREGATION_COUNT: Aggregation.COUNT,
+}
+_OPERATORS = {
+    pb.COMPARISON_OPERATOR_GREATER: Operator.GREATER,
+    pb.COMPARISON_OPERATOR_GREATER_OR_EQUAL: Operator.GREATER_OR_EQUAL,
+    pb.COMPARISON_OPERATOR_LESS: Operator.LESS,
+    pb.COMPARISON_OPERATOR_LESS_OR_EQUAL: Operator.LESS_OR_EQUAL,
+    pb.COMPARISON_OPERATOR_EQUAL: Operator.EQUAL,
+    pb.COMPARISON_OPERATOR_NOT_EQUAL: Operator.NOT_EQUAL,
+}
+_TAG_OPERATORS = {
+    pb.TAG_OPERATOR_EQUAL: TagOperator.EQUAL,
+    pb.TAG_OPERATOR_NOT_EQUAL: TagOperator.NOT_EQUAL,
+}
+_AGGREGATION_NUMBERS = {aggregation: number for number, aggregation in _AGGREGATIONS.items()}
+_OPERATOR_NUMBERS = {operator: number for number, operator in _OPERATORS.items()}
+_TAG_OPERATOR_NUMBERS = {operator: number for number, operator in _TAG_OPERATORS.items()}
+WORKS_NOW = (
+    "a threshold (`avg(cpu, 5m) > 90`), a range (`avg(cpu, 5m) outside 20..80`) "
+    "and absence (`no data for 15m`) work now"
+)
+
+
+def condition_from_proto(message: pb.Condition) -> Condition:
+    """The model's condition. Raises InvalidCondition where the message says nothing or what can't be evaluated yet."""
+    if message.HasField("recover"):
+        raise _not_yet("recover", "leave it out: the alert ends when the condition turns false")
+    match message.WhichOneof("kind"):
+        case "comparison":
+            return _threshold(message.comparison)
+        case "range":
+            given = message.range
+            return Range(_input(given.expression, "range.expression"), given.low, given.high, given.outside)
+        case "absence":
+            return _absence(message.absence)
+        case "junction":
+            raise _not_yet("junction", "make one rule for each condition")
+        case "negation":
+            raise _not_yet("negation", "turn the comparison round, as `<=` for `>`")
+        case _:
+            raise InvalidCondition(PATH, f"sets none of comparison, range or absence; {WORKS_NOW}")
+
+
+def _not_yet(part: str, instead: str) -> InvalidCondition:
+    return InvalidCondition(f"{PATH}.{part}", f"isn't evaluated yet; {instead}. {WORKS_NOW[0].upper()}{WORKS_NOW[1:]}")
+
+
+def _threshold(message: pb.Comparison) -> Threshold:
+    if message.HasField("occurrence"):
+        raise _not_yet("comparison.occurrence", "aggregate the window instead, as `min(cpu, 5m) > 90` for all points")
+    operator = _OPERATORS.get(message.operator)
+    if operator is None:
+        if message.operator == pb.COMPARISON_OPERATOR_IN:
+            raise _not_yet("comparison.operator", "compare with a number")
+        raise InvalidCondition(f"{PATH}.comparison.operator", "isn't set; send one of GREATER, LESS, EQUAL, …")
+    match message.WhichOneof("right"):
+        case "text" | "texts":
+            raise _not_yet("comparison.text", "text can't be compared: compare a number")
+        case None:
+            raise InvalidCondition(f"{PATH}.comparison.right", "isn't set; send the number to compare with")
+    if message.expression.WhichOneof("kind") != "number":
+        raise _not_yet("comparison.expression", "compare with a number")
+    left = _input(message.left, "comparison.left")
+    # Adding zero makes −0 an ordinary 0, which is what its text reads back as.
+    return Threshold(left, operator, message.expression.number + 0.0, message.tolerance + 0.0)
+
+
+def _absence(message: pb.Absence) -> Absence:
+    if message.expected:
+        raise _not_yet("absence.expected", "leave it out: a series is missed once it has been seen")
+    given = message.input
+    if not given.field and (given.measurement or given.filters):
+        raise InvalidCondition(
+            f"{PATH}.absence.input.field", "is empty; name the field, or leave measurement and filters out as well"
+        )
+    return Absence(from_duration(message.duration), _target(given, "absence.input") if given.field else None)
+
+
+def _input(message: pb.Expression, path: str) -> Input:
+    if message.WhichOneof("kind") != "input":
+        if message.WhichOneof("kind") is None:
+            raise InvalidCondition(f"{PATH}.{path}", "isn't set; name the field to look at")
+        raise _not_yet(path, "name one field, aggregated over one window")
+    given = message.input
+    aggregation = _AGGREGATIONS.get(given.aggregation)
+    if aggregation is None:
+        raise _not_yet(f"{path}.input.aggregation", "take one of LATEST, AVERAGE, MINIMUM, MAXIMUM, SUM, COUNT")
+    if given.HasField("offset"):
+        raise _not_yet(f"{path}.input.offset", "let the window end now")
+    if given.quantile:
+        raise _not_yet(f"{path}.input.quantile", "take MAXIMUM or AVERAGE")
+    if given.HasField("window"):
+        window = from_duration(given.window)
+    elif aggregation is Aggregation.LATEST:
+        window = LOOK_BACK
+    else:
+        raise InvalidCondition(f"{PATH}.{path}.input.window", "isn't set; send how long the window is, such as 300s")
+    return Input(_target(given, path), aggregation, window)
+
+
+def _target(message: pb.Input, path: str) -> Target:
+    filters = []
+    for each in message.filters:
+        operator = _TAG_OPERATORS.get(each.operator)
+        if operator is None:
+            if each.operator in (pb.TAG_OPERATOR_MATCH, pb.TAG_OPERATOR_NOT_MATCH):
+                raise _not_yet(f"{path}.filters", "regular expressions can't be matched: use EQUAL or NOT_EQUAL")
+            raise InvalidCondition(f"{PATH}.{path}.filters", "an operator isn't set; send EQUAL or NOT_EQUAL")
+        filters.append(TagFilter(each.tag, operator, each.value))
+    return Target(message.field, message.measurement, tuple(filters))
+
+
+def condition_to_proto(condition: Condition) -> pb.Condition:
+    """The message, with every default said."""
+    match condition:
+        case Threshold(operator=operator, value=value, tolerance=tolerance):
+            comparison = pb.Comparison(
+                left=_expression(condition.input),
+                operator=_OPERATOR_NUMBERS[operator],
+                expression=pb.Expression(number=value),
+                tolerance=tolerance,
+            )
+            return pb.Condition(comparison=comparison)
+        case Range(low=low, high=high, outside=outside):
+            return pb.Condition(
+                range=pb.Range(expression=_expression(condition.input), low=low, high=high, outside=outside)
+            )
+        case Absence(duration=duration, target=target):
+            given = _target_to_proto(target) if target else pb.Input()
+            return pb.Condition(absence=pb.Absence(input=given, duration=to_duration(duration)))
+
+
+def _expression(given: Input) -> pb.Expression:
+    message = _target_to_proto(given.target)
+    message.aggregation = _AGGREGATION_NUMBERS[given.aggregation]
+    message.window.CopyFrom(to_duration(given.window))
+    return pb.Expression(input=message)
+
+
+def _target_to_proto(target: Target) -> pb.Input:
+    filters = [
+        pb.TagFilter(tag=each.tag, operator=_TAG_OPERATOR_NUMBERS[each.operator], value=each.value)
+        for each in target.filters
+    ]
+    return pb.Input(measurement=target.measurement, field=target.field, filters=filters)

@@ -1,0 +1,162 @@
+"""Rule messages and the model's rules."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from monitors.mesh.errors import InvalidField, NotBuilt
+from monitors.mesh.times import from_duration, from_timestamp, to_duration, to_timestamp
+from monitors.rules.model.drafting import Draft
+from monitors.rules.model.episodes import RuleFacts
+from monitors.rules.model.quantities import shown
+from monitors.rules.model.rule import EvaluationMode, MissingPolicy, Rule, Severity, with_for_clause
+from monitors.rules.store.rules import StoredRule
+from monitors.rules.translate.conditions import condition_from_proto, condition_to_proto
+from monitors.v1 import rule_pb2 as pb
+
+_DURATIONS = ("for_duration", "keep_firing_for", "cooldown", "repeat_interval", "interval")
+_ENUMS: Mapping[str, Callable[[int], Any]] = {
+    "severity": Severity,
+    "no_data_policy": MissingPolicy,
+    "missing_series_policy": MissingPolicy,
+    "evaluation_mode": EvaluationMode,
+}
+
+
+def draft_from_proto(message: pb.Rule) -> Draft:
+    """What a client has set of a rule. Raises NotBuilt for what no rule can have yet."""
+    if message.levels:
+        raise NotBuilt("rule.levels", "make one rule for each severity")
+    if message.group_by:
+        raise NotBuilt("rule.group_by", "leave it empty: each series is an instance of its own")
+    errors: list[InvalidField] = []
+    values: dict[str, Any] = {
+        name: getattr(message, name) for name in ("monitor_id", "title") if getattr(message, name)
+    }
+    for name in _DURATIONS:
+        if message.HasField(name):  # type: ignore[arg-type]
+            values[name] = _duration(getattr(message, name), f"rule.{name}", errors)
+    for name, kind in _ENUMS.items():
+        if number := getattr(message, name):
+            try:
+                values[name] = kind(number)
+            except ValueError:
+                errors.append(InvalidField(f"rule.{name}", f"{number} isn't one of its values; see the contract"))
+    if message.notify:
+        values["notify"] = tuple(message.notify)
+    for name in ("labels", "annotations"):
+        if pairs := dict(getattr(message, name)):
+            values[name] = pairs
+    if message.HasField("enabled"):
+        values["enabled"] = message.enabled
+    if message.HasField("snooze_until_time"):
+        values["snooze_until"] = _time(message.snooze_until_time, "rule.snooze_until_time", errors)
+    condition = None
+    if message.HasField("condition"):
+        try:
+            condition = condition_from_proto(message.condition)
+        except InvalidField as error:
+            errors.append(error)
+    return Draft(values, message.condition_text, condition, tuple(errors))
+
+
+def _duration(message: Duration, path: str, errors: list[InvalidField]) -> int:
+    if abs(message.nanos) >= 10**9 or message.seconds * message.nanos < 0:
+        errors.append(InvalidField(path, f"has {message.nanos} nanos; send -999,999,999 to 999,999,999 of one sign"))
+        return 0
+    return from_duration(message)
+
+
+def _time(message: Timestamp, path: str, errors: list[InvalidField]) -> int:
+    if not 0 <= message.nanos < 10**9:
+        errors.append(InvalidField(path, f"has {message.nanos} nanos; send 0 to 999,999,999"))
+        return 0
+    return from_timestamp(message)
+
+
+def rule_to_proto(rule: Rule) -> pb.Rule:
+    """The message with everything but the number of open alerts."""
+    message = pb.Rule(
+        id=rule.id,
+        monitor_id=rule.monitor_id,
+        title=rule.title,
+        condition=condition_to_proto(rule.condition),
+        condition_text=rule.condition_text,
+        notify=rule.notify,
+        labels=rule.labels,
+        annotations=rule.annotations,
+        enabled=rule.enabled,
+        creator=rule.creator,
+        etag=rule.etag if rule.revision else "",
+    )
+    for name in _DURATIONS:
+        getattr(message, name).CopyFrom(to_duration(getattr(rule, name)))
+    for name in _ENUMS:
+        setattr(message, name, int(getattr(rule, name)))
+    if rule.snooze_until is not None:
+        message.snooze_until_time.CopyFrom(to_timestamp(rule.snooze_until))
+    if rule.create_time:
+        message.create_time.CopyFrom(to_timestamp(rule.create_time))
+        message.update_time.CopyFrom(to_timestamp(rule.update_time))
+    return message
+
+
+def rule_from_stored(stored: StoredRule) -> Rule:
+    """The rule that was remembered."""
+    message = pb.Rule.FromString(stored.body)
+    values: dict[str, Any] = {name: from_duration(getattr(message, name)) for name in _DURATIONS}
+    enums = {name: kind(getattr(message, name)) for name, kind in _ENUMS.items()}
+    return Rule(
+        id=stored.id,
+        monitor_id=message.monitor_id,
+        title=message.title,
+        condition=condition_from_proto(message.condition),
+        # The canonical text ends with the `for` clause exactly where there is one.
+        stated=message.condition_text.removesuffix(with_for_clause("", values["for_duration"])),
+        notify=tuple(message.notify),
+        labels=dict(message.labels),
+        annotations=dict(message.annotations),
+        enabled=message.enabled,
+        snooze_until=from_timestamp(message.snooze_until_time) if message.HasField("snooze_until_time") else None,
+        create_time=from_timestamp(message.create_time),
+        update_time=from_timestamp(message.update_time),
+        creator=message.creator,
+        revision=stored.revision,
+        **values,
+        **enums,
+    )
+
+
+def stored_to_proto(stored: StoredRule, open_alert_count: int) -> pb.Rule:
+    """The message of a remembered rule."""
+    message = pb.Rule.FromString(stored.body)
+    message.open_alert_count = open_alert_count
+    return message
+
+
+def facts_of(stored: StoredRule) -> RuleFacts:
+    """What an alert takes from a remembered rule."""
+    message = pb.Rule.FromString(stored.body)
+    return RuleFacts(
+        title=message.title,
+        severity=Severity(message.severity),
+        condition_text=message.condition_text,
+        labels=dict(message.labels),
+        annotations=dict(message.annotations),
+        channels=tuple(message.notify),
+        cooldown=from_duration(message.cooldown),
+        snooze_until=from_timestamp(message.snooze_until_time) if message.HasField("snooze_until_time") else None,
+    )
+
+
+def check_rule_id(rule_id: str) -> str:
+    """The id of a request. Raises InvalidField if there is none."""
+    if not rule_id:
+        raise InvalidField(
+            "rule_id", "is empty; send the rule's id, such as `rule_7k2m9x4cqv0d` (ListRules shows them)"
+        )
+    if len(rule_id) > 40:
+        raise InvalidField("rule_id", f"{shown(rule_id)} isn't an id; send one such as `rule_7k2m9x4cqv0d`")
+    return rule_id

@@ -1,0 +1,41 @@
+"""Starts RuleService as the product does, on a database of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from monitors.mesh.channels import open_channel
+from monitors.mesh.config import RulesSettings
+from monitors.mesh.database import sqlite_url
+from monitors.mesh.identity import CachedAuthenticator, with_service_token
+from monitors.mesh.server import MeshServer
+from monitors.rules.main import Rules, open_rules
+
+SERVICE_TOKEN = "mesh-token"
+
+
+@dataclass
+class Running:
+    """A RuleService that runs."""
+
+    port: int
+    rules: Rules
+    local_key: str
+
+
+@asynccontextmanager
+async def running(folder: Path, evaluator: str = "") -> AsyncIterator[Running]:
+    """RuleService on a database in `folder`. `evaluator` is the address of an EvaluatorService."""
+    closing = asyncio.Event()
+    channel = open_channel(evaluator, SERVICE_TOKEN) if evaluator else None
+    async with open_rules(RulesSettings(sqlite_url(folder / "rules.db")), closing, channel) as rules:
+        key = await rules.ensure_local_key(folder / "home" / "key")
+        server = MeshServer(with_service_token(SERVICE_TOKEN, CachedAuthenticator(rules.authenticate)), closing)
+        server.host(rules)
+        (port,) = await server.start(["127.0.0.1:0"], variable="MONITORS_GRPC_PORT")
+        yield Running(port, rules, key)
+        await server.stop()
+    if channel:
+        await channel.close()

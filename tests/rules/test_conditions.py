@@ -1,0 +1,341 @@
+"""The condition's text: many spellings, one canonical form, errors that name the place and the fix."""
+
+import contextlib
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitors.mesh.errors import InvalidCondition
+from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
+from monitors.rules.conditions.canonical import RESERVED, condition_in_words, condition_text
+from monitors.rules.conditions.parse import parse_condition
+from monitors.rules.model.condition import (
+    Absence,
+    Aggregation,
+    Condition,
+    Input,
+    Operator,
+    Range,
+    TagFilter,
+    TagOperator,
+    Target,
+    Threshold,
+    check_condition,
+)
+from monitors.rules.model.quantities import format_duration, format_number, parse_duration
+from monitors.rules.model.rule import with_for_clause
+from monitors.rules.translate.conditions import condition_from_proto, condition_to_proto
+
+
+def canonical(text: str) -> str:
+    stated = parse_condition(text, "rule.condition_text")
+    return with_for_clause(condition_text(stated.condition), stated.for_duration or 0)
+
+
+def problem(text: str) -> str:
+    try:
+        stated = parse_condition(text, "rule.condition_text")
+    except InvalidCondition as error:
+        return error.message
+    return check_condition(stated.condition, "rule.condition_text")[0].message
+
+
+CANONICAL = [
+    "avg(response_time, 5m) > 500 for 2m",
+    "is_up == 0",
+    "no data for 15m",
+    "no data on cpu_percent for 15m",
+    "avg(latency, 10m) outside 20..400",
+    "latency inside -5..0.5 for 1h30m",
+    "price == 5 within 0.001",
+    "price != 5",
+    "mem.used_percent > 90",
+    'cpu{cpu="0", host!="a b"} >= 90',
+    'avg("used-percent", 1m) <= 3',
+    "latest(cpu, 10m) < 1e-07",
+    "count(errors, 1d) > 0",
+    'no data on cpu{cpu="0"} for 1m30s for 2m',
+]
+
+
+@pytest.mark.parametrize("text", CANONICAL)
+def test_canonical_text_stays_as_it_is(text: str) -> None:
+    assert canonical(text) == text
+
+
+@pytest.mark.parametrize(
+    ("spelling", "expected"),
+    [
+        ("cpu greater than 90", "cpu > 90"),
+        ("cpu is above 90", "cpu > 90"),
+        ("CPU IS ABOVE 90", "CPU > 90"),
+        ("cpu over 90", "cpu > 90"),
+        ("cpu exceeds 90", "cpu > 90"),
+        ("cpu ≥ 90", "cpu >= 90"),
+        ("cpu => 90", "cpu >= 90"),
+        ("cpu at least 90", "cpu >= 90"),
+        ("cpu is greater than or equal to 90", "cpu >= 90"),
+        ("cpu is not below 90", "cpu >= 90"),
+        ("cpu below 90", "cpu < 90"),
+        ("cpu drops under 90", "cpu < 90"),
+        ("cpu less than 90", "cpu < 90"),
+        ("cpu ≤ 90", "cpu <= 90"),
+        ("cpu at most 90", "cpu <= 90"),
+        ("is_up equals 0", "is_up == 0"),
+        ("is_up is 0", "is_up == 0"),
+        ("is_up = false", "is_up == 0"),
+        ("is_up == true", "is_up == 1"),
+        ("is_up is not 1", "is_up != 1"),
+        ("is_up <> 1", "is_up != 1"),
+        ("alert me when cpu > 90", "cpu > 90"),
+        ("if cpu > 90", "cpu > 90"),
+        ("average response_time over 5m > 500", "avg(response_time, 5m) > 500"),
+        ("the mean of response_time over the last 5 minutes is above 500", "avg(response_time, 5m) > 500"),
+        ("avg(response_time, 300) > 500", "avg(response_time, 5m) > 500"),
+        ("avg(response_time) > 500", "avg(response_time, 5m) > 500"),
+        ("average cpu over 90", "avg(cpu, 5m) > 90"),
+        ("maximum cpu over 1 hour 30 minutes >= 5", "max(cpu, 1h30m) >= 5"),
+        ("min(cpu, 2 min) < 5", "min(cpu, 2m) < 5"),
+        ("total bytes over 1h exceeds 1e9", "sum(bytes, 1h) > 1000000000"),
+        ("number of errors over 10m > 5", "count(errors, 10m) > 5"),
+        ("response_time stays above 500 for 2 minutes", "response_time > 500 for 2m"),
+        ("cpu > 90 for at least 90", "cpu > 90 for 1m30s"),
+        ("cpu > 90 during 1.5h", "cpu > 90 for 1h30m"),
+        ("cpu > 90 for 0s", "cpu > 90"),
+        ("latency between 20 and 400", "latency inside 20..400"),
+        ("latency is not between 20 and 400", "latency outside 20..400"),
+        ("latency outside of 20 to 400", "latency outside 20..400"),
+        ("latency inside -10..-5", "latency inside -10..-5"),
+        ("price = 5 ± 0.1", "price == 5 within 0.1"),
+        ("no data in the last 15 minutes", "no data for 15m"),
+        ("no points for 15m for 2m", "no data for 15m for 2m"),
+        ("no data from cpu since 15m", "no data on cpu for 15m"),
+        ("cpu is missing for 15m", "no data on cpu for 15m"),
+        ("cpu{cpu=0} > 1", 'cpu{cpu="0"} > 1'),
+        ("cpu{cpu='it\\'s'} > 1", 'cpu{cpu="it\'s"} > 1'),
+        ("count > 5", '"count" > 5'),
+        ("max.used > 5", "max.used > 5"),
+        ("température > 30", "température > 30"),
+        ("cpu > −5", "cpu > -5"),
+        ("cpu > .5", "cpu > 0.5"),
+        ("cpu > -0", "cpu > 0"),
+        ("  cpu\n>\t90  ", "cpu > 90"),
+    ],
+)
+def test_many_spellings_mean_the_same(spelling: str, expected: str) -> None:
+    assert canonical(spelling) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            '{"type":"threshold","field":"price","operator":">","value":60000,"aggregation":"latest"}',
+            "price > 60000",
+        ),
+        ('{"field":"price","operator":"==","value":5}', "price == 5 within 0.001"),
+        ('{"field":"price","operator":"!=","value":"5","aggregation":"avg"}', "avg(price, 5m) != 5 within 0.001"),
+        (
+            '{"field":"a","operator":"<","value":1,"aggregation":"max","window":"10m","for":120}',
+            "max(a, 10m) < 1 for 2m",
+        ),
+        ('{"type":"range","field":"a","min":1,"max":2,"outside":true}', "a outside 1..2"),
+        ('{"type":"absence","duration":900}', "no data for 15m"),
+        ('{"type":"absence","field":"a","duration":"15m","tags":{"cpu":"0"}}', 'no data on a{cpu="0"} for 15m'),
+    ],
+)
+def test_the_first_products_json_is_understood(text: str, expected: str) -> None:
+    assert canonical(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "hint"),
+    [
+        ("cpu >", "at the end", "expected a number"),
+        ("cpu", "at the end", "expected a comparison"),
+        ("cpu > > 5", "(character 7)", "expected a number"),
+        ("avg(cpu 5m) > 9", "(character 9)", "expected a comma or `)`"),
+        ("p95(latency, 10m) > 5", "'p95'", "there are latest, avg, min, max, sum, count"),
+        ("averge(latency, 10m) > 5", "'averge'", "did you mean avg?"),
+        ("cpu > 90 and load > 5", "'and'", "make one rule for each"),
+        ("avg(cpu, 5m) > 90 recover < 75", "'recover'", "leave it out"),
+        ('cpu{host=~"a.*"} > 5', "(character", "regular expressions can't be matched yet"),
+        ("sum by (host) (cpu) > 5", "(character", "each series is an instance of its own"),
+        ("cpu > 90%", "'%'", "leave `%` out"),
+        ("response_time > 500ms", "'ms'", "leave 'ms' out"),
+        ("cpu-usage > 5", "'-'", '"a-b"'),
+        ('status == "down"', "down", "text can't be compared yet"),
+        ("cpu > 90 for ever", "'ever'", "a duration such as `5m`"),
+        ("x outside 5", "at the end", "two bounds as `20..400`"),
+        ("cpu > nan", "'nan'", "a number"),
+        ("cpu > 1e999", "inf", "finite"),
+        ("no data for 100d", "100d", "1s to 31d"),
+        ("x inside 5..1", "5", "`1..5`"),
+        ("avg(cpu, 40d) > 1", "40d", "31d"),
+        ("cpu > 5 within 1", "tolerance", "leave it out"),
+        ("", "empty", "avg(cpu_percent, 5m) > 90"),
+        ("{", "character", "isn't valid JSON"),
+        ('{"field":"x","operator":"~","value":1}', "'operator'", "one of >"),
+        ('{"field":"x","operator":">","value":null}', "'value' is missing", "a number"),
+        ('{"field":"x","operator":">","value":1,"thresh":2}', "'thresh'", "isn't a key"),
+        ('{"field":"\\ud800","operator":">","value":1}', "JSON", "write for example"),
+        ('{"type":"absence","duration":true}', "'duration'", "a duration"),
+    ],
+)
+def test_an_error_names_the_place_and_the_fix(text: str, place: str, hint: str) -> None:
+    message = problem(text)
+    assert message.startswith("rule.condition_text: ")
+    assert place in message
+    assert hint in message
+
+
+def test_a_corrected_example_uses_the_name_that_was_written() -> None:
+    assert problem("response_time >").endswith("Write for example `response_time > 500`")
+
+
+def test_every_corrected_example_can_be_read() -> None:
+    for text in ("cpu >", "avg(cpu 5m) > 9", "x outside 5", "no data", "cpu{", "((", "sum by (host) (cpu) > 5"):
+        example = problem(text).rpartition("Write for example `")[2].removesuffix("`")
+        assert canonical(example) == example
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "(" * 4096,
+        "avg(" * 1000,
+        "{" * 4096,
+        '{"a":' * 800,
+        "[" * 4096,
+        "not " * 1000,
+        "1" * 4096,
+        "cpu > " + "9" * 4000,
+        '"' * 4095,
+        "cpu{" + 'a="b",' * 600,
+        "no data for " + "1h" * 2000,
+        "cpu > 5 for " + "9" * 4000,
+        "a." * 2048,
+        "is " * 1300,
+        " " * 4096,
+    ],
+)
+def test_a_bomb_is_refused_at_once(bomb: str) -> None:
+    begin = time.process_time()
+    with pytest.raises(InvalidCondition) as raised:
+        raise check_condition(parse_condition(bomb, "rule.condition_text").condition, "x")[0]
+    assert len(raised.value.message) < 1000
+    assert time.process_time() - begin < 1
+
+
+def test_a_text_that_is_too_long_is_not_even_read() -> None:
+    assert "at most 4,096" in problem("x" * 4097)
+
+
+words = st.sampled_from(sorted(RESERVED))
+names = st.one_of(
+    st.from_regex(r"[a-z_][a-z0-9_]{0,8}(\.[a-z0-9_]{1,5})?", fullmatch=True),
+    words,
+    st.text(min_size=1, max_size=12, alphabet=st.characters(exclude_categories=["Cs"])),
+)
+numbers = st.one_of(st.integers(-(10**6), 10**6).map(float), st.floats(allow_nan=False, allow_infinity=False)).map(
+    lambda value: value + 0.0
+)
+durations = st.one_of(
+    st.integers(1, 31 * DAY), st.integers(1, 720).map(lambda n: n * HOUR), st.integers(1, 99).map(lambda n: n * MINUTE)
+).filter(lambda nanos: SECOND <= nanos <= 31 * DAY)
+filters = st.lists(st.builds(TagFilter, names, st.sampled_from(TagOperator), st.text(max_size=9)), max_size=3)
+targets = st.builds(lambda name, tags: Target(name, "", tuple(tags)), names, filters)
+inputs = st.builds(Input, targets, st.sampled_from(Aggregation), durations)
+
+
+def _threshold(left: Input, operator: Operator, value: float, tolerance: float) -> Threshold:
+    equality = operator in (Operator.EQUAL, Operator.NOT_EQUAL)
+    return Threshold(left, operator, value, abs(tolerance) if equality else 0.0)
+
+
+conditions: st.SearchStrategy[Condition] = st.one_of(
+    st.builds(_threshold, inputs, st.sampled_from(Operator), numbers, numbers),
+    st.builds(lambda left, a, b, out: Range(left, min(a, b), max(a, b), out), inputs, numbers, numbers, st.booleans()),
+    st.builds(Absence, durations, st.one_of(st.none(), targets)),
+)
+
+
+@given(conditions, st.one_of(st.none(), durations))
+def test_canonical_text_reads_back_as_the_same_condition(condition: Condition, for_duration: int | None) -> None:
+    assert check_condition(condition, "x") == []
+    stated = parse_condition(with_for_clause(condition_text(condition), for_duration or 0), "x")
+    assert (stated.condition, stated.for_duration) == (condition, for_duration)
+
+
+@given(conditions)
+def test_the_message_reads_back_as_the_same_condition(condition: Condition) -> None:
+    assert condition_from_proto(condition_to_proto(condition)) == condition
+
+
+@given(conditions)
+def test_every_condition_can_be_said_in_words(condition: Condition) -> None:
+    assert condition_in_words(condition)
+
+
+@given(
+    st.one_of(
+        st.text(max_size=60),
+        st.lists(
+            st.sampled_from([*sorted(RESERVED), "cpu", ">", "5", "5m", "(", ")", "{", "}", '"', "..", "=", "and", ","]),
+            max_size=12,
+        ).map(" ".join),
+    )
+)
+def test_no_text_at_all_breaks_the_parser(text: str) -> None:
+    try:
+        stated = parse_condition(text, "x")
+    except InvalidCondition:
+        return
+    assert parse_condition(condition_text(stated.condition), "x").condition == stated.condition
+
+
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.floats(), st.integers(), st.text(max_size=5)),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3),
+            st.dictionaries(
+                st.sampled_from(
+                    [
+                        "type",
+                        "field",
+                        "operator",
+                        "value",
+                        "aggregation",
+                        "window",
+                        "tags",
+                        "for",
+                        "duration",
+                        "min",
+                        "max",
+                        "x",
+                    ]
+                ),
+                inner,
+                max_size=8,
+            ),
+        ),
+        max_leaves=12,
+    )
+)
+def test_no_json_at_all_breaks_the_reader(value: object) -> None:
+    with contextlib.suppress(InvalidCondition):
+        parse_condition("{" + json.dumps(value)[1:], "x")
+
+
+@given(st.integers(0, 2**62))
+def test_a_duration_reads_back_as_itself(nanos: int) -> None:
+    assert parse_duration(format_duration(nanos)) == nanos
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_reads_back_as_itself(value: float) -> None:
+    assert float(format_number(value)) == value

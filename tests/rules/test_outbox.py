@@ -1,0 +1,214 @@
+"""The outbox: nothing is lost, nothing overtakes, and only who holds the lease may take over."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+
+from monitors.mesh.database import Database, Session, sqlite_url
+from monitors.mesh.times import SECOND, now_nanos, to_timestamp
+from monitors.rules.model.alert import Alert, EventKind
+from monitors.rules.model.rule import Severity
+from monitors.rules.service import base, notifications
+from monitors.rules.store import outbox
+from monitors.rules.store.alerts import insert_alerts
+from monitors.rules.store.tables import tenants
+from monitors.v1 import alert_pb2, mesh_pb2
+from monitors.v1 import rule_service_pb2 as pb
+from tests.harness import LoopThread
+from tests.rules.client import ACKNOWLEDGED, DEADLINE, FIRING, RESOLVED, SERVICE, Client
+
+NOW = 1_000 * SECOND
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(sqlite_url(tmp_path / "rules.db"), name="outbox", migrations="monitors.rules.migrations")
+    opened.upgrade()
+    yield opened
+    opened.close()
+
+
+def alert(number: int) -> Alert:
+    return Alert(
+        tenant="t", id=f"alert_{number}", rule_id="rule_1", monitor_id="m", group={}, instance_key=str(number),
+        episode=1, title="",
+        severity=Severity.LOW, condition_text="", value=None, fire_time=1, record_time=1, labels={},
+        annotations={}, channels=(),
+    )  # fmt: skip
+
+
+def waiting(sequence: int, stream: int, due: int = NOW, kind: EventKind = EventKind.FIRING) -> outbox.Waiting:
+    body = sequence.to_bytes(4, "big")
+    return outbox.Waiting("t", f"note_{sequence}", sequence, f"alert_{stream}", kind, str(stream), due, body, NOW)
+
+
+def fill(loop: LoopThread, database: Database, rows: list[outbox.Waiting]) -> None:
+    def work(session: Session) -> None:
+        session.execute(insert(tenants).values(id="t", create_time=1))
+        insert_alerts(session, [alert(stream) for stream in sorted({int(row.stream_key) for row in rows})])
+        outbox.insert_waiting(session, rows)
+
+    loop.run(database.write(work))
+
+
+def lease(loop: LoopThread, database: Database, now: int, token: str) -> list[int]:
+    batch = loop.run(database.write(lambda session: outbox.lease(session, now, token)))
+    return [each.sequence for each in batch]
+
+
+def take(loop: LoopThread, database: Database, token: str, *sequences: int) -> None:
+    ids = [f"note_{sequence}" for sequence in sequences]
+    loop.run(database.write(lambda session: outbox.take_over(session, token, ids)))
+
+
+def test_what_is_due_is_leased_in_order_once(loop_thread: LoopThread, database: Database) -> None:
+    fill(loop_thread, database, [waiting(2, 2), waiting(1, 1), waiting(3, 3, due=NOW + 1)])
+    assert lease(loop_thread, database, NOW, "a") == [1, 2]
+    assert lease(loop_thread, database, NOW, "b") == []
+    assert lease(loop_thread, database, NOW + 1, "b") == [3]
+
+
+def test_a_lease_that_ends_gives_back_what_was_not_taken(loop_thread: LoopThread, database: Database) -> None:
+    fill(loop_thread, database, [waiting(1, 1), waiting(2, 2)])
+    assert lease(loop_thread, database, NOW, "a") == [1, 2]
+    take(loop_thread, database, "a", 1)
+    assert lease(loop_thread, database, NOW + 30 * SECOND - 1, "b") == []
+    assert lease(loop_thread, database, NOW + 30 * SECOND, "b") == [2]
+    # Who lost the lease can't take over any more.
+    take(loop_thread, database, "a", 2)
+    assert lease(loop_thread, database, NOW + 60 * SECOND, "c") == [2]
+    take(loop_thread, database, "c", 2)
+    assert lease(loop_thread, database, NOW + 90 * SECOND, "d") == []
+
+
+def test_a_later_message_of_a_stream_never_overtakes(loop_thread: LoopThread, database: Database) -> None:
+    rows = [waiting(1, 1), waiting(2, 1, kind=EventKind.RESOLVED), waiting(3, 2, due=NOW + 5), waiting(4, 2)]
+    fill(loop_thread, database, rows)
+    # Both of stream 1 come together; stream 2 waits for its first, which is held.
+    assert lease(loop_thread, database, NOW, "a") == [1, 2]
+    take(loop_thread, database, "a", 2)
+    assert lease(loop_thread, database, NOW + 5, "b") == [3, 4]
+
+
+def test_a_message_behind_a_leased_one_waits_for_it(loop_thread: LoopThread, database: Database) -> None:
+    fill(loop_thread, database, [waiting(1, 1)])
+    assert lease(loop_thread, database, NOW, "a") == [1]
+    loop_thread.run(database.write(lambda session: outbox.insert_waiting(session, [waiting(2, 1)])))
+    assert lease(loop_thread, database, NOW, "b") == []
+    take(loop_thread, database, "a", 1)
+    assert lease(loop_thread, database, NOW, "b") == [2]
+
+
+def test_a_batch_has_a_hundred_messages_at_most_and_blocked_ones_take_no_room(
+    loop_thread: LoopThread, database: Database
+) -> None:
+    held = [waiting(number, number, due=NOW + 5) for number in range(1, 121)]
+    behind = [waiting(200 + number, number) for number in range(1, 121)]
+    free = [waiting(400 + number, 200 + number) for number in range(1, 131)]
+    fill(loop_thread, database, held + behind + free)
+    assert lease(loop_thread, database, NOW, "a") == list(range(401, 501))
+    assert lease(loop_thread, database, NOW, "b") == list(range(501, 531))
+
+
+def test_large_messages_come_in_smaller_batches(loop_thread: LoopThread, database: Database) -> None:
+    rows = [
+        outbox.Waiting("t", f"note_{n}", n, f"alert_{n}", EventKind.FIRING, str(n), NOW, bytes(10**6), NOW)
+        for n in range(1, 6)
+    ]
+    fill(loop_thread, database, rows)
+    assert lease(loop_thread, database, NOW, "a") == [1, 2, 3]
+    assert lease(loop_thread, database, NOW, "b") == [4, 5]
+
+
+@pytest.fixture
+def _without_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams look only when they are woken: longer than any test waits passes until they would by themselves."""
+    for module in (base, notifications):
+        monkeypatch.setattr(module, "POLL_SECONDS", 600.0)
+    monkeypatch.setattr(base, "HEARTBEAT_SECONDS", 600.0)
+
+
+@pytest.mark.usefixtures("_without_polling")
+def test_a_transition_wakes_the_notifier(client: Client) -> None:
+    rule = client.create()
+    with client.notifications() as opened:
+        next(opened.stream)
+        alert_id = client.fire(rule)
+        assert opened.told(1) == [(FIRING, alert_id)]
+
+
+@pytest.mark.usefixtures("_without_polling")
+def test_a_hold_that_ends_wakes_the_notifier(client: Client) -> None:
+    rule = client.create(snooze_until_time=to_timestamp(now_nanos() + 2 * SECOND))
+    with client.notifications() as opened:
+        next(opened.stream)
+        alert_id = client.fire(rule)
+        assert client.alert(alert_id).alert.suppress_reason == "snoozed"
+        assert opened.told(1) == [(FIRING, alert_id)]
+
+
+@pytest.mark.usefixtures("_without_polling")
+def test_a_change_wakes_those_who_watch(client: Client) -> None:
+    rule = client.create()
+    watch = client.stub.WatchRules(
+        pb.WatchRulesRequest(start_revision=int(rule.etag)), metadata=SERVICE, timeout=DEADLINE
+    )
+    alerts = client.stub.WatchAlerts(pb.WatchAlertsRequest(), metadata=client.metadata, timeout=DEADLINE)
+    assert (len(next(watch).rules), next(alerts)) == (0, pb.WatchAlertsResponse())
+    newer = client.create()
+    assert [each.rule.id for each in next(watch).rules] == [newer.id]
+    alert_id = client.fire(rule)
+    client.call(pb.AcknowledgeAlertsRequest(alert_ids=[alert_id]))
+    assert [next(alerts).event.kind, next(alerts).event.kind] == [FIRING, ACKNOWLEDGED]
+    watch.cancel()
+    alerts.cancel()
+
+
+def test_what_was_not_acknowledged_comes_again_after_a_restart(client: Client, loop_thread: LoopThread) -> None:
+    alert_id = client.fire(client.create())
+    with client.notifications() as first:
+        batch = next(first.batches())
+        own = [each for each in batch.notifications if each.tenant_id == client.tenant]
+        assert [each.alert.id for each in own] == [alert_id]
+    loop_thread.run(client.rules.void_leases())
+    with client.notifications() as second:
+        (again,) = second.take(1)
+    assert again == own[0]
+
+
+def test_deliveries_are_shown_with_their_alert(client: Client) -> None:
+    alert_id = client.fire(client.create())
+    with client.notifications() as opened:
+        (note,) = opened.take(1)
+
+    def report(state: alert_pb2.DeliveryState.ValueType, attempts: int, of: str = alert_id) -> None:
+        delivery = alert_pb2.AlertDelivery(
+            notification_id=note.id, channel="ops", kind=FIRING, state=state, attempt_count=attempts, detail="HTTP 500"
+        )
+        delivery.time.FromNanoseconds(attempts)
+        reports = [mesh_pb2.DeliveryReport(tenant_id=client.tenant, alert_id=of, delivery=delivery)]
+        client.mesh(pb.ReportDeliveriesRequest(reports=reports))
+
+    report(alert_pb2.DELIVERY_STATE_PENDING, 1)
+    report(alert_pb2.DELIVERY_STATE_DELIVERED, 2)
+    (delivery,) = client.alert(alert_id).deliveries
+    assert (delivery.channel, delivery.state, delivery.attempt_count) == ("ops", alert_pb2.DELIVERY_STATE_DELIVERED, 2)
+    # A report about an alert that nobody knows changes nothing.
+    report(alert_pb2.DELIVERY_STATE_DEAD, 3, of="alert_none")
+    assert client.alert(alert_id).deliveries[0].attempt_count == 2
+
+
+def test_the_order_within_a_stream_holds_under_many_changes(client: Client) -> None:
+    rule = client.create(cooldown={})
+    now = now_nanos()
+    expected = []
+    with client.notifications() as opened:
+        for step in range(20):
+            alert_id = client.fire(rule, now + 10 * step)
+            client.record(client.transition(rule, RESOLVED, now + 10 * step + 1, episode=now + 10 * step))
+            expected += [(FIRING, alert_id), (RESOLVED, alert_id)]
+        told = opened.take(40)
+    assert [(each.kind, each.alert.id) for each in told] == expected
+    assert [each.sequence for each in told] == sorted(each.sequence for each in told)

@@ -1,0 +1,203 @@
+"""What evaluators and people watch: rules as they change, alerts as they change."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from sqlalchemy import update
+
+from monitors.mesh.database import Database, sqlite_url
+from monitors.mesh.times import now_nanos
+from monitors.rules.main import MEMORY
+from monitors.rules.store import counters
+from monitors.rules.store import rules as rule_store
+from monitors.rules.store.tables import deleted_rules
+from monitors.v1 import rule_pb2
+from monitors.v1 import rule_service_pb2 as pb
+from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+from tests.harness import LoopThread
+from tests.rules.client import ACKNOWLEDGED, DEADLINE, FIELDS, FIRING, RESOLVED, SECOND, SERVICE, Client, refused
+from tests.rules.running import running
+
+
+@dataclass
+class Watched:
+    """A watcher's picture of a tenant's rules, kept up to date by a thread."""
+
+    tenant: str
+    stream: Any
+    rules: dict[str, rule_pb2.Rule] = field(default_factory=dict)
+    revision: int = 0
+    changed: "queue.Queue[int]" = field(default_factory=queue.Queue)
+
+    def follow(self) -> None:
+        try:
+            for message in self.stream:
+                for each in message.rules:
+                    if each.tenant_id == self.tenant:
+                        self.rules[each.rule.id] = each.rule
+                for each in message.deleted:
+                    self.rules.pop(each.rule_id, None)
+                if message.revision:
+                    self.revision = message.revision
+                    self.changed.put(message.revision)
+        except grpc.RpcError:
+            # How a cancelled stream ends.
+            self.changed.put(0)
+
+    def until(self, revision: int) -> dict[str, str]:
+        """The titles of the rules once everything up to a revision has come."""
+        while self.revision < revision:
+            self.changed.get(timeout=DEADLINE)
+        return {rule_id: rule.title for rule_id, rule in self.rules.items()}
+
+
+@contextmanager
+def watching(client: Client, start_revision: int = 0) -> Iterator[Watched]:
+    stream = client.stub.WatchRules(
+        pb.WatchRulesRequest(start_revision=start_revision), metadata=SERVICE, timeout=DEADLINE
+    )
+    watched = Watched(client.tenant, stream)
+    thread = threading.Thread(target=watched.follow)
+    thread.start()
+    yield watched
+    stream.cancel()
+    thread.join(DEADLINE)
+
+
+def test_a_watcher_sees_all_rules_and_every_change(client: Client) -> None:
+    one, two = client.create(title="one"), client.create(title="two", enabled=False)
+    with watching(client) as watched:
+        assert watched.until(int(two.etag)) == {one.id: "one", two.id: "two"}
+        assert not watched.rules[two.id].enabled
+        three = client.create(title="three")
+        newer = client.call(pb.UpdateRuleRequest(rule=rule_pb2.Rule(id=one.id, title="ONE"))).rule
+        client.call(pb.DeleteRuleRequest(rule_id=two.id))
+        assert watched.until(int(newer.etag) + 1) == {one.id: "ONE", three.id: "three"}
+        assert watched.rules[one.id].condition.comparison.left.input.measurement == "cpu"
+
+
+def test_a_watcher_goes_on_where_it_stopped(client: Client) -> None:
+    one, two = client.create(title="one"), client.create(title="two")
+    three = client.create(title="three")
+    client.call(pb.DeleteRuleRequest(rule_id=one.id))
+    with watching(client, int(two.etag)) as watched:
+        assert watched.until(int(three.etag) + 1) == {three.id: "three"}
+
+
+def test_a_revision_that_is_not_known_is_refused(client: Client) -> None:
+    rule = client.create()
+    request = pb.WatchRulesRequest(start_revision=int(rule.etag) + 1000)
+    error = refused(lambda: next(client.stub.WatchRules(request, metadata=SERVICE, timeout=DEADLINE)))
+    assert (error.code, error.reason) == ("OUT_OF_RANGE", "REVISION_TOO_OLD")
+
+
+def test_thousands_of_changes_come_in_pieces_and_none_is_skipped(client: Client) -> None:
+    start = client.create().etag
+    rules = [rule_pb2.Rule(monitor_id="mon_host", title=f"{n}", condition_text="cpu_percent > 1") for n in range(1000)]
+    for _ in range(2):
+        client.call(pb.BatchCreateRulesRequest(rules=rules))
+    client.call(pb.BatchCreateRulesRequest(rules=rules[:500]))
+    with watching(client, int(start)) as watched:
+        assert len(watched.until(int(start) + 2500)) == 2500
+    with watching(client) as watched:
+        assert len(watched.until(int(start) + 2500)) == 2501
+
+
+def test_deletions_are_forgotten_after_a_week(loop_thread: LoopThread, tmp_path: Any) -> None:
+    database = Database(sqlite_url(tmp_path / "rules.db"), name="watch", migrations="monitors.rules.migrations")
+    database.upgrade()
+
+    def work(session: Any) -> list[bool]:
+        counters.take(session, counters.REVISION, 5)
+        rule_store.delete_rule(session, "t", "rule_1", now_nanos())
+        rule_store.delete_rule(session, "t", "rule_2", now_nanos())
+        session.execute(update(deleted_rules).where(deleted_rules.c.rule_id == "rule_1").values(delete_time=1))
+        rule_store.forget_deleted_before(session, now_nanos() - MEMORY)
+        return [rule_store.can_resume(session, revision) for revision in (5, 6, 7, 8)]
+
+    assert loop_thread.run(database.write(work)) == [False, True, True, False]
+    database.close()
+
+
+@contextmanager
+def alerts_of(client: Client, include_firing: bool = False) -> Iterator[Any]:
+    stream = client.stub.WatchAlerts(
+        pb.WatchAlertsRequest(include_firing=include_firing), metadata=client.metadata, timeout=DEADLINE
+    )
+    yield stream
+    stream.cancel()
+
+
+def test_alerts_are_seen_as_they_change(client: Client) -> None:
+    rule = client.create()
+    before = client.fire(rule)
+    now = now_nanos()
+    with alerts_of(client) as stream:
+        assert next(stream) == pb.WatchAlertsResponse()
+        alert_id = client.fire(rule, now, group={"cpu": "1"}, value=3)
+        client.call(pb.AcknowledgeAlertsRequest(alert_ids=[before], note="mine"))
+        client.record(client.transition(rule, RESOLVED, now + 1, episode=now, group={"cpu": "1"}))
+        seen = [(message.event.kind, message.alert.id) for message in (next(stream) for _ in range(3))]
+    assert seen == [(FIRING, alert_id), (ACKNOWLEDGED, before), (RESOLVED, alert_id)]
+
+
+def test_a_watch_may_begin_with_what_fires_now(client: Client) -> None:
+    rule = client.create()
+    over, firing = client.fire(rule, group={"cpu": "1"}), client.fire(rule)
+    client.call(pb.ResolveAlertRequest(alert_id=over))
+    with alerts_of(client, include_firing=True) as stream:
+        first = next(stream)
+        assert (first.alert.id, first.HasField("event")) == (firing, False)
+        assert next(stream) == pb.WatchAlertsResponse()
+
+
+def test_nobody_sees_the_alerts_of_others(client: Client) -> None:
+    other = Client.of_new_tenant(client.stub, client.rules, client.loop)
+    rule, foreign = client.create(), other.create()
+    with alerts_of(client, include_firing=True) as stream:
+        next(stream)
+        other.fire(foreign)
+        own = client.fire(rule)
+        assert next(stream).alert.id == own
+
+
+def test_a_stream_that_has_nothing_to_say_gives_a_sign_of_life(client: Client) -> None:
+    begin = now_nanos()
+    streams: list[Any] = [
+        client.stub.WatchRules(pb.WatchRulesRequest(), metadata=SERVICE, timeout=DEADLINE),
+        client.stub.WatchAlerts(pb.WatchAlertsRequest(), metadata=client.metadata, timeout=DEADLINE),
+        client.stub.LeaseNotifications(pb.LeaseNotificationsRequest(), metadata=SERVICE, timeout=DEADLINE),
+    ]
+    for stream in streams:
+        # All that there is comes first; what comes after it is only a sign of life.
+        while stream_is_early(next(stream), begin):
+            pass
+        stream.cancel()
+    assert now_nanos() - begin < 10 * SECOND
+
+
+def stream_is_early(message: Any, begin: int) -> bool:
+    return message is not None and now_nanos() - begin < SECOND
+
+
+def test_a_change_by_another_process_is_seen(loop_thread: LoopThread, tmp_path: Any) -> None:
+    with (
+        loop_thread.opened(running(tmp_path)) as one,
+        loop_thread.opened(running(tmp_path)) as two,
+        grpc.insecure_channel(f"127.0.0.1:{one.port}") as here,
+        grpc.insecure_channel(f"127.0.0.1:{two.port}") as there,
+    ):
+        mine = Client(RuleServiceStub(here), "local", one.local_key, one.rules, loop_thread)
+        theirs = Client(RuleServiceStub(there), "local", two.local_key, two.rules, loop_thread)
+        mine.report("mon_host", FIELDS)
+        with watching(mine) as watched, mine.notifications() as outbox:
+            next(outbox.stream)
+            rule = theirs.create()
+            assert watched.until(int(rule.etag)) == {rule.id: "CPU"}
+            alert_id = theirs.fire(rule)
+            assert outbox.told(1) == [(FIRING, alert_id)]
