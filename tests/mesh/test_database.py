@@ -49,3 +49,15 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
     assert error.code == "UNAVAILABLE"
     assert "disk is full" in error.message
     connection.close()
+
+
+@pytest.mark.parametrize("service", ["rules", "evaluator"])
+def test_a_migration_is_named_after_its_revision_and_a_current_schema_needs_no_alembic(
+    tmp_path: Path, service: str
+) -> None:
+    url, migrations = sqlite_url(tmp_path / "a.db"), f"monitors.{service}.migrations"
+    for _ in range(2):
+        database = Database(url, name="a", migrations=migrations)
+        database.upgrade()
+        assert database._is_current()
+        database.close()

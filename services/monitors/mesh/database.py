@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session as Session
 
@@ -69,7 +69,23 @@ class Database:
 
     def upgrade(self) -> None:
         """Brings the schema to the newest version. Raises DatabaseUnusable if the file can't be used."""
-        # Alembic takes a third of a second to import, and nobody else needs it.
+        try:
+            if not self._is_current():
+                self._migrate()
+        except DatabaseError as error:
+            raise DatabaseUnusable(explain_unusable(self._url, error)) from error
+
+    def _is_current(self) -> bool:
+        """Whether the schema's version is the newest migration, with whose revision its file's name begins."""
+        names = (file.name for file in files(self._migrations).iterdir())
+        newest = max((name.partition("_")[0] for name in names if name[0].isdigit()), default=None)
+        with self._read_engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return False
+            return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == newest
+
+    def _migrate(self) -> None:
+        # Alembic takes a third of a second to import, and only a schema that isn't current needs it.
         from alembic import command
         from alembic.config import Config
 
@@ -77,12 +93,9 @@ class Database:
         config.set_main_option("script_location", str(files("monitors.mesh") / "migrations"))
         config.set_main_option("version_locations", str(files(self._migrations)))
         config.set_main_option("path_separator", "newline")
-        try:
-            with self._write_engine.connect() as connection:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-        except DatabaseError as error:
-            raise DatabaseUnusable(explain_unusable(self._url, error)) from error
+        with self._write_engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
 
     def close(self) -> None:
         """Waits for what is being written and closes all connections."""

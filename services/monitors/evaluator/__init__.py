@@ -1,0 +1,1 @@
+"""EvaluatorService: takes points, keeps them, and decides which rules fire."""

@@ -1,0 +1,193 @@
+"""The thread that owns plan, window and state, and runs every step."""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from monitors.evaluator.model.arrays import Booleans
+from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Points
+from monitors.evaluator.model.machine import Transition
+from monitors.evaluator.model.recovery import reanchor, resume
+from monitors.evaluator.model.series import Batch, Series
+from monitors.evaluator.model.spec import RuleKey
+from monitors.mesh.times import SECOND, now_nanos
+
+T = TypeVar("T")
+# The thread never sleeps longer, so that a longer silence of the clock means that the process stood still.
+LONGEST_SLEEP = 1.0
+OUTAGE = 10 * SECOND
+"""Time that passed unseen for longer than this was an outage of ours: slots are skipped, silence is no absence."""
+REPLAY_OUTAGE = 30 * SECOND
+"""The same in a replay; states are saved often enough that a running evaluator leaves no such gap."""
+CLOCK_SLACK = 2 * SECOND
+"""A clock that is set back by more than this is followed; by less, it is waited for."""
+
+
+@dataclass
+class Progress:
+    """How far the thread has come; written by it alone, read by anybody."""
+
+    batch_number: int = 0
+    evaluated_to: int = 0
+    last_step_duration: int = 0
+    step_count: int = 0
+    rule_count: int = 0
+    instance_count: int = 0
+    missed_slots: int = 0
+
+
+class Core:
+    """Takes batches and other work in order, in one thread. `on_transitions` is called on the loop that made it."""
+
+    def __init__(self, on_transitions: Callable[[list[Transition]], None]) -> None:
+        self.progress = Progress()
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._on_transitions = on_transitions
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="evaluator", daemon=True)
+        self._evaluation = Evaluation(now_nanos())
+        self._seen = np.zeros(0, dtype=np.bool_)
+        self._live = False
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Ends the thread after what was put before."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def call(self, work: Callable[[Evaluation], T]) -> T:
+        """Runs `work` in the thread after everything that was put before, and returns what it returns."""
+        answer: asyncio.Future[T] = self._loop.create_future()
+
+        def job() -> None:
+            try:
+                result = work(self._evaluation)
+            except BaseException as error:
+                self._tell_loop(_fail, answer, error)
+            else:
+                self._note()
+                self._tell_loop(_answer, answer, result)
+
+        self._queue.put(job)
+        return await answer
+
+    def push(self, batch: Batch) -> None:
+        """Evaluates a batch after what was put before; one that was evaluated already is passed over."""
+        self._queue.put(lambda: self._step(batch, OUTAGE))
+
+    def post(self, work: Callable[[Evaluation], None]) -> None:
+        """Runs `work` in the thread after everything that was put before; nobody waits for it."""
+        self._queue.put(lambda: work(self._evaluation))
+
+    @property
+    def problems(self) -> dict[RuleKey, str]:
+        """What is wrong with rules on the series that there are."""
+        return dict(self._evaluation.plan.problems)
+
+    # --- in the thread ---
+
+    def begin(self, evaluation: Evaluation, batch_number: int, series: Iterable[Series]) -> None:
+        """Starts from an evaluation at `batch_number`; the series have had points. To be called in the thread."""
+        self._evaluation = evaluation
+        evaluation.add_series(series)
+        self._seen = np.ones(len(evaluation.plan.series), dtype=np.bool_)
+        self.progress.batch_number = batch_number
+
+    def seen(self) -> Booleans:
+        """Which series have ever had a point. To be called in the thread."""
+        missing = len(self._evaluation.plan.series) - len(self._seen)
+        if missing > 0:
+            self._seen = np.append(self._seen, np.zeros(missing, dtype=np.bool_))
+        return self._seen
+
+    def replay(self, batch: Batch) -> None:
+        """Evaluates a stored batch as if it came now. To be called in the thread."""
+        self._step(batch, REPLAY_OUTAGE)
+
+    def go_live(self) -> None:
+        """Takes the time since the last batch as an outage, and follows the clock from now on. In the thread."""
+        resume(self._evaluation, now_nanos())
+        self._evaluation.activate(list(self._evaluation.plan.rules))
+        self._live = True
+
+    def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    job = self._queue.get(timeout=self._patience())
+                except queue.Empty:
+                    self._tick()
+                    continue
+                if job is None:
+                    return
+                job()
+                if self._queue.empty():
+                    self._tick()
+        except BaseException as error:
+            self._tell_loop(_fail, self.failed, error)
+
+    def _patience(self) -> float:
+        if not self._live:
+            return LONGEST_SLEEP
+        wait = self._evaluation.next_wake() - now_nanos()
+        return min(max(wait / SECOND, 0.0), LONGEST_SLEEP)
+
+    def _tick(self) -> None:
+        """Does what has become due with the passing of time."""
+        if not self._live:
+            return
+        now, watermark = now_nanos(), self._evaluation.state.watermark
+        if now < watermark - CLOCK_SLACK:
+            reanchor(self._evaluation, now)
+        elif now > watermark + OUTAGE:
+            resume(self._evaluation, now)
+        if self._evaluation.next_wake() <= now or now - self._evaluation.state.watermark >= LONGEST_SLEEP * SECOND:
+            self._advance(NO_POINTS, now)
+
+    def _step(self, batch: Batch, outage: int) -> None:
+        if batch.number <= self.progress.batch_number:
+            return
+        if batch.accepted_at > self._evaluation.state.watermark + outage:
+            resume(self._evaluation, batch.accepted_at)
+        self.seen()[batch.series] = True
+        self._advance(Points(batch.series, batch.times, batch.values), batch.accepted_at)
+        self.progress.batch_number = batch.number
+
+    def _advance(self, points: Points, now: int) -> None:
+        started = time.perf_counter_ns()
+        transitions = self._evaluation.advance(points, now)
+        self.progress.step_count += 1
+        self._note()
+        if transitions:
+            self._tell_loop(self._on_transitions, transitions)
+        self.progress.last_step_duration = time.perf_counter_ns() - started
+
+    def _note(self) -> None:
+        state, plan = self._evaluation.state, self._evaluation.plan
+        self.progress.evaluated_to, self.progress.missed_slots = state.watermark, state.missed_slots
+        self.progress.rule_count, self.progress.instance_count = len(plan.rules), plan.instance_count
+
+    def _tell_loop(self, function: Callable[..., None], *arguments: object) -> None:
+        # The loop may have ended while the thread was busy; then nobody waits for it.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+
+def _answer(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[T], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,202 @@
+"""The HTTP endpoint that InfluxDB's unchanged clients write to."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from aiohttp import web
+
+from monitors.evaluator.influx import (
+    BUILD,
+    MAX_BODY,
+    VERSION,
+    HttpError,
+    credential_of,
+    error_response,
+    from_mesh_error,
+    partial_write,
+    too_large,
+    unpack,
+    version_headers,
+)
+from monitors.evaluator.intake import Intake, Written
+from monitors.evaluator.lines import PRECISIONS, ParsedLines, parse_lines
+from monitors.mesh.database import storage_error
+from monitors.mesh.errors import MeshError, Unauthenticated
+from monitors.mesh.identity import Authenticate
+from monitors.mesh.interceptors import check_scope
+from monitors.mesh.server import PortTaken
+from monitors.mesh.times import now_nanos
+
+log = logging.getLogger(__name__)
+
+SCOPE = "samples:write"
+# A body of this size takes about a millisecond to read; a longer one is read off the event loop.
+INLINE_BYTES = 65_536
+LARGE_BODIES = 4
+BODY_SECONDS = 60.0
+SHUTDOWN_SECONDS = 5.0
+WRITES_ONLY = (
+    "this endpoint takes writes only; ask for points with EvaluatorService.QuerySeries, for alerts with RuleService"
+)
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Ingest:
+    """The handlers. `healthy` tells whether what is taken is also evaluated."""
+
+    def __init__(self, intake: Intake, authenticate: Authenticate, healthy: Callable[[], bool]) -> None:
+        self._intake = intake
+        self._authenticate = authenticate
+        self._healthy = healthy
+        self._parser = ThreadPoolExecutor(1, thread_name_prefix="lines")
+        # Bounds the memory that large bodies take at the same time.
+        self._large = asyncio.Semaphore(LARGE_BODIES)
+
+    def application(self) -> web.Application:
+        """All routes."""
+        app = web.Application(middlewares=[_answer_errors], client_max_size=MAX_BODY)
+        app.router.add_post("/api/v2/write", self.write)
+        app.router.add_post("/write", self.write)
+        app.router.add_get("/ping", self.ping)
+        app.router.add_get("/health", self.health)
+        app.router.add_post("/api/v2/query", self.query)
+        app.router.add_get("/query", self.query)
+        app.router.add_post("/query", self.query)
+        return app
+
+    def close(self) -> None:
+        """Ends the parser's thread."""
+        self._parser.shutdown()
+
+    async def write(self, request: web.Request) -> web.Response:
+        """Line protocol. 204 once every point is durable."""
+        tenant = await self._writer(request)
+        precision = request.query.get("precision") or "ns"
+        if precision not in PRECISIONS:
+            raise HttpError(
+                HTTPStatus.BAD_REQUEST,
+                f"invalid precision {precision[:20]!r}; send one of {', '.join(PRECISIONS)}, or none for ns",
+            )
+        length = request.content_length
+        if length is not None and length <= INLINE_BYTES:
+            return await self._take(request, tenant, PRECISIONS[precision])
+        async with self._large:
+            return await self._take(request, tenant, PRECISIONS[precision])
+
+    async def _writer(self, request: web.Request) -> str:
+        principal = await self._authenticate(credential_of(request))
+        check_scope(principal, SCOPE)
+        if not principal.tenant:
+            raise Unauthenticated("a service has no tenant of its own; write with a user's API key")
+        return principal.tenant
+
+    async def _take(self, request: web.Request, tenant: str, unit: int) -> web.Response:
+        parsed = await self._parse(request, tenant, unit)
+        written = Written(0, ())
+        if len(parsed.submission.points):
+            written = await self._intake.write(parsed.submission)
+        error = partial_write(request.path, parsed, written)
+        if error:
+            raise error
+        return web.Response(status=HTTPStatus.NO_CONTENT, headers=version_headers())
+
+    async def _parse(self, request: web.Request, tenant: str, unit: int) -> ParsedLines:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await request.read()
+        except TimeoutError:
+            raise HttpError(HTTPStatus.REQUEST_TIMEOUT, "the body came too slowly; send smaller parts") from None
+        encoding = request.headers.get("Content-Encoding", "").strip().lower()
+
+        def parse() -> ParsedLines:
+            return parse_lines(unpack(body, encoding), tenant, unit, now_nanos())
+
+        # A small compressed body may be a large one.
+        if len(body) <= INLINE_BYTES and not encoding:
+            return parse()
+        return await asyncio.get_running_loop().run_in_executor(self._parser, parse)
+
+    async def ping(self, request: web.Request) -> web.Response:
+        """That somebody is here."""
+        return web.Response(status=HTTPStatus.NO_CONTENT, headers=version_headers())
+
+    async def health(self, request: web.Request) -> web.Response:
+        """InfluxDB 2's health document."""
+        healthy = self._healthy()
+        status = "pass" if healthy else "fail"
+        message = "points are evaluated" if healthy else "points are stored, but not evaluated yet"
+        document = {
+            "name": "monitors",
+            "message": "ready for writes" if healthy else message,
+            "status": status,
+            "version": VERSION,
+            "commit": BUILD,
+            "checks": [{"name": "evaluation", "status": status, "message": message}],
+        }
+        code = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
+        return web.json_response(document, status=code, headers=version_headers())
+
+    async def query(self, request: web.Request) -> web.Response:
+        """Refused, but for the CREATE DATABASE with which Telegraf's 1.x output begins: there is one anyway."""
+        await self._writer(request)
+        form = await request.post() if request.method == "POST" and "q" not in request.query else request.query
+        statement = str(form.get("q", "")).strip().upper()
+        if request.path == "/query" and statement.startswith("CREATE DATABASE "):
+            return web.json_response({"results": [{"statement_id": 0}]}, headers=version_headers())
+        raise HttpError(HTTPStatus.NOT_IMPLEMENTED, WRITES_ONLY)
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except HttpError as error:
+        return error_response(request.path, error)
+    except MeshError as error:
+        return error_response(request.path, from_mesh_error(error))
+    except web.HTTPRequestEntityTooLarge:
+        return error_response(request.path, too_large())
+    except web.HTTPNotFound:
+        message = f"path {request.path[:100]!r} isn't known; write to /api/v2/write or /write"
+        return error_response(request.path, HttpError(HTTPStatus.NOT_FOUND, message))
+    except web.HTTPException as error:
+        return error_response(request.path, HttpError(HTTPStatus(error.status), error.reason))
+    except Exception as error:
+        return error_response(request.path, _fault(error))
+
+
+def _fault(error: Exception) -> HttpError:
+    known = storage_error(error)
+    if known:
+        return from_mesh_error(known)
+    error_id = secrets.token_hex(4)
+    log.error("a write failed, error %s", error_id, exc_info=error)
+    message = f"something went wrong on our side (error {error_id}, which the server's log explains)"
+    return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, message)
+
+
+@asynccontextmanager
+async def listening(ingest: Ingest, host: str, port: int) -> AsyncIterator[int]:
+    """Serves until the context is left, and then finishes what is being written. Gives the port. Raises PortTaken."""
+    runner = web.AppRunner(
+        ingest.application(), access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_SECONDS
+    )
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise PortTaken(
+                f"{host}:{port} can't be listened on; stop the program that has it, or choose another port with "
+                "MONITORS_HTTP_PORT"
+            ) from error
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+        ingest.close()

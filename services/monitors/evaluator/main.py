@@ -1,0 +1,132 @@
+"""Opens the evaluator: its store, its ways in, the engine, and the tidying of its history."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+
+from monitors.evaluator.catalogue import Catalogue
+from monitors.evaluator.engine import Engine
+from monitors.evaluator.ingest import Ingest, listening
+from monitors.evaluator.intake import Intake
+from monitors.evaluator.newest import Newest
+from monitors.evaluator.points import Definition
+from monitors.evaluator.registry import Registry
+from monitors.evaluator.service import EvaluatorService, Parts
+from monitors.evaluator.store import Store
+from monitors.mesh.config import EvaluatorSettings
+from monitors.mesh.database import Database, storage_error
+from monitors.mesh.identity import Authenticate
+from monitors.mesh.times import now_nanos
+from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+
+log = logging.getLogger(__name__)
+
+TIDY_SECONDS = 600.0
+
+
+class Evaluator:
+    """The evaluator as a server hosts it. Points are taken at once; they're evaluated from `ready` on."""
+
+    def __init__(self, service: EvaluatorService, ready: asyncio.Event, http_port: int) -> None:
+        self._service = service
+        self.ready = ready
+        self.http_port = http_port
+
+    def add_to(self, server: grpc.aio.Server) -> str:
+        """Adds the servicer and returns the service's full name."""
+        return self._service.add_to(server)
+
+
+@asynccontextmanager
+async def open_evaluator(
+    settings: EvaluatorSettings, rules: grpc.aio.Channel, authenticate: Authenticate, closing: asyncio.Event
+) -> AsyncIterator[Evaluator]:
+    """Opens everything; on leaving, what was accepted is stored and the engine's state saved, and `closing` is set.
+
+    `rules` is a channel to RuleService with the mesh's credential. If the engine or the intake dies, whoever holds the
+    context open is cancelled and the error raised. Raises DatabaseUnusable, PortTaken.
+    """
+    database = Database(settings.database_url, name="samples", migrations="monitors.evaluator.migrations")
+    try:
+        await asyncio.to_thread(database.upgrade)
+        store = Store(database)
+        catalogue, newest = Catalogue(await store.load()), Newest()
+        async for points in store.load_newest():
+            newest.update(points, store.is_text(points))
+        registry = Registry(rules)
+        engine = Engine(RuleServiceStub(rules), store, closing, settings.address)
+        intake = Intake(store, catalogue, newest, registry, engine, settings.retention)
+        service = EvaluatorService(Parts(store, catalogue, newest, intake, engine, now_nanos()))
+        async with asyncio.TaskGroup() as tasks:
+            committing = tasks.create_task(intake.run(), name="intake")
+            evaluating = tasks.create_task(_evaluate(engine), name="engine")
+            helpers = [
+                tasks.create_task(_report_all(registry, catalogue), name="report"),
+                tasks.create_task(_keep_tidy(store, newest, settings.retention), name="tidy"),
+            ]
+            try:
+                ingest = Ingest(intake, authenticate, engine.ready.is_set)
+                async with listening(ingest, settings.http_host, settings.http_port) as port:
+                    yield Evaluator(service, engine.ready, port)
+            finally:
+                intake.close()
+                for helper in helpers:
+                    helper.cancel()
+                closing.set()
+            await asyncio.gather(committing, evaluating)
+            await store.save_newest(await store.newest_batch(), newest.all())
+    except BaseExceptionGroup as group:
+        # The task group wraps even what the holder of the context raised; a single error stays what it is.
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
+    finally:
+        database.close()
+
+
+async def _evaluate(engine: Engine) -> None:
+    try:
+        await engine.run()
+    except Exception:
+        log.exception("the engine failed; nothing is evaluated any more, so the evaluator ends")
+        raise
+
+
+async def _report_all(registry: Registry, catalogue: Catalogue) -> None:
+    """Reports all stored series once, in case that RuleService's database was replaced. Waits until it's there."""
+    of_tenant: dict[str, list[Definition]] = {}
+    for series in catalogue.all():
+        of_tenant.setdefault(series.key.tenant, []).append(Definition(series.key, series.type))
+    for tenant, definitions in of_tenant.items():
+        try:
+            await registry.report(tenant, definitions, wait_for_ready=True)
+        except Exception:
+            # New series are reported before they're taken; what fails here is an extra.
+            log.warning("the known series of tenant %s couldn't be reported again", tenant, exc_info=True)
+
+
+async def _keep_tidy(store: Store, newest: Newest, retention: int) -> None:
+    """Merges small batches, saves the newest points and deletes old ones, in small steps, every ten minutes."""
+    while True:
+        try:
+            await tidy(store, newest, retention, now_nanos())
+        except Exception as error:
+            reason = storage_error(error)
+            if reason is None:
+                raise
+            log.warning("the history couldn't be tidied: %s", reason.message)
+        await asyncio.sleep(TIDY_SECONDS)
+
+
+async def tidy(store: Store, newest: Newest, retention: int, now: int) -> None:
+    """Tidies once. The newest points are saved before old batches go, so that no number is ever given twice."""
+    more = True
+    while more:
+        more = await store.merge_closed(now)
+    await store.save_newest(await store.newest_batch(), newest.all())
+    more = True
+    while more:
+        more = await store.delete_before(now - retention)

@@ -1,0 +1,201 @@
+"""The state machine: truths at instants in, changes of state and transitions out, for many instances at once.
+
+Inactive → pending → firing → inactive, as alerting.md S1–S10 have it with "absent" meaning *false*, and with a third
+truth, unknown, that the rule's policies turn into false, true, or a state that is kept with all of its clocks stopped.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places
+from monitors.evaluator.model.condition import Truths, absence_due, truths, unknown_policies
+from monitors.evaluator.model.plan import Plan
+from monitors.evaluator.model.series import Floats, Int64s
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, MissingPolicy
+from monitors.evaluator.model.state import InstanceStates, State, Status, Truth
+from monitors.evaluator.model.window import Window
+
+MISSING_INTERVALS = 2
+"""After how many of its rule's intervals a series that is missing resolves (M2)."""
+_CLOCKS = ("active_at", "false_since", "frozen_since", "missing_since")
+
+
+class TransitionKind(IntEnum):
+    """What happened to an instance; the numbers are those of monitors.v1.AlertEventKind."""
+
+    FIRING = 1
+    RESOLVED = 2
+
+
+@dataclass(frozen=True)
+class Transition:
+    """An instance began or ceased to fire. Times are nanoseconds."""
+
+    key: InstanceKey
+    revision: int
+    kind: TransitionKind
+    time: int
+    """When, in the data's time."""
+    episode: int
+    """When the condition became true: the episode's number."""
+    value: float | None
+    reason: str
+    """`condition`, `missing_series` or `updated`."""
+    delay: int
+    """How late it was decided."""
+
+
+class _Change(NamedTuple):
+    place: int
+    kind: TransitionKind
+    time: int
+    episode: int
+    value: float
+    unknown: bool
+
+
+@dataclass
+class Changes:
+    """Transitions as they come up, by place."""
+
+    items: list[_Change] = field(default_factory=list)
+
+    def add(
+        self, kind: TransitionKind, places: Places, times: Int64s, episodes: Int64s, values: Floats, unknown: Booleans
+    ) -> None:
+        """Notes transitions of one kind; `unknown` says that not the condition but its absence decided."""
+        columns = (places.tolist(), times.tolist(), episodes.tolist(), values.tolist(), unknown.tolist())
+        self.items += [_Change(place, kind, *rest) for place, *rest in zip(*columns, strict=True)]
+
+    def transitions(self, plan: Plan, now: int) -> list[Transition]:
+        """The transitions in the order of their times; of one instance in the order in which they happened."""
+        return [
+            Transition(
+                key=plan.key_of(item.place),
+                revision=plan.spec_of(item.place).revision,
+                kind=item.kind,
+                time=item.time,
+                episode=item.episode,
+                value=None if np.isnan(item.value) else item.value,
+                reason="missing_series" if item.unknown else "condition",
+                delay=max(0, now - item.time),
+            )
+            for item in sorted(self.items, key=lambda item: item.time)
+        ]
+
+
+def evaluate(
+    plan: Plan, window: Window, state: State, places: Places, times: Int64s, from_point: Booleans, changes: Changes
+) -> None:
+    """Evaluates distinct places, each at its own time, and moves their states on."""
+    instances = state.instances
+    truth, values = truths(plan, window, state, places, times)
+    unknown = truth == Truth.UNKNOWN
+    resolving = np.zeros(len(places), dtype=np.bool_)
+    if unknown.any():
+        truth = _settle_unknown(plan, window, state, places, times, truth, resolving)
+    instances.last_instant[places[from_point]] = times[from_point]
+    # Only what is true, or isn't at rest, can change.
+    stirring = np.flatnonzero((truth == Truth.TRUE) | (instances.status[places] != Status.INACTIVE))
+    if len(stirring):
+        _move(
+            plan, instances, places[stirring], times[stirring], truth[stirring], values[stirring], unknown[stirring],
+            resolving[stirring], changes,
+        )  # fmt: skip
+    scheduled = np.union1d(stirring, np.flatnonzero(plan.instances.kind[places] == ConditionKind.ABSENCE))
+    if len(scheduled):
+        schedule(plan, window, state, places[scheduled], times[scheduled])
+
+
+def _settle_unknown(
+    plan: Plan, window: Window, state: State, places: Places, times: Int64s, truth: Truths, resolving: Booleans
+) -> Truths:
+    """What the policies make of unknown: false, true, or still unknown, which keeps the state. Marks `resolving`."""
+    columns = plan.instances
+    policies = (columns.no_data[places], columns.missing_series[places])
+    alerting = (policies[0] == MissingPolicy.ALERT) | (policies[1] == MissingPolicy.ALERT)
+    matters = alerting | (state.instances.status[places] != Status.INACTIVE)
+    some = np.flatnonzero((truth == Truth.UNKNOWN) & matters)
+    if not len(some):
+        return truth
+    applied, others_report = unknown_policies(plan, window, state, places[some], times[some])
+    settled = truth.copy()
+    settled[some[applied == MissingPolicy.OK]] = Truth.FALSE
+    settled[some[applied == MissingPolicy.ALERT]] = Truth.TRUE
+    resolving[some] = others_report & (applied == MissingPolicy.RESOLVE)
+    return settled
+
+
+def _move(
+    plan: Plan, instances: InstanceStates, places: Places, times: Int64s, truth: Truths, values: Floats,
+    unknown: Booleans, resolving: Booleans, changes: Changes,
+) -> None:  # fmt: skip
+    columns = plan.instances
+    status = instances.status[places]
+    before = [getattr(instances, name)[places] for name in _CLOCKS]
+    active_at, false_since, frozen_since, missing_since = (clock.copy() for clock in before)
+
+    missing_since = np.where(resolving, np.where(missing_since == UNSET, times, missing_since), UNSET)
+    gone = resolving & (times - missing_since >= MISSING_INTERVALS * columns.interval[places])
+    frozen = (truth == Truth.UNKNOWN) & ~gone
+
+    thawed = ~frozen & (frozen_since != UNSET)
+    stood_still = np.where(thawed, times - frozen_since, 0)
+    active_at = np.where(status == Status.PENDING, active_at + stood_still, active_at)
+    false_since = np.where(false_since != UNSET, false_since + stood_still, false_since)
+    frozen_since = np.where(frozen, np.where(frozen_since == UNSET, times, frozen_since), UNSET)
+
+    true, false = truth == Truth.TRUE, truth == Truth.FALSE
+    starting = true & (status == Status.INACTIVE)
+    active_at = np.where(starting, times, active_at)
+    firing = true & (status != Status.FIRING) & (times - active_at >= columns.for_duration[places])
+    false_since = np.where(true, UNSET, false_since)
+    ending = false & (status == Status.FIRING)
+    false_since = np.where(ending & (false_since == UNSET), times, false_since)
+    resolved = ending & (times - false_since >= columns.keep_firing_for[places])
+    resolved |= gone & (status == Status.FIRING)
+    over = resolved | ((false | gone) & (status == Status.PENDING))
+
+    after = np.where(starting, Status.PENDING, status)
+    after = np.where(firing, Status.FIRING, after)
+    after = np.where(over, Status.INACTIVE, after)
+    for kind, some in ((TransitionKind.FIRING, firing), (TransitionKind.RESOLVED, resolved)):
+        if some.any():
+            changes.add(kind, places[some], times[some], active_at[some], values[some], unknown[some])
+
+    changed = after != status
+    clocks = (active_at, false_since, frozen_since, missing_since)
+    for name, old, clock in zip(_CLOCKS, before, clocks, strict=True):
+        new = np.where(over, UNSET, clock)
+        changed |= new != old
+        getattr(instances, name)[places] = new
+    instances.status[places] = after
+    instances.fired_at[places[firing]] = times[firing]
+    instances.fired_at[places[over]] = UNSET
+    instances.last_instant[places[changed]] = np.maximum(instances.last_instant[places[changed]], times[changed])
+
+
+def schedule(plan: Plan, window: Window, state: State, places: Places, times: Int64s) -> None:
+    """Sets when each place's next deadline is reached, as its state is after an evaluation at `times`."""
+    columns, instances = plan.instances, state.instances
+    status = instances.status[places]
+    running = instances.frozen_since[places] == UNSET
+    false_since, missing_since = instances.false_since[places], instances.missing_since[places]
+    due = np.full(len(places), NEVER, dtype=np.int64)
+    pending = running & (status == Status.PENDING)
+    due = np.where(pending, instances.active_at[places] + columns.for_duration[places], due)
+    keeping = running & (status == Status.FIRING) & (false_since != UNSET)
+    due = np.where(keeping, false_since + columns.keep_firing_for[places], due)
+    missing = missing_since != UNSET
+    due = np.where(missing, missing_since + MISSING_INTERVALS * columns.interval[places], due)
+    waiting = np.flatnonzero((status == Status.INACTIVE) & (columns.kind[places] == ConditionKind.ABSENCE))
+    if len(waiting):
+        due[waiting] = absence_due(plan, window, state, places[waiting], times[waiting])
+    # A deadline that an evaluation has already seen isn't reached again.
+    due = np.where(columns.every_point[places], np.maximum(due, times + 1), NEVER)
+    instances.due[places] = due
+    if len(due):
+        state.earliest = min(state.earliest, int(due.min()))

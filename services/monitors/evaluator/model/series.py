@@ -1,0 +1,57 @@
+"""Series and points, the values that pass from the store to the window."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32s = NDArray[np.int32]
+Int64s = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class FieldType(IntEnum):
+    """What a field holds; the numbers are those of monitors.v1.FieldType."""
+
+    FLOAT = 1
+    INTEGER = 2
+    UNSIGNED = 3
+    BOOLEAN = 4
+    STRING = 5
+
+
+@dataclass(frozen=True)
+class SeriesKey:
+    """What identifies a series. `tags` are sorted by name and lack the tag that names the monitor."""
+
+    tenant: str
+    monitor: str
+    measurement: str
+    field: str
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series that the store knows. `index` is dense, from 0, and never changes."""
+
+    index: int
+    key: SeriesKey
+    type: FieldType
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Points that became durable together: one entry of each array for each point, in order of arrival.
+
+    `values` holds every number as a float64 (booleans as 0 and 1, texts as NaN), as the window needs it.
+    """
+
+    number: int
+    """Grows by one for each batch; the place in the history from which evaluation goes on after a restart."""
+    accepted_at: int
+    """The wall clock in nanoseconds when it was accepted: the `now` that it was, or will be, evaluated at."""
+    series: Int32s
+    times: Int64s
+    values: Floats = field(repr=False)

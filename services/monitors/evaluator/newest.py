@@ -1,0 +1,54 @@
+"""The newest point of each series, in memory."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitors.evaluator.points import Points, newest_places
+
+_NEVER = np.iinfo(np.int64).min
+
+
+class Newest:
+    """The newest point of each series, by its index. Of two points of one time the later arrival counts."""
+
+    def __init__(self) -> None:
+        self._times = np.full(1_024, _NEVER, np.int64)
+        self._values = np.zeros(1_024, np.uint64)
+        self._texts: dict[int, str] = {}
+
+    def update(self, points: Points, is_text: NDArray[np.bool_]) -> None:
+        """Takes points in the order of their arrival; `is_text` says which of them hold texts."""
+        if not len(points):
+            return
+        self._grow(int(points.series.max()) + 1)
+        places = newest_places(points.series, points.times)
+        places = places[points.times[places] >= self._times[points.series[places]]]
+        series = points.series[places]
+        self._times[series] = points.times[places]
+        self._values[series] = points.values[places]
+        for place in places[is_text[places]].tolist():
+            self._texts[int(points.series[place])] = points.texts[int(points.values[place])]
+
+    def _grow(self, count: int) -> None:
+        if count > len(self._times):
+            more = max(count, 2 * len(self._times)) - len(self._times)
+            self._times = np.append(self._times, np.full(more, _NEVER, np.int64))
+            self._values = np.append(self._values, np.zeros(more, np.uint64))
+
+    def of(self, index: int) -> Points:
+        """The newest point of a series, or none."""
+        return self._take(np.array([index] if index < len(self._times) else [], np.int64))
+
+    def all(self) -> Points:
+        """The newest points of all series that have one."""
+        return self._take(np.arange(len(self._times)))
+
+    def _take(self, indexes: NDArray[np.int64]) -> Points:
+        indexes = indexes[self._times[indexes] != _NEVER]
+        values = self._values[indexes]
+        texts: list[str] = []
+        for place, index in enumerate(indexes.tolist()) if self._texts else ():
+            if index in self._texts:
+                values[place] = len(texts)
+                texts.append(self._texts[index])
+        return Points(indexes.astype(np.int32), self._times[indexes], values, tuple(texts))

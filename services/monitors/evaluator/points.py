@@ -1,0 +1,171 @@
+"""Points as columns, exactly as they were measured: what passes from the senders to the store and back."""
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitors.evaluator.model.series import FieldType, Floats, Int32s, Int64s, SeriesKey
+
+Bits = NDArray[np.uint64]
+Mask = NDArray[np.bool_]
+
+_HEADER = struct.Struct("<II")
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points in order of arrival: one entry of `series`, `times` and `values` for each.
+
+    `values` holds 8 bytes a point that mean what the series' type says: a double, an int64, a uint64, 0 or 1, or the
+    place of a text in `texts`. So every value is kept to the last bit.
+    """
+
+    series: Int32s
+    times: Int64s
+    values: Bits
+    texts: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def take(self, chosen: Mask | Int64s) -> "Points":
+        """Those that a mask or an array of places chooses; the texts stay."""
+        return Points(self.series[chosen], self.times[chosen], self.values[chosen], self.texts)
+
+
+EMPTY = Points(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.uint64))
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A series as its sender names it."""
+
+    key: SeriesKey
+    type: FieldType
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What one sender sends at once. `points.series` counts in `definitions`."""
+
+    definitions: Sequence[Definition]
+    points: Points
+
+
+def join(parts: Sequence[Points], text_masks: Sequence[Mask]) -> Points:
+    """All points one after the other. `text_masks` says for each part which points hold texts."""
+    if len(parts) == 1:
+        return parts[0]
+    values, texts = [], list[str]()
+    for part, is_text in zip(parts, text_masks, strict=True):
+        moved = part.values
+        if texts and part.texts:
+            moved = np.where(is_text, moved + np.uint64(len(texts)), moved)
+        values.append(moved)
+        texts.extend(part.texts)
+    return Points(
+        np.concatenate([part.series for part in parts]),
+        np.concatenate([part.times for part in parts]),
+        np.concatenate(values),
+        tuple(texts),
+    )
+
+
+def compact(points: Points, is_text: Mask) -> Points:
+    """The same points with only the texts that they name."""
+    if not points.texts:
+        return points
+    values = points.values.copy()
+    texts = tuple(points.texts[place] for place in values[is_text].tolist())
+    values[is_text] = np.arange(len(texts), dtype=np.uint64)
+    return Points(points.series, points.times, values, texts)
+
+
+def encode(points: Points) -> bytes:
+    """Raw little-endian columns: counts of points and texts, series, times, values, the texts' lengths, the texts."""
+    texts = [text.encode() for text in points.texts]
+    return b"".join(
+        (
+            _HEADER.pack(len(points), len(texts)),
+            points.series.astype("<i4").tobytes(),
+            points.times.astype("<i8").tobytes(),
+            points.values.astype("<u8").tobytes(),
+            np.array([len(text) for text in texts], "<u4").tobytes(),
+            *texts,
+        )
+    )
+
+
+def decode(blob: bytes) -> Points:
+    """The points that `encode` wrote. The arrays are read-only views of the blob."""
+    count, text_count = _HEADER.unpack_from(blob)
+    series_at = _HEADER.size
+    times_at = series_at + 4 * count
+    values_at = times_at + 8 * count
+    lengths_at = values_at + 8 * count
+    return Points(
+        np.frombuffer(blob, "<i4", count, series_at),
+        np.frombuffer(blob, "<i8", count, times_at),
+        np.frombuffer(blob, "<u8", count, values_at),
+        tuple(_decode_texts(blob, lengths_at, text_count)),
+    )
+
+
+def _decode_texts(blob: bytes, lengths_at: int, count: int) -> Iterator[str]:
+    start = lengths_at + 4 * count
+    for length in np.frombuffer(blob, "<u4", count, lengths_at).tolist():
+        yield blob[start : start + length].decode()
+        start += length
+
+
+def numbers(values: Bits, types: NDArray[np.uint8]) -> Floats:
+    """The values as float64: booleans as 0 and 1, texts as NaN. `types` holds the FieldType of each point's series."""
+    floats = values.view(np.float64)
+    if (types == FieldType.FLOAT).all():
+        return floats
+    result = floats.copy()
+    for kind, dtype in ((FieldType.INTEGER, np.int64), (FieldType.UNSIGNED, np.uint64), (FieldType.BOOLEAN, np.uint64)):
+        chosen = types == kind
+        result[chosen] = values[chosen].view(dtype).astype(np.float64)
+    result[types == FieldType.STRING] = np.nan
+    return result
+
+
+def newest_places(series: Int32s, times: Int64s) -> Int64s:
+    """The places of each series' newest point; of several of one time, the one that came last."""
+    order = np.lexsort((np.arange(len(times)), times, series))
+    last = np.append(series[order][1:] != series[order][:-1], True) if len(order) else np.empty(0, np.bool_)
+    places: Int64s = order[last]
+    return places
+
+
+def in_time_order(points: Points) -> Points:
+    """The points of one series, oldest first, one a time: the last that came."""
+    order = np.argsort(points.times, kind="stable")
+    times = points.times[order]
+    last = np.append(times[1:] != times[:-1], True) if len(times) else np.empty(0, np.bool_)
+    return points.take(order[last])
+
+
+def thinned_places(times: Int64s, values: Floats, limit: int) -> Int64s:
+    """The places of at most `limit` points that draw the same line: the least and greatest of equal steps of time.
+
+    `times` ascend. A step without a number (texts, NaN) gives its first and last point.
+    """
+    if len(times) <= limit:
+        return np.arange(len(times))
+    steps = max(limit // 2, 1)
+    # In floats, since the span of two int64 may not fit one; an edge that moves by a rounding error does no harm.
+    span = max(float(times[-1]) - float(times[0]), 1.0)
+    offsets = times.astype(np.float64) - float(times[0])
+    step = np.minimum((offsets / span * steps).astype(np.int64), steps - 1)
+    places = np.arange(len(times))
+    # NaN sorts last either way, so that it's chosen only where there's nothing else.
+    lowest = np.lexsort((places, values, step))
+    highest = np.lexsort((-places, -values, step))
+    first_of_step = np.append(True, step[1:] != step[:-1])
+    chosen = np.concatenate((lowest[first_of_step], highest[first_of_step]))
+    return np.unique(chosen)

@@ -1,0 +1,139 @@
+"""What can be asked of the series: pages of them, and the points of some. Raises the errors that callers see."""
+
+import base64
+import bisect
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitors.evaluator.catalogue import Catalogue, sort_key
+from monitors.evaluator.messages import as_numbers
+from monitors.evaluator.model.series import FieldType, Series
+from monitors.evaluator.points import Points, in_time_order, thinned_places
+from monitors.evaluator.store import Store
+from monitors.mesh.errors import InvalidField, InvalidPageToken, UnknownField, UnknownMonitor
+
+MAX_PAGE = 10_000
+DEFAULT_PAGE = 1_000
+MAX_POINTS = 11_000
+# A response must fit into the 4 MiB that gRPC takes; a point of a number needs at most 18 bytes.
+MAX_RESPONSE_POINTS = 200_000
+MAX_RESPONSE_TEXT = 2_000_000
+MAX_QUERIED_SERIES = 1_000
+NAMES_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class SeriesQuery:
+    """Which series of a tenant."""
+
+    tenant: str
+    monitor: str
+    measurement: str
+    field: str
+    tags: Mapping[str, str]
+
+
+def page_of_series(
+    catalogue: Catalogue, tenant: str, monitors: Sequence[str], size: int, token: str
+) -> tuple[list[Series], bool]:
+    """A page of the tenant's series in their order, and whether there are more. Raises InvalidField."""
+    if not 0 <= size <= MAX_PAGE:
+        raise InvalidField("page_size", f"{size}; send 1 to {MAX_PAGE:,}, or 0 for {DEFAULT_PAGE:,}")
+    size = size or DEFAULT_PAGE
+    found = catalogue.of_tenant(tenant)
+    start = bisect.bisect_right(found, _read_token(token, monitors), key=sort_key) if token else 0
+    wanted = set(monitors)
+    page: list[Series] = []
+    for place in range(start, len(found)):
+        if wanted and found[place].key.monitor not in wanted:
+            continue
+        if len(page) == size:
+            return page, True
+        page.append(found[place])
+    return page, False
+
+
+def token_after(series: Series, monitors: Sequence[str]) -> str:
+    """The token of the page that begins after `series`."""
+    text = json.dumps([_fingerprint(monitors), *sort_key(series)], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _read_token(token: str, monitors: Sequence[str]) -> tuple[str, str, str, tuple[tuple[str, str], ...]]:
+    try:
+        fingerprint, monitor, measurement, field, tags = json.loads(base64.urlsafe_b64decode(token))
+        key = str(monitor), str(measurement), str(field), tuple((str(name), str(value)) for name, value in tags)
+    except (ValueError, TypeError):
+        raise InvalidPageToken from None
+    if fingerprint != _fingerprint(monitors):
+        raise InvalidPageToken
+    return key
+
+
+def _fingerprint(monitors: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(sorted(set(monitors))).encode()).hexdigest()[:16]
+
+
+def matching_series(catalogue: Catalogue, query: SeriesQuery) -> list[Series]:
+    """The series that a query names. Raises InvalidField, UnknownMonitor, UnknownField."""
+    for name, value in (("monitor_id", query.monitor), ("field", query.field)):
+        if not value:
+            raise InvalidField(name, "empty; it's required")
+    own = catalogue.of_tenant(query.tenant)
+    of_monitor = [series for series in own if series.key.monitor == query.monitor]
+    if not of_monitor:
+        names = _some(sorted({series.key.monitor for series in own}))
+        raise UnknownMonitor("monitor_id", f"there is no monitor {query.monitor!r}; there are: {names}")
+    of_field = [series for series in of_monitor if _is_field(series, query)]
+    measurements = sorted({series.key.measurement for series in of_field})
+    if not of_field:
+        names = _some(sorted({f"{series.key.measurement}.{series.key.field}" for series in of_monitor}))
+        raise UnknownField("field", f"monitor {query.monitor!r} has no field {query.field!r}; it has: {names}")
+    if len(measurements) > 1:
+        raise UnknownField(
+            "measurement", f"{query.field!r} is in several measurements; name one of: {_some(measurements)}"
+        )
+    found = [series for series in of_field if query.tags.items() <= dict(series.key.tags).items()]
+    if len(found) > MAX_QUERIED_SERIES:
+        raise InvalidField(
+            "tags", f"{len(found):,} series match, at most {MAX_QUERIED_SERIES:,} are read at once; name more tags"
+        )
+    return found
+
+
+def _is_field(series: Series, query: SeriesQuery) -> bool:
+    key = series.key
+    if query.measurement:
+        return (key.measurement, key.field) == (query.measurement, query.field)
+    return query.field in (key.field, f"{key.measurement}.{key.field}")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
+    return (", ".join(names[:NAMES_SHOWN]) or "none") + more
+
+
+async def points_for_chart(store: Store, found: Sequence[Series], start: int, end: int) -> list[tuple[Series, Points]]:
+    """The points of each series with start <= time <= end, oldest first, thinned so that a chart looks the same."""
+    if end < start:
+        raise InvalidField("end_time", "earlier than start_time; send a later one, or none for now")
+    points = await store.read_series([series.index for series in found], start, end) if found else None
+    if points is None:
+        return []
+    limit = min(MAX_POINTS, MAX_RESPONSE_POINTS // len(found))
+    order = np.argsort(points.series, kind="stable")
+    borders = np.searchsorted(points.series[order], [[one.index, one.index + 1] for one in found])
+    result, text_length = [], 0
+    for series, (low, high) in zip(found, borders.tolist(), strict=True):
+        own = in_time_order(points.take(order[low:high]))
+        own = own.take(thinned_places(own.times, as_numbers(series, own), limit))
+        if series.type == FieldType.STRING:
+            text_length += sum(len(own.texts[place].encode()) for place in own.values.tolist())
+        result.append((series, own))
+    if text_length > MAX_RESPONSE_TEXT:
+        raise InvalidField("start_time", "the texts in this range are too long for one answer; ask for a shorter one")
+    return result

@@ -1,0 +1,53 @@
+"""Tells RuleService which series there are, so that people can make rules on them."""
+
+import logging
+from collections.abc import Sequence
+
+import grpc
+
+from monitors.evaluator.messages import to_definition_message
+from monitors.evaluator.model.series import FieldType
+from monitors.evaluator.points import Definition
+from monitors.mesh.errors import MeshError, QuotaExceeded, ServiceUnavailable
+from monitors.v1 import rule_service_pb2 as pb
+from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+
+log = logging.getLogger(__name__)
+
+PAGE = 10_000
+PATIENCE_SECONDS = 5.0
+
+
+class Registry:
+    """RuleService's list of monitors and fields."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._rules = RuleServiceStub(channel)
+
+    async def report(
+        self, tenant: str, definitions: Sequence[Definition], *, wait_for_ready: bool = False
+    ) -> list[FieldType | None]:
+        """Registers series. Answers for each the type that its field has already if that's another one, else None.
+
+        Raises ServiceUnavailable if RuleService is away, QuotaExceeded if it refuses more.
+        """
+        types: list[FieldType | None] = []
+        for start in range(0, len(definitions), PAGE):
+            page = definitions[start : start + PAGE]
+            request = pb.ReportSeriesRequest(tenant_id=tenant, series=[to_definition_message(one) for one in page])
+            try:
+                timeout = None if wait_for_ready else PATIENCE_SECONDS
+                answer = await self._rules.ReportSeries(request, timeout=timeout, wait_for_ready=wait_for_ready)
+            except grpc.aio.AioRpcError as error:
+                raise _explained(error) from error
+            known = [FieldType(kind) if kind else None for kind in answer.types]
+            known += [None] * (len(page) - len(known))
+            types += [kind if kind != one.type else None for kind, one in zip(known, page, strict=True)]
+        return types
+
+
+def _explained(error: grpc.aio.AioRpcError) -> MeshError:
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return QuotaExceeded(error.details() or "no more series are taken")
+    log.warning("RuleService didn't take the new series: %s %s", error.code().name, error.details())
+    return ServiceUnavailable("rule")

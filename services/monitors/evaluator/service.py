@@ -1,0 +1,167 @@
+"""EvaluatorService: requests to the intake, the catalogue and the store, and back."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import grpc
+
+from monitors.evaluator.catalogue import Catalogue
+from monitors.evaluator.engine import EngineStatus
+from monitors.evaluator.intake import Intake
+from monitors.evaluator.messages import (
+    from_definition_message,
+    from_samples,
+    size_of,
+    to_series_info,
+    to_series_points,
+)
+from monitors.evaluator.newest import Newest
+from monitors.evaluator.points import Definition
+from monitors.evaluator.queries import SeriesQuery, matching_series, page_of_series, points_for_chart, token_after
+from monitors.evaluator.store import Store
+from monitors.mesh.errors import InvalidField, NotBuilt, Unauthenticated
+from monitors.mesh.identity import current_principal, current_tenant
+from monitors.mesh.times import from_timestamp, now_nanos, to_duration, to_timestamp
+from monitors.v1 import evaluator_service_pb2 as pb
+from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceServicer, add_EvaluatorServiceServicer_to_server
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+NAME = pb.DESCRIPTOR.services_by_name["EvaluatorService"].full_name
+MAX_DEFINITIONS = 100_000
+MAX_REJECTIONS = 100
+MAX_RESPONSE_BYTES = 3_000_000
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+
+class Evaluating(Protocol):
+    """Whatever evaluates, and can tell how it fares."""
+
+    def status(self) -> EngineStatus:
+        """How it fares."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the service answers from. `start_time` is when the evaluator began, in nanoseconds."""
+
+    store: Store
+    catalogue: Catalogue
+    newest: Newest
+    intake: Intake
+    engine: Evaluating
+    start_time: int
+
+
+class EvaluatorService(EvaluatorServiceServicer):
+    """The servicer. Its callers are known by then, and may call what they call."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def add_to(self, server: grpc.aio.Server) -> str:
+        """Adds the servicer and returns the service's full name."""
+        add_EvaluatorServiceServicer_to_server(self, server)
+        return NAME
+
+    async def WriteSamples(
+        self, request_iterator: AsyncIterator[pb.WriteSamplesRequest], context: Context
+    ) -> pb.WriteSamplesResponse:
+        """Takes each message as it comes; what a later message does wrong doesn't undo an earlier one."""
+        tenant = current_tenant()
+        definitions: list[Definition] = []
+        response = pb.WriteSamplesResponse()
+        async for request in request_iterator:
+            _define(definitions, request, tenant)
+            written = await self._parts.intake.write(from_samples(request, definitions))
+            response.accepted_count += written.accepted
+            response.rejected_count += written.refused
+            for refusal in written.refusals[: MAX_REJECTIONS - len(response.rejections)]:
+                response.rejections.add(series_index=refusal.definition, reason=refusal.reason)
+        return response
+
+    async def ListSeries(self, request: pb.ListSeriesRequest, context: Context) -> pb.ListSeriesResponse:
+        """A page of the tenant's series with their newest values."""
+        tenant = _tenant_named(request.tenant_id)
+        page, more = page_of_series(
+            self._parts.catalogue, tenant, request.monitor_ids, request.page_size, request.page_token
+        )
+        response, size = pb.ListSeriesResponse(), 0
+        for series in page:
+            info = to_series_info(series, self._parts.newest.of(series.index))
+            size += size_of(info)
+            if response.series and size > MAX_RESPONSE_BYTES:
+                more = True
+                break
+            response.series.append(info)
+        if more:
+            last = page[len(response.series) - 1]
+            response.next_page_token = token_after(last, request.monitor_ids)
+        return response
+
+    async def QuerySeries(self, request: pb.QuerySeriesRequest, context: Context) -> pb.QuerySeriesResponse:
+        """The points of one field's series."""
+        query = SeriesQuery(
+            current_tenant(), request.monitor_id, request.measurement, request.field, dict(request.tags)
+        )
+        found = matching_series(self._parts.catalogue, query)
+        if not request.HasField("start_time"):
+            raise InvalidField("start_time", "missing; it's required")
+        start = _bounded(from_timestamp(request.start_time))
+        end = _bounded(from_timestamp(request.end_time)) if request.HasField("end_time") else now_nanos()
+        points = await points_for_chart(self._parts.store, found, start, end)
+        return pb.QuerySeriesResponse(series=[to_series_points(series, own) for series, own in points])
+
+    async def Backtest(self, request: pb.BacktestRequest, context: Context) -> pb.BacktestResponse:
+        """Not built yet."""
+        raise NotBuilt("the backtest", "QuerySeries gives the points to judge a threshold by")
+
+    async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
+        """Not built yet."""
+        raise NotBuilt("the explanation", "RuleService.GetAlert tells an alert's timeline, QuerySeries its points")
+
+    async def GetEvaluatorStatus(
+        self, request: pb.GetEvaluatorStatusRequest, context: Context
+    ) -> pb.GetEvaluatorStatusResponse:
+        """How the evaluator fares."""
+        parts, engine = self._parts, self._parts.engine.status()
+        history = await parts.store.size()
+        response = pb.GetEvaluatorStatusResponse(
+            start_time=to_timestamp(parts.start_time),
+            rule_count=engine.rule_count,
+            instance_count=engine.instance_count,
+            series_count=len(parts.catalogue),
+            shard_count=engine.shard_count,
+            last_step_duration=to_duration(engine.last_step_duration),
+            missed_slot_count=engine.missed_slots,
+            unrecorded_transition_count=engine.unrecorded_transitions,
+            accepted_point_count=parts.intake.accepted_count,
+            rejected_point_count=parts.intake.refused_count,
+            history_bytes=history.bytes,
+            problems=engine.problems,
+        )
+        if engine.evaluated_to:
+            response.evaluated_time.CopyFrom(to_timestamp(engine.evaluated_to))
+        if history.start is not None:
+            response.history_start_time.CopyFrom(to_timestamp(history.start))
+        return response
+
+
+def _define(definitions: list[Definition], request: pb.WriteSamplesRequest, tenant: str) -> None:
+    if len(definitions) + len(request.series) > MAX_DEFINITIONS:
+        raise InvalidField("series", f"more than {MAX_DEFINITIONS:,} in one stream; begin another stream")
+    for message in request.series:
+        definitions.append(from_definition_message(message, tenant, len(definitions)))
+
+
+def _tenant_named(tenant: str) -> str:
+    if not tenant:
+        return current_tenant()
+    if current_principal().is_service or tenant == current_tenant():
+        return tenant
+    raise Unauthenticated("tenant_id: only a service of the mesh may name another tenant; leave it empty")
+
+
+def _bounded(time: int) -> int:
+    return min(max(time, INT64_MIN), INT64_MAX)

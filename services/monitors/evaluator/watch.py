@@ -1,0 +1,113 @@
+"""The rules as RuleService has them: a snapshot, then every change, across restarts of either side."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import grpc
+
+from monitors.evaluator.model.spec import RuleKey, RuleSpec
+from monitors.evaluator.translate import NotEvaluable, to_spec
+from monitors.v1 import mesh_pb2
+from monitors.v1 import rule_service_pb2 as pb
+
+if TYPE_CHECKING:
+    # The stubs' type for asyncio exists for type checkers only.
+    from monitors.v1.rule_service_pb2_grpc import RuleServiceAsyncStub
+
+log = logging.getLogger(__name__)
+
+SILENCE_LIMIT = 30.0
+"""RuleService speaks every ten seconds at least; after three times that the stream is opened anew."""
+PAUSE = 0.5
+
+
+@dataclass
+class RuleChanges:
+    """Rules to evaluate from now on, and rules that aren't to be evaluated any more."""
+
+    put: list[RuleSpec] = field(default_factory=list)
+    removed: list[RuleKey] = field(default_factory=list)
+    unusable: list[RuleKey] = field(default_factory=list)
+    """Rules that are there but ask for what can't be evaluated."""
+    is_snapshot: bool = False
+    """What isn't in `put` doesn't exist."""
+
+
+class RuleWatch:
+    """Follows WatchRules. `problems` holds, by rule, why it can't be evaluated."""
+
+    def __init__(self, rules: "RuleServiceAsyncStub") -> None:
+        self.problems: dict[RuleKey, str] = {}
+        self.problem = ""
+        self._rules = rules
+        self._revision = 0
+        self._snapshot: list[mesh_pb2.WatchedRule] | None = None
+
+    async def changes(self) -> AsyncIterator[RuleChanges]:
+        """A snapshot first, then changes; another snapshot if changes were missed."""
+        while True:
+            # A snapshot that was cut off is of no use: the stream starts over.
+            self._snapshot = None if self._revision else []
+            try:
+                async for response in self._stream():
+                    change = self._take(response)
+                    if change:
+                        yield change
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.OUT_OF_RANGE:
+                    self._revision = 0
+                    continue
+                self.problem = f"RuleService can't be followed ({error.code().name}); rules may be out of date"
+                log.warning("%s", self.problem)
+            await asyncio.sleep(PAUSE)
+
+    async def _stream(self) -> AsyncIterator[pb.WatchRulesResponse]:
+        call = self._rules.WatchRules(pb.WatchRulesRequest(start_revision=self._revision), wait_for_ready=True)
+        try:
+            while True:
+                async with asyncio.timeout(SILENCE_LIMIT):
+                    response = await call.read()
+                if not isinstance(response, pb.WatchRulesResponse):
+                    return
+                self.problem = ""
+                yield response
+        except TimeoutError:
+            log.warning("RuleService has been silent for %.0f s; following it anew", SILENCE_LIMIT)
+        finally:
+            call.cancel()
+
+    def _take(self, response: pb.WatchRulesResponse) -> RuleChanges | None:
+        if self._snapshot is None:
+            self._revision = max(self._revision, response.revision)
+            if not response.rules and not response.deleted:
+                return None
+            return self._translate(response.rules, [RuleKey(one.tenant_id, one.rule_id) for one in response.deleted])
+        self._snapshot += response.rules
+        if not response.snapshot_complete:
+            return None
+        self.problems.clear()
+        change = self._translate(self._snapshot, [])
+        change.is_snapshot = True
+        self._snapshot, self._revision = None, response.revision
+        return change
+
+    def _translate(self, watched: Iterable[mesh_pb2.WatchedRule], deleted: list[RuleKey]) -> RuleChanges:
+        change = RuleChanges(removed=deleted)
+        for key in deleted:
+            self.problems.pop(key, None)
+        for one in watched:
+            key = RuleKey(one.tenant_id, one.rule.id)
+            self.problems.pop(key, None)
+            if one.rule.HasField("enabled") and not one.rule.enabled:
+                change.removed.append(key)
+                continue
+            try:
+                change.put.append(to_spec(one))
+            except NotEvaluable as error:
+                self.problems[key] = str(error)
+                change.unusable.append(key)
+                log.warning("rule %s isn't evaluated: %s", key.rule_id, error)
+        return change

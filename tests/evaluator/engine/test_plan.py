@@ -1,0 +1,169 @@
+"""Which instances rules have, and that changes of rules and series amount to the same as a fresh plan."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitors.evaluator.model.arrays import Links
+from monitors.evaluator.model.plan import Plan
+from monitors.evaluator.model.series import FieldType, Series, SeriesKey
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec, TagFilter
+from tests.evaluator.engine.scene import SECOND, absence, series, threshold
+
+KNOWN = [
+    Series(
+        index,
+        SeriesKey(tenant, monitor, measurement, field, (("core", core), ("os", "x")) if core else ()),
+        FieldType.FLOAT,
+    )
+    for index, (tenant, monitor, measurement, field, core) in enumerate(
+        (tenant, monitor, measurement, field, core)
+        for tenant in ("t", "u")
+        for monitor in ("m1", "m2", "n")
+        for measurement in ("host", "guest")
+        for field in ("cpu", "load")
+        for core in ("", "0", "1")
+    )
+]
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> RuleSpec:
+    kind = draw(st.sampled_from(ConditionKind))
+    return RuleSpec(
+        draw(st.sampled_from(["t", "u"])),
+        draw(st.sampled_from(["rule_1", "rule_2", "rule_3"])),
+        draw(st.sampled_from(["m1", "n", "m*", "*", "*2", "nothing"])),
+        kind,
+        measurement=draw(st.sampled_from(["", "host"])),
+        field=draw(st.sampled_from(["cpu", "guest.load"] + ([""] if kind is ConditionKind.ABSENCE else []))),
+        filters=draw(st.sampled_from([(), (TagFilter("core", "0"),), (TagFilter("core", "", negated=True),)])),
+        group_by=draw(st.sampled_from([(), (), ("core",), ("os",)])),
+        window=draw(st.sampled_from([5, 60])) * SECOND,
+        absent_for=draw(st.sampled_from([7, 90])) * SECOND,
+    )
+
+
+def shape(plan: Plan) -> dict[InstanceKey, tuple[object, ...]]:
+    """What the plan is, whatever its places, rows and scopes are numbered."""
+    found: dict[InstanceKey, tuple[object, ...]] = {}
+    for place in range(plan.size):
+        key = plan.keys[place]
+        if key is None:
+            continue
+        row, scope = int(plan.instances.row[place]), int(plan.instances.scope[place])
+        inputs = frozenset(index for index in range(len(plan.series)) if row in plan.rows_of_series.of(index))
+        assert inputs == set(plan.series_of_row(row))
+        assert plan.place_of(key) == place
+        siblings = frozenset(str(plan.key_of(other)) for other in plan.instances_of_scope.of(scope))
+        readers = frozenset(str(plan.key_of(other)) for other in plan.instances_of_row.of(row))
+        found[key] = (plan.spec_of(place), inputs, siblings, readers, plan.retention_of(row), plan.span_of(row))
+    return found
+
+
+def naive(rules: dict[RuleKey, RuleSpec], known: list[Series]) -> dict[InstanceKey, frozenset[int]]:
+    """Instances and their inputs, straight from the definition."""
+    found: dict[InstanceKey, frozenset[int]] = {}
+    for spec in rules.values():
+        for one in known:
+            if spec.matches(one.key):
+                key = InstanceKey(spec.tenant, spec.rule_id, one.key.monitor, spec.instance_tags(one.key))
+                before = found.get(key, frozenset())
+                if spec.kind is ConditionKind.ABSENCE or not before:
+                    found[key] = before | {one.index}
+    return found
+
+
+CHANGES = st.lists(st.one_of(specs(), st.tuples(st.just("series"), st.integers(1, 12)), specs().map(lambda s: s.key)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(CHANGES)
+def test_any_way_of_changes_ends_in_the_same_plan(changes: list[object]) -> None:
+    plan, known = Plan(), 0
+    rules: dict[RuleKey, RuleSpec] = {}
+    places: dict[InstanceKey, int] = {}
+    for change in changes:
+        if isinstance(change, RuleSpec):
+            done = plan.put_rule(change)
+            rules[change.key] = change
+        elif isinstance(change, tuple) and change[0] == "series":
+            done = plan.add_series(KNOWN[known : known + change[1]])
+            known = min(known + change[1], len(KNOWN))
+        else:
+            done = plan.remove_rule(change)  # type: ignore[arg-type]
+            rules.pop(change, None)  # type: ignore[call-overload]
+        gone = {plan.key_of(place) for place in done.removed}
+        plan.free(done.removed)
+        now = {key: place for key in naive(rules, KNOWN[:known]) if (place := plan.place_of(key)) is not None}
+        assert all(now[key] == place for key, place in places.items() if key not in gone)
+        places = now
+    found = shape(plan)
+    assert {key: inputs[1] for key, inputs in found.items()} == naive(rules, KNOWN[:known])
+    fresh = Plan()
+    fresh.add_series(KNOWN[:known])
+    for spec in rules.values():
+        fresh.put_rule(spec)
+    assert found == shape(fresh)
+    assert plan.instance_count == fresh.instance_count == len(found)
+
+
+def test_a_pattern_matches_any_run_of_characters_and_nothing_else_is_special() -> None:
+    spec = threshold(monitor="mon_*.x?")
+    assert spec.matches_monitor("mon_check.x?")
+    assert spec.matches_monitor("mon_.x?")
+    assert not spec.matches_monitor("mon_checkyx?")
+    assert not spec.matches_monitor("mon_check.xy")
+
+
+def test_a_missing_tag_equals_the_empty_text() -> None:
+    tagged, bare = series(0, core="0").key, series(1).key
+    assert [threshold(filters=(TagFilter("core", ""),)).matches(key) for key in (tagged, bare)] == [False, True]
+    assert [threshold(filters=(TagFilter("core", "0", True),)).matches(key) for key in (tagged, bare)] == [False, True]
+
+
+def test_another_tenants_series_are_never_an_input() -> None:
+    foreign = replace(series(0).key, tenant="u")
+    assert not threshold(monitor="*").matches(foreign)
+
+
+def test_grouping_absence_by_a_tag_makes_one_instance_of_all_its_series() -> None:
+    spec = absence(60, group_by=("core",))
+    assert spec.instance_tags(series(0, core="0", os="x").key) == (("core", "0"),)
+
+
+def test_what_was_freed_is_used_again() -> None:
+    plan = Plan()
+    plan.add_series([series(0)])
+    for spec in (threshold(), absence(60)) * 50:
+        plan.put_rule(spec)
+        assert (plan.size, int(plan.instances.row[0]), int(plan.instances.scope[0])) in {(1, 0, 0), (1, 1, 0)}
+        plan.free(plan.remove_rule(spec.key).removed)
+    assert plan.instance_count == 0
+
+
+def test_a_series_out_of_turn_is_refused() -> None:
+    with pytest.raises(ValueError, match="series 3 came before series 0"):
+        Plan().add_series([series(3)])
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 5))), st.lists(st.integers(0, 60)))
+def test_links_follow_what_was_added_and_not_removed(changes: list[tuple[bool, int, int]], lefts: list[int]) -> None:
+    links, expected = Links(), set[tuple[int, int]]()
+    for add, left, right in changes:
+        if add and (left, right) not in expected:
+            links.add(left, right)
+            expected.add((left, right))
+        elif (left, right) in expected:
+            links.remove(left, right)
+            expected.discard((left, right))
+        else:
+            with pytest.raises(KeyError):
+                links.remove(left, right) if not add else links.remove(left, 99)
+    positions, rights = links.follow(np.array(lefts, dtype=np.int32))
+    found = sorted(zip(positions.tolist(), rights.tolist(), strict=True))
+    wanted = sorted((at, right) for at, one in enumerate(lefts) for left, right in expected if left == one)
+    assert found == wanted

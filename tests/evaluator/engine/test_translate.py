@@ -1,0 +1,226 @@
+"""From the contract's messages to the model and back."""
+
+import math
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitors.evaluator.model.machine import Transition, TransitionKind
+from monitors.evaluator.model.spec import (
+    LOOK_BACK,
+    Aggregation,
+    ConditionKind,
+    InstanceKey,
+    MissingPolicy,
+    Operator,
+    RuleSpec,
+    TagFilter,
+)
+from monitors.evaluator.translate import NotEvaluable, from_transition, shard_of, to_open_episode, to_spec
+from monitors.mesh.times import MINUTE, SECOND, to_duration
+from monitors.v1 import alert_pb2, condition_pb2, mesh_pb2, rule_pb2
+
+
+def watched(condition: condition_pb2.Condition) -> mesh_pb2.WatchedRule:
+    rule = rule_pb2.Rule(id="rule_1", monitor_id="mon_*", condition=condition)
+    return mesh_pb2.WatchedRule(tenant_id="t", rule=rule, revision=7)
+
+
+def compared(**changes: object) -> condition_pb2.Condition:
+    """`avg(cpu, 1m) > 90`, with changes to the comparison."""
+    condition = condition_pb2.Condition()
+    made = condition.comparison
+    made.left.input.field = "cpu"
+    made.left.input.aggregation = condition_pb2.AGGREGATION_AVERAGE
+    made.left.input.window.CopyFrom(to_duration(MINUTE))
+    made.operator = condition_pb2.COMPARISON_OPERATOR_GREATER
+    made.expression.number = 90
+    made.MergeFrom(condition_pb2.Comparison(**changes))  # type: ignore[arg-type]
+    return condition
+
+
+def test_a_comparison_becomes_a_threshold_with_all_of_its_parts() -> None:
+    message = watched(compared(tolerance=0.5))
+    taken = message.rule.condition.comparison.left.input
+    taken.measurement = "host"
+    taken.filters.add(tag="core", operator=condition_pb2.TAG_OPERATOR_NOT_EQUAL, value="0")
+    message.rule.for_duration.CopyFrom(to_duration(30 * SECOND))
+    message.rule.keep_firing_for.CopyFrom(to_duration(40 * SECOND))
+    message.rule.interval.CopyFrom(to_duration(5 * SECOND))
+    message.rule.no_data_policy = rule_pb2.MISSING_POLICY_ALERT
+    message.rule.missing_series_policy = rule_pb2.MISSING_POLICY_OK
+    message.rule.evaluation_mode = rule_pb2.EVALUATION_MODE_INTERVAL
+    message.rule.group_by.append("core")
+    assert to_spec(message) == RuleSpec(
+        "t", "rule_1", "mon_*", ConditionKind.THRESHOLD, 7, "host", "cpu", (TagFilter("core", "0", True),),
+        Aggregation.AVERAGE, MINUTE, Operator.GREATER, 90.0, tolerance=0.5, for_duration=30 * SECOND,
+        keep_firing_for=40 * SECOND, interval=5 * SECOND, no_data=MissingPolicy.ALERT,
+        missing_series=MissingPolicy.OK, every_point=False, group_by=("core",),
+    )  # fmt: skip
+
+
+def test_what_is_left_out_gets_the_products_defaults() -> None:
+    condition = condition_pb2.Condition()
+    condition.range.expression.input.field = "cpu"
+    condition.range.low, condition.range.high, condition.range.outside = 1, 2, True
+    spec = to_spec(watched(condition))
+    assert (spec.kind, spec.low, spec.high, spec.outside) == (ConditionKind.RANGE, 1, 2, True)
+    assert (spec.aggregation, spec.window) == (Aggregation.LATEST, LOOK_BACK)
+    assert (spec.interval, spec.for_duration, spec.keep_firing_for) == (30 * SECOND, 0, 0)
+    assert (spec.no_data, spec.missing_series) == (MissingPolicy.KEEP, MissingPolicy.RESOLVE)
+    assert spec.every_point
+
+
+def test_absence_needs_no_field() -> None:
+    condition = condition_pb2.Condition()
+    condition.absence.duration.CopyFrom(to_duration(15 * MINUTE))
+    spec = to_spec(watched(condition))
+    assert (spec.kind, spec.field, spec.absent_for) == (ConditionKind.ABSENCE, "", 15 * MINUTE)
+
+
+def with_recover(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.recover.SetInParent()
+
+
+def with_level(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.levels.add()
+
+
+def with_offset(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.comparison.left.input.offset.CopyFrom(to_duration(SECOND))
+
+
+def with_expected(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.absence.duration.CopyFrom(to_duration(MINUTE))
+    message.rule.condition.absence.expected.add()
+
+
+def with_expression(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.comparison.left.forecast.SetInParent()
+
+
+def with_regular_expression(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.comparison.left.input.filters.add(tag="a", operator=condition_pb2.TAG_OPERATOR_MATCH)
+
+
+def with_quantile(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.comparison.left.input.aggregation = condition_pb2.AGGREGATION_QUANTILE
+
+
+def with_text(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.comparison.text = "down"
+
+
+def with_infinity(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.comparison.expression.number = math.inf
+
+
+def with_nothing(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.Clear()
+
+
+def without_window(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.comparison.left.input.ClearField("window")
+
+
+def with_occurrence(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.comparison.occurrence.SetInParent()
+
+
+def with_negation(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.negation.SetInParent()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        with_recover, with_level, with_offset, with_expected, with_expression, with_regular_expression, with_quantile,
+        with_text, with_infinity, with_nothing, without_window, with_occurrence, with_negation,
+    ],
+)  # fmt: skip
+def test_what_cannot_be_evaluated_is_refused_with_what_can(change: Callable[[mesh_pb2.WatchedRule], None]) -> None:
+    message = watched(compared())
+    to_spec(message)
+    change(message)
+    with pytest.raises(NotEvaluable, match="; "):
+        to_spec(message)
+
+
+@st.composite
+def messages(draw: st.DrawFn, descriptor: Descriptor, depth: int = 0) -> Any:
+    """Any message at all of a kind, a few levels deep."""
+    made = GetMessageClass(descriptor)()
+    for field in draw(st.lists(st.sampled_from(list(descriptor.fields)), max_size=3)) if descriptor.fields else []:
+        entry = field.message_type and field.message_type.GetOptions().map_entry
+        if entry or (field.message_type and depth > 5):
+            continue
+        values = draw(st.lists(scalars(field, depth), min_size=1, max_size=1 + field.is_repeated))
+        if field.is_repeated:
+            getattr(made, field.name).extend(values)
+        elif field.message_type:
+            getattr(made, field.name).CopyFrom(values[0])
+        else:
+            setattr(made, field.name, values[0])
+    return made
+
+
+def scalars(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
+    if field.message_type:
+        return messages(field.message_type, depth + 1)
+    if field.enum_type:
+        return st.sampled_from([*field.enum_type.values_by_number, 99])
+    numbers = st.integers(0, 2**31 - 1) | st.integers(0, 3)
+    by_kind: dict[int, st.SearchStrategy[Any]] = {
+        FieldDescriptor.CPPTYPE_STRING: st.text(max_size=3),
+        FieldDescriptor.CPPTYPE_BOOL: st.booleans(),
+        FieldDescriptor.CPPTYPE_DOUBLE: st.floats(),
+    }
+    return by_kind.get(field.cpp_type, numbers)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(messages(rule_pb2.Rule.DESCRIPTOR), messages(condition_pb2.Condition.DESCRIPTOR))
+def test_no_rule_at_all_does_more_than_be_refused(rule: rule_pb2.Rule, condition: condition_pb2.Condition) -> None:
+    rule.condition.CopyFrom(condition)
+    # Whatever isn't refused is a rule; any other error fails the test.
+    with suppress(NotEvaluable):
+        assert to_spec(mesh_pb2.WatchedRule(tenant_id="t", rule=rule)).interval > 0
+
+
+def test_a_transition_carries_everything_that_rule_service_needs() -> None:
+    key = InstanceKey("t", "rule_1", "m", (("core", "0"), ("os", "x")))
+    transition = Transition(key, 7, TransitionKind.RESOLVED, 20, 10, 1.5, "updated", 3)
+    lease = mesh_pb2.ShardLease(shard=4, epoch=2)
+    assert from_transition(transition, lease) == mesh_pb2.Transition(
+        tenant_id="t", rule_id="rule_1", rule_revision=7, monitor_id="m", group={"core": "0", "os": "x"}, episode=10,
+        kind=alert_pb2.ALERT_EVENT_KIND_RESOLVED, time_nanos=20, value=1.5, reason="updated", delay_nanos=3,
+        lease=lease,
+    )  # fmt: skip
+
+
+def test_a_transition_without_a_value_has_none_and_firing_has_no_reason() -> None:
+    transition = Transition(InstanceKey("t", "r", "m", ()), 7, TransitionKind.FIRING, 20, 10, None, "condition", 3)
+    message = from_transition(transition, mesh_pb2.ShardLease())
+    assert not message.HasField("value")
+    assert message.reason == ""
+    assert message.kind == alert_pb2.ALERT_EVENT_KIND_FIRING
+
+
+def test_an_open_episode_names_its_instance_with_sorted_tags() -> None:
+    message = mesh_pb2.OpenEpisode(
+        tenant_id="t", rule_id="r", monitor_id="m", group={"os": "x", "core": "0"}, episode=5, fire_time_nanos=6
+    )
+    episode = to_open_episode(message)
+    assert episode.key == InstanceKey("t", "r", "m", (("core", "0"), ("os", "x")))
+    assert (episode.episode, episode.fired_at) == (5, 6)
+
+
+def test_a_monitors_shard_is_the_checksum_of_tenant_and_monitor() -> None:
+    assert shard_of("acme", "mon_host") == zlib.crc32(b"acme\0mon_host") % 256

@@ -1,0 +1,134 @@
+"""The window against plain lists."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitors.evaluator.model.arrays import UNSET
+from monitors.evaluator.model.spec import Aggregation
+from monitors.evaluator.model.window import Window
+
+ROWS = 3
+POINT = st.tuples(st.integers(0, ROWS - 1), st.integers(0, 60), st.integers(-5, 5).map(float))
+BATCHES = st.lists(st.tuples(st.lists(POINT, max_size=30), st.booleans()), max_size=6)
+
+
+@dataclass
+class Lists:
+    """The same, slowly."""
+
+    retention: list[int]
+    rows: list[dict[int, float]] = field(default_factory=lambda: [{} for _ in range(ROWS)])
+
+    def insert_past(self, points: list[tuple[int, int, float]]) -> None:
+        known = [set(row) for row in self.rows]
+        for row, time, value in points:
+            if time not in known[row]:
+                self.rows[row][time] = value
+
+    def insert(self, points: list[tuple[int, int, float]]) -> list[bool]:
+        known = [set(row) for row in self.rows]
+        newest = [max(row, default=None) for row in self.rows]
+        useful = [n is None or time >= n - self.retention[row] for row, time, _ in points for n in [newest[row]]]
+        for (row, time, value), use in zip(points, useful, strict=True):
+            if use:
+                self.rows[row][time] = value
+        last = {(row, time): place for place, (row, time, _) in enumerate(points)}
+        return [
+            use and time not in known[row] and last[row, time] == place
+            for place, ((row, time, _), use) in enumerate(zip(points, useful, strict=True))
+        ]
+
+    def visible(self, row: int, since: int, until: int) -> list[float]:
+        return [value for time, value in sorted(self.rows[row].items()) if since <= time <= until]
+
+
+def naive(kind: Aggregation, values: list[float]) -> float:
+    if not values:
+        return float("nan")
+    match kind:
+        case Aggregation.LATEST:
+            return values[-1]
+        case Aggregation.AVERAGE:
+            return sum(values) / len(values)
+        case Aggregation.MINIMUM:
+            return min(values)
+        case Aggregation.MAXIMUM:
+            return max(values)
+        case Aggregation.SUM:
+            return sum(values)
+        case Aggregation.COUNT:
+            return float(len(values))
+
+
+@settings(max_examples=200, deadline=None)
+@given(BATCHES, st.lists(st.integers(0, 80), min_size=ROWS, max_size=ROWS))
+def test_the_window_agrees_with_plain_lists(
+    batches: list[tuple[list[tuple[int, int, float]], bool]], retention: list[int]
+) -> None:
+    window, lists = Window(), Lists(retention)
+    for row in range(ROWS):
+        window.set_retention(row, retention[row])
+    for points, past in batches:
+        rows = np.array([row for row, _, _ in points], dtype=np.intp)
+        times = np.array([time for _, time, _ in points], dtype=np.int64)
+        values = np.array([value for _, _, value in points], dtype=np.float64)
+        if past:
+            window.insert_past(rows, times, values)
+            lists.insert_past(points)
+        else:
+            assert window.insert(rows, times, values).tolist() == lists.insert(points)
+        for row in range(ROWS):
+            newest = max(lists.rows[row], default=None)
+            assert window.newest[row] == (UNSET if newest is None else newest)
+            if newest is None:
+                continue
+            # From the newest point on everything that the retention promises is there.
+            instants = [time for time in range(newest, newest + 3) for _ in Aggregation]
+            kinds = [kind for _ in range(newest, newest + 3) for kind in Aggregation]
+            spans = [retention[row] - (time - newest) for time in instants]
+            kept = [place for place, span in enumerate(spans) if span >= 0]
+            found = window.aggregate(
+                np.full(len(kept), row, dtype=np.intp),
+                np.array([kinds[place] for place in kept], dtype=np.int32),
+                np.array([spans[place] for place in kept], dtype=np.int64),
+                np.array([instants[place] for place in kept], dtype=np.int64),
+            )
+            wanted = [
+                naive(kinds[place], lists.visible(row, instants[place] - spans[place], instants[place]))
+                for place in kept
+            ]
+            np.testing.assert_array_equal(found, np.array(wanted))
+
+
+def test_memory_is_bounded_by_the_retention_however_many_points_come() -> None:
+    window = Window()
+    window.set_retention(0, 100)
+    window.set_retention(1, 0)
+    for start in range(0, 100_000, 50):
+        rows = np.repeat(np.array([0, 1], dtype=np.intp), 50)
+        times = np.tile(np.arange(start, start + 50, dtype=np.int64), 2)
+        window.insert(rows, times, np.ones(100))
+    assert window.point_count < 1000
+
+
+def test_the_pool_grows_and_is_compacted_without_losing_a_point() -> None:
+    window = Window()
+    count = 20_000
+    rows = np.arange(count, dtype=np.intp)
+    for row in range(count):
+        window.set_retention(row, 1_000)
+    for time in range(40):
+        window.insert(rows, np.full(count, time, dtype=np.int64), (rows + time).astype(np.float64))
+        if time == 20:
+            for row in range(0, count, 2):
+                window.release(row)
+                window.set_retention(row, 1_000)
+    kinds = np.full(count, Aggregation.SUM, dtype=np.int32)
+    spans, times = np.full(count, 1_000, dtype=np.int64), np.full(count, 39, dtype=np.int64)
+    sums = window.aggregate(rows, kinds, spans, times)
+    odd, even = rows[1::2], rows[::2]
+    np.testing.assert_array_equal(sums[odd], 40.0 * odd + sum(range(40)))
+    np.testing.assert_array_equal(sums[even], 19.0 * even + sum(range(21, 40)))

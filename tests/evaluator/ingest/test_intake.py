@@ -1,0 +1,194 @@
+"""The intake: what is answered is durable, in order, and told to RuleService and the engine first."""
+
+import asyncio
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from monitors.evaluator.catalogue import MAX_NAME, MAX_TAGS
+from monitors.evaluator.intake import EXPIRED, FUTURE, Written
+from monitors.evaluator.lines import parse_lines
+from monitors.mesh.errors import QuotaExceeded, ServiceUnavailable, StorageUnavailable
+from monitors.mesh.times import MINUTE, now_nanos
+from tests.evaluator.ingest.parts import RETENTION, RuleBook, WaysIn, rule_book, ways_in
+from tests.harness import LoopThread
+
+
+def submit(loop_thread: LoopThread, opened: WaysIn, body: str, tenant: str = "acme") -> Future[Written]:
+    parsed = parse_lines(body.encode(), tenant, 1, now_nanos())
+    assert parsed.errors == []
+    return loop_thread.submit(opened.intake.write(parsed.submission))
+
+
+def write(loop_thread: LoopThread, opened: WaysIn, body: str, tenant: str = "acme") -> Written:
+    return submit(loop_thread, opened, body, tenant).result(30)
+
+
+def reasons(written: Written) -> list[str]:
+    return [refusal.reason for refusal in written.refusals]
+
+
+def test_a_series_is_reported_and_told_before_its_first_batch(
+    loop_thread: LoopThread, opened: WaysIn, book: RuleBook
+) -> None:
+    assert write(loop_thread, opened, "m,host=web x=1,y=2i") == Written(2, ())
+    assert book.reported == [("acme", "web", "x"), ("acme", "web", "y")]
+    write(loop_thread, opened, "m,host=web x=3")
+    write(loop_thread, opened, "m,host=web z=4")
+    assert [one if kind == "series" else one.number for kind, one in opened.evaluated.told] == [
+        ["x", "y"], 1, 2, ["z"], 3,
+    ]  # fmt: skip
+    assert len(book.reported) == 3
+
+
+def test_what_waits_is_committed_together_in_its_order(loop_thread: LoopThread, opened: WaysIn) -> None:
+    write(loop_thread, opened, f'm x=0,s="0" {now_nanos()}')
+
+    async def burst() -> list[Written]:
+        bodies = [f'm x={place},s="{place}" {now_nanos()}\n' for place in range(1, 51)]
+        writes = [opened.intake.write(parse_lines(one.encode(), "acme", 1, now_nanos()).submission) for one in bodies]
+        return await asyncio.gather(*writes)
+
+    assert all(written == Written(2, ()) for written in loop_thread.run(burst()))
+    batches = opened.evaluated.batches
+    assert [batch.number for batch in batches] == list(range(1, len(batches) + 1))
+    # The first to come is committed alone, and meanwhile the others wait for one another.
+    assert len(batches) <= 5
+    numbers = [value for batch in batches for value in batch.values.tolist() if value == value]
+    assert numbers == list(range(51))
+    stored = loop_thread.run(opened.store.read_series([1], 0, 2**63 - 1))
+    assert [stored.texts[place] for place in stored.values.tolist()] == [str(place) for place in range(51)]
+
+
+def test_a_field_keeps_its_first_type_and_the_others_points_are_refused(
+    loop_thread: LoopThread, opened: WaysIn, book: RuleBook
+) -> None:
+    book.types["acme", "web", "m", "elsewhere"] = 1
+    written = write(loop_thread, opened, 'm,host=web x=1,elsewhere=1i\nm,host=web,a=b x="a"\nm,host=web x=2')
+    assert written.accepted == 2
+    assert reasons(written) == [
+        'field type conflict: input field "elsewhere" on measurement "m" is type integer, already exists as type float',
+        'field type conflict: input field "x" on measurement "m" is type string, already exists as type float',
+    ]
+    assert write(loop_thread, opened, "m,host=web elsewhere=1") == Written(1, ())
+    assert len(opened.catalogue) == 2
+
+
+def test_points_of_the_far_future_and_beyond_retention_are_refused(loop_thread: LoopThread, opened: WaysIn) -> None:
+    now = now_nanos()
+    times = (now, now + 9 * MINUTE, now + 11 * MINUTE, now - RETENTION - MINUTE)
+    written = write(loop_thread, opened, "\n".join(f"m x={place} {time}" for place, time in enumerate(times)))
+    assert (written.accepted, reasons(written)) == (2, [FUTURE, EXPIRED])
+    assert write(loop_thread, opened, f"m,host=new x=1 {now + 11 * MINUTE}").accepted == 0
+    assert len(opened.catalogue) == 1
+
+
+def test_without_rule_service_known_series_are_taken_and_new_ones_wholly_refused(
+    loop_thread: LoopThread, folder: Path
+) -> None:
+    socket = f"unix:{folder / 'rules.sock'}"
+    with loop_thread.opened(ways_in(folder)) as opened:
+        with loop_thread.opened(rule_book(socket)):
+            write(loop_thread, opened, "m x=1")
+        assert write(loop_thread, opened, "m x=2") == Written(1, ())
+        with pytest.raises(ServiceUnavailable, match="nothing was changed"):
+            write(loop_thread, opened, "m x=3,y=3")
+        assert len(opened.evaluated.batches) == 2
+    # Nor did a restart bring any of it to light.
+    with loop_thread.opened(ways_in(folder)) as opened:
+        assert [series.key.field for series in opened.catalogue.all()] == ["x"]
+
+
+def test_a_quota_of_rule_service_is_told_in_its_words(loop_thread: LoopThread, opened: WaysIn, book: RuleBook) -> None:
+    book.full = True
+    with pytest.raises(QuotaExceeded, match="100 monitors"):
+        write(loop_thread, opened, "m x=1")
+
+
+def test_a_tenant_has_a_limit_of_series_of_its_own(loop_thread: LoopThread, opened: WaysIn) -> None:
+    body = "\n".join(f"m,host=h{place} x=1" for place in range(103))
+    written = write(loop_thread, opened, body)
+    assert (written.accepted, written.refused) == (100, 3)
+    assert "100 series already" in written.refusals[0].reason
+    assert write(loop_thread, opened, "m,host=h1 x=2").accepted == 1
+    assert write(loop_thread, opened, "m,host=h1 x=2", tenant="other").accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("m,host=" + "h" * (MAX_NAME + 1) + " x=1", "monitor id has 257 characters"),
+        ("m " + "x" * (MAX_NAME + 1) + "=1", "field has 257"),
+        ("m\x07 x=1", "control character"),
+        ("m" + "".join(f",t{place}=1" for place in range(MAX_TAGS + 1)) + " x=1", "at most 64"),
+        ("m,a=" + "v" * 1_025 + " x=1", "tag 'a'"),
+    ],
+)
+def test_a_name_that_nobody_could_use_is_refused(
+    loop_thread: LoopThread, opened: WaysIn, line: str, reason: str
+) -> None:
+    written = write(loop_thread, opened, line + "\nm x=1")
+    assert written.accepted == 1
+    assert reason in written.refusals[0].reason
+
+
+def test_a_full_disk_refuses_and_loses_nothing_and_is_forgiven(loop_thread: LoopThread, opened: WaysIn) -> None:
+    write(loop_thread, opened, "m x=1")
+
+    async def limit_pages(count: int) -> None:
+        await opened.database.write(lambda session: session.execute(text(f"pragma max_page_count = {count}")))
+
+    loop_thread.run(limit_pages(1))
+    with pytest.raises(StorageUnavailable, match="disk is full"):
+        write(loop_thread, opened, f'm,host=new s="{"a" * 60_000}"')
+    loop_thread.run(limit_pages(1_000_000))
+    assert write(loop_thread, opened, 'm,host=new s="b"') == Written(1, ())
+    assert [series.key.monitor for series in loop_thread.run(opened.store.series())] == ["m", "new"]
+    assert [batch.number for batch in opened.evaluated.batches] == [1, 2]
+
+
+def test_when_too_much_waits_more_is_refused(loop_thread: LoopThread, folder: Path, book: RuleBook) -> None:
+    with loop_thread.opened(ways_in(folder, max_waiting=3)) as opened:
+        write(loop_thread, opened, "m x=1")
+
+        async def burst() -> list[Written | BaseException]:
+            submission = parse_lines(b"m x=1\nm x=2", "acme", 1, now_nanos()).submission
+            return await asyncio.gather(*[opened.intake.write(submission) for _ in range(4)], return_exceptions=True)
+
+        results = loop_thread.run(burst())
+        refused = [one for one in results if isinstance(one, StorageUnavailable)]
+        assert len(refused) == 3
+        assert "try again" in refused[0].message
+        # A single write that is larger than the limit is still taken when nothing else waits.
+        assert write(loop_thread, opened, "m x=1\nm x=2\nm x=3\nm x=4").accepted == 4
+
+
+def test_closing_finishes_what_waits_and_refuses_what_comes_after(
+    loop_thread: LoopThread, opened: WaysIn, book: RuleBook
+) -> None:
+    write(loop_thread, opened, "m x=1")
+
+    async def last() -> tuple[Written, type[BaseException]]:
+        submission = parse_lines(b"m x=2", "acme", 1, now_nanos()).submission
+        waiting = asyncio.ensure_future(opened.intake.write(submission))
+        await asyncio.sleep(0)
+        opened.intake.close()
+        written = await waiting
+        with pytest.raises(ServiceUnavailable) as raised:
+            await opened.intake.write(submission)
+        return written, raised.type
+
+    assert loop_thread.run(last()) == (Written(1, ()), ServiceUnavailable)
+
+
+def test_everything_is_known_again_after_a_restart(loop_thread: LoopThread, folder: Path, book: RuleBook) -> None:
+    with loop_thread.opened(ways_in(folder)) as opened:
+        write(loop_thread, opened, 'm,host=web,a=ü x=1,s="t"')
+    with loop_thread.opened(ways_in(folder)) as opened:
+        assert write(loop_thread, opened, "m,host=web,a=ü x=2") == Written(1, ())
+        assert len(opened.catalogue) == 2
+        assert "conflict" in reasons(write(loop_thread, opened, "m,host=web,a=ü s=2"))[0]
+        assert opened.evaluated.batches[0].number == 2
+    assert len(book.reported) == 2
