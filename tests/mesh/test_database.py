@@ -51,7 +51,7 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("service", ["rules", "evaluator"])
+@pytest.mark.parametrize("service", ["rules", "evaluator", "notifier"])
 def test_a_migration_is_named_after_its_revision_and_a_current_schema_needs_no_alembic(
     tmp_path: Path, service: str
 ) -> None:

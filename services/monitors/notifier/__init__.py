@@ -1,0 +1,1 @@
+"""NotifierService: tells people what happened."""

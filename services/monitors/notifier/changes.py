@@ -1,0 +1,176 @@
+"""Changes of channels: checked, mirrored to RuleService, committed, in that order.
+
+RuleService learns first. If it's away, nothing has changed; if the commit fails then, it's told again what is stored.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from monitors.mesh.database import Database, Session
+from monitors.mesh.errors import InvalidField, QuotaExceeded, ServiceUnavailable
+from monitors.mesh.ids import new_id
+from monitors.notifier.channels.senders import Senders
+from monitors.notifier.clock import Clock
+from monitors.notifier.mirror import Mirror
+from monitors.notifier.model.channel import Channel, ConsoleTarget
+from monitors.notifier.model.delivery import Outcome, OutcomeKind
+from monitors.notifier.model.message import message_of_test
+from monitors.notifier.store.channels import ChannelStore
+from monitors.notifier.store.log import Attempt
+from monitors.notifier.store.queue import CHANNEL_DELETED, Queue
+from monitors.notifier.store.requests import RequestStore
+
+log = logging.getLogger(__name__)
+
+MAX_REQUEST_ID = 64
+MAX_CHANNELS = 200
+# Below the 15 seconds that a client waits, so that a dead endpoint is an answer and not a lost call.
+TEST_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Once:
+    """What makes a repeat of a request known: its method, its request_id (maybe empty), and the request itself."""
+
+    tenant: str
+    method: str
+    request_id: str
+    request: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.request_id) > MAX_REQUEST_ID:
+            raise InvalidField("request_id", f"{len(self.request_id)} characters; send at most {MAX_REQUEST_ID}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A channel before and after a change; None where it doesn't exist."""
+
+    before: Channel | None
+    after: Channel | None
+
+    @property
+    def changes_names(self) -> bool:
+        """Whether RuleService must know."""
+        return _name_of(self.before) != _name_of(self.after)
+
+
+class Changes:
+    """Makes, changes, deletes and tests channels."""
+
+    def __init__(
+        self,
+        database: Database,
+        channels: ChannelStore,
+        queue: Queue,
+        requests: RequestStore,
+        mirror: Mirror,
+        senders: Senders,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._channels = channels
+        self._queue = queue
+        self._requests = requests
+        self._mirror = mirror
+        self._senders = senders
+        self._clock = clock
+
+    async def apply(self, once: Once, decide: Callable[[Session], Step], respond: Callable[[Step], bytes]) -> bytes:
+        """Makes the change that `decide` wants and returns the answer, or the first answer if this is a repeat."""
+        async with self._mirror.lock:
+            first, names = await self._database.read(lambda session: self._prepare(session, once, decide))
+            if first is not None:
+                return first
+            if names is not None:
+                await self._mirror.publish(once.tenant, names)
+            try:
+                return await self._database.write(lambda session: self._commit(session, once, decide, respond))
+            except BaseException:
+                if names is not None:
+                    await self._restore_names(once.tenant)
+                raise
+
+    def _prepare(
+        self, session: Session, once: Once, decide: Callable[[Session], Step]
+    ) -> tuple[bytes | None, list[Channel] | None]:
+        """The first answer of a repeat, else the tenant's channels as they'll be (None if their names stay)."""
+        first = self._requests.answer(session, once.tenant, once.method, once.request_id, once.request)
+        if first is not None:
+            return first, None
+        step = decide(session)
+        if not step.changes_names:
+            return None, None
+        present = self._channels.list_all(session, once.tenant)
+        if step.before is None and len(present) >= MAX_CHANNELS:
+            raise QuotaExceeded(
+                f"there are {len(present)} channels already, which is the most; delete one that isn't needed",
+                metadata={"quota": "channels", "limit": str(MAX_CHANNELS)},
+            )
+        others = [channel for channel in present if step.before is None or channel.id != step.before.id]
+        return None, [*others, *([step.after] if step.after else [])]
+
+    def _commit(
+        self, session: Session, once: Once, decide: Callable[[Session], Step], respond: Callable[[Step], bytes]
+    ) -> bytes:
+        step = decide(session)
+        now = self._clock.now()
+        if step.before is None and step.after is not None:
+            self._channels.insert(session, step.after)
+        elif step.after is not None:
+            self._channels.update(session, step.after)
+        elif step.before is not None:
+            self._channels.delete(session, step.before)
+            self._queue.suppress_waiting(session, once.tenant, step.before.id, CHANNEL_DELETED, now)
+        answer = respond(step)
+        self._requests.remember(session, once.tenant, once.method, once.request_id, once.request, answer, now)
+        return answer
+
+    async def _restore_names(self, tenant: str) -> None:
+        try:
+            await self._mirror.publish_stored(tenant)
+        except Exception:
+            log.exception("the channel names of a tenant may differ in RuleService until the next change or start")
+
+    async def ensure_console(self, tenant: str) -> None:
+        """Makes a default channel `console` for a tenant that has no channel at all, and publishes the names."""
+        channel = Channel(
+            tenant, new_id("chan"), "console", ConsoleTarget(), is_default=True, create_time=self._clock.now()
+        )
+
+        def make(session: Session) -> None:
+            if not self._channels.list_page(session, tenant, "", 1):
+                self._channels.insert(session, channel)
+
+        async with self._mirror.lock:
+            await self._database.write(make)
+            try:
+                await self._mirror.publish_stored(tenant, wait=True)
+            except ServiceUnavailable:
+                log.warning("the console channel is published when the rules service is back")
+
+    async def test(self, tenant: str, id_or_name: str) -> Attempt:
+        """Sends a test message at once. A channel that was turned off works again if the test arrives."""
+        channel = await self._database.read(lambda session: self._channels.get(session, tenant, id_or_name))
+        started = self._clock.now()
+        message = message_of_test(new_id("test"), channel.name, started)
+        try:
+            async with asyncio.timeout(TEST_SECONDS):
+                outcome = await self._senders.send(channel.target, message, started)
+        except TimeoutError:
+            outcome = Outcome(OutcomeKind.AMBIGUOUS, f"no answer within {TEST_SECONDS:.0f} seconds")
+        if channel.disabled_reason and outcome.kind in (OutcomeKind.OK, OutcomeKind.ACCEPTED):
+            await self._database.write(lambda session: self._enable(session, channel))
+        return Attempt(started, self._clock.now(), outcome.kind, outcome.status, outcome.detail)
+
+    def _enable(self, session: Session, tested: Channel) -> None:
+        channel = self._channels.get(session, tested.tenant, tested.id)
+        if channel.revision == tested.revision:
+            enabled = replace(channel, disabled_reason="", revision=channel.revision + 1)
+            self._channels.update(session, enabled)
+
+
+def _name_of(channel: Channel | None) -> tuple[str, str, bool] | None:
+    return (channel.name, channel.kind, channel.is_default) if channel else None

@@ -1,0 +1,1 @@
+"""How each kind of channel is told: one folder each, with `render` (pure) and `send`."""

@@ -1,0 +1,1 @@
+"""Prints on the terminal."""

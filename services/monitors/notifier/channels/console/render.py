@@ -1,0 +1,25 @@
+"""A message as one line for a terminal."""
+
+from datetime import datetime, tzinfo
+
+from monitors.mesh.times import SECOND
+from monitors.notifier.channels.text import VERBS, acknowledge_command, clean, facts, shorten
+from monitors.notifier.model.message import Kind, Message
+
+MAX_LINE = 1000
+_WANTED = ("What", "Monitor", "Condition", "Lasted", "Reason", "By", "Note", "Delayed by")
+
+
+def render(message: Message, now: int, zone: tzinfo | None = None) -> str:
+    """One plain line without control characters; times in `zone`, the machine's own if None.
+
+    It may hold square brackets from foreign text: print it as it is, not as Rich markup.
+    """
+    moment = datetime.fromtimestamp((message.event_time or now) // SECOND, zone).astimezone(zone)
+    known = dict(facts(message, now))
+    severity = "" if message.kind is Kind.TEST else f" {message.severity.name.lower()}"
+    parts = [f"{moment:%H:%M:%S} {VERBS[message.kind]}{severity} · {clean(message.title)}"]
+    parts += [known[label] if label in ("What", "Monitor", "Condition", "Note") else f"{label.lower()} {known[label]}"
+              for label in _WANTED if label in known]  # fmt: skip
+    line = shorten(" · ".join(parts), MAX_LINE)
+    return f"{line} · {acknowledge_command(message)}" if message.kind is Kind.FIRING else line

@@ -1,0 +1,67 @@
+"""What the channels that speak HTTP share: posting, and judging an answer that isn't success."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from monitors.mesh.secrets import MASK, Secret
+from monitors.mesh.times import SECOND
+from monitors.notifier.channels.text import clean, shorten
+from monitors.notifier.egress import Answer, Egress, NotReached, Unanswered
+from monitors.notifier.model.delivery import Outcome, OutcomeKind
+
+MAX_EXCERPT = 200
+THROTTLING = frozenset({429, 503})
+
+
+async def post(
+    egress: Egress, url: Secret, body: bytes, headers: Mapping[str, str], judge: Callable[[Answer], Outcome]
+) -> Outcome:
+    """Posts and returns what came of it, the URL's secret parts removed from the words."""
+    try:
+        answer = await egress.post(url.reveal(), body, headers)
+    except NotReached:
+        return Outcome(OutcomeKind.RETRYABLE, "the endpoint can't be reached, or its address isn't allowed")
+    except Unanswered:
+        return Outcome(OutcomeKind.AMBIGUOUS, "the endpoint didn't answer; whether it has the message is unknown")
+    outcome = judge(answer)
+    return Outcome(outcome.kind, _redact(outcome.detail, url), outcome.status, outcome.retry_after)
+
+
+def judge_failure(answer: Answer, *, refused: frozenset[int], broken: frozenset[int]) -> Outcome:
+    """The outcome of an answer that isn't success: unless it's named, it's taken as a passing fault."""
+    excerpt = clean(answer.body.decode(errors="replace"))
+    said = f": {shorten(excerpt, MAX_EXCERPT)}" if excerpt.strip() else ""
+    detail = f"the endpoint answered {answer.status}{said}"
+    retry_after = parse_retry_after(answer.retry_after, datetime.now(UTC))
+    if answer.status in broken:
+        kind = OutcomeKind.CONFIGURATION_BROKEN
+    elif answer.status in refused:
+        kind = OutcomeKind.FINAL
+    elif answer.status == 429 or (answer.status in THROTTLING and retry_after):
+        kind = OutcomeKind.THROTTLED
+    else:
+        kind = OutcomeKind.RETRYABLE
+    return Outcome(kind, detail, answer.status, retry_after)
+
+
+def parse_retry_after(text: str, now: datetime) -> int:
+    """A Retry-After header (seconds, also with a fraction, or a date) as nanoseconds from now; 0 if it says nothing."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(text) - now).total_seconds()
+        except (ValueError, TypeError):
+            return 0
+    # Beyond a day it's capped anyway, and infinity has no nanoseconds.
+    return int(min(max(seconds, 0.0), 86_400.0) * SECOND) if seconds == seconds else 0
+
+
+def _redact(text: str, url: Secret) -> str:
+    parts = urlsplit(url.reveal())
+    for secret in (url.reveal(), f"{parts.path}?{parts.query}", parts.path, parts.query):
+        if len(secret) > 3:
+            text = text.replace(secret, MASK)
+    return text

@@ -1,0 +1,38 @@
+"""Sends a message to a channel of any kind."""
+
+from dataclasses import dataclass
+
+from monitors.mesh.config import SmtpSettings
+from monitors.mesh.times import SECOND
+from monitors.notifier.channels.console.send import Printer
+from monitors.notifier.channels.console.send import send as print_message
+from monitors.notifier.channels.email.send import send as send_email
+from monitors.notifier.channels.slack.send import send as post_to_slack
+from monitors.notifier.channels.webhook.send import send as post_webhook
+from monitors.notifier.egress import Egress
+from monitors.notifier.model.channel import LOST_REASON, ConsoleTarget, EmailTarget, SlackTarget, Target, WebhookTarget
+from monitors.notifier.model.delivery import Outcome, OutcomeKind
+from monitors.notifier.model.message import Message
+
+
+@dataclass(frozen=True)
+class Senders:
+    """What the kinds of channels need to send: the way out, the mail server, the terminal."""
+
+    egress: Egress
+    smtp: SmtpSettings | None
+    printer: Printer
+
+    async def send(self, target: Target, message: Message, now: int) -> Outcome:
+        """Makes one attempt. `now` is nanoseconds since 1970."""
+        match target:
+            case ConsoleTarget():
+                return await print_message(message, now, self.printer)
+            case WebhookTarget():
+                return await post_webhook(target, message, now // SECOND, self.egress)
+            case EmailTarget():
+                return await send_email(target, message, now, self.smtp)
+            case SlackTarget():
+                return await post_to_slack(target, message, now, self.egress)
+            case _:
+                return Outcome(OutcomeKind.CONFIGURATION_BROKEN, LOST_REASON)

@@ -1,0 +1,21 @@
+"""Posts a message to Slack and judges the answer."""
+
+from monitors.notifier.channels.http import judge_failure, post
+from monitors.notifier.channels.slack.render import render
+from monitors.notifier.egress import Answer, Egress
+from monitors.notifier.model.channel import SlackTarget
+from monitors.notifier.model.delivery import Outcome, OutcomeKind
+from monitors.notifier.model.message import Message
+
+
+async def send(target: SlackTarget, message: Message, now: int, egress: Egress) -> Outcome:
+    """Posts the message."""
+    headers = {"content-type": "application/json; charset=utf-8"}
+    return await post(egress, target.url, render(message, now), headers, judge)
+
+
+def judge(answer: Answer) -> Outcome:
+    """Success is a 200 whose body is `ok`: a proxy's own page comes with a 200, too."""
+    if answer.status == 200 and answer.body.strip() == b"ok":
+        return Outcome(OutcomeKind.OK, "Slack has posted it", answer.status)
+    return judge_failure(answer, refused=frozenset({400, 413}), broken=frozenset({403, 404, 410}))

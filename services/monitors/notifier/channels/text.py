@@ -1,0 +1,107 @@
+"""Words that all channels share. Foreign text is cleaned of control characters here and escaped by each channel."""
+
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime, tzinfo
+
+from monitors.mesh.times import MINUTE, SECOND
+from monitors.notifier.model.message import Kind, Message
+
+DELAY_WORTH_TELLING = 15 * MINUTE
+VERBS = {
+    Kind.TEST: "TEST",
+    Kind.FIRING: "FIRING",
+    Kind.RESOLVED: "RESOLVED",
+    Kind.ACKNOWLEDGED: "ACKNOWLEDGED",
+    Kind.SNOOZED: "SNOOZED",
+}
+# Characters that change what a reader sees without being seen themselves: controls, and direction overrides.
+_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def clean(text: str) -> str:
+    """One line without control characters, escape sequences or direction overrides."""
+    spaced = (" " if character in "\t\r\n\v\f\u2028\u2029" else character for character in text)
+    return "".join(character for character in spaced if unicodedata.category(character) not in _HIDDEN)
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters, the last one an ellipsis if something was cut off."""
+    return text if len(text) <= limit else text[: max(0, limit - 1)] + "…"
+
+
+def format_time(nanos: int, zone: tzinfo = UTC) -> str:
+    """`2026-11-23 14:03:22 UTC`."""
+    return datetime.fromtimestamp(nanos // SECOND, zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def format_rfc3339(nanos: int) -> str:
+    """`2026-11-23T14:03:22.123456Z`."""
+    seconds, rest = divmod(nanos, SECOND)
+    moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{moment}.{rest // 1000:06}Z"
+
+
+def format_duration(nanos: int) -> str:
+    """`1 h 5 min`, `42 s`: the two greatest units."""
+    seconds = max(0, nanos) // SECOND
+    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    parts = []
+    for name, size in units:
+        amount, seconds = divmod(seconds, size)
+        if amount:
+            parts.append(f"{amount} {name}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def format_value(value: float) -> str:
+    """At most six significant digits, without a tail of zeros."""
+    return f"{value:.6g}"
+
+
+def format_tags(tags: Mapping[str, str]) -> str:
+    """`{cpu="0", host="a"}`; empty without tags."""
+    inside = ", ".join(f'{clean(name)}="{clean(value)}"' for name, value in sorted(tags.items()))
+    return f"{{{inside}}}" if inside else ""
+
+
+def headline(message: Message) -> str:
+    """What happened in one line: `FIRING (high): CPU is hot`."""
+    severity = "" if message.kind is Kind.TEST else f" ({message.severity.name.lower()})"
+    return f"{VERBS[message.kind]}{severity}: {clean(message.title)}"
+
+
+def facts(message: Message, now: int, zone: tzinfo = UTC) -> list[tuple[str, str]]:
+    """The rest, as label and text, in the order in which a reader needs it. Texts are single clean lines."""
+    if message.kind is Kind.TEST:
+        return [("Note", "This is a test. Alerts that name this channel will arrive here.")]
+    found = [("What", clean(message.summary)), ("Monitor", clean(message.monitor_id) + format_tags(message.group))]
+    if message.condition:
+        value = "" if message.value is None else f", value {format_value(message.value)}"
+        found.append(("Condition", clean(message.condition) + value))
+    if message.kind is Kind.RESOLVED:
+        found.append(("Over since", format_time(message.resolve_time or message.event_time, zone)))
+        if message.fire_time and message.resolve_time:
+            found.append(("Lasted", format_duration(message.resolve_time - message.fire_time)))
+        found.append(("Reason", clean(message.resolve_reason).replace("_", " ")))
+    elif message.active_time or message.fire_time:
+        found.append(("Since", format_time(message.active_time or message.fire_time, zone)))
+    if message.kind is Kind.ACKNOWLEDGED:
+        found.append(("By", clean(message.user)))
+        found.append(("Note", clean(message.note)))
+    found += [("Labels", format_tags(message.labels)), ("Runbook", clean(message.runbook_url))]
+    if message.create_time and now - message.create_time >= DELAY_WORTH_TELLING:
+        found.append(("Delayed by", format_duration(now - message.create_time)))
+    if message.kind is Kind.FIRING:
+        found.append(("Acknowledge", acknowledge_command(message)))
+    return [(label, text) for label, text in found if text]
+
+
+def acknowledge_command(message: Message) -> str:
+    """How to say that somebody takes care."""
+    return f"monitors alerts ack {clean(message.alert_id)}"
+
+
+def as_text(message: Message, now: int) -> str:
+    """Headline and facts as plain text, one a line."""
+    return "\n".join([headline(message), "", *(f"{label}: {text}" for label, text in facts(message, now))])

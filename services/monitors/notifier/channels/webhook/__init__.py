@@ -1,0 +1,1 @@
+"""Posts signed JSON, as Standard Webhooks 1.0 says."""

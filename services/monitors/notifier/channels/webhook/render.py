@@ -1,0 +1,75 @@
+"""A message as the body of a Standard Webhooks 1.0 request. It's the same at every attempt."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from monitors.notifier.channels.text import acknowledge_command, format_rfc3339, shorten
+from monitors.notifier.model.message import Kind, Message
+
+MAX_BODY = 20_000
+TYPES = {Kind.TEST: "notification.test", Kind.FIRING: "alert.firing", Kind.RESOLVED: "alert.resolved"}
+# How much of each text and how many entries of each map are kept, tried in order until the body is small enough.
+_CUTS = ((4096, 64), (1024, 32), (256, 32), (100, 16), (50, 8))
+
+
+def render(message: Message) -> bytes:
+    """The JSON, at most 20,000 bytes; `data.truncated` says that texts were shortened to fit."""
+    data = _data(message)
+    for text_limit, entry_limit in _CUTS:
+        cut = _cut(data, text_limit, entry_limit)
+        if cut != data:
+            cut["truncated"] = True
+        body = _encode({"type": TYPES[message.kind], "timestamp": format_rfc3339(message.event_time), "data": cut})
+        if len(body) <= MAX_BODY:
+            break
+    return body
+
+
+def _data(message: Message) -> dict[str, Any]:
+    if message.kind is Kind.TEST:
+        return {"title": message.title}
+    finite = message.value is not None and math.isfinite(message.value)
+    return {
+        "notification_id": message.notification_id,
+        "alert_id": message.alert_id,
+        "rule_id": message.rule_id,
+        "title": message.title,
+        "severity": message.severity.name.lower(),
+        "state": message.kind.name.lower(),
+        "monitor_id": message.monitor_id,
+        "group": dict(message.group),
+        "condition": message.condition,
+        "value": message.value if finite else None,
+        "active_time": _time(message.active_time),
+        "fire_time": _time(message.fire_time),
+        "resolve_time": _time(message.resolve_time),
+        "resolve_reason": message.resolve_reason,
+        "labels": dict(message.labels),
+        "annotations": dict(message.annotations),
+        # Grows within an alert's stream: a receiver may drop what is older than what it has.
+        "sequence": message.sequence,
+        "acknowledge_command": acknowledge_command(message),
+    }
+
+
+def _time(nanos: int) -> str | None:
+    return format_rfc3339(nanos) if nanos else None
+
+
+def _cut(data: Mapping[str, Any], text_limit: int, entry_limit: int) -> dict[str, Any]:
+    def shortened(value: Any) -> Any:
+        if isinstance(value, str):
+            return shorten(value, text_limit)
+        if isinstance(value, dict):
+            kept = sorted(value.items())[:entry_limit]
+            return {shorten(name, text_limit): shorten(text, text_limit) for name, text in kept}
+        return value
+
+    return {name: shortened(value) for name, value in data.items()}
+
+
+def _encode(value: Mapping[str, Any]) -> bytes:
+    # A lone surrogate can't come through protobuf, but must never stop an alert.
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(errors="replace")

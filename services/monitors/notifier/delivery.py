@@ -1,0 +1,167 @@
+"""The delivery loop: notifications in, attempts out, each step one transaction.
+
+Whatever waits is done together: one commit records the attempts that have ended, takes in what has come, and leases
+what is due. So a notification is on the wire after a single commit, and a storm costs no more commits than a trickle.
+"""
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from monitors.mesh.database import Database, Session
+from monitors.mesh.times import SECOND
+from monitors.notifier.channels.senders import Senders
+from monitors.notifier.clock import Clock
+from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, decide
+from monitors.notifier.store.queue import Claim, Finished, Queue
+from monitors.notifier.translate import message_from_payload
+
+log = logging.getLogger(__name__)
+
+MAX_SENDING = 64
+# One dead endpoint, at which every attempt lasts until its deadline, must leave room for the others.
+MAX_SENDING_PER_CHANNEL = 8
+ATTEMPT_SECONDS = 20.0
+MIN_LEASE = 20 * SECOND
+POLL = 10 * SECOND
+STOP_SECONDS = 3.0
+PAUSE_AFTER_FAULT = 1.0
+
+
+class Dispatcher:
+    """Owns the queue. `on_change` is called when there is something that RuleService should know."""
+
+    def __init__(
+        self, database: Database, queue: Queue, senders: Senders, clock: Clock, on_change: Callable[[], None]
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._senders = senders
+        self._clock = clock
+        self._on_change = on_change
+        self._wake = asyncio.Event()
+        self._inbox: list[tuple[Sequence[Arrival], asyncio.Future[None]]] = []
+        self._finished: list[Finished] = []
+        self._sending: dict[asyncio.Task[None], Claim] = {}
+        self._stopping = False
+
+    async def take_in(self, arrivals: Sequence[Arrival]) -> None:
+        """Makes notifications our own. Returns when that is durable."""
+        taken = asyncio.get_running_loop().create_future()
+        self._inbox.append((arrivals, taken))
+        self._wake.set()
+        await taken
+
+    def look(self) -> None:
+        """Something may have become due."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Delivers until `stop` is called. A fault of the database is logged and tried again."""
+        while not self._is_done():
+            self._wake.clear()
+            try:
+                due = await self._step()
+            except Exception:
+                log.exception("the delivery queue can't be written; trying again")
+                if self._stopping:
+                    return
+                await asyncio.sleep(PAUSE_AFTER_FAULT)
+                continue
+            if not self._is_done():
+                await self._wait(due)
+
+    def _is_done(self) -> bool:
+        return self._stopping and not self._sending and not self._finished
+
+    async def stop(self, running: asyncio.Task[None]) -> None:
+        """Lets what is being sent end, for a few seconds; what doesn't end is sent again by the next run."""
+        self._stopping = True
+        self._wake.set()
+        await asyncio.wait([running], timeout=STOP_SECONDS)
+        unfinished = list(self._sending)
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+        self._wake.set()
+        await running
+
+    async def _step(self) -> int | None:
+        """One transaction and what follows from it. Returns when something is due next."""
+        inbox, self._inbox = self._inbox, []
+        finished, self._finished = self._finished, []
+        capacity = 0 if self._stopping else MAX_SENDING - len(self._sending)
+        busy = Counter(claim.channel.id for claim in self._sending.values())
+        now = self._clock.now()
+
+        def transaction(session: Session) -> tuple[list[Claim], int | None]:
+            for one in finished:
+                if not self._queue.finish(session, one):
+                    log.warning("delivery %s was taken over before its attempt ended", one.claim.delivery_id)
+            for arrivals, _ in inbox:
+                self._queue.take_in(session, arrivals, now)
+            claims = self._queue.claim(session, now, capacity=capacity, busy=busy, per_channel=MAX_SENDING_PER_CHANNEL)
+            return claims, self._queue.next_due(session, now)
+
+        try:
+            claims, due = await self._database.write(transaction)
+        except Exception as error:
+            self._finished[:0] = finished
+            for _, taken in inbox:
+                if not taken.done():
+                    taken.set_exception(error)
+            raise
+        for claim in claims:
+            task = asyncio.create_task(self._attempt(claim))
+            self._sending[task] = claim
+            task.add_done_callback(self._ended)
+        for _, taken in inbox:
+            if not taken.done():
+                taken.set_result(None)
+        if inbox or finished:
+            self._on_change()
+        return due
+
+    async def _wait(self, due: int | None) -> None:
+        limit = self._clock.now() + POLL
+        timer = asyncio.create_task(self._clock.until(limit if due is None else min(due, limit)))
+        woken = asyncio.create_task(self._wake.wait())
+        try:
+            await asyncio.wait([timer, woken], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            woken.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._sending[task]
+        self._wake.set()
+
+    async def _attempt(self, claim: Claim) -> None:
+        started = self._clock.now()
+        if claim.lease_until - started < MIN_LEASE:
+            log.warning("delivery %s waited too long under its lease and is left to the next", claim.delivery_id)
+            return
+        outcome = await self._send(claim, started)
+        ended = self._clock.now()
+        decision = decide(
+            outcome,
+            channel_kind=claim.channel.kind,
+            attempt=claim.attempt,
+            now=ended,
+            jitter=random.uniform(-1, 1),
+            broken_before=claim.broken_before,
+        )
+        self._finished.append(Finished(claim, outcome, decision, started, ended))
+
+    async def _send(self, claim: Claim, now: int) -> Outcome:
+        try:
+            message = message_from_payload(claim.payload, claim.channel.id)
+            async with asyncio.timeout(ATTEMPT_SECONDS):
+                return await self._senders.send(claim.channel.target, message, now)
+        except TimeoutError:
+            return Outcome(OutcomeKind.AMBIGUOUS, "it took too long; whether it has arrived is unknown")
+        except Exception:
+            log.exception("sending %s failed by a fault of ours", claim.delivery_id)
+            return Outcome(OutcomeKind.RETRYABLE, "a fault of the notifier, which its log explains")

@@ -1,0 +1,94 @@
+"""The one way out: every HTTP request of the notifier goes through here.
+
+Addresses are checked where the socket is made, so what was checked is what is connected to, whatever a name resolves to
+from one look-up to the next. No redirects, no proxy from the environment, an answer of bounded size in bounded time.
+"""
+
+import logging
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+import aiohttp
+
+from monitors.notifier.model.addresses import may_connect
+
+log = logging.getLogger(__name__)
+
+DEADLINE_SECONDS = 15.0
+CONNECT_SECONDS = 10.0
+MAX_BODY = 20_000
+MAX_CONNECTIONS = 100
+
+
+class NotReached(Exception):
+    """Nothing was sent: the endpoint can't be reached, or may not be. The two look the same to a tenant."""
+
+
+class Unanswered(Exception):
+    """Something was sent, and no answer came."""
+
+
+class AddressRefused(OSError):
+    """An address that may not be connected to."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. `body` is at most its first 20,000 bytes."""
+
+    status: int
+    retry_after: str
+    body: bytes
+
+
+class Egress:
+    """Posts to addresses that are allowed. To be opened on the event loop and closed there."""
+
+    def __init__(self, *, allow_local: bool, deadline: float = DEADLINE_SECONDS) -> None:
+        def checked_socket(info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
+            family, kind, protocol, _, target = info
+            if not may_connect(ip_address(str(target[0]).partition("%")[0]), allow_local):
+                log.warning("refused to connect to %s", target[0])
+                raise AddressRefused("the address isn't allowed")
+            return socket.socket(family, kind, protocol)
+
+        # One connection for each request: a kept one that the server has just closed can't be told from a lost answer.
+        connector = aiohttp.TCPConnector(socket_factory=checked_socket, force_close=True, limit=MAX_CONNECTIONS)
+        timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=min(CONNECT_SECONDS, deadline))
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=timeout,
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"user-agent": "monitors-notifier/1"},
+        )
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Posts and returns the answer, whatever its status. Raises NotReached or Unanswered."""
+        try:
+            async with self._session.post(url, data=body, headers=dict(headers), allow_redirects=False) as response:
+                return Answer(response.status, response.headers.get("retry-after", ""), await _read_some(response))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            log.info("an endpoint can't be reached: %s", type(error).__name__)
+            raise NotReached from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log.info("an endpoint didn't answer: %s", type(error).__name__)
+            raise Unanswered from error
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._session.close()
+
+
+async def _read_some(response: aiohttp.ClientResponse) -> bytes:
+    """What there is of the body, up to the limit. The status alone decides, so a body that breaks off is no fault."""
+    body = bytearray()
+    try:
+        while len(body) < MAX_BODY and (chunk := await response.content.read(MAX_BODY - len(body))):
+            body += chunk
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        log.info("the body of an answer broke off")
+    return bytes(body)

@@ -1,0 +1,90 @@
+"""Takes notifications over from RuleService, for as long as the notifier runs."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import grpc
+
+from monitors.mesh.channels import evaluator_id
+from monitors.mesh.errors import ServiceUnavailable
+from monitors.notifier.delivery import Dispatcher
+from monitors.notifier.mirror import Mirror
+from monitors.notifier.translate import to_arrival
+from monitors.v1.notification_pb2 import Notification
+from monitors.v1.rule_service_pb2 import (
+    AcknowledgeNotificationsRequest,
+    LeaseNotificationsRequest,
+    LeaseNotificationsResponse,
+)
+
+if TYPE_CHECKING:
+    from monitors.v1.rule_service_pb2_grpc import RuleServiceAsyncStub
+
+log = logging.getLogger(__name__)
+
+# RuleService gives a sign of life every 10 seconds.
+SILENCE_SECONDS = 30.0
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+
+
+class Intake:
+    """Follows the stream of notifications. `problem` says in words why there is none; empty while it's open."""
+
+    def __init__(
+        self, rules: "RuleServiceAsyncStub", dispatcher: Dispatcher, mirror: Mirror, closing: asyncio.Event
+    ) -> None:
+        self._rules = rules
+        self._dispatcher = dispatcher
+        self._mirror = mirror
+        self._closing = closing
+        self._pause = FIRST_PAUSE
+        self.problem = ""
+
+    async def run(self) -> None:
+        """Follows the stream until it's cancelled, and opens it again whenever it breaks."""
+        while True:
+            try:
+                await self._follow()
+            except (grpc.aio.AioRpcError, ServiceUnavailable, TimeoutError) as error:
+                self._tell_problem(error.code().name if isinstance(error, grpc.aio.AioRpcError) else "no answer")
+            except Exception:
+                log.exception("notifications can't be taken in; trying again")
+                self.problem = "notifications can't be taken in, as the notifier's log explains"
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _tell_problem(self, code: str) -> None:
+        if not self.problem and not self._closing.is_set():
+            log.warning("the rules service can't be reached (%s); trying again", code)
+        self.problem = "the rules service can't be reached; what has happened since is told when it's back"
+
+    async def _follow(self) -> None:
+        # RuleService may have been set up anew while it was away.
+        await self._mirror.publish_all()
+        call = self._rules.LeaseNotifications(
+            LeaseNotificationsRequest(notifier_id=evaluator_id()), wait_for_ready=True
+        )
+        try:
+            while True:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    response = await call.read()
+                if not isinstance(response, LeaseNotificationsResponse):
+                    return  # the end of the stream
+                self.problem = ""
+                self._pause = FIRST_PAUSE
+                if response.notifications:
+                    await self._take(response.notifications, response.lease_token)
+        finally:
+            call.cancel()
+
+    async def _take(self, notifications: Sequence[Notification], lease_token: str) -> None:
+        arrivals = [arrival for one in notifications if (arrival := to_arrival(one)) is not None]
+        await self._dispatcher.take_in(arrivals)
+        await self._rules.AcknowledgeNotifications(
+            AcknowledgeNotificationsRequest(
+                lease_token=lease_token, notification_ids=[notification.id for notification in notifications]
+            )
+        )

@@ -1,0 +1,111 @@
+"""Puts the notifier together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import grpc
+
+from monitors.mesh.config import NotifierSettings
+from monitors.mesh.database import Database
+from monitors.mesh.secrets import Sealer
+from monitors.notifier.changes import Changes
+from monitors.notifier.channels.console.send import Printer
+from monitors.notifier.channels.senders import Senders
+from monitors.notifier.clock import Clock, WallClock
+from monitors.notifier.delivery import Dispatcher
+from monitors.notifier.egress import Egress
+from monitors.notifier.intake import Intake
+from monitors.notifier.mirror import Mirror
+from monitors.notifier.model.channel import Policy
+from monitors.notifier.reports import Reporter
+from monitors.notifier.service import NotifierService
+from monitors.notifier.store.channels import ChannelStore
+from monitors.notifier.store.queue import Queue
+from monitors.notifier.store.requests import RequestStore
+from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+
+
+class Notifier:
+    """A running notifier."""
+
+    def __init__(self, service: NotifierService, changes: Changes) -> None:
+        self._service = service
+        self._changes = changes
+
+    def add_to(self, server: grpc.aio.Server) -> str:
+        """Adds NotifierService to a server and returns its full name."""
+        return self._service.add_to(server)
+
+    async def ensure_console(self, tenant: str) -> None:
+        """Makes a default channel `console` for a tenant without channels.
+
+        To be called when RuleService listens: its list of names is up to date when this returns.
+        """
+        await self._changes.ensure_console(tenant)
+
+
+@asynccontextmanager
+async def open_notifier(
+    settings: NotifierSettings,
+    rules: grpc.aio.Channel,
+    closing: asyncio.Event,
+    console: Callable[[str], None],
+    clock: Clock | None = None,
+) -> AsyncIterator[Notifier]:
+    """Opens the notifier and delivers for as long as it's open.
+
+    `rules` is a channel to RuleService with the mesh's credential; RuleService needn't be there yet. `console` prints
+    one line of plain text, which may hold square brackets and mustn't be read as markup; it's called in a thread.
+    Raises DatabaseUnusable and KeyUnusable.
+    """
+    clock = clock or WallClock()
+    sealer = Sealer(settings.master_key_file)
+    database = Database(settings.database_url, name="notifier", migrations="monitors.notifier.migrations")
+    egress = Egress(allow_local=settings.allow_local_targets)
+    printer = Printer(console)
+    try:
+        await asyncio.to_thread(database.upgrade)
+        senders = Senders(egress, settings.smtp, printer)
+        async with _running(settings, sealer, database, senders, rules, closing, clock) as notifier:
+            yield notifier
+    finally:
+        printer.close()
+        await egress.close()
+        database.close()
+
+
+@asynccontextmanager
+async def _running(
+    settings: NotifierSettings,
+    sealer: Sealer,
+    database: Database,
+    senders: Senders,
+    rules: grpc.aio.Channel,
+    closing: asyncio.Event,
+    clock: Clock,
+) -> AsyncIterator[Notifier]:
+    stub = RuleServiceStub(rules)
+    channels, requests = ChannelStore(sealer), RequestStore(sealer)
+    queue = Queue(channels)
+    mirror = Mirror(database, channels, stub)
+    reporter = Reporter(database, stub)
+    dispatcher = Dispatcher(database, queue, senders, clock, reporter.look)
+    intake = Intake(stub, dispatcher, mirror, closing)
+    changes = Changes(database, channels, queue, requests, mirror, senders, clock)
+    policy = Policy(settings.allow_local_targets, settings.smtp is not None)
+    service = NotifierService(
+        database, channels, requests, changes, dispatcher, reporter, intake, sealer, policy, clock
+    )
+    if settings.database_url.startswith("sqlite"):
+        # One process alone uses a SQLite file, so whatever was being sent then isn't any more.
+        await database.write(lambda session: queue.release_all(session, clock.now()))
+    delivering = asyncio.create_task(dispatcher.run())
+    following = [asyncio.create_task(loop) for loop in (intake.run(), reporter.run())]
+    try:
+        yield Notifier(service, changes)
+    finally:
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+        await dispatcher.stop(delivering)

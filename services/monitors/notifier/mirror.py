@@ -1,0 +1,57 @@
+"""Keeps RuleService's list of channel names true, so that it can refuse a rule that names none."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import grpc
+
+from monitors.mesh.database import Database
+from monitors.mesh.errors import ServiceUnavailable
+from monitors.notifier.model.channel import Channel
+from monitors.notifier.store.channels import ChannelStore
+from monitors.v1.mesh_pb2 import ChannelName
+from monitors.v1.rule_service_pb2 import MirrorChannelsRequest
+
+if TYPE_CHECKING:
+    from monitors.v1.rule_service_pb2_grpc import RuleServiceAsyncStub
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 5.0
+
+
+class Mirror:
+    """Publishes names. Whoever changes channels holds `lock` from reading to committing, so that the last one wins."""
+
+    def __init__(self, database: Database, channels: ChannelStore, rules: "RuleServiceAsyncStub") -> None:
+        self.lock = asyncio.Lock()
+        self._database = database
+        self._channels = channels
+        self._rules = rules
+
+    async def publish(self, tenant: str, channels: Sequence[Channel], *, wait: bool = False) -> None:
+        """Makes these the tenant's names. `wait` gives RuleService a moment to come. Raises ServiceUnavailable."""
+        request = MirrorChannelsRequest(
+            tenant_id=tenant,
+            channels=[
+                ChannelName(name=channel.name, kind=channel.kind, is_default=channel.is_default) for channel in channels
+            ],
+        )
+        try:
+            await self._rules.MirrorChannels(request, timeout=TIMEOUT_SECONDS, wait_for_ready=wait)
+        except grpc.aio.AioRpcError as error:
+            log.warning("channel names can't be mirrored: %s", error.code().name)
+            raise ServiceUnavailable("rules") from error
+
+    async def publish_stored(self, tenant: str, *, wait: bool = False) -> None:
+        """Makes the stored channels the tenant's names. The caller holds the lock. Raises ServiceUnavailable."""
+        stored = await self._database.read(lambda session: self._channels.list_all(session, tenant))
+        await self.publish(tenant, stored, wait=wait)
+
+    async def publish_all(self) -> None:
+        """Makes the stored channels of all tenants their names. Raises ServiceUnavailable."""
+        for tenant in await self._database.read(self._channels.tenants):
+            async with self.lock:
+                await self.publish_stored(tenant, wait=True)

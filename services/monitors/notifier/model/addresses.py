@@ -1,0 +1,64 @@
+"""Which addresses may be connected to: never into a private network, by no spelling."""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+
+# Networks that `is_global` lets through though nothing good is behind them: 6to4 relays, and local-use NAT64.
+REFUSED = (ip_network("192.88.99.0/24"), ip_network("64:ff9b:1::/48"))
+# IPv6 networks that carry an IPv4 address, with the number of bits to the right of it.
+CARRIERS = tuple(
+    (IPv6Network(network), shift)
+    for network, shift in (
+        ("::ffff:0:0/96", 0),  # mapped
+        ("::ffff:0:0:0/96", 0),  # translated
+        ("::/96", 0),  # compatible
+        ("64:ff9b::/96", 0),  # NAT64
+        ("2002::/16", 80),  # 6to4
+    )
+)
+
+
+def may_connect(address: Address, allow_local: bool) -> bool:
+    """Whether an outbound request may go to `address`: it must be global, and so must any IPv4 address in it.
+
+    `allow_local` adds loopback and private networks (not link-local ones, where clouds keep their credentials).
+    """
+    return all(_is_global(one) or (allow_local and _is_local(one)) for one in _readings(address))
+
+
+def is_local_name(host: str) -> bool:
+    """Whether a host's name or address means this machine, before any look-up."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    address = parse_address(host)
+    return address is not None and any(one.is_loopback for one in _readings(address))
+
+
+def parse_address(host: str) -> Address | None:
+    """The address that a URL's host spells, None if it's a name."""
+    try:
+        return ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+
+
+def _readings(address: Address) -> Iterator[Address]:
+    """The address, and any IPv4 address that is wrapped in it."""
+    yield address
+    if isinstance(address, IPv6Address) and int(address) > 1:
+        for network, shift in CARRIERS:
+            if address in network:
+                yield IPv4Address(int(address) >> shift & 0xFFFFFFFF)
+
+
+def _is_global(address: Address) -> bool:
+    refused = any(address.version == network.version and address in network for network in REFUSED)
+    return address.is_global and not address.is_multicast and not refused
+
+
+def _is_local(address: Address) -> bool:
+    special = address.is_link_local or address.is_multicast or address.is_unspecified
+    return address.is_loopback or (address.is_private and not special and not address.is_reserved)

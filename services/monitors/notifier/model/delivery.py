@@ -1,0 +1,165 @@
+"""Deliveries: who is told of a notification, and what follows from each attempt."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from monitors.mesh.times import HOUR, MINUTE, SECOND
+from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.message import Kind
+
+MAX_RETRY_AFTER = 6 * HOUR
+JITTER = 0.2
+NO_CHANNEL = "(none)"
+"""The channel's name in the row that says that nobody was told. No channel can have it."""
+
+# The wait before the first, second, third … attempt.
+CHAT_SCHEDULE = (
+    0, 2 * SECOND, 10 * SECOND, 30 * SECOND, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, *[HOUR] * 23,
+)  # fmt: skip
+# As Standard Webhooks 1.0 recommends: 75.6 hours in all.
+WEBHOOK_SCHEDULE = (
+    0, 5 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR,
+)  # fmt: skip
+
+
+class State(IntEnum):
+    """What became of a delivery; the numbers are those of `DeliveryState`."""
+
+    PENDING = 1
+    IN_FLIGHT = 2
+    DELIVERED = 3
+    ACCEPTED = 4
+    DEAD = 5
+    SUPPRESSED = 6
+    SUPERSEDED = 7
+
+
+UNFINISHED = (State.PENDING, State.IN_FLIGHT)
+
+
+class OutcomeKind(IntEnum):
+    """How an attempt ended; the numbers are those of `DeliveryOutcome`."""
+
+    OK = 1
+    ACCEPTED = 2
+    RETRYABLE = 3
+    THROTTLED = 4
+    AMBIGUOUS = 5
+    FINAL = 6
+    CONFIGURATION_BROKEN = 7
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended. `detail` is for the tenant, free of secrets; `retry_after` is nanoseconds from now."""
+
+    kind: OutcomeKind
+    detail: str
+    status: int = 0
+    retry_after: int = 0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What follows from an attempt: the new state, when it's due again, and what it means for the whole channel."""
+
+    state: State
+    next_time: int = 0
+    quiet_until: int = 0
+    """Until when nothing else is sent to the channel either."""
+    disable_reason: str = ""
+    """Why the channel is turned off; empty if it isn't."""
+
+
+def schedule_of(kind: str) -> Sequence[int]:
+    """The waits before each attempt for a kind of channel, in nanoseconds."""
+    return WEBHOOK_SCHEDULE if kind == "webhook" else CHAT_SCHEDULE
+
+
+def decide(
+    outcome: Outcome, *, channel_kind: str, attempt: int, now: int, jitter: float, broken_before: bool
+) -> Decision:
+    """What follows from attempt number `attempt` (from 1). `jitter` is random in [-1, 1].
+
+    An endpoint that refuses the whole channel twice in a row turns the channel off: once may be a deployment.
+    """
+    if outcome.kind is OutcomeKind.OK:
+        return Decision(State.DELIVERED)
+    if outcome.kind is OutcomeKind.ACCEPTED:
+        return Decision(State.ACCEPTED)
+    if outcome.kind is OutcomeKind.FINAL:
+        return Decision(State.DEAD)
+    if outcome.kind is OutcomeKind.CONFIGURATION_BROKEN and broken_before:
+        return Decision(State.DEAD, disable_reason=outcome.detail)
+    floor = now + min(outcome.retry_after, MAX_RETRY_AFTER)
+    quiet_until = floor if outcome.kind is OutcomeKind.THROTTLED and outcome.retry_after else 0
+    schedule = schedule_of(channel_kind)
+    if attempt >= len(schedule):
+        return Decision(State.DEAD, quiet_until=quiet_until)
+    wait = int(schedule[attempt] * (1 + JITTER * max(-1.0, min(1.0, jitter))))
+    return Decision(State.PENDING, max(now + wait, floor), quiet_until)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A notification as it comes from RuleService. `payload` is the message itself, in the contract's form."""
+
+    tenant: str
+    notification_id: str
+    alert_id: str
+    kind: Kind
+    severity: int
+    channels: tuple[str, ...]
+    stream_key: str
+    sequence: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A delivery to make: to `channel` (None if there is none of that name), waiting or suppressed with a reason."""
+
+    channel_name: str
+    channel: Channel | None
+    state: State
+    reason: str = ""
+
+
+def plan(arrival: Arrival, channels: Iterable[Channel]) -> list[Planned]:
+    """Who is told of a notification. What isn't sent although somebody asked for it is suppressed with the reason."""
+    by_name = {channel.name: channel for channel in channels}
+    names = list(dict.fromkeys(arrival.channels)) or sorted(
+        name for name, channel in by_name.items() if channel.is_default
+    )
+    if arrival.kind in (Kind.FIRING, Kind.RESOLVED):
+        if not names:
+            reason = "the rule names no channel and none is the default; make one the default, or name one in the rule"
+            return [Planned(NO_CHANNEL, None, State.SUPPRESSED, reason)]
+        planned = (_plan_one(arrival.kind, name, by_name.get(name)) for name in names)
+        return [one for one in planned if one is not None]
+    if arrival.kind is Kind.ACKNOWLEDGED:
+        # Only the terminal, which is a log: people elsewhere know who took care.
+        consoles = (by_name[name] for name in names if name in by_name and by_name[name].kind == "console")
+        return [Planned(channel.name, channel, State.PENDING) for channel in consoles]
+    return []
+
+
+def _plan_one(kind: Kind, name: str, channel: Channel | None) -> Planned | None:
+    if channel is None:
+        reason = f"there is no channel {name!r}; make it again, or name another one in the rule"
+        return Planned(name, None, State.SUPPRESSED, reason)
+    if kind is Kind.RESOLVED and not channel.send_resolved:
+        return None
+    if channel.unusable_reason:
+        return Planned(name, channel, State.SUPPRESSED, f"the channel is turned off: {channel.unusable_reason}")
+    return Planned(name, channel, State.PENDING)
+
+
+def never_told(firing: State | None) -> bool:
+    """Whether the receiver never learnt that an alert fired, so that its end would be news about nothing.
+
+    `firing` is the state of the firing's delivery to the same channel, None if there was none; then the end is told,
+    since the firing may have been told before the channel's queue was made anew.
+    """
+    return firing in (State.DEAD, State.SUPPRESSED)

@@ -1,0 +1,78 @@
+"""What is told, free of any channel's form. All texts come from users and are to be escaped by whoever renders them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Kind(IntEnum):
+    """What happened; the numbers are those of `AlertEventKind`, and 0 is a test of the channel."""
+
+    TEST = 0
+    FIRING = 1
+    RESOLVED = 2
+    ACKNOWLEDGED = 3
+    SNOOZED = 4
+
+
+class Severity(IntEnum):
+    """How bad it is, as in `rule.proto`."""
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message to one channel. Times are nanoseconds since 1970, 0 where there is none.
+
+    `id` stays the same over all attempts: it's the receiver's key to drop repeats, and has no dots.
+    """
+
+    id: str
+    kind: Kind
+    title: str
+    severity: Severity = Severity.MEDIUM
+    notification_id: str = ""
+    alert_id: str = ""
+    rule_id: str = ""
+    monitor_id: str = ""
+    group: Mapping[str, str] = field(default_factory=dict)
+    condition: str = ""
+    value: float | None = None
+    active_time: int = 0
+    fire_time: int = 0
+    resolve_time: int = 0
+    resolve_reason: str = ""
+    event_time: int = 0
+    create_time: int = 0
+    sequence: int = 0
+    user: str = ""
+    note: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """What the rule's author wrote about it."""
+        return self.annotations.get("summary", "")
+
+    @property
+    def runbook_url(self) -> str:
+        """Where it says what to do; empty unless it's an http or https URL, so that no link can run anything."""
+        url = self.annotations.get("runbook_url", "")
+        return url if url.startswith(("https://", "http://")) else ""
+
+
+def message_of_test(identifier: str, channel_name: str, now: int) -> Message:
+    """The message that TestChannel sends."""
+    return Message(
+        id=identifier,
+        kind=Kind.TEST,
+        title=f"Test of the channel {channel_name}",
+        severity=Severity.LOW,
+        event_time=now,
+        create_time=now,
+    )

@@ -1,0 +1,246 @@
+"""NotifierService: translates between the contract and the notifier."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from monitors.mesh.database import Database, Session
+from monitors.mesh.errors import InvalidField, NotBuilt
+from monitors.mesh.identity import current_tenant
+from monitors.mesh.ids import new_id
+from monitors.mesh.secrets import Sealer
+from monitors.mesh.times import to_timestamp
+from monitors.notifier.changes import Changes, Once, Step
+from monitors.notifier.clock import Clock
+from monitors.notifier.delivery import Dispatcher
+from monitors.notifier.intake import Intake
+from monitors.notifier.model.channel import Channel, Policy, WebhookTarget, apply_change, check_etag, check_name
+from monitors.notifier.model.delivery import State
+from monitors.notifier.pages import make_token, page_limit, read_token
+from monitors.notifier.reports import Reporter
+from monitors.notifier.store import log as delivery_log
+from monitors.notifier.store.channels import ChannelStore
+from monitors.notifier.store.requests import RequestStore
+from monitors.notifier.translate import (
+    from_attempt,
+    from_channel,
+    from_delivery,
+    read_change,
+    read_target,
+    warn,
+)
+from monitors.v1 import notifier_service_pb2 as pb
+from monitors.v1.notifier_service_pb2_grpc import NotifierServiceServicer, add_NotifierServiceServicer_to_server
+
+SILENCES = ("silences", "snooze the rule for now: UpdateRule with snooze_until_time")
+MUTE_TIMINGS = ("mute timings", "snooze the rule for now: UpdateRule with snooze_until_time")
+
+
+class NotifierService(NotifierServiceServicer):
+    """The servicer."""
+
+    def __init__(
+        self,
+        database: Database,
+        channels: ChannelStore,
+        requests: RequestStore,
+        changes: Changes,
+        dispatcher: Dispatcher,
+        reporter: Reporter,
+        intake: Intake,
+        sealer: Sealer,
+        policy: Policy,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._channels = channels
+        self._requests = requests
+        self._changes = changes
+        self._dispatcher = dispatcher
+        self._reporter = reporter
+        self._intake = intake
+        self._sealer = sealer
+        self._policy = policy
+        self._clock = clock
+        self._started = clock.now()
+
+    def add_to(self, server: grpc.aio.Server) -> str:
+        """Adds the servicer to a server and returns the service's full name."""
+        add_NotifierServiceServicer_to_server(self, server)
+        return "monitors.v1.NotifierService"
+
+    async def CreateChannel(self, request: pb.CreateChannelRequest, context: Any) -> pb.CreateChannelResponse:
+        sent = request.channel
+        channel = Channel(
+            tenant=current_tenant(),
+            id=new_id("chan"),
+            name=check_name(sent.name),
+            target=read_target(sent, self._policy),
+            is_default=sent.is_default,
+            send_resolved=sent.send_resolved if sent.HasField("send_resolved") else True,
+            create_time=self._clock.now(),
+        )
+        target = channel.target
+        response = pb.CreateChannelResponse(
+            channel=from_channel(channel, self._sealer),
+            webhook_secret=target.secret.reveal() if isinstance(target, WebhookTarget) else "",
+            warnings=warn(channel),
+        )
+
+        def decide(session: Session) -> Step:
+            self._channels.check_free(session, channel.tenant, channel.name)
+            return Step(None, channel)
+
+        answer = await self._changes.apply(_once(request), decide, lambda _: response.SerializeToString())
+        return pb.CreateChannelResponse.FromString(answer)
+
+    async def GetChannel(self, request: pb.GetChannelRequest, context: Any) -> pb.GetChannelResponse:
+        tenant = current_tenant()
+        channel = await self._database.read(lambda session: self._channels.get(session, tenant, request.channel_id))
+        return pb.GetChannelResponse(channel=from_channel(channel, self._sealer))
+
+    async def ListChannels(self, request: pb.ListChannelsRequest, context: Any) -> pb.ListChannelsResponse:
+        tenant, limit = current_tenant(), page_limit(request.page_size)
+        position = read_token(request.page_token, "channels", [str])
+        after = str(position[0]) if position else ""
+        channels = await self._database.read(
+            lambda session: self._channels.list_page(session, tenant, after, limit + 1)
+        )
+        response = pb.ListChannelsResponse(
+            channels=[from_channel(channel, self._sealer) for channel in channels[:limit]]
+        )
+        if len(channels) > limit:
+            response.next_page_token = make_token([channels[limit - 1].name], "channels")
+        return response
+
+    async def UpdateChannel(self, request: pb.UpdateChannelRequest, context: Any) -> pb.UpdateChannelResponse:
+        tenant = current_tenant()
+        if not request.channel.id:
+            raise InvalidField("channel.id", "empty; send the id of the channel to change, or its name")
+
+        def decide(session: Session) -> Step:
+            before = self._channels.get(session, tenant, request.channel.id)
+            change = read_change(request, before, self._policy)
+            return Step(before, apply_change(before, change, request.channel.etag))
+
+        answer = await self._changes.apply(_once(request), decide, self._updated)
+        self._dispatcher.look()
+        return pb.UpdateChannelResponse.FromString(answer)
+
+    def _updated(self, step: Step) -> bytes:
+        channel = from_channel(step.after, self._sealer) if step.after else None
+        return pb.UpdateChannelResponse(channel=channel).SerializeToString()
+
+    async def DeleteChannel(self, request: pb.DeleteChannelRequest, context: Any) -> pb.DeleteChannelResponse:
+        tenant = current_tenant()
+
+        def decide(session: Session) -> Step:
+            before = self._channels.get(session, tenant, request.channel_id)
+            check_etag(before, request.etag)
+            return Step(before, None)
+
+        answer = await self._changes.apply(_once(request), decide, self._deleted)
+        self._reporter.look()
+        return pb.DeleteChannelResponse.FromString(answer)
+
+    def _deleted(self, step: Step) -> bytes:
+        channel = from_channel(step.before, self._sealer) if step.before else None
+        return pb.DeleteChannelResponse(channel=channel).SerializeToString()
+
+    async def TestChannel(self, request: pb.TestChannelRequest, context: Any) -> pb.TestChannelResponse:
+        attempt = await self._changes.test(current_tenant(), request.channel_id)
+        return pb.TestChannelResponse(attempt=from_attempt(attempt))
+
+    async def ListDeliveries(self, request: pb.ListDeliveriesRequest, context: Any) -> pb.ListDeliveriesResponse:
+        tenant, limit = current_tenant(), page_limit(request.page_size)
+        query = delivery_log.Query(request.alert_id, request.channel, _state(request.state), request.include_attempts)
+        position = read_token(request.page_token, repr(query), [int, str])
+        before = (int(position[0]), str(position[1])) if position else None
+        found = await self._database.read(
+            lambda session: delivery_log.list_page(session, tenant, query, before, limit + 1)
+        )
+        response = pb.ListDeliveriesResponse(deliveries=[from_delivery(delivery) for delivery in found[:limit]])
+        if len(found) > limit:
+            last = found[limit - 1]
+            response.next_page_token = make_token([last.created_at, last.id], repr(query))
+        return response
+
+    async def RetryDelivery(self, request: pb.RetryDeliveryRequest, context: Any) -> pb.RetryDeliveryResponse:
+        once = _once(request)
+        now = self._clock.now()
+
+        def retry(session: Session) -> bytes:
+            first = self._requests.answer(session, once.tenant, once.method, once.request_id, once.request)
+            if first is not None:
+                return first
+            delivery = delivery_log.retry(session, once.tenant, request.delivery_id, now)
+            answer = pb.RetryDeliveryResponse(delivery=from_delivery(delivery)).SerializeToString()
+            self._requests.remember(session, once.tenant, once.method, once.request_id, once.request, answer, now)
+            return answer
+
+        answer = await self._database.write(retry)
+        self._dispatcher.look()
+        return pb.RetryDeliveryResponse.FromString(answer)
+
+    async def GetNotifierStatus(
+        self, request: pb.GetNotifierStatusRequest, context: Any
+    ) -> pb.GetNotifierStatusResponse:
+        tenant = current_tenant()
+
+        def look(session: Session) -> tuple[delivery_log.Counts, list[Channel]]:
+            return delivery_log.count(session, tenant), self._channels.list_all(session, tenant)
+
+        counts, channels = await self._database.read(look)
+        return pb.GetNotifierStatusResponse(
+            start_time=to_timestamp(self._started),
+            pending_count=counts.pending,
+            dead_count=counts.dead,
+            suppressed_count=counts.suppressed,
+            oldest_due_time=to_timestamp(counts.oldest_due) if counts.oldest_due else None,
+            problems=_problems(self._intake.problem, channels),
+        )
+
+    async def CreateSilence(self, request: pb.CreateSilenceRequest, context: Any) -> pb.CreateSilenceResponse:
+        raise NotBuilt(*SILENCES)
+
+    async def ListSilences(self, request: pb.ListSilencesRequest, context: Any) -> pb.ListSilencesResponse:
+        raise NotBuilt(*SILENCES)
+
+    async def UpdateSilence(self, request: pb.UpdateSilenceRequest, context: Any) -> pb.UpdateSilenceResponse:
+        raise NotBuilt(*SILENCES)
+
+    async def DeleteSilence(self, request: pb.DeleteSilenceRequest, context: Any) -> pb.DeleteSilenceResponse:
+        raise NotBuilt(*SILENCES)
+
+    async def CreateMuteTiming(self, request: pb.CreateMuteTimingRequest, context: Any) -> pb.CreateMuteTimingResponse:
+        raise NotBuilt(*MUTE_TIMINGS)
+
+    async def ListMuteTimings(self, request: pb.ListMuteTimingsRequest, context: Any) -> pb.ListMuteTimingsResponse:
+        raise NotBuilt(*MUTE_TIMINGS)
+
+    async def UpdateMuteTiming(self, request: pb.UpdateMuteTimingRequest, context: Any) -> pb.UpdateMuteTimingResponse:
+        raise NotBuilt(*MUTE_TIMINGS)
+
+    async def DeleteMuteTiming(self, request: pb.DeleteMuteTimingRequest, context: Any) -> pb.DeleteMuteTimingResponse:
+        raise NotBuilt(*MUTE_TIMINGS)
+
+
+def _once(request: Any) -> Once:
+    method = type(request).__name__.removesuffix("Request")
+    return Once(current_tenant(), method, request.request_id, request.SerializeToString(deterministic=True))
+
+
+def _state(number: int) -> State | None:
+    if number and number not in frozenset(map(int, State)):
+        raise InvalidField("state", f"{number} isn't a delivery state; send one of DeliveryState, or none for all")
+    return State(number) if number else None
+
+
+def _problems(problem: str, channels: Sequence[Channel]) -> list[str]:
+    broken = [
+        f"the channel {channel.name!r} is turned off: {channel.unusable_reason}"
+        for channel in channels
+        if channel.unusable_reason
+    ]
+    return [*([problem] if problem else []), *broken]

@@ -1,0 +1,149 @@
+"""Channels at rest, their targets sealed."""
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from monitors.mesh.errors import AlreadyExists, NotFound
+from monitors.mesh.secrets import SealBroken, Sealer, Secret
+from monitors.notifier.model.channel import (
+    Channel,
+    ConsoleTarget,
+    EmailTarget,
+    LostTarget,
+    SlackTarget,
+    Target,
+    WebhookTarget,
+)
+from monitors.notifier.store.tables import ChannelRow
+
+NOT_FOUND_FIX = "`monitors channels list` shows those that exist"
+
+
+class ChannelStore:
+    """Reads and writes channels."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    def list_all(self, session: Session, tenant: str) -> list[Channel]:
+        """A tenant's channels by name."""
+        rows = session.scalars(select(ChannelRow).where(ChannelRow.tenant_id == tenant).order_by(ChannelRow.name))
+        return [self.to_channel(row) for row in rows]
+
+    def list_page(self, session: Session, tenant: str, after: str, limit: int) -> list[Channel]:
+        """At most `limit` of a tenant's channels by name, those after the name `after`."""
+        rows = session.scalars(
+            select(ChannelRow)
+            .where(ChannelRow.tenant_id == tenant, ChannelRow.name > after)
+            .order_by(ChannelRow.name)
+            .limit(limit)
+        )
+        return [self.to_channel(row) for row in rows]
+
+    def tenants(self, session: Session) -> Sequence[str]:
+        """All tenants that have channels."""
+        return session.scalars(select(ChannelRow.tenant_id).distinct()).all()
+
+    def get(self, session: Session, tenant: str, id_or_name: str) -> Channel:
+        """A channel by its id or name. Raises NotFound."""
+        row = session.scalar(
+            select(ChannelRow).where(
+                ChannelRow.tenant_id == tenant, or_(ChannelRow.id == id_or_name, ChannelRow.name == id_or_name)
+            )
+        )
+        if row is None:
+            raise NotFound("channel", id_or_name[:80], NOT_FOUND_FIX)
+        return self.to_channel(row)
+
+    def check_free(self, session: Session, tenant: str, name: str) -> None:
+        """Raises AlreadyExists if a channel has the name."""
+        if session.scalar(select(ChannelRow.id).where(ChannelRow.tenant_id == tenant, ChannelRow.name == name)):
+            raise AlreadyExists("channel", name)
+
+    def insert(self, session: Session, channel: Channel) -> None:
+        """Makes a channel. Raises AlreadyExists."""
+        self.check_free(session, channel.tenant, channel.name)
+        row = ChannelRow(
+            tenant_id=channel.tenant,
+            id=channel.id,
+            name=channel.name,
+            quiet_until=0,
+            created_at=channel.create_time,
+        )
+        self._fill(row, channel)
+        session.add(row)
+
+    def update(self, session: Session, channel: Channel) -> None:
+        """Replaces what can be changed of a channel. What kept it quiet is forgotten."""
+        row = self._row(session, channel)
+        row.quiet_until = 0
+        self._fill(row, channel)
+
+    def delete(self, session: Session, channel: Channel) -> None:
+        """Removes a channel."""
+        session.delete(self._row(session, channel))
+
+    def _row(self, session: Session, channel: Channel) -> ChannelRow:
+        row = session.get(ChannelRow, (channel.tenant, channel.id))
+        if row is None:
+            raise NotFound("channel", channel.name, NOT_FOUND_FIX)
+        return row
+
+    def _fill(self, row: ChannelRow, channel: Channel) -> None:
+        if not isinstance(channel.target, LostTarget):
+            row.kind = channel.kind
+            row.sealed = self._sealer.seal(json.dumps(_pack(channel.target)).encode(), _associated(row))
+        row.is_default = channel.is_default
+        row.send_resolved = channel.send_resolved
+        row.disabled_reason = channel.disabled_reason[:1000]
+        row.revision = channel.revision
+
+    def to_channel(self, row: ChannelRow) -> Channel:
+        """The channel of a row. One whose secrets can't be opened has a LostTarget."""
+        try:
+            target = _unpack(row.kind, json.loads(self._sealer.open(row.sealed, _associated(row))))
+        except SealBroken:
+            target = ConsoleTarget() if row.kind == ConsoleTarget.kind else LostTarget(row.kind)
+        return Channel(
+            tenant=row.tenant_id,
+            id=row.id,
+            name=row.name,
+            target=target,
+            is_default=row.is_default,
+            send_resolved=row.send_resolved,
+            disabled_reason=row.disabled_reason,
+            create_time=row.created_at,
+            revision=row.revision,
+        )
+
+
+def _associated(row: ChannelRow) -> str:
+    return f"{row.tenant_id}|channels|{row.id}|sealed"
+
+
+def _pack(target: Target) -> dict[str, object]:
+    match target:
+        case WebhookTarget():
+            return {"url": target.url.reveal(), "secret": target.secret.reveal()}
+        case SlackTarget():
+            return {"url": target.url.reveal()}
+        case EmailTarget():
+            return {"addresses": target.addresses}
+        case _:
+            return {}
+
+
+def _unpack(kind: str, packed: dict[str, object]) -> Target:
+    match kind:
+        case "webhook":
+            return WebhookTarget(Secret(str(packed["url"])), Secret(str(packed["secret"])))
+        case "slack":
+            return SlackTarget(Secret(str(packed["url"])))
+        case "email":
+            addresses = packed["addresses"]
+            return EmailTarget(tuple(addresses) if isinstance(addresses, list) else ())
+        case _:
+            return ConsoleTarget()

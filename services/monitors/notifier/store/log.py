@@ -1,0 +1,200 @@
+"""The delivery log: what was sent, waits or failed; retries by hand; what RuleService has still to learn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from monitors.mesh.errors import NotFound, WrongState
+from monitors.notifier.model.delivery import UNFINISHED, OutcomeKind, State
+from monitors.notifier.model.message import Kind
+from monitors.notifier.store.tables import AttemptRow, ChannelRow, DeliveryRow
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt to deliver."""
+
+    started_at: int
+    ended_at: int
+    outcome: OutcomeKind
+    status: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message to one channel, as the log shows it. `next_at` is 0 unless it waits."""
+
+    tenant: str
+    id: str
+    notification_id: str
+    alert_id: str
+    channel_name: str
+    kind: Kind
+    state: State
+    detail: str
+    attempt_count: int
+    next_at: int
+    version: int
+    created_at: int
+    updated_at: int
+    attempts: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which deliveries to list; empty parts mean any."""
+
+    alert_id: str = ""
+    channel_name: str = ""
+    state: State | None = None
+    with_attempts: bool = False
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How a tenant's deliveries fare. `oldest_due` is 0 if none waits."""
+
+    pending: int
+    dead: int
+    suppressed: int
+    oldest_due: int
+
+
+def list_page(
+    session: Session, tenant: str, query: Query, before: tuple[int, str] | None, limit: int
+) -> list[Delivery]:
+    """At most `limit` deliveries, newest first, those older than the position `before` (creation time and id)."""
+    statement = select(DeliveryRow).where(DeliveryRow.tenant_id == tenant)
+    if query.alert_id:
+        statement = statement.where(DeliveryRow.alert_id == query.alert_id)
+    if query.channel_name:
+        statement = statement.where(DeliveryRow.channel_name == query.channel_name)
+    if query.state is not None:
+        statement = statement.where(DeliveryRow.state == query.state)
+    if before is not None:
+        statement = statement.where(tuple_(DeliveryRow.created_at, DeliveryRow.id) < before)
+    rows = session.scalars(statement.order_by(DeliveryRow.created_at.desc(), DeliveryRow.id.desc()).limit(limit)).all()
+    attempts = _attempts(session, tenant, [row.id for row in rows]) if query.with_attempts else {}
+    return [_delivery(row, attempts.get(row.id, [])) for row in rows]
+
+
+def retry(session: Session, tenant: str, delivery_id: str, now: int) -> Delivery:
+    """Makes a dead or suppressed delivery due again, and with a firing also the end that it took along.
+
+    Its schedule goes on where it was: no further waits are added. Raises NotFound or WrongState.
+    """
+    row = session.get(DeliveryRow, (tenant, delivery_id))
+    if row is None:
+        raise NotFound("delivery", delivery_id[:80])
+    state = State(row.state)
+    if state not in (State.DEAD, State.SUPPRESSED):
+        raise WrongState(
+            f"delivery_id: {delivery_id!r} is {state.name.lower()}; only a dead or suppressed delivery can be retried",
+            metadata={"state": state.name.lower()},
+        )
+    channel = session.scalar(
+        select(ChannelRow).where(ChannelRow.tenant_id == tenant, ChannelRow.name == row.channel_name)
+    )
+    if channel is None or channel.disabled_reason or channel.id != (row.channel_id or channel.id):
+        raise WrongState(
+            f"delivery_id: the channel {row.channel_name!r} of {delivery_id!r} is turned off or gone; "
+            "mend the channel first",
+            metadata={"state": state.name.lower()},
+        )
+    row.channel_id = channel.id
+    _wait_again(row, now)
+    ends = session.scalars(
+        select(DeliveryRow).where(
+            DeliveryRow.tenant_id == tenant,
+            DeliveryRow.stream_key == row.stream_key,
+            DeliveryRow.alert_id == row.alert_id,
+            DeliveryRow.sequence > row.sequence,
+            DeliveryRow.state == State.SUPERSEDED,
+        )
+    )
+    for end in ends:
+        end.channel_id = channel.id
+        _wait_again(end, now)
+    return _delivery(row, [])
+
+
+def _wait_again(row: DeliveryRow, now: int) -> None:
+    row.state = State.PENDING
+    row.next_at = now
+    row.version += 1
+    row.report_due = True
+    row.updated_at = now
+
+
+def count(session: Session, tenant: str) -> Counts:
+    """How a tenant's deliveries fare."""
+    rows = session.execute(
+        select(DeliveryRow.state, func.count()).where(DeliveryRow.tenant_id == tenant).group_by(DeliveryRow.state)
+    )
+    counted = dict(rows.all())
+    oldest = session.scalar(
+        select(func.min(DeliveryRow.next_at)).where(DeliveryRow.tenant_id == tenant, DeliveryRow.state.in_(UNFINISHED))
+    )
+    return Counts(
+        pending=sum(counted.get(state, 0) for state in UNFINISHED),
+        dead=counted.get(State.DEAD, 0),
+        suppressed=counted.get(State.SUPPRESSED, 0),
+        oldest_due=oldest or 0,
+    )
+
+
+def unreported(session: Session, limit: int) -> list[Delivery]:
+    """Deliveries whose state RuleService doesn't know yet, oldest change first."""
+    rows = session.scalars(
+        select(DeliveryRow).where(DeliveryRow.report_due.is_(True)).order_by(DeliveryRow.updated_at).limit(limit)
+    )
+    return [_delivery(row, []) for row in rows]
+
+
+def mark_reported(session: Session, deliveries: Sequence[Delivery]) -> None:
+    """RuleService knows these, unless they have changed since they were read."""
+    for delivery in deliveries:
+        session.execute(
+            update(DeliveryRow)
+            .where(
+                DeliveryRow.tenant_id == delivery.tenant,
+                DeliveryRow.id == delivery.id,
+                DeliveryRow.version == delivery.version,
+            )
+            .values(report_due=False)
+        )
+
+
+def _attempts(session: Session, tenant: str, delivery_ids: Sequence[str]) -> dict[str, list[Attempt]]:
+    found: dict[str, list[Attempt]] = {}
+    rows = session.scalars(
+        select(AttemptRow)
+        .where(AttemptRow.tenant_id == tenant, AttemptRow.delivery_id.in_(delivery_ids))
+        .order_by(AttemptRow.number)
+    )
+    for row in rows:
+        attempt = Attempt(row.started_at, row.ended_at, OutcomeKind(row.outcome), row.status, row.detail)
+        found.setdefault(row.delivery_id, []).append(attempt)
+    return found
+
+
+def _delivery(row: DeliveryRow, attempts: Sequence[Attempt]) -> Delivery:
+    return Delivery(
+        tenant=row.tenant_id,
+        id=row.id,
+        notification_id=row.notification_id,
+        alert_id=row.alert_id,
+        channel_name=row.channel_name,
+        kind=Kind(row.kind),
+        state=State(row.state),
+        detail=row.detail,
+        attempt_count=row.attempt_count,
+        next_at=row.next_at if row.state == State.PENDING else 0,
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        attempts=tuple(attempts),
+    )

@@ -1,0 +1,115 @@
+"""The notifier's tables. Every row carries its tenant; times are nanoseconds since 1970, 0 where there is none."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """The notifier's schema; the migrations build the same."""
+
+
+class ChannelRow(Base):
+    """A channel. `sealed` is its target as JSON, encrypted."""
+
+    __tablename__ = "channels"
+    __table_args__ = (UniqueConstraint("tenant_id", "name", name="uq_channels_name"),)
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    is_default: Mapped[bool] = mapped_column(Boolean)
+    send_resolved: Mapped[bool] = mapped_column(Boolean)
+    disabled_reason: Mapped[str] = mapped_column(String(1000))
+    quiet_until: Mapped[int] = mapped_column(BigInteger)
+    revision: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class DeliveryRow(Base):
+    """One message to one channel: the queue and the log at once.
+
+    `stream_key` is a hash of the channel and the notification's own stream; within it, rows are told by `sequence`.
+    `version` grows with each change that RuleService should know; `report_due` says that it doesn't yet.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "notification_id", "channel_name", name="uq_deliveries_notification_channel"),
+        Index("ix_deliveries_due", "state", "next_at"),
+        Index("ix_deliveries_order", "state", "severity", "next_at", "sequence", "channel_id"),
+        Index("ix_deliveries_stream", "tenant_id", "stream_key", "state", "sequence"),
+        Index("ix_deliveries_newest", "tenant_id", "created_at", "id"),
+        Index("ix_deliveries_alert", "tenant_id", "alert_id"),
+        Index("ix_deliveries_channel", "tenant_id", "channel_id", "state"),
+        Index("ix_deliveries_report", "report_due"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    notification_id: Mapped[str] = mapped_column(String(64))
+    alert_id: Mapped[str] = mapped_column(String(64))
+    channel_id: Mapped[str] = mapped_column(String(32))
+    channel_name: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[int] = mapped_column(SmallInteger)
+    severity: Mapped[int] = mapped_column(SmallInteger)
+    stream_key: Mapped[str] = mapped_column(String(64))
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    payload: Mapped[bytes] = mapped_column(LargeBinary)
+    state: Mapped[int] = mapped_column(SmallInteger)
+    detail: Mapped[str] = mapped_column(String(1000))
+    attempt_count: Mapped[int] = mapped_column(Integer, default=0)
+    last_outcome: Mapped[int] = mapped_column(SmallInteger, default=0)
+    next_at: Mapped[int] = mapped_column(BigInteger)
+    lease_token: Mapped[str] = mapped_column(String(32), default="")
+    leased_at: Mapped[int] = mapped_column(BigInteger, default=0)
+    lease_until: Mapped[int] = mapped_column(BigInteger, default=0)
+    version: Mapped[int] = mapped_column(Integer, default=1)
+    report_due: Mapped[bool] = mapped_column(Boolean)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    updated_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class AttemptRow(Base):
+    """One attempt to deliver; never changed."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant_id", "delivery_id"], ["deliveries.tenant_id", "deliveries.id"], name="fk_attempts_delivery"
+        ),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    delivery_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    started_at: Mapped[int] = mapped_column(BigInteger)
+    ended_at: Mapped[int] = mapped_column(BigInteger)
+    outcome: Mapped[int] = mapped_column(SmallInteger)
+    status: Mapped[int] = mapped_column(Integer)
+    detail: Mapped[str] = mapped_column(String(1000))
+
+
+class RequestRow(Base):
+    """The answer that a request_id got. It's encrypted, since it may hold a webhook's secret."""
+
+    __tablename__ = "requests"
+    __table_args__ = (Index("ix_requests_created", "created_at"),)
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    method: Mapped[str] = mapped_column(String(64), primary_key=True)
+    request_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    request_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[int] = mapped_column(BigInteger)

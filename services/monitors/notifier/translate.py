@@ -1,0 +1,226 @@
+"""Between the contract's messages and the model."""
+
+from monitors.mesh.errors import InvalidField, NotBuilt
+from monitors.mesh.secrets import Sealer
+from monitors.mesh.times import from_timestamp, to_timestamp
+from monitors.notifier.model.channel import (
+    Change,
+    Channel,
+    ConsoleTarget,
+    EmailTarget,
+    Policy,
+    SlackTarget,
+    Target,
+    WebhookTarget,
+    check_email,
+    check_slack,
+    check_webhook,
+    display_url,
+    shorten,
+)
+from monitors.notifier.model.delivery import Arrival
+from monitors.notifier.model.message import Kind, Message, Severity
+from monitors.notifier.store.log import Attempt, Delivery
+from monitors.v1 import alert_pb2, mesh_pb2
+from monitors.v1 import notification_pb2 as pb
+from monitors.v1.notifier_service_pb2 import UpdateChannelRequest
+
+BUILT = "console, webhook, email and slack are there, and a webhook reaches anything that takes JSON"
+KINDS = frozenset(field.name for field in pb.Channel.DESCRIPTOR.oneofs_by_name["kind"].fields)
+KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.TEST)}
+KNOWN_SEVERITIES = frozenset(map(int, Severity))
+PLAIN_HTTP = "the endpoint is reached over plain http, so anybody on the way can read the alerts"
+
+
+def read_target(channel: pb.Channel, policy: Policy, current: Target | None = None) -> Target:
+    """The target of a channel that is made, or changed from `current`, which lends what is left empty."""
+    match channel.WhichOneof("kind"):
+        case None:
+            raise InvalidField("channel.kind", "no kind is set; set one of console, webhook, email and slack")
+        case "console":
+            return ConsoleTarget()
+        case "webhook":
+            return _read_webhook(channel.webhook, policy, current)
+        case "email":
+            return check_email(tuple(channel.email.addresses), policy)
+        case "slack":
+            return check_slack(channel.slack.webhook_url, policy)
+        case other:
+            raise NotBuilt(f"channels of the kind {other}", BUILT)
+
+
+def _read_webhook(webhook: pb.WebhookChannel, policy: Policy, current: Target | None) -> WebhookTarget:
+    if isinstance(current, WebhookTarget):
+        return check_webhook(webhook.url or current.url.reveal(), webhook.secret or current.secret.reveal(), policy)
+    if current is not None and not webhook.secret:
+        raise InvalidField(
+            "channel.webhook.secret",
+            "empty, and there is none to keep; send one (`whsec_` and the base64 of 24 to 64 bytes), "
+            "or make a new channel, which shows you the one that it makes",
+        )
+    return check_webhook(webhook.url, webhook.secret, policy)
+
+
+def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy) -> Change:
+    """What an update changes. Raises InvalidField for an unknown path."""
+    sent = request.channel
+    kind = sent.WhichOneof("kind")
+    paths = set(request.update_mask.paths) or {
+        path
+        for path, is_set in (
+            ("name", bool(sent.name)),
+            ("is_default", sent.is_default),
+            ("send_resolved", sent.HasField("send_resolved")),
+            (kind or "", kind is not None),
+        )
+        if is_set
+    }
+    kinds = {path.partition(".")[0] for path in paths if path not in ("name", "is_default", "send_resolved")}
+    for path in sorted(kinds - KINDS):
+        raise InvalidField(
+            "update_mask",
+            f"{shorten(path)!r} can't be changed; name some of is_default, send_resolved, console, webhook, "
+            "webhook.url, webhook.secret, email, slack",
+        )
+    if "name" in paths and sent.name != current.name:
+        raise InvalidField(
+            "channel.name",
+            "a channel can't be renamed, as rules refer to it by name; make a new one and delete this",
+        )
+    if kinds and kinds != {kind}:
+        raise InvalidField("update_mask", f"it names {', '.join(sorted(kinds))}, but {kind} is what is sent")
+    return Change(
+        target=read_target(sent, policy, current.target) if kinds else None,
+        is_default=sent.is_default if "is_default" in paths else None,
+        send_resolved=(sent.send_resolved if sent.HasField("send_resolved") else True)
+        if "send_resolved" in paths
+        else None,
+    )
+
+
+def warn(channel: Channel) -> list[str]:
+    """What the maker of a channel should know."""
+    plain = isinstance(channel.target, WebhookTarget | SlackTarget) and channel.target.url.reveal().startswith("http:")
+    return [PLAIN_HTTP] if plain else []
+
+
+def from_channel(channel: Channel, sealer: Sealer) -> pb.Channel:
+    """The channel with its secrets removed."""
+    message = pb.Channel(
+        id=channel.id,
+        name=channel.name,
+        is_default=channel.is_default,
+        send_resolved=channel.send_resolved,
+        disabled_reason=channel.unusable_reason,
+        create_time=to_timestamp(channel.create_time),
+        etag=channel.etag,
+    )
+    match channel.target:
+        case WebhookTarget(url, secret):
+            message.webhook.url = display_url(url)
+            message.webhook.secret_fingerprint = sealer.fingerprint(secret)
+        case EmailTarget(addresses):
+            message.email.addresses.extend(addresses)
+        case SlackTarget(url):
+            message.slack.fingerprint = sealer.fingerprint(url)
+        case _:
+            getattr(message, channel.kind).SetInParent()
+    return message
+
+
+def to_arrival(notification: pb.Notification) -> Arrival | None:
+    """A notification from RuleService; None if it's of a kind that this version doesn't know."""
+    if int(notification.kind) not in KNOWN_EVENTS:
+        return None
+    return Arrival(
+        tenant=notification.tenant_id,
+        notification_id=notification.id,
+        alert_id=notification.alert.id,
+        kind=Kind(notification.kind),
+        severity=int(_severity(notification.alert)),
+        channels=tuple(notification.channels),
+        stream_key=notification.stream_key,
+        sequence=notification.sequence,
+        payload=notification.SerializeToString(),
+    )
+
+
+def message_from_payload(payload: bytes, channel_id: str) -> Message:
+    """What is told to a channel, from the notification as it was stored."""
+    notification = pb.Notification.FromString(payload)
+    alert = notification.alert
+    return Message(
+        id=f"{notification.id}_{channel_id}",
+        kind=Kind(notification.kind),
+        title=alert.title,
+        severity=_severity(alert),
+        notification_id=notification.id,
+        alert_id=alert.id,
+        rule_id=alert.rule_id,
+        monitor_id=alert.monitor_id,
+        group=dict(alert.group),
+        condition=alert.condition_text,
+        value=alert.value if alert.HasField("value") else None,
+        active_time=from_timestamp(alert.active_time),
+        fire_time=from_timestamp(alert.fire_time),
+        resolve_time=from_timestamp(alert.resolve_time),
+        resolve_reason=alert.resolve_reason,
+        event_time=from_timestamp(notification.event_time),
+        create_time=from_timestamp(notification.create_time),
+        sequence=notification.sequence,
+        user=notification.user,
+        note=notification.detail,
+        labels=dict(alert.labels),
+        annotations=dict(alert.annotations),
+    )
+
+
+def _severity(alert: alert_pb2.Alert) -> Severity:
+    number = int(alert.severity)
+    return Severity(number) if number in KNOWN_SEVERITIES else Severity.MEDIUM
+
+
+def from_attempt(attempt: Attempt) -> pb.DeliveryAttempt:
+    """One attempt of a delivery."""
+    return pb.DeliveryAttempt(
+        start_time=to_timestamp(attempt.started_at),
+        end_time=to_timestamp(attempt.ended_at),
+        outcome=pb.DeliveryOutcome.ValueType(attempt.outcome),
+        detail=attempt.detail,
+        status=attempt.status,
+    )
+
+
+def from_delivery(delivery: Delivery) -> pb.Delivery:
+    """A delivery as the log shows it."""
+    return pb.Delivery(
+        id=delivery.id,
+        notification_id=delivery.notification_id,
+        alert_id=delivery.alert_id,
+        channel=delivery.channel_name,
+        kind=alert_pb2.AlertEventKind.ValueType(delivery.kind),
+        state=alert_pb2.DeliveryState.ValueType(delivery.state),
+        attempts=[from_attempt(attempt) for attempt in delivery.attempts],
+        next_attempt_time=to_timestamp(delivery.next_at) if delivery.next_at else None,
+        create_time=to_timestamp(delivery.created_at),
+        update_time=to_timestamp(delivery.updated_at),
+        attempt_count=delivery.attempt_count,
+        detail=delivery.detail,
+    )
+
+
+def to_report(delivery: Delivery) -> mesh_pb2.DeliveryReport:
+    """What RuleService should know of a delivery."""
+    return mesh_pb2.DeliveryReport(
+        tenant_id=delivery.tenant,
+        alert_id=delivery.alert_id,
+        delivery=alert_pb2.AlertDelivery(
+            notification_id=delivery.notification_id,
+            channel=delivery.channel_name,
+            kind=alert_pb2.AlertEventKind.ValueType(delivery.kind),
+            state=alert_pb2.DeliveryState.ValueType(delivery.state),
+            attempt_count=delivery.attempt_count,
+            detail=delivery.detail,
+            time=to_timestamp(delivery.updated_at),
+        ),
+    )

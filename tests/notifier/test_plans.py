@@ -1,0 +1,96 @@
+"""However much waits, what is sent next is found by an index, and what is given up is given up in one statement."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from monitors.mesh.database import Database, sqlite_url
+from monitors.mesh.secrets import Sealer
+from monitors.mesh.times import SECOND
+from monitors.notifier.model.channel import Channel, ConsoleTarget
+from monitors.notifier.model.delivery import Arrival, State
+from monitors.notifier.model.message import Kind
+from monitors.notifier.store.channels import ChannelStore
+from monitors.notifier.store.log import Query, list_page, unreported
+from monitors.notifier.store.queue import Queue
+from tests.harness import LoopThread
+
+NOW = 1_800_000_000 * SECOND
+
+
+@pytest.fixture
+def queue(loop_thread: LoopThread, tmp_path: Path) -> Iterator[tuple[Database, Queue]]:
+    """A queue with six deliveries that wait, each in a stream of its own."""
+    database = Database(sqlite_url(tmp_path / "n.db"), name="n", migrations="monitors.notifier.migrations")
+    database.upgrade()
+    channels = ChannelStore(Sealer(tmp_path / "key"))
+    queue = Queue(channels)
+    arrivals = [Arrival("acme", f"n{n}", "al", Kind.FIRING, 1 + n % 3, (), f"s{n}", n, b"") for n in range(6)]
+
+    def fill(session: Session) -> None:
+        channels.insert(session, Channel("acme", "chan_a", "a", ConsoleTarget(), is_default=True))
+        queue.take_in(session, arrivals, NOW)
+
+    loop_thread.run(database.write(fill))
+    yield database, queue
+    database.close()
+
+
+def asked(session: Session, work: Callable[[Session], object]) -> list[tuple[str, Any]]:
+    """The statements that `work` runs."""
+    found: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        found.append((statement, parameters))
+
+    session.connection()  # begins the transaction, which isn't counted
+    bind = session.get_bind()
+    event.listen(bind, "before_cursor_execute", note)
+    work(session)
+    session.flush()
+    event.remove(bind, "before_cursor_execute", note)
+    return found
+
+
+def test_what_is_next_is_read_in_order_and_not_sorted(loop_thread: LoopThread, queue: tuple[Database, Queue]) -> None:
+    database, tested = queue
+
+    def work(session: Session) -> list[str]:
+        def claim(session: Session) -> None:
+            tested.claim(session, NOW, capacity=2, busy={}, per_channel=8)
+
+        connection = session.connection()
+        return [
+            row[3]
+            for statement, parameters in asked(session, claim)
+            if "severity" in statement.partition("WHERE")[2]
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+
+    plan = loop_thread.run(database.write(work))
+    assert any("(state=? AND severity=? AND next_at<?)" in line for line in plan)
+    assert any("(tenant_id=? AND stream_key=? AND state=? AND sequence<?)" in line for line in plan)
+    assert not [line for line in plan if "TEMP B-TREE" in line or line.startswith("SCAN deliveries")], plan
+
+
+def test_what_waits_for_a_channel_is_given_up_in_one_statement(
+    loop_thread: LoopThread, queue: tuple[Database, Queue]
+) -> None:
+    database, tested = queue
+
+    def give_up(session: Session) -> int:
+        statements = asked(
+            session, lambda session: tested.suppress_waiting(session, "acme", "chan_a", "it's gone", NOW + 1)
+        )
+        return len(statements)
+
+    assert loop_thread.run(database.write(give_up)) == 1
+    listed = loop_thread.run(database.read(lambda session: list_page(session, "acme", Query(), None, 10)))
+    assert [(one.state, one.detail, one.updated_at, one.version) for one in listed] == [
+        (State.SUPPRESSED, "it's gone", NOW + 1, 2)
+    ] * 6
+    assert len(loop_thread.run(database.read(lambda session: unreported(session, 10)))) == 6

@@ -1,0 +1,186 @@
+"""What people read, and that no text of any length or alphabet breaks a channel's limits."""
+
+import json
+from datetime import UTC
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitors.mesh.times import HOUR, SECOND
+from monitors.notifier.channels.console.render import MAX_LINE
+from monitors.notifier.channels.console.render import render as render_line
+from monitors.notifier.channels.email.render import render as render_mail
+from monitors.notifier.channels.http import judge_failure
+from monitors.notifier.channels.slack.render import escape
+from monitors.notifier.channels.slack.render import render as render_slack
+from monitors.notifier.channels.slack.send import judge as judge_slack
+from monitors.notifier.channels.text import as_text, clean, format_duration
+from monitors.notifier.channels.webhook.render import MAX_BODY
+from monitors.notifier.channels.webhook.render import render as render_webhook
+from monitors.notifier.channels.webhook.send import judge as judge_webhook
+from monitors.notifier.egress import Answer
+from monitors.notifier.model.delivery import OutcomeKind
+from monitors.notifier.model.message import Kind, Message, Severity
+
+NOW = 1_795_442_602 * SECOND  # 2026-11-23 14:03:22 UTC
+FIRING = Message(
+    id="note_1_chan_1",
+    kind=Kind.FIRING,
+    title="Checkout is slow",
+    severity=Severity.CRITICAL,
+    notification_id="note_1",
+    alert_id="alert_7k2m9x4cqv0d",
+    rule_id="rule_1",
+    monitor_id="mon_checkout",
+    group={"region": "eu"},
+    condition="avg(response_time, 5m) > 500 for 2m",
+    value=731.456789,
+    active_time=NOW - 125 * SECOND,
+    fire_time=NOW - 5 * SECOND,
+    event_time=NOW - 5 * SECOND,
+    create_time=NOW - 5 * SECOND,
+    sequence=7,
+    annotations={"summary": "Customers wait", "runbook_url": "https://example.org/run?a=1&b=2"},
+)
+
+texts = st.text(max_size=300) | st.text(min_size=1, max_size=3).map(lambda text: text * 3000)
+maps = st.dictionaries(texts, texts, max_size=8)
+messages = st.builds(
+    Message,
+    id=st.just("note_1_chan_1"),
+    kind=st.sampled_from([Kind.TEST, Kind.FIRING, Kind.RESOLVED]),
+    title=texts,
+    severity=st.sampled_from(list(Severity)),
+    alert_id=st.just("alert_1"),
+    monitor_id=texts,
+    group=maps,
+    condition=texts,
+    value=st.none() | st.floats(),
+    active_time=st.integers(0, NOW),
+    fire_time=st.integers(0, NOW),
+    resolve_time=st.integers(0, NOW),
+    resolve_reason=texts,
+    event_time=st.integers(0, NOW),
+    create_time=st.integers(0, NOW),
+    labels=maps,
+    annotations=maps | st.builds(lambda url, text: {"runbook_url": f"https://{url}", "summary": text}, texts, texts),
+)
+
+
+def test_a_person_reads_what_how_bad_since_when_against_what_and_what_to_do() -> None:
+    assert as_text(FIRING, NOW) == (
+        "FIRING (critical): Checkout is slow\n\n"
+        "What: Customers wait\n"
+        'Monitor: mon_checkout{region="eu"}\n'
+        "Condition: avg(response_time, 5m) > 500 for 2m, value 731.457\n"
+        "Since: 2026-11-23 14:01:17 UTC\n"
+        "Runbook: https://example.org/run?a=1&b=2\n"
+        "Acknowledge: monitors alerts ack alert_7k2m9x4cqv0d"
+    )
+
+
+def test_the_terminal_gets_one_line() -> None:
+    assert render_line(FIRING, NOW, UTC) == (
+        '14:03:17 FIRING critical · Checkout is slow · Customers wait · mon_checkout{region="eu"} · '
+        "avg(response_time, 5m) > 500 for 2m, value 731.457 · monitors alerts ack alert_7k2m9x4cqv0d"
+    )
+
+
+def test_a_late_message_says_so_in_words_but_not_in_the_webhooks_body_which_never_changes() -> None:
+    assert "Delayed by: 1 h" in as_text(FIRING, NOW + HOUR)
+    assert b"elay" not in render_webhook(FIRING)
+
+
+@settings(max_examples=30)
+@given(messages)
+def test_a_webhooks_body_is_json_of_bounded_size_whatever_it_holds(message: Message) -> None:
+    body = render_webhook(message)
+    assert len(body) <= MAX_BODY
+    parsed = json.loads(body)
+    assert set(parsed) == {"type", "timestamp", "data"}
+    assert body == render_webhook(message)
+
+
+@settings(max_examples=30)
+@given(messages)
+def test_slacks_limits_hold_whatever_it_holds(message: Message) -> None:
+    payload: dict[str, Any] = json.loads(render_slack(message, NOW))
+    header, section = payload["blocks"]
+    assert 0 < len(payload["text"]) <= 3000
+    assert len(header["text"]["text"]) <= 150
+    assert 0 < len(section["text"]["text"]) <= 3000
+
+
+@settings(max_examples=30)
+@given(messages)
+def test_a_mail_and_a_terminal_line_can_be_made_of_anything(message: Message) -> None:
+    mail = render_mail(message, "Monitors <alerts@example.org>", ("ann@example.org",), NOW)
+    assert mail["Message-ID"] == "<note_1_chan_1@example.org>"
+    assert "\n" not in mail["Subject"]
+    assert mail.as_bytes()
+    line = render_line(message, NOW, UTC)
+    assert len(line) <= MAX_LINE + 100
+    assert line == clean(line)
+
+
+@pytest.mark.parametrize("limit", [1, 4, 5, 6, 10, 11, 12])
+def test_an_escaped_text_is_never_cut_inside_of_an_entity(limit: int) -> None:
+    escaped = escape("a&b<c", limit)
+    assert len(escaped) <= limit
+    assert escaped.rstrip("…") in ("", "a", "a&amp;", "a&amp;b", "a&amp;b&lt;", "a&amp;b&lt;c")
+    assert (escaped == "a&amp;b&lt;c") == (limit >= 12)
+
+
+def test_slack_text_can_neither_mention_nor_format() -> None:
+    hostile = Message(id="x", kind=Kind.FIRING, title="<!channel> & *bold*", monitor_id="a`b` <@U1>")
+    payload = json.loads(render_slack(hostile, NOW))
+    assert payload["text"] == "🔴 FIRING (medium): &lt;!channel&gt; &amp; *bold*"
+    assert "`aˋbˋ &lt;@U1&gt;`" in payload["blocks"][1]["text"]["text"]
+
+
+def test_html_is_escaped_and_only_web_links_are_links() -> None:
+    hostile = Message(
+        id="x", kind=Kind.FIRING, title="<script>", annotations={"runbook_url": "javascript:alert(1)", "summary": "<b>"}
+    )
+    html = render_mail(hostile, "a@b.c", ("d@e.f",), NOW).get_body(("html",))
+    assert html is not None
+    content = html.get_content()
+    assert "<script>" not in content
+    assert "javascript" not in content
+    assert "&lt;script&gt;" in content
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "webhook", "slack"),
+    [
+        (200, "", OutcomeKind.OK, OutcomeKind.RETRYABLE),
+        (204, "", OutcomeKind.OK, OutcomeKind.RETRYABLE),
+        (302, "", OutcomeKind.RETRYABLE, OutcomeKind.RETRYABLE),
+        (400, "", OutcomeKind.FINAL, OutcomeKind.FINAL),
+        (404, "", OutcomeKind.RETRYABLE, OutcomeKind.CONFIGURATION_BROKEN),
+        (408, "", OutcomeKind.RETRYABLE, OutcomeKind.RETRYABLE),
+        (410, "", OutcomeKind.CONFIGURATION_BROKEN, OutcomeKind.CONFIGURATION_BROKEN),
+        (429, "", OutcomeKind.THROTTLED, OutcomeKind.THROTTLED),
+        (500, "", OutcomeKind.RETRYABLE, OutcomeKind.RETRYABLE),
+        (503, "30", OutcomeKind.THROTTLED, OutcomeKind.THROTTLED),
+    ],
+)
+def test_what_a_status_means(status: int, retry_after: str, webhook: OutcomeKind, slack: OutcomeKind) -> None:
+    answer = Answer(status, retry_after, b"<html>welcome to the hotel's network</html>")
+    assert (judge_webhook(answer).kind, judge_slack(answer).kind) == (webhook, slack)
+    assert judge_slack(Answer(200, "", b"ok\n")).kind is OutcomeKind.OK
+
+
+def test_an_answer_is_quoted_in_a_few_clean_words() -> None:
+    outcome = judge_failure(Answer(500, "", b"\x1b[2J" + b"\xff" * 5000), refused=frozenset(), broken=frozenset())
+    assert len(outcome.detail) < 250
+    assert outcome.detail.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3600, "1 h"), (90_061, "1 d 1 h"), (-5, "0 s")]
+)
+def test_durations_are_told_in_their_two_greatest_units(seconds: int, text: str) -> None:
+    assert format_duration(seconds * SECOND) == text

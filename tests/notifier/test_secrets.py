@@ -1,0 +1,49 @@
+"""Secrets: sealed to their row, and never printed."""
+
+from pathlib import Path
+
+import pytest
+
+from monitors.mesh.secrets import KeyUnusable, SealBroken, Sealer, Secret
+
+
+def test_what_is_sealed_opens_in_its_own_row_only(tmp_path: Path) -> None:
+    sealer = Sealer(tmp_path / "keys" / "master.key")
+    sealed = sealer.seal(b"whsec_x", "acme|channels|chan_1|sealed")
+    assert b"whsec_x" not in sealed
+    assert sealer.seal(b"whsec_x", "acme|channels|chan_1|sealed") != sealed
+    again = Sealer(tmp_path / "keys" / "master.key")
+    assert again.open(sealed, "acme|channels|chan_1|sealed") == b"whsec_x"
+    with pytest.raises(SealBroken):
+        again.open(sealed, "globex|channels|chan_1|sealed")
+    with pytest.raises(SealBroken):
+        again.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), "acme|channels|chan_1|sealed")
+    with pytest.raises(SealBroken):
+        again.open(b"", "acme|channels|chan_1|sealed")
+    with pytest.raises(SealBroken):
+        Sealer(tmp_path / "other.key").open(sealed, "acme|channels|chan_1|sealed")
+
+
+def test_the_key_file_belongs_to_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "master.key"
+    Sealer(path)
+    assert (path.stat().st_mode & 0o777, path.stat().st_size) == (0o600, 32)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_damaged_key_file_is_named_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "master.key"
+    path.write_bytes(b"short")
+    with pytest.raises(KeyUnusable, match=r"master\.key has 5 bytes"):
+        Sealer(path)
+    assert path.read_bytes() == b"short"
+
+
+def test_a_secret_never_prints_itself(tmp_path: Path) -> None:
+    secret = Secret("https://hooks.slack.com/services/T/B/canary")
+    assert "canary" not in f"{secret!r} {secret} {[secret]} {secret!s}"
+    assert secret.reveal().endswith("canary")
+    sealer = Sealer(tmp_path / "master.key")
+    assert len(sealer.fingerprint(secret)) == 8
+    assert sealer.fingerprint(secret) == Sealer(tmp_path / "master.key").fingerprint(secret)
+    assert sealer.fingerprint(secret) != sealer.fingerprint(Secret("another"))
