@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/bin/uv)
 BUF := $(VENV)/bin/buf
+BASELINE := $(shell cat protos/BASELINE 2>/dev/null)
 ARGS ?=
 
-.PHONY: help setup test lint format clean
+.PHONY: help setup run test lint format bench bench-latency breaking clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -21,13 +22,16 @@ $(VENV)/bin/uv: | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet uv
 
 $(VENV)/.ready: pyproject.toml uv.lock */pyproject.toml protos/hatch_build.py $(wildcard protos/monitors/v1/*.proto) | $(UV) $(VENV)/bin/python
-	$(UV) sync --quiet --all-packages --frozen --inexact
+	$(UV) sync --quiet --all-packages --frozen --inexact --compile-bytecode
 	@touch $@
 
-test: setup ## Run every test
-	$(VENV)/bin/pytest $(ARGS)
+run: setup ## Start the whole mesh with its collectors, e.g. make run ARGS="--check https://example.org"
+	@$(VENV)/bin/monitors up $(ARGS)
 
-lint: setup ## Check style, types, architecture and contract
+test: setup ## Run every test
+	$(VENV)/bin/pytest -n auto --dist loadfile $(ARGS)
+
+lint: setup breaking ## Check style, types, architecture and contract
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
@@ -35,10 +39,19 @@ lint: setup ## Check style, types, architecture and contract
 	$(BUF) lint
 	$(BUF) format --diff --exit-code
 
+breaking: setup ## Check that the contract breaks no client of the commit in protos/BASELINE
+	@git cat-file -e $(BASELINE) || { echo "this clone lacks $(BASELINE) of protos/BASELINE: git fetch --unshallow"; exit 1; }
+	$(BUF) breaking --against '.git#ref=$(BASELINE)'
+
 format: setup ## Format the code and the contract
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 	$(BUF) format -w
+
+bench: bench-latency ## Run every benchmark
+
+bench-latency: setup ## Time from a pushed point to the webhook
+	$(VENV)/bin/python -m benchmarks.latency
 
 clean: ## Remove the environment and everything that was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

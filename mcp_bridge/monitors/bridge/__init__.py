@@ -1,0 +1,1 @@
+"""Alerting by conversation: six MCP tools, each translated into calls of RuleService."""

@@ -1,0 +1,128 @@
+"""Errors as the model reads them: what was wrong, what is accepted, what to do next, whether anything was changed."""
+
+import re
+
+import grpc
+from mcp.server.mcpserver.exceptions import ToolError
+
+# An error of RuleService carries status details and its message is written for people; one that gRPC made doesn't.
+DETAILS_KEY = "grpc-status-details-bin"
+UNCHANGED = "Nothing was changed."
+DOUBT = "It isn't certain whether the change was made: look with list_alert_rules or list_alerts before repeating it."
+
+# RuleService speaks of its own fields; the model knows the tools' parameters.
+_PARAMETERS = {
+    "monitor_id": "monitor",
+    "condition_text": "condition",
+    "for_duration": "for",
+    "no_data_policy": "no_data",
+    "snooze_until_time": "snooze_until",
+    "annotations": "runbook_url",
+    "alert_ids": "alert_id",
+    "page_token": "cursor",
+    "page_size": "limit",
+    "etag": "expected_version",
+}
+_CALLS = {
+    "ListRules": "list_alert_rules",
+    "GetRule": "list_alert_rules with rule_id",
+    "ListAlerts": "list_alerts",
+    "GetAlert": "list_alerts with alert_id",
+    "ListMonitors": "list_alert_rules with include='monitors'",
+    "next_page_token": "next_cursor",
+}
+# A field is told from a user's own words by its `rule.`, or by its place before a colon at the start of a violation.
+_FIELD = re.compile(r"\brule\.([a-z_]+)|(?:^|(?<=; ))([a-z_]+)(?=: )")
+_CALL = re.compile(rf"\b(?:{'|'.join(_CALLS)})\b")
+
+
+class BridgeError(ToolError):
+    """An error whose text is complete by itself and meant for the model.
+
+    The server adds that nothing was changed to what a writing tool raises, unless `in_doubt`.
+    """
+
+    def __init__(self, text: str, *, in_doubt: bool = False) -> None:
+        super().__init__(text)
+        self.in_doubt = in_doubt
+
+
+class RpcFailed(BridgeError):
+    """A call of RuleService that failed."""
+
+    def __init__(self, text: str, code: grpc.StatusCode, *, in_doubt: bool) -> None:
+        super().__init__(text, in_doubt=in_doubt)
+        self.code = code
+
+
+def in_tool_words(message: str) -> str:
+    """A message of RuleService with the tools and their parameters in place of its calls and fields."""
+
+    def parameter(match: re.Match[str]) -> str:
+        name = match.group(1) or match.group(2)
+        return _PARAMETERS.get(name, name)
+
+    return _CALL.sub(lambda match: _CALLS[match.group()], _FIELD.sub(parameter, message))
+
+
+def is_from_service(error: grpc.aio.AioRpcError) -> bool:
+    """Whether RuleService itself wrote the error, so that its message may be passed on."""
+    return any(key == DETAILS_KEY for key, _ in error.trailing_metadata() or ())
+
+
+def explain(
+    error: grpc.aio.AioRpcError, *, address: str, method: str, writes: bool, sent_before: bool = False
+) -> RpcFailed:
+    """The error for the model.
+
+    `writes` says that the call would have changed something, `sent_before` that an earlier try of it may have arrived.
+    """
+    code = error.code()
+    if is_from_service(error):
+        text = in_tool_words(error.details() or "")[:2_000].rstrip(". ") + "."
+        in_doubt = writes and (code in _FAULTS or (sent_before and code is grpc.StatusCode.UNAVAILABLE))
+        hint = "" if "list_al" in text else _HINTS.get(code, "")
+    else:
+        arrived = sent_before or not (never_sent(error) or code is grpc.StatusCode.UNIMPLEMENTED)
+        in_doubt = writes and arrived
+        text, hint = _from_grpc(error, address, method, in_doubt), ""
+    parts = (text, hint, DOUBT if in_doubt else "")
+    return RpcFailed(" ".join(part for part in parts if part), code, in_doubt=in_doubt)
+
+
+# A fault inside the service may come after the change; its other errors are found before it.
+_FAULTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)
+_HINTS = {
+    grpc.StatusCode.NOT_FOUND: "list_alert_rules and list_alerts show the ids that exist.",
+    grpc.StatusCode.ABORTED: "list_alert_rules with rule_id shows the current version.",
+    grpc.StatusCode.UNAUTHENTICATED: (
+        "The key comes from MONITORS_KEY, or from the file `key` in MONITORS_HOME (default ~/.monitors) "
+        "that a running mesh has written."
+    ),
+}
+
+
+def _from_grpc(error: grpc.aio.AioRpcError, address: str, method: str, in_doubt: bool) -> str:
+    match error.code():
+        case grpc.StatusCode.UNAVAILABLE if never_sent(error):
+            unchanged = "" if in_doubt else "; nothing was changed"
+            return (
+                f"The mesh at {address} can't be reached{unchanged}. Start it with `make run` or `monitors up`, "
+                "or set MONITORS_SERVER to its address, then try again."
+            )
+        case grpc.StatusCode.UNAVAILABLE:
+            return f"The connection to the mesh at {address} broke; `monitors up` starts it again."
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return f"The mesh at {address} didn't answer in time; try again later."
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return f"The mesh at {address} doesn't know {method}; it is older than this bridge. Update it."
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return f"The request or its answer is too large for the mesh at {address}; ask for less at once."
+        case grpc.StatusCode.CANCELLED:
+            return f"The mesh at {address} broke the call off, as it does when it stops; try again."
+    return f"The mesh at {address} failed ({error.code().name}); its log says why."
+
+
+def never_sent(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the connection couldn't even be made. gRPC says so in words only."""
+    return "failed to connect" in (error.details() or "").lower()

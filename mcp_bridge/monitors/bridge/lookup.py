@@ -1,0 +1,96 @@
+"""Finds what a caller names: a rule by id or title, the monitors that can be watched; and words a filter."""
+
+from fnmatch import fnmatchcase
+
+from monitors.bridge.client import Caller
+from monitors.bridge.convert import TITLE_LIMIT, clean, monitor_row
+from monitors.bridge.errors import BridgeError
+from monitors.bridge.render import monitor_line
+from monitors.v1 import monitor_pb2, rule_pb2
+from monitors.v1 import rule_service_pb2 as pb
+
+MONITORS_IN_ERROR = 10
+_PAGE = 50
+
+
+async def find_rule(caller: Caller, rule_id: str | None, title: str | None) -> rule_pb2.Rule:
+    """The rule of an id or of an exact title. Raises BridgeError, which lists the candidates."""
+    if rule_id:
+        response = await caller.read(caller.stub.GetRule, pb.GetRuleRequest(rule_id=rule_id))
+        return response.rule
+    if not title:
+        raise BridgeError("rule_id or title: give one of them to say which rule; list_alert_rules shows both.")
+    similar = await rules_with_title(caller, title)
+    exact = [rule for rule in similar if _same(rule.title, title)]
+    if len(exact) == 1:
+        return exact[0]
+    listed = "; ".join(
+        f"{rule.id} {clean(rule.title, TITLE_LIMIT)!r} on {rule.monitor_id}" for rule in (exact or similar)[:5]
+    )
+    shown = repr(clean(title, TITLE_LIMIT))
+    if exact:
+        raise BridgeError(f"title: {len(exact)} rules are called {shown}: {listed}. Give the rule_id.")
+    hint = f"Similar ones: {listed}." if similar else "list_alert_rules shows those that exist."
+    raise BridgeError(f"title: no rule is called {shown}. {hint}")
+
+
+async def rules_with_title(caller: Caller, title: str, monitor: str = "") -> list[rule_pb2.Rule]:
+    """At most 50 rules whose title contains `title`, on one monitor if it's given."""
+    terms = [filter_term("title", title)]
+    if monitor:
+        terms.append(filter_term("monitor_id", monitor))
+    request = pb.ListRulesRequest(page_size=_PAGE, filter=" AND ".join(terms))
+    response = await caller.read(caller.stub.ListRules, request)
+    return list(response.rules)
+
+
+def _same(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def filter_term(name: str, value: str) -> str:
+    """A term of a filter. Quotation marks and backslashes of the value are escaped."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name}="{escaped}"'
+
+
+async def check_monitor(caller: Caller, monitor: str | None) -> None:
+    """Raises BridgeError, which lists what can be watched, unless `monitor` is known or a pattern of known ones."""
+    if monitor and await _is_known(caller, monitor):
+        return
+    response = await caller.read(caller.stub.ListMonitors, pb.ListMonitorsRequest(page_size=MONITORS_IN_ERROR))
+    raise BridgeError(f"{_reason(monitor)} {_what_can_be_watched(response)}")
+
+
+async def _is_known(caller: Caller, monitor: str) -> bool:
+    if "*" not in monitor:
+        request = pb.ListMonitorsRequest(page_size=_PAGE, query=monitor)
+        response = await caller.read(caller.stub.ListMonitors, request)
+        # With more matches than a page holds the id may lie behind it; RuleService will know.
+        return any(known.id == monitor for known in response.monitors) or bool(response.next_page_token)
+    request = pb.ListMonitorsRequest(page_size=1_000, query=max(monitor.split("*"), key=len))
+    response = await caller.read(caller.stub.ListMonitors, request)
+    pattern = monitor.replace("[", "[[]").replace("?", "[?]")
+    return any(fnmatchcase(known.id, pattern) for known in response.monitors) or bool(response.next_page_token)
+
+
+def _reason(monitor: str | None) -> str:
+    if not monitor:
+        return "monitor: say which monitor to watch."
+    return f"monitor: nothing called {clean(monitor, 60)!r} has ever reported."
+
+
+def _what_can_be_watched(response: pb.ListMonitorsResponse) -> str:
+    if not response.monitors:
+        return "Nothing reports measurements yet: write points to the mesh's ingest endpoint first."
+    lines = "\n".join(monitor_line(monitor_row(_first_fields(monitor))) for monitor in response.monitors)
+    more = response.total_count - len(response.monitors)
+    rest = f"\n{more} more: list_alert_rules with include='monitors' shows them." if more > 0 else ""
+    return f"These can be watched:\n{lines}{rest}\n"
+
+
+def _first_fields(monitor: monitor_pb2.Monitor) -> monitor_pb2.Monitor:
+    short = monitor_pb2.Monitor()
+    short.CopyFrom(monitor)
+    del short.fields[8:]
+    return short

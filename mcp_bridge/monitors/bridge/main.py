@@ -1,0 +1,113 @@
+"""`monitors-mcp`: the bridge over stdio, or with `--http` over streamable HTTP."""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+import anyio
+from mcp.server.transport_security import TransportSecuritySettings
+
+from monitors.bridge.server import build_server
+from monitors.bridge.settings import (
+    LOOPBACK,
+    BadSetting,
+    HttpSettings,
+    MeshSettings,
+    load_http_settings,
+    load_mesh_settings,
+)
+
+EPILOG = (
+    "environment: MONITORS_SERVER (the mesh, default 127.0.0.1:50051), MONITORS_KEY (an API key; default: the key in "
+    "$MONITORS_HOME/key, ~/.monitors/key), MONITORS_MCP_PORT (default 9122), MONITORS_MCP_ALLOWED_HOSTS"
+)
+PATH = "/mcp"
+STOP_SECONDS = 5
+
+
+def run() -> None:
+    """The command. Ends with status 2 for a wrong setting."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serves until the client goes or a signal comes; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    mesh = load_mesh_settings(os.environ)
+    try:
+        if options.http:
+            serve_http(mesh, load_http_settings(os.environ, options.host, options.port, options.allow_host))
+        else:
+            # Standard input is read by a thread that an interrupt doesn't wake, and there is nothing to tidy up.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            build_server(mesh).run()
+    except BadSetting as error:
+        print(f"monitors-mcp: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="monitors-mcp", description="Alerting by conversation: six MCP tools on the monitors mesh.", epilog=EPILOG
+    )
+    parser.add_argument("--http", action="store_true", help="serve streamable HTTP instead of stdio")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", default="", help="port to listen on (default 9122)")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="a further name by which clients may call; needed when --host isn't this machine alone",
+    )  # fmt: skip
+    return parser
+
+
+def serve_http(mesh: MeshSettings, http: HttpSettings) -> None:
+    """Serves streamable HTTP until a signal comes. Raises BadSetting if it can't listen."""
+    # Only here, so that stdio, which a client starts and waits for, starts sooner.
+    import uvicorn
+
+    app = build_server(mesh, lends_local_key=http.is_local).streamable_http_app(
+        streamable_http_path=PATH, host=http.host, transport_security=transport_security(http)
+    )
+    with listen(http) as listening:
+        port = listening.getsockname()[1]
+        host = f"[{http.host}]" if ":" in http.host else http.host
+        print(f"monitors-mcp: http://{host}:{port}{PATH}, for the mesh at {mesh.address}", file=sys.stderr, flush=True)  # noqa: T201
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=STOP_SECONDS)
+        anyio.run(lambda: uvicorn.Server(config).serve(sockets=[listening]))
+
+
+def listen(http: HttpSettings) -> socket.socket:
+    """A listening socket. Raises BadSetting, which names the address and how to choose another."""
+    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((http.host, http.port))
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        raise BadSetting(
+            f"{http.host}:{http.port} can't be listened on ({error.strerror or 'no such address'}); stop what uses it, "
+            "or choose another port with --port or MONITORS_MCP_PORT, or another address with --host"
+        ) from error
+    return listening
+
+
+def transport_security(http: HttpSettings) -> TransportSecuritySettings:
+    """The Host and Origin headers that are let in, whatever address is bound: a web page mustn't reach the tools."""
+    names = [*("[::1]" if name == "::1" else name for name in LOOPBACK), *http.allowed_hosts]
+    if http.host not in (*LOOPBACK, "0.0.0.0", "::"):  # noqa: S104
+        names.append(f"[{http.host}]" if ":" in http.host else http.host)
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=[form for name in names for form in (name, f"{name}:*")],
+        allowed_origins=[
+            f"{scheme}://{form}" for name in names for scheme in ("http", "https") for form in (name, f"{name}:*")
+        ],
+    )

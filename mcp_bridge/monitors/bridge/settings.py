@@ -1,0 +1,69 @@
+"""What the bridge must know to start, from the environment and the command line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DEFAULT_SERVER_PORT = "50051"
+DEFAULT_SERVER = f"127.0.0.1:{DEFAULT_SERVER_PORT}"
+DEFAULT_PORT = 9122
+
+
+class BadSetting(Exception):
+    """A setting has a wrong value or can't be used. The message names it and the fix."""
+
+
+@dataclass(frozen=True)
+class MeshSettings:
+    """Where the mesh is and which credential opens it."""
+
+    address: str = DEFAULT_SERVER
+    """The gRPC target of RuleService."""
+    key: str = field(default="", repr=False)
+    """The API key; if empty, `key_file` is read."""
+    key_file: Path = Path("~/.monitors/key")
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    """Where streamable HTTP is served. `allowed_hosts` are further names by which clients may call it."""
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    allowed_hosts: tuple[str, ...] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.host in LOOPBACK
+
+
+def load_mesh_settings(environment: Mapping[str, str]) -> MeshSettings:
+    """The mesh of `MONITORS_SERVER`, else this machine's at `MONITORS_GRPC_PORT`, with `MONITORS_KEY` or else the key in
+    `$MONITORS_HOME/key`."""
+    home = Path(environment.get("MONITORS_HOME") or "~/.monitors").expanduser()
+    port = environment.get("MONITORS_GRPC_PORT") or DEFAULT_SERVER_PORT
+    return MeshSettings(
+        address=environment.get("MONITORS_SERVER") or f"127.0.0.1:{port}",
+        key=environment.get("MONITORS_KEY", "").strip(),
+        key_file=home / "key",
+    )
+
+
+def load_http_settings(environment: Mapping[str, str], host: str, port: str, allowed_hosts: list[str]) -> HttpSettings:
+    """Address and names from the command line, else the environment. Raises BadSetting."""
+    names = [name.strip() for name in environment.get("MONITORS_MCP_ALLOWED_HOSTS", "").split(",")]
+    return HttpSettings(
+        host=host,
+        port=_port("--port", port) if port else _port("MONITORS_MCP_PORT", environment.get("MONITORS_MCP_PORT", "")),
+        allowed_hosts=tuple(name for name in [*names, *allowed_hosts] if name),
+    )
+
+
+def _port(name: str, text: str) -> int:
+    if not text:
+        return DEFAULT_PORT
+    if text.isascii() and text.isdigit() and int(text) <= 65535:
+        return int(text)
+    raise BadSetting(f"{name}: {text!r} isn't a port; give a number from 0 to 65535 (0 takes a free one)")

@@ -1,0 +1,66 @@
+"""The whole mesh in one process: three services on one server, speaking to each other through a unix socket.
+
+It's the same code as in separate processes, only the addresses differ.
+"""
+
+import asyncio
+import dataclasses
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from monitors.evaluator.main import Evaluator, open_evaluator
+from monitors.mesh.channels import open_channel
+from monitors.mesh.config import Settings
+from monitors.mesh.identity import CachedAuthenticator, with_service_token
+from monitors.mesh.server import MeshServer
+from monitors.notifier.main import Notifier, open_notifier
+from monitors.rules.main import LOCAL_TENANT, Rules, open_rules
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A running mesh and where it listens."""
+
+    rules: Rules
+    evaluator: Evaluator
+    notifier: Notifier
+    key: str = dataclasses.field(repr=False)
+    grpc_port: int
+    http_port: int
+
+
+@asynccontextmanager
+async def open_mesh(settings: Settings, closing: asyncio.Event, console: Callable[[str], None]) -> AsyncIterator[Mesh]:
+    """Opens everything and closes it in order. `closing` is set when it ends. Raises PortTaken, DatabaseUnusable."""
+    # The token lives in memory only, and the socket in a folder that is ours alone.
+    token = secrets.token_urlsafe(32)
+    target = f"unix:{settings.socket}"
+    settings.socket.unlink(missing_ok=True)
+    async with (
+        open_channel(target, token) as channel,
+        open_rules(settings.rules, closing, channel) as rules,
+    ):
+        # Nobody else can hold a lease: this process holds the lock of the home folder.
+        await rules.void_leases()
+        key = await rules.ensure_local_key(settings.key_file)
+        authenticate = with_service_token(token, CachedAuthenticator(rules.authenticate))
+        server = MeshServer(authenticate, closing)
+        evaluator_settings = dataclasses.replace(settings.evaluator, address=target)
+        notifier_settings = dataclasses.replace(settings.notifier, allow_local_targets=True)
+        try:
+            async with (
+                open_evaluator(evaluator_settings, channel, authenticate, closing) as evaluator,
+                open_notifier(notifier_settings, channel, closing, console) as notifier,
+            ):
+                for service in (rules, evaluator, notifier):
+                    server.host(service)
+                addresses = [f"{settings.host}:{settings.grpc_port}", target]
+                grpc_port, _ = await server.start(addresses, variable="MONITORS_GRPC_PORT")
+                await notifier.ensure_console(LOCAL_TENANT)
+                yield Mesh(rules, evaluator, notifier, key, grpc_port, evaluator.http_port)
+        finally:
+            # The evaluator's last word, its state, has been said by now: RuleService had to be there for it.
+            closing.set()
+            await server.stop()

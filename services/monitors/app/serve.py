@@ -1,0 +1,106 @@
+"""`monitors serve`: one service in one process, found by the others at the addresses in the environment."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+
+from monitors.app.home import held_home
+from monitors.app.lifetime import explain, run_until_closed
+from monitors.app.logs import log_to_terminal
+from monitors.app.sources import check_source
+from monitors.mesh.channels import open_channel, unavailable
+from monitors.mesh.config import BadSetting, Settings
+from monitors.mesh.errors import Unauthenticated
+from monitors.mesh.identity import Authenticate, CachedAuthenticator, Principal, with_service_token
+from monitors.mesh.server import Hosted, MeshServer
+from monitors.v1.rule_service_pb2 import AuthenticateRequest
+from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+
+SERVICES = ("rules", "evaluator", "notifier")
+
+
+def run_serve(settings: Settings, service: str) -> int:
+    """Runs `rules`, `evaluator` or `notifier` until a signal ends it. Returns the exit code."""
+    if not settings.service_token:
+        return explain(
+            BadSetting(
+                "MONITORS_SERVICE_TOKEN is not set; give the three services the same long random token "
+                "(for example from `openssl rand -hex 32`), by which they know each other"
+            )
+        )
+    log_to_terminal()
+    return run_until_closed(lambda closing: _serve(settings, service, closing))
+
+
+async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> None:
+    # `monitors up` mustn't have the databases in this folder open too; the other services may.
+    with held_home(settings.home, shared=True), held_home(settings.home / service):
+        opened = {"rules": _rules, "evaluator": _evaluator, "notifier": _notifier}[service]
+        async with opened(settings, closing) as (hosted, authenticate):
+            server = MeshServer(authenticate, closing)
+            server.host(hosted)
+            address = f"{settings.host}:{settings.grpc_port}"
+            await server.start([address], variable="MONITORS_GRPC_PORT")
+            print(f"monitors {service} on {address}", flush=True)  # noqa: T201
+            await closing.wait()
+            await server.stop()
+
+
+@asynccontextmanager
+async def _rules(settings: Settings, closing: asyncio.Event) -> AsyncIterator[tuple[Hosted, Authenticate]]:
+    from monitors.rules.main import open_rules
+
+    async with (
+        open_channel(settings.evaluator_address, settings.service_token) as evaluator,
+        open_rules(settings.rules, closing, evaluator) as rules,
+    ):
+        await rules.ensure_local_key(settings.key_file)
+        yield rules, with_service_token(settings.service_token, CachedAuthenticator(rules.authenticate))
+
+
+@asynccontextmanager
+async def _evaluator(settings: Settings, closing: asyncio.Event) -> AsyncIterator[tuple[Hosted, Authenticate]]:
+    from monitors.evaluator.main import open_evaluator
+
+    check_source(settings)
+    async with open_channel(settings.rules_address, settings.service_token) as rules:
+        authenticate = with_service_token(settings.service_token, remote_authenticator(rules))
+        evaluator_settings = dataclasses.replace(settings.evaluator, address=settings.evaluator_address)
+        async with open_evaluator(evaluator_settings, rules, authenticate, closing) as evaluator:
+            yield evaluator, authenticate
+
+
+@asynccontextmanager
+async def _notifier(settings: Settings, closing: asyncio.Event) -> AsyncIterator[tuple[Hosted, Authenticate]]:
+    from monitors.notifier.main import open_notifier
+
+    async with open_channel(settings.rules_address, settings.service_token) as rules:
+        authenticate = with_service_token(settings.service_token, remote_authenticator(rules))
+        async with open_notifier(settings.notifier, rules, closing, _print_line) as notifier:
+            yield notifier, authenticate
+
+
+def remote_authenticator(rules: grpc.aio.Channel) -> Authenticate:
+    """Asks RuleService who a credential belongs to, and remembers the answer for half a minute."""
+    stub = RuleServiceStub(rules)
+
+    async def authenticate(credential: str) -> Principal:
+        try:
+            answer = await stub.Authenticate(AuthenticateRequest(credential=credential))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                raise Unauthenticated(error.details() or "the credential isn't known") from error
+            raise unavailable(error, "rules") from error
+        principal = answer.principal
+        return Principal(
+            principal.tenant_id, principal.user, frozenset(principal.scopes), is_service=principal.is_service
+        )
+
+    return CachedAuthenticator(authenticate)
+
+
+def _print_line(line: str) -> None:
+    print(line, flush=True)  # noqa: T201

@@ -1,0 +1,105 @@
+"""`monitors up`: the whole mesh on this machine, with collectors that feed it."""
+
+import asyncio
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from monitors.app.children import Child, keep_running
+from monitors.app.home import held_home
+from monitors.app.lifetime import run_until_closed
+from monitors.app.logs import log_to_file
+from monitors.app.mesh import Mesh, open_mesh
+from monitors.app.sources import check_source
+from monitors.mesh.config import Settings, load_settings
+
+log = logging.getLogger(__name__)
+
+
+def run_up(settings: Settings, checks: Sequence[str], *, host: bool, mcp: bool) -> int:
+    """Runs the mesh until a signal ends it. `checks` are URLs to watch, `host` turns on the collector of this machine,
+    `mcp` also starts the MCP bridge over HTTP. Returns the exit code."""
+    return run_until_closed(lambda closing: _up(settings, checks, host, mcp, closing))
+
+
+async def _up(settings: Settings, checks: Sequence[str], host: bool, mcp: bool, closing: asyncio.Event) -> None:
+    console = Console(highlight=False)
+    check_source(settings)
+    with held_home(settings.home):
+        log_to_file(settings.home / "monitors.log")
+        # What comes from outside is printed as it is: no markup, no wrapping.
+        async with open_mesh(settings, closing, lambda line: console.print(Text(line), soft_wrap=True)) as mesh:
+            await _ready(mesh, closing)
+            if closing.is_set():
+                return
+            console.print(banner(settings, mesh, checks, host=host, mcp=mcp), soft_wrap=True)
+            async with asyncio.TaskGroup() as group:
+                children = _children(settings, mesh, checks, host=host, mcp=mcp)
+                tasks = [group.create_task(keep_running(child)) for child in children]
+                await closing.wait()
+                console.print("\nStopping …", style="dim")
+                for task in tasks:
+                    task.cancel()
+
+
+async def _ready(mesh: Mesh, closing: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in (mesh.evaluator.ready, closing)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+
+
+def _children(settings: Settings, mesh: Mesh, checks: Sequence[str], *, host: bool, mcp: bool) -> list[Child]:
+    python = sys.executable
+    key = {"MONITORS_KEY": mesh.key, "MONITORS_HOME": str(settings.home)}
+    endpoint = f"http://{settings.host}:{mesh.http_port}"
+    children = []
+    if host:
+        children.append(Child("host collector", [python, "-m", "monitors.collectors", "host", "--url", endpoint], key))
+    if checks:
+        targets = [word for check in checks for word in ("--target", check)]
+        command = [python, "-m", "monitors.collectors", "check", "--url", endpoint, *targets]
+        children.append(Child("URL collector", command, key))
+    if mcp:
+        bridge = str(Path(python).with_name("monitors-mcp"))
+        server = {"MONITORS_SERVER": f"{settings.host}:{mesh.grpc_port}"}
+        children.append(Child("MCP bridge", [bridge, "--http", "--port", str(settings.mcp_port)], {**key, **server}))
+    return children
+
+
+def banner(settings: Settings, mesh: Mesh, checks: Sequence[str], *, host: bool, mcp: bool) -> Text:
+    """What runs where, and how to connect Claude."""
+    watched = [*(["this machine as mon_host"] if host else []), *checks]
+    lines = [
+        ("Monitors is running.", "bold green"),
+        (f"  gRPC    {settings.host}:{mesh.grpc_port}   rules, evaluator, notifier", ""),
+        (f"  write   http://{settings.host}:{mesh.http_port}   InfluxDB line protocol, /api/v2/write and /write", ""),
+        *([(f"  MCP     http://{settings.host}:{settings.mcp_port}/mcp", "")] if mcp else []),
+        (f"  state   {settings.home}   key in {settings.key_file}, log in monitors.log", ""),
+        (f"  watched {', '.join(watched) or 'nothing yet: write points, or start with --check URL'}", ""),
+        ("Connect Claude Code:", "bold"),
+        (f"  {connect_command(settings, mesh.grpc_port)}", ""),
+        ("Then say: “Tell me when my CPU stays above 80 percent for ten seconds.”", ""),
+        ("Alerts appear below. Ctrl-C ends it.", "dim"),
+    ]
+    text = Text()
+    for line, style in lines:
+        text.append(line + "\n", style=style)
+    return text
+
+
+def connect_command(settings: Settings, grpc_port: int) -> str:
+    """The line that adds the bridge to Claude Code, with what it can't find by itself."""
+    usual = load_settings({})
+    named = {
+        "MONITORS_SERVER": "" if grpc_port == usual.grpc_port else f"{settings.host}:{grpc_port}",
+        "MONITORS_HOME": "" if settings.home == usual.home else str(settings.home.absolute()),
+    }
+    given = [word for name, value in named.items() if value for word in ("-e", f"{name}={value}")]
+    bridge = Path(sys.executable).with_name("monitors-mcp")
+    return shlex.join(["claude", "mcp", "add", "monitors", *given, "--", str(bridge)])

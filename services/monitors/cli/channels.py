@@ -1,0 +1,157 @@
+"""`monitors channels`: where people are told."""
+
+from typing import Annotated
+
+import typer
+
+from monitors.cli import documents
+from monitors.cli.choices import word_of
+from monitors.cli.client import Mesh, connected, new_request_id
+from monitors.cli.failures import ExitCode
+from monitors.cli.options import AsJson, Yes, confirm
+from monitors.cli.output import print_json, print_table, say, tell, warn
+from monitors.mesh.times import from_timestamp
+from monitors.v1 import notifier_service_pb2 as pb
+from monitors.v1.notification_pb2 import Channel, DeliveryAttempt, DeliveryOutcome
+
+app = typer.Typer(no_args_is_help=True, help="Where people are told.")
+
+PAGE_SIZE = 1000
+ARRIVED = (DeliveryOutcome.DELIVERY_OUTCOME_OK, DeliveryOutcome.DELIVERY_OUTCOME_ACCEPTED)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The channel's name or id.")]
+
+
+@app.command("list")
+def list_channels(as_json: AsJson = False) -> None:
+    """Show the channels. What is secret is never shown again."""
+    with connected() as mesh:
+        channels = _all_channels(mesh)
+    if as_json:
+        print_json({"channels": [documents.channel_document(channel) for channel in channels]})
+    elif not channels:
+        tell("No channel yet: make one with `monitors channels create`.")
+    else:
+        rows = [channel_row(channel) for channel in channels]
+        print_table(("NAME", "ID", "KIND", "TELLS", "DEFAULT", "STATE"), rows, whole=("ID", "KIND"))
+
+
+def _all_channels(mesh: Mesh) -> list[Channel]:
+    channels: list[Channel] = []
+    request = pb.ListChannelsRequest(page_size=PAGE_SIZE)
+    while True:
+        response = mesh.call(mesh.notifier.ListChannels, request)
+        channels += response.channels
+        if not response.next_page_token:
+            return channels
+        request.page_token = response.next_page_token
+
+
+def channel_row(channel: Channel) -> tuple[str, ...]:
+    """A line for one channel."""
+    kind = channel.WhichOneof("kind") or ""
+    state = channel.disabled_reason or "ok"
+    default = "default" if channel.is_default else ""
+    return channel.name, channel.id, kind, target_of(channel), default, state
+
+
+def target_of(channel: Channel) -> str:
+    """Whom or what a channel tells, as far as that isn't secret."""
+    match channel.WhichOneof("kind"):
+        case "console":
+            return "the notifier's terminal"
+        case "webhook":
+            return channel.webhook.url
+        case "email":
+            return ", ".join(channel.email.addresses)
+        case None:
+            return ""
+        case kind:
+            return f"…{getattr(channel, kind).fingerprint}"
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="How rules name it.")],
+    webhook: Annotated[str | None, typer.Option("--webhook", metavar="URL", help="Post signed JSON there.")] = None,
+    secret: Annotated[str, typer.Option("--secret", help="The webhook's secret, whsec_…; made if left out.")] = "",
+    email: Annotated[
+        list[str] | None, typer.Option("--email", metavar="ADDRESS", help="Send e-mail there; repeatable.")
+    ] = None,
+    slack: Annotated[str | None, typer.Option("--slack", metavar="URL", help="Post to this incoming webhook.")] = None,
+    console: Annotated[bool, typer.Option("--console", help="Print on the notifier's terminal.")] = False,
+    default: Annotated[bool, typer.Option("--default", help="Tell it of rules that name no channel.")] = False,
+    send_resolved: Annotated[
+        bool | None, typer.Option("--resolved/--no-resolved", help="Also tell that an alert is over, or don't.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a channel of one kind. Nothing is sent; try it with `monitors channels test`."""
+    if [bool(webhook), bool(email), bool(slack), console].count(True) != 1:
+        raise typer.BadParameter("give exactly one of --webhook, --email, --slack and --console")
+    if secret and not webhook:
+        raise typer.BadParameter("only a webhook has a secret", param_hint="--secret")
+    channel = Channel(name=name, is_default=default, send_resolved=send_resolved)
+    if webhook:
+        channel.webhook.url = webhook
+        channel.webhook.secret = secret
+    elif email:
+        channel.email.addresses[:] = email
+    elif slack:
+        channel.slack.webhook_url = slack
+    else:
+        channel.console.SetInParent()
+    with connected() as mesh:
+        request = pb.CreateChannelRequest(channel=channel, request_id=new_request_id())
+        response = mesh.call(mesh.notifier.CreateChannel, request)
+    warn(response.warnings)
+    if as_json:
+        document = documents.channel_document(response.channel)
+        warnings = list(response.warnings)
+        print_json({"channel": document, "webhook_secret": response.webhook_secret, "warnings": warnings})
+        return
+    say(f"Made the channel {response.channel.name} ({response.channel.id}), which tells {target_of(response.channel)}")
+    if response.webhook_secret:
+        say(f"Secret: {response.webhook_secret}")
+        tell("The receiver checks signatures with this secret. It's shown this once.")
+
+
+@app.command("test")
+def send_test(name: Name, as_json: AsJson = False) -> None:
+    """Send a test message now and say how it went; exit code 1 if it didn't arrive."""
+    with connected() as mesh:
+        attempt = mesh.call(mesh.notifier.TestChannel, pb.TestChannelRequest(channel_id=name)).attempt
+    if as_json:
+        print_json({"attempt": documents.attempt_document(attempt)})
+    else:
+        say(outcome_line(name, attempt))
+    if attempt.outcome not in ARRIVED:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def outcome_line(name: str, attempt: DeliveryAttempt) -> str:
+    """How an attempt went: outcome, code, how long it took, and why."""
+    took = (from_timestamp(attempt.end_time) - from_timestamp(attempt.start_time)) // 1_000_000
+    status = f" (status {attempt.status})" if attempt.status else ""
+    line = f"{name}: {word_of(DeliveryOutcome, attempt.outcome)}{status} after {took} ms"
+    return f"{line}: {attempt.detail}" if attempt.detail else line
+
+
+@app.command()
+def delete(
+    name: Name,
+    etag: Annotated[str, typer.Option("--etag", help="Refuse if it isn't as it was when this was read.")] = "",
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a channel. Messages that wait for it are suppressed."""
+    with connected() as mesh:
+        if not yes:
+            channel = mesh.call(mesh.notifier.GetChannel, pb.GetChannelRequest(channel_id=name)).channel
+            confirm(f"Delete the channel {channel.name}, which tells {target_of(channel)}?", yes=yes)
+        request = pb.DeleteChannelRequest(channel_id=name, etag=etag, request_id=new_request_id())
+        channel = mesh.call(mesh.notifier.DeleteChannel, request).channel
+    if as_json:
+        print_json({"channel": documents.channel_document(channel)})
+    else:
+        say(f"Deleted the channel {channel.name or name}")

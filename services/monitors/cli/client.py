@@ -1,0 +1,115 @@
+"""The mesh as the command sees it: three services at one address, one key, and the contract's own retry policy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar, cast
+from uuid import uuid4
+
+import grpc
+
+from monitors.cli.failures import ExitCode, Failure, failure_of, failures_told
+from monitors.cli.progress import result_of
+from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
+from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
+from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the mesh is and the key that opens it. `missing_key` explains an empty key."""
+
+    address: str
+    key: str = field(repr=False)
+    missing_key: str = ""
+
+
+def find_target(environment: Mapping[str, str]) -> Target:
+    """MONITORS_SERVER and MONITORS_KEY, else the local mesh and its key file. Raises Failure."""
+    address = environment.get("MONITORS_SERVER") or f"127.0.0.1:{environment.get('MONITORS_GRPC_PORT') or 50051}"
+    if address.startswith(("http://", "https://")):
+        raise Failure(f"MONITORS_SERVER: {address!r} is a URL; write the gRPC address as `host:port`", ExitCode.USAGE)
+    if key := environment.get("MONITORS_KEY", "").strip():
+        return Target(address, _checked(key, "MONITORS_KEY"))
+    file = Path(environment.get("MONITORS_HOME") or "~/.monitors").expanduser() / "key"
+    try:
+        return Target(address, _checked(file.read_text().strip(), str(file)))
+    except FileNotFoundError:
+        missing = f"no API key: MONITORS_KEY isn't set and there is no {file}, which `monitors up` makes"
+    except (OSError, UnicodeDecodeError):
+        missing = f"no API key: MONITORS_KEY isn't set and {file} can't be read; use the account that runs the mesh"
+    return Target(address, "", missing)
+
+
+def _checked(key: str, source: str) -> str:
+    # gRPC refuses such metadata with a message that would print the key.
+    if not (key.isascii() and key.isprintable()):
+        raise Failure(f"{source} doesn't hold an API key; a key begins with `alk_` and has letters, digits, - and _")
+    return key
+
+
+class Mesh:
+    """Stubs of the three services, and the calls with credential, progress and readable failures."""
+
+    def __init__(self, channel: grpc.Channel, target: Target) -> None:
+        self.channel = channel
+        self.address = target.address
+        self.rules = RuleServiceStub(channel)
+        self.evaluator = EvaluatorServiceStub(channel)
+        self.notifier = NotifierServiceStub(channel)
+        self._target = target
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What goes with each call."""
+        return (("authorization", f"Bearer {self._target.key}"),) if self._target.key else ()
+
+    def call(
+        self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float | None = None
+    ) -> Response:
+        """One call and its answer, within `timeout` seconds or what the contract says. Raises Failure."""
+        try:
+            call = method.future(request, metadata=self.metadata, timeout=timeout)
+            return result_of(cast("Future[Response]", call), f"asking {self.address}")
+        except grpc.RpcError as error:
+            raise self.failure(error) from None
+
+    def stream(
+        self, method: grpc.UnaryStreamMultiCallable[Request, Response], request: Request, *, wait: bool = False
+    ) -> Iterator[Response]:
+        """The messages of a stream; `wait` waits for the mesh to come up. Raises grpc.RpcError, see `failure`."""
+        call = method(request, metadata=self.metadata, wait_for_ready=wait)
+        try:
+            yield from call
+        finally:
+            call.cancel()
+
+    def failure(self, error: grpc.RpcError) -> Failure:
+        """What a failed call means to a person."""
+        return failure_of(error, self.address, self._target.missing_key)
+
+
+def new_request_id() -> str:
+    """Makes a repeated mutation harmless, should the answer get lost."""
+    return uuid4().hex
+
+
+@contextmanager
+def connected() -> Iterator[Mesh]:
+    """The mesh that the environment names. A Failure inside is told and ends the command with its exit code."""
+    with failures_told():
+        target = find_target(os.environ)
+        service_config = (files("monitors.v1") / "service_config.json").read_text()
+        # The mesh is never behind the proxy that a developer's shell may name.
+        options = [("grpc.service_config", service_config), ("grpc.enable_http_proxy", 0)]
+        with grpc.insecure_channel(target.address, options=options) as channel:
+            yield Mesh(channel, target)

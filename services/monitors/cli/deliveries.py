@@ -1,0 +1,77 @@
+"""`monitors deliveries`: what was sent, waits or failed."""
+
+from typing import Annotated
+
+import typer
+
+from monitors.cli import documents
+from monitors.cli.choices import DeliveryState, word_of
+from monitors.cli.client import connected, new_request_id
+from monitors.cli.durations import format_age
+from monitors.cli.options import AsJson, Limit, PageToken
+from monitors.cli.output import print_json, print_table, say, tell
+from monitors.mesh.times import from_timestamp, now_nanos
+from monitors.v1 import notifier_service_pb2 as pb
+from monitors.v1.alert_pb2 import AlertEventKind
+from monitors.v1.alert_pb2 import DeliveryState as State
+from monitors.v1.notification_pb2 import Delivery
+
+app = typer.Typer(no_args_is_help=True, help="What was sent, waits or failed.")
+
+DELIVERY_COLUMNS = ("ID", "WHAT", "CHANNEL", "STATE", "TRIES", "SINCE", "ALERT", "DETAIL")
+DELIVERY_WHOLE = ("ID", "WHAT", "STATE", "TRIES", "SINCE", "ALERT")
+
+
+@app.command("list")
+def list_deliveries(
+    alert: Annotated[str, typer.Option("--alert", metavar="ID", help="Only about this alert.")] = "",
+    channel: Annotated[str, typer.Option("--channel", metavar="NAME", help="Only to this channel.")] = "",
+    state: Annotated[DeliveryState | None, typer.Option("--state", case_sensitive=False)] = None,
+    attempts: Annotated[bool, typer.Option("--attempts", help="With --json: also every attempt.")] = False,
+    limit: Limit = 50,
+    page_token: PageToken = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show the deliveries, newest first."""
+    request = pb.ListDeliveriesRequest(
+        alert_id=alert, channel=channel, include_attempts=attempts, page_size=limit, page_token=page_token
+    )
+    if state is not None:
+        request.state = state.proto
+    with connected() as mesh:
+        response = mesh.call(mesh.notifier.ListDeliveries, request)
+    if as_json:
+        items = [documents.delivery_document(delivery) for delivery in response.deliveries]
+        print_json({"deliveries": items, "next_page_token": response.next_page_token})
+        return
+    if not response.deliveries:
+        tell("Nothing was sent." if not (alert or channel or state) else "No delivery matches.")
+        return
+    now = now_nanos()
+    rows = [delivery_row(delivery, now) for delivery in response.deliveries]
+    print_table(DELIVERY_COLUMNS, rows, whole=DELIVERY_WHOLE)
+    if response.next_page_token:
+        tell(f"There are more: use a larger --limit, or --page-token {response.next_page_token}")
+
+
+def delivery_row(delivery: Delivery, now: int) -> tuple[str, ...]:
+    """A line for one delivery."""
+    kind = word_of(AlertEventKind, delivery.kind)
+    state = word_of(State, delivery.state)
+    since = format_age(from_timestamp(delivery.update_time), now)
+    tries = str(delivery.attempt_count)
+    return delivery.id, kind, delivery.channel, state, tries, since, delivery.alert_id, delivery.detail
+
+
+@app.command()
+def retry(
+    delivery_id: Annotated[str, typer.Argument(metavar="ID", help="The delivery's id, dlv_….")], as_json: AsJson = False
+) -> None:
+    """Try a dead delivery once more."""
+    with connected() as mesh:
+        request = pb.RetryDeliveryRequest(delivery_id=delivery_id, request_id=new_request_id())
+        delivery = mesh.call(mesh.notifier.RetryDelivery, request).delivery
+    if as_json:
+        print_json({"delivery": documents.delivery_document(delivery)})
+    else:
+        say(f"{delivery.id} to {delivery.channel} is {word_of(State, delivery.state)}")

@@ -1,0 +1,81 @@
+"""How the command fails: one line on stderr and an exit code that a script can tell apart."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import grpc
+import typer
+
+from monitors.cli.output import tell
+
+
+class ExitCode(IntEnum):
+    """What the command's exit says."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    INVALID = 4
+    UNAUTHENTICATED = 5
+    UNREACHABLE = 6
+    CONFLICT = 7
+
+
+CODES = {
+    grpc.StatusCode.NOT_FOUND: ExitCode.NOT_FOUND,
+    grpc.StatusCode.INVALID_ARGUMENT: ExitCode.INVALID,
+    grpc.StatusCode.OUT_OF_RANGE: ExitCode.INVALID,
+    grpc.StatusCode.UNAUTHENTICATED: ExitCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED: ExitCode.UNAUTHENTICATED,
+    grpc.StatusCode.UNAVAILABLE: ExitCode.UNREACHABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED: ExitCode.UNREACHABLE,
+    grpc.StatusCode.ABORTED: ExitCode.CONFLICT,
+    grpc.StatusCode.ALREADY_EXISTS: ExitCode.CONFLICT,
+    grpc.StatusCode.FAILED_PRECONDITION: ExitCode.CONFLICT,
+}
+
+
+class Failure(Exception):
+    """The command can't do it. The message is complete: what, why, and the fix."""
+
+    def __init__(self, message: str, code: ExitCode = ExitCode.FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """Tells a Failure in one line and ends the command with its code."""
+    try:
+        yield
+    except Failure as failure:
+        tell(f"error: {failure}")
+        raise typer.Exit(failure.code) from None
+
+
+def failure_of(error: grpc.RpcError, address: str, missing_key: str) -> Failure:
+    """What a failed call means. The mesh's own message stands as it is; a silent network needs words of ours.
+
+    `missing_key` says where a key was looked for in vain, or is empty if one was sent.
+    """
+    status: grpc.StatusCode = error.code()
+    code = CODES.get(status, ExitCode.FAILED)
+    if status is grpc.StatusCode.UNAUTHENTICATED and missing_key:
+        return Failure(missing_key, code)
+    if status is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return Failure(f"the mesh at {address} took too long to answer; look at `monitors status` and try again", code)
+    if status is grpc.StatusCode.UNAVAILABLE and not _from_the_mesh(error):
+        return Failure(
+            f"the mesh at {address} can't be reached; start it with `monitors up`, "
+            "or set MONITORS_SERVER to where it runs",
+            code,
+        )
+    return Failure(error.details() or f"the call failed with {status.name}", code)
+
+
+def _from_the_mesh(error: grpc.RpcError) -> bool:
+    from grpc_status import rpc_status
+
+    return isinstance(error, grpc.Call) and rpc_status.from_call(error) is not None

@@ -1,0 +1,52 @@
+"""The console script `monitors`: its commands and where they are."""
+
+from typing import Annotated
+
+import typer
+
+from monitors.cli import alerts, channels, deliveries, keys, rules
+from monitors.cli.monitors import list_monitors
+from monitors.cli.preview import preview
+from monitors.cli.serve import serve, up
+from monitors.cli.status import status
+from monitors.cli.watch import watch
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Alerting on time series: start the mesh, and ask or tell it things.",
+    epilog="The mesh is found at MONITORS_SERVER (127.0.0.1:50051) with MONITORS_KEY (else $MONITORS_HOME/key).",
+)
+app.command()(up)
+app.command()(serve)
+app.command("list")(list_monitors)
+app.add_typer(rules.app, name="rules")
+rules.app.command("preview")(preview)
+app.add_typer(alerts.app, name="alerts")
+alerts.app.command("watch")(watch)
+app.add_typer(channels.app, name="channels")
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(keys.app, name="keys")
+app.command()(status)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"monitors {version('monitors-services')}")
+        raise typer.Exit
+
+
+@app.callback()
+def monitors(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Alerting on time series: start the mesh, and ask or tell it things."""
+
+
+def run() -> None:
+    """Runs the command with the process's arguments."""
+    app(prog_name="monitors")

@@ -1,0 +1,111 @@
+"""`monitors rules preview`: what a rule means and would have done, before anything is saved."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitors.cli import documents
+from monitors.cli import rule_options as given
+from monitors.cli.client import connected
+from monitors.cli.durations import format_age, format_duration
+from monitors.cli.failures import ExitCode, Failure
+from monitors.cli.options import AsJson, read_duration
+from monitors.cli.output import format_number, format_pairs, print_facts, print_json, print_table, tell, warn
+from monitors.mesh.times import from_duration, from_timestamp, now_nanos, to_duration
+from monitors.v1.evaluator_service_pb2 import BacktestResponse, SeriesInfo
+from monitors.v1.rule_pb2 import Rule
+from monitors.v1.rule_service_pb2 import PreviewRuleRequest, PreviewRuleResponse
+
+UNTITLED = "Preview"
+
+
+def preview(
+    rule_id: Annotated[str, typer.Argument(metavar="[ID]", help="A saved rule, or leave it out.")] = "",
+    monitor: Annotated[str | None, typer.Option("--monitor", help="The monitor's id, or a pattern.")] = None,
+    when: given.When = None,
+    interval: given.Interval = None,
+    for_duration: given.For = None,
+    since: Annotated[
+        int | None,
+        typer.Option("--since", parser=read_duration, metavar="DURATION", help="Also try it on the past."),
+    ] = None,
+    chart: Annotated[Path | None, typer.Option("--chart", metavar="FILE", help="Write a chart (PNG).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a rule means, what it matches and, with --since, what it would have done. Saves nothing."""
+    if bool(rule_id) == bool(monitor and when):
+        raise typer.BadParameter("give the ID of a saved rule, or --monitor and --when", param_hint="ID")
+    rule = Rule(id=rule_id)
+    if not rule_id:
+        changes = given.Changes(monitor, UNTITLED, when, for_duration=for_duration, interval=interval)
+        given.apply(changes, rule)
+    request = PreviewRuleRequest(rule=rule, include_chart=chart is not None)
+    if since is not None:
+        request.backtest_window.CopyFrom(to_duration(since))
+    with connected() as mesh:
+        response = mesh.call(mesh.rules.PreviewRule, request)
+        if chart is not None:
+            _save(chart, response.chart)
+    warn(response.warnings)
+    if as_json:
+        print_json(documents.preview_document(response))
+    else:
+        _show(response)
+
+
+def _save(file: Path, chart: bytes) -> None:
+    try:
+        file.write_bytes(chart)
+    except OSError as error:
+        raise Failure(f"{file} can't be written ({error.strerror}); name another file", ExitCode.FAILED) from None
+    tell(f"The chart is in {file}")
+
+
+def _show(preview: PreviewRuleResponse) -> None:
+    rule = preview.rule
+    print_facts(
+        {
+            "Condition": rule.condition_text,
+            "Meaning": preview.explanation,
+            "For": format_duration(from_duration(rule.for_duration)),
+            "Interval": format_duration(from_duration(rule.interval)),
+            "Matches": "nothing yet" if not preview.matches else "",
+        }
+    )
+    if preview.matches:
+        now = now_nanos()
+        rows = [_match_row(match, now) for match in preview.matches]
+        print_table(("MATCHES", "FIELD", "TAGS", "VALUE", "SEEN"), rows, whole=("FIELD",))
+    if preview.HasField("backtest"):
+        _show_backtest(preview.backtest)
+
+
+def _match_row(match: SeriesInfo, now: int) -> tuple[str, ...]:
+    key = match.key
+    value = format_number(match.last_value) if match.HasField("last_value") else match.last_text
+    seen = format_age(from_timestamp(match.last_time), now) if match.HasField("last_time") else ""
+    return key.monitor_id, f"{key.measurement}.{key.field}", format_pairs(key.tags), value, seen
+
+
+def _show_backtest(backtest: BacktestResponse) -> None:
+    print_facts(
+        {
+            "Would have fired": f"{backtest.count} times",
+            "In total": format_duration(from_duration(backtest.total)),
+            "Longest": format_duration(from_duration(backtest.longest)),
+        }
+    )
+    rows = [
+        (
+            documents.time_text(interval, "start_time") or "",
+            documents.time_text(interval, "end_time") or "still firing",
+            interval.monitor_id,
+            format_pairs(interval.group),
+            format_number(interval.value) if interval.HasField("value") else "",
+        )
+        for interval in backtest.intervals
+    ]
+    if rows:
+        print_table(("FROM", "UNTIL", "MONITOR", "TAGS", "VALUE"), rows, whole=("FROM", "UNTIL"))
+    warn(backtest.warnings)

@@ -1,0 +1,127 @@
+"""The backend, and clients that talk to the bridge over each of its transports."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp_types import CallToolResult, TextContent
+
+from monitors.bridge.server import BridgeServer, build_server
+from monitors.bridge.settings import MeshSettings
+from tests.bridge.backend import Backend, open_backend
+from tests.harness import LoopThread
+
+T = TypeVar("T")
+COMMAND = str(Path(sys.executable).parent / "monitors-mcp")
+ERAS = ("auto", "legacy")
+
+
+@pytest.fixture
+def backend(loop_thread: LoopThread) -> Iterator[Backend]:
+    with loop_thread.opened(open_backend()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def settings(backend: Backend) -> MeshSettings:
+    return MeshSettings(address=f"127.0.0.1:{backend.port}", key="local-key")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a tool answered."""
+
+    text: str
+    data: dict[str, Any]
+    is_error: bool
+
+
+def answer_of(result: Any) -> Answer:
+    assert isinstance(result, CallToolResult)
+    block = result.content[0]
+    assert isinstance(block, TextContent)
+    return Answer(block.text, result.structured_content or {}, bool(result.is_error))
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Calls tools of an in-process bridge, each call on a session of its own."""
+
+    loop_thread: LoopThread
+    settings: MeshSettings
+    options: dict[str, Any]
+
+    @cached_property
+    def server(self) -> BridgeServer:
+        return build_server(self.settings)
+
+    def __call__(self, name: str, **arguments: Any) -> Answer:
+        async def call(client: Client) -> Answer:
+            return answer_of(await client.call_tool(name, arguments))
+
+        return self.with_client(call)
+
+    def with_client(self, use: Callable[[Client], Awaitable[T]], **options: Any) -> T:
+        async def scenario() -> T:
+            async with Client(self.server, **{**self.options, **options}) as client:
+                return await use(client)
+
+        return self.loop_thread.run(scenario())
+
+    def error(self, name: str, **arguments: Any) -> str:
+        """The text of a call that must fail."""
+        answer = self(name, **arguments)
+        assert answer.is_error, answer.text
+        return answer.text
+
+    def success(self, name: str, **arguments: Any) -> Answer:
+        """The answer of a call that must succeed, text and data both."""
+        answer = self(name, **arguments)
+        assert not answer.is_error, answer.text
+        assert answer.data
+        return answer
+
+
+@pytest.fixture(params=ERAS)
+def tools_of_both_eras(request: pytest.FixtureRequest, loop_thread: LoopThread, settings: MeshSettings) -> Tools:
+    return Tools(loop_thread, settings, {"mode": request.param})
+
+
+@pytest.fixture
+def tools(loop_thread: LoopThread, settings: MeshSettings) -> Tools:
+    return Tools(loop_thread, settings, {})
+
+
+def stdio_parameters(**environment: str) -> StdioServerParameters:
+    return StdioServerParameters(command=COMMAND, env=environment)
+
+
+class HttpBridge:
+    """`monitors-mcp --http` as a process."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        self._process = subprocess.Popen(
+            [COMMAND, "--http", "--port", "0", *arguments],
+            env={**os.environ, **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stderr is not None
+        line = self._process.stderr.readline()
+        match = re.search(r"http://\S+:(\d+)/mcp", line)
+        assert match, line + self._process.stderr.read()
+        self.url = f"http://127.0.0.1:{match[1]}/mcp"
+
+    def close(self) -> None:
+        self._process.terminate()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        self._process.wait(20)

@@ -1,0 +1,102 @@
+"""`monitors channels`, `deliveries` and `keys`."""
+
+import pytest
+
+from monitors.cli.failures import ExitCode
+from monitors.mesh.times import DAY, from_timestamp, now_nanos, to_timestamp
+from monitors.v1.alert_pb2 import AlertEventKind, DeliveryState
+from monitors.v1.notification_pb2 import Delivery, DeliveryOutcome
+from tests.cli.conftest import Command
+from tests.cli.memory_mesh import NOON, MemoryMesh
+
+
+def test_a_webhooks_secret_is_printed_once(mesh: MemoryMesh, monitors: Command) -> None:
+    outcome = monitors("channels", "create", "ops", "--webhook", "http://127.0.0.1:9000/hook", "--default")
+    assert "Secret: whsec_made" in outcome.stdout
+    assert "plain http" in outcome.stderr
+    assert mesh.notifier.requests[-1].channel.is_default
+    assert "whsec" not in monitors("channels", "list").stdout + monitors("channels", "list", "--json").stdout
+
+
+def test_each_kind_of_channel_is_made_by_its_option(monitors: Command) -> None:
+    webhook = (
+        "channels",
+        "create",
+        "a",
+        "--webhook",
+        "https://a/h",
+        "--secret",
+        "whsec_own",
+        "--no-resolved",
+        "--json",
+    )
+    assert monitors(*webhook).document["webhook_secret"] == "whsec_own"
+    monitors("channels", "create", "b", "--email", "x@example.org", "--email", "y@example.org")
+    monitors("channels", "create", "c", "--slack", "https://hooks.slack.com/services/T/B/secret")
+    monitors("channels", "create", "d", "--console")
+    channels = monitors("channels", "list", "--json").document["channels"]
+    assert [(channel["name"], channel["kind"]) for channel in channels] == [
+        ("a", "webhook"), ("b", "email"), ("c", "slack"), ("d", "console"),
+    ]  # fmt: skip
+    assert channels[0]["settings"] == {"url": "https://a/h", "secret_fingerprint": "0123abcd"}
+    assert [channel["send_resolved"] for channel in channels] == [False, True, True, True]
+    assert channels[1]["settings"] == {"addresses": ["x@example.org", "y@example.org"]}
+    text = monitors("channels", "list").stdout
+    assert all(part in text for part in ("x@example.org", "…4567cdef", "the notifier's terminal"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--console", "--webhook", "https://a"), ("--email", "a@b", "--secret", "whsec_x")]
+)
+def test_a_channel_has_exactly_one_kind(mesh: MemoryMesh, monitors: Command, arguments: tuple[str, ...]) -> None:
+    assert monitors("channels", "create", "ops", *arguments, ok=False).code == ExitCode.USAGE
+    assert mesh.notifier.requests == []
+
+
+def test_a_test_that_did_not_arrive_fails(mesh: MemoryMesh, monitors: Command) -> None:
+    monitors("channels", "create", "ops", "--console")
+    assert monitors("channels", "test", "ops").stdout == "ops: ok (status 200) after 12 ms\n"
+    mesh.notifier.outcome = DeliveryOutcome.DELIVERY_OUTCOME_FINAL
+    outcome = monitors("channels", "test", "ops", "--json", ok=False)
+    assert (outcome.code, outcome.document["attempt"]["outcome"]) == (ExitCode.FAILED, "final")
+
+
+def test_a_channel_is_deleted_by_name(mesh: MemoryMesh, monitors: Command) -> None:
+    monitors("channels", "create", "ops", "--console")
+    assert monitors("channels", "delete", "ops", ok=False).code == ExitCode.USAGE
+    monitors("channels", "delete", "ops", "--yes")
+    assert mesh.notifier.channels == {}
+    assert monitors("channels", "delete", "ops", "--yes", ok=False).code == ExitCode.NOT_FOUND
+
+
+def test_deliveries_are_listed_and_a_dead_one_is_tried_again(mesh: MemoryMesh, monitors: Command) -> None:
+    dead = Delivery(
+        id="dlv_000000000001", alert_id="alert_000000000001", channel="ops", attempt_count=9, detail="500",
+        kind=AlertEventKind.ALERT_EVENT_KIND_FIRING, state=DeliveryState.DELIVERY_STATE_DEAD,
+        update_time=to_timestamp(NOON),
+    )  # fmt: skip
+    dead.attempts.add(outcome=DeliveryOutcome.DELIVERY_OUTCOME_RETRYABLE, status=500)
+    mesh.notifier.deliveries = [dead]
+    document = monitors("deliveries", "list", "--state", "dead", "--channel", "ops", "--attempts", "--json").document
+    sent = mesh.notifier.requests[-1]
+    assert (sent.state, sent.channel, sent.include_attempts) == (DeliveryState.DELIVERY_STATE_DEAD, "ops", True)
+    (delivery,) = document["deliveries"]
+    assert (delivery["state"], delivery["attempt_count"]) == ("dead", 9)
+    assert delivery["attempts"][0] == {
+        "start_time": None, "end_time": None, "outcome": "retryable", "status": 500, "detail": "",
+    }  # fmt: skip
+    assert "dlv_000000000001" in monitors("deliveries", "list").stdout
+    assert "is pending" in monitors("deliveries", "retry", "dlv_000000000001").stdout
+    assert monitors("deliveries", "retry", "dlv_x", ok=False).code == ExitCode.NOT_FOUND
+
+
+def test_a_key_is_printed_alone_on_stdout(mesh: MemoryMesh, monitors: Command) -> None:
+    outcome = monitors("keys", "create", "--title", "CI", "--scope", "samples:write", "--expires", "90d")
+    assert outcome.stdout == "alk_local_secret\n"
+    sent = mesh.rules.requests[-1]
+    assert list(sent.scopes) == ["samples:write"]
+    assert abs(from_timestamp(sent.expire_time) - now_nanos() - 90 * DAY) < 60 * 10**9
+    assert monitors("keys", "create", "--title", "CI", "--json").document == {
+        "key": "alk_local_secret",
+        "key_id": "key_000000000001",
+    }
