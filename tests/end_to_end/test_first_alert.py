@@ -68,6 +68,8 @@ def test_the_first_alert(mesh: MeshProcess, hook: Receiver) -> None:
     Webhook(secret).verify(firing.body, {name.lower(): value for name, value in firing.headers.items()})
     assert "Checkout is slow" in firing.body.decode()
 
+    wait_for(lambda: any("FIRING high · Checkout is slow" in line for line in mesh.output), "the live line")
+
     (alert,) = mesh.json("alerts", "list", "--limit", "10")["alerts"]
     assert (alert["monitor"], alert["severity"], alert["state"]) == ("shop", "high", "firing")
 
@@ -104,6 +106,8 @@ def test_this_machine_is_watched_from_the_start(mesh: MeshProcess) -> None:
     )
     assert created.returncode == 0, created.stderr
     wait_for(lambda: any("Alive" in line for line in mesh.output), "the console's line")
+    wait_for(lambda: mesh.json("alerts", "list", "--state", "firing")["alerts"], "the alert")
+    assert sum("FIRING medium · Alive" in line for line in mesh.output) == 1
 
 
 def test_what_users_type_wrong_is_named_with_the_fix(mesh: MeshProcess) -> None:

@@ -65,16 +65,23 @@ async def probe_server(address: str = "127.0.0.1:0") -> AsyncIterator[int]:
     await server.stop()
 
 
+# pytest-grpc's clients, on our own server: its two fixtures for the server are overridden.
+
+
 @pytest.fixture(scope="module")
-def port(loop_thread: LoopThread) -> Iterator[int]:
-    with loop_thread.opened(probe_server()) as number:
-        yield number
+def grpc_server(loop_thread: LoopThread) -> Iterator[int]:
+    with loop_thread.opened(probe_server()) as port:
+        yield port
 
 
-@pytest.fixture
-def stub(port: int) -> Iterator[RuleServiceStub]:
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield RuleServiceStub(channel)
+@pytest.fixture(scope="module")
+def grpc_addr(grpc_server: int) -> str:
+    return f"127.0.0.1:{grpc_server}"
+
+
+@pytest.fixture(scope="module")
+def grpc_stub_cls() -> type[RuleServiceStub]:
+    return RuleServiceStub
 
 
 def bearer(credential: str) -> tuple[tuple[str, str | bytes], ...]:
@@ -89,31 +96,33 @@ def failure(call: Any) -> tuple[grpc.StatusCode, str, list[Any]]:
     return error.code(), error.details(), list(status.details if status else [])
 
 
-def test_the_caller_is_known_to_the_method(stub: RuleServiceStub) -> None:
-    assert stub.GetRule(pb.GetRuleRequest(), metadata=bearer("reader")).rule.id == "acme"
+def test_the_caller_is_known_to_the_method(grpc_stub: RuleServiceStub) -> None:
+    assert grpc_stub.GetRule(pb.GetRuleRequest(), metadata=bearer("reader")).rule.id == "acme"
 
 
 @pytest.mark.parametrize("metadata", [(), bearer("wrong"), (("authorization", "reader"),), bearer("")])
-def test_without_a_valid_credential_nothing_is_answered(stub: RuleServiceStub, metadata: Any) -> None:
-    code, message, _ = failure(lambda: stub.GetRule(pb.GetRuleRequest(), metadata=metadata))
+def test_without_a_valid_credential_nothing_is_answered(grpc_stub: RuleServiceStub, metadata: Any) -> None:
+    code, message, _ = failure(lambda: grpc_stub.GetRule(pb.GetRuleRequest(), metadata=metadata))
     assert code is grpc.StatusCode.UNAUTHENTICATED
     assert "credential" in message
 
 
-def test_a_missing_scope_is_named(stub: RuleServiceStub) -> None:
-    code, message, _ = failure(lambda: stub.CreateRule(pb.CreateRuleRequest(), metadata=bearer("reader")))
+def test_a_missing_scope_is_named(grpc_stub: RuleServiceStub) -> None:
+    code, message, _ = failure(lambda: grpc_stub.CreateRule(pb.CreateRuleRequest(), metadata=bearer("reader")))
     assert (code, "rules:write" in message) == (grpc.StatusCode.PERMISSION_DENIED, True)
 
 
-def test_the_mesh_is_closed_to_users_and_users_calls_to_the_tenantless(stub: RuleServiceStub) -> None:
-    code, _, _ = failure(lambda: stub.LeaseShards(pb.LeaseShardsRequest(), metadata=bearer("reader")))
+def test_the_mesh_is_closed_to_users_and_users_calls_to_the_tenantless(grpc_stub: RuleServiceStub) -> None:
+    code, _, _ = failure(lambda: grpc_stub.LeaseShards(pb.LeaseShardsRequest(), metadata=bearer("reader")))
     assert code is grpc.StatusCode.PERMISSION_DENIED
-    code, _, _ = failure(lambda: stub.GetRule(pb.GetRuleRequest(), metadata=bearer("mesh-token")))
+    code, _, _ = failure(lambda: grpc_stub.GetRule(pb.GetRuleRequest(), metadata=bearer("mesh-token")))
     assert code is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_an_error_names_reason_field_and_fix(stub: RuleServiceStub) -> None:
-    code, message, details = failure(lambda: stub.GetRule(pb.GetRuleRequest(rule_id="bad"), metadata=bearer("reader")))
+def test_an_error_names_reason_field_and_fix(grpc_stub: RuleServiceStub) -> None:
+    code, message, details = failure(
+        lambda: grpc_stub.GetRule(pb.GetRuleRequest(rule_id="bad"), metadata=bearer("reader"))
+    )
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert message.startswith("rule_id: 'bad'")
     info, bad_request = ErrorInfo(), BadRequest()
@@ -124,11 +133,11 @@ def test_an_error_names_reason_field_and_fix(stub: RuleServiceStub) -> None:
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_a_fault_of_ours_leaks_nothing(stub: RuleServiceStub, streaming: bool) -> None:
+def test_a_fault_of_ours_leaks_nothing(grpc_stub: RuleServiceStub, streaming: bool) -> None:
     def call() -> None:
         if streaming:
-            list(stub.WatchAlerts(pb.WatchAlertsRequest(), metadata=bearer("reader")))
-        stub.GetRule(pb.GetRuleRequest(rule_id="broken"), metadata=bearer("reader"))
+            list(grpc_stub.WatchAlerts(pb.WatchAlertsRequest(), metadata=bearer("reader")))
+        grpc_stub.GetRule(pb.GetRuleRequest(rule_id="broken"), metadata=bearer("reader"))
 
     code, message, _ = failure(call)
     assert code is grpc.StatusCode.INTERNAL
@@ -136,12 +145,12 @@ def test_a_fault_of_ours_leaks_nothing(stub: RuleServiceStub, streaming: bool) -
     assert "error " in message
 
 
-def test_a_taken_port_names_itself_and_the_fix(loop_thread: LoopThread, port: int) -> None:
+def test_a_taken_port_names_itself_and_the_fix(loop_thread: LoopThread, grpc_server: int) -> None:
     async def start_second() -> None:
-        async with probe_server(f"127.0.0.1:{port}"):
+        async with probe_server(f"127.0.0.1:{grpc_server}"):
             pytest.fail("two servers share a port")
 
-    with pytest.raises(PortTaken, match=rf"{port}.*MONITORS_GRPC_PORT"):
+    with pytest.raises(PortTaken, match=rf"{grpc_server}.*MONITORS_GRPC_PORT"):
         loop_thread.run(start_second())
 
 

@@ -13,9 +13,11 @@ from rich.text import Text
 from monitors.app.children import Child, keep_running
 from monitors.app.home import held_home
 from monitors.app.lifetime import run_until_closed
+from monitors.app.live import print_alerts
 from monitors.app.logs import log_to_file
 from monitors.app.mesh import Mesh, open_mesh
 from monitors.app.sources import check_source
+from monitors.mesh.channels import open_channel
 from monitors.mesh.config import Settings, load_settings
 
 log = logging.getLogger(__name__)
@@ -29,18 +31,24 @@ def run_up(settings: Settings, checks: Sequence[str], *, host: bool, mcp: bool) 
 
 async def _up(settings: Settings, checks: Sequence[str], host: bool, mcp: bool, closing: asyncio.Event) -> None:
     console = Console(highlight=False)
+
+    def print_line(line: str) -> None:
+        # What comes from outside is printed as it is: no markup, no wrapping.
+        console.print(Text(line), soft_wrap=True)
+
     check_source(settings)
     with held_home(settings.home):
         log_to_file(settings.home / "monitors.log")
-        # What comes from outside is printed as it is: no markup, no wrapping.
-        async with open_mesh(settings, closing, lambda line: console.print(Text(line), soft_wrap=True)) as mesh:
+        async with open_mesh(settings, closing, print_line) as mesh:
             await _ready(mesh, closing)
             if closing.is_set():
                 return
             console.print(banner(settings, mesh, checks, host=host, mcp=mcp), soft_wrap=True)
-            async with asyncio.TaskGroup() as group:
+            own_channel = open_channel(f"unix:{settings.socket}", mesh.key)
+            async with own_channel as channel, asyncio.TaskGroup() as group:
                 children = _children(settings, mesh, checks, host=host, mcp=mcp)
                 tasks = [group.create_task(keep_running(child)) for child in children]
+                tasks.append(group.create_task(print_alerts(channel, print_line, closing)))
                 await closing.wait()
                 console.print("\nStopping …", style="dim")
                 for task in tasks:
@@ -96,10 +104,10 @@ def banner(settings: Settings, mesh: Mesh, checks: Sequence[str], *, host: bool,
 def connect_command(settings: Settings, grpc_port: int) -> str:
     """The line that adds the bridge to Claude Code, with what it can't find by itself."""
     usual = load_settings({})
-    named = {
-        "MONITORS_SERVER": "" if grpc_port == usual.grpc_port else f"{settings.host}:{grpc_port}",
-        "MONITORS_HOME": "" if settings.home == usual.home else str(settings.home.absolute()),
-    }
-    given = [word for name, value in named.items() if value for word in ("-e", f"{name}={value}")]
+    given = []
+    if (settings.host, grpc_port) != (usual.host, usual.grpc_port):
+        given += ["-e", f"MONITORS_SERVER={settings.host}:{grpc_port}"]
+    if settings.home != usual.home:
+        given += ["-e", f"MONITORS_HOME={settings.home.absolute()}"]
     bridge = Path(sys.executable).with_name("monitors-mcp")
     return shlex.join(["claude", "mcp", "add", "monitors", *given, "--", str(bridge)])
