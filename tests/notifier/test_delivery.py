@@ -298,6 +298,21 @@ def test_deleting_a_channel_suppresses_what_waits_for_it(world: World, receiver:
     assert reports[-1].delivery.detail == "the channel was deleted"
 
 
+def test_what_was_being_sent_while_its_channel_was_deleted_is_reported_as_given_up(
+    world: World, receiver: Receiver
+) -> None:
+    make_webhook(world, receiver)
+    receiver.script = [Reply(status=500, hold=True)]
+    world.tell(notification("note_1"))
+    receiver.received.wait_for_count(1)
+    world.stub.DeleteChannel(pb.DeleteChannelRequest(channel_id="ops"))
+    world.loop.run(_release(receiver))
+    wait_for_attempts(world, "note_1", 1)
+    world.clock.advance(10)
+    world.wait_for_states(("note_1", "SUPPRESSED"))
+    assert len(receiver.received.items) == 1
+
+
 @pytest.mark.parametrize("page_size", [1, 2, 5])
 def test_the_log_is_paged_newest_first(world: World, receiver: Receiver, page_size: int) -> None:
     make_webhook(world, receiver)

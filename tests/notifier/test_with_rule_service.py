@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import pytest
 
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import NotifierSettings, RulesSettings
@@ -36,22 +38,22 @@ class Opened:
 @asynccontextmanager
 async def both(folder: Path, lines: Record[str]) -> AsyncIterator[Opened]:
     """Both services on one server, as `monitors up` opens them."""
-    closing = asyncio.Event()
+    is_closing = asyncio.Event()
     address = f"unix:{folder / 'mesh.sock'}"
     settings = NotifierSettings(sqlite_url(folder / "notifier.db"), folder / "master.key", None, True)
     async with (
         open_channel(address, "mesh") as channel,
-        open_rules(RulesSettings(sqlite_url(folder / "rules.db")), closing, None) as rules,
-        open_notifier(settings, channel, closing, lines.add) as notifier,
+        open_rules(RulesSettings(sqlite_url(folder / "rules.db")), is_closing, None) as rules,
+        open_notifier(settings, channel, is_closing, lines.add) as notifier,
     ):
         key = await rules.ensure_local_key(folder / "key")
-        server = MeshServer(with_service_token("mesh", rules.authenticate), closing)
+        server = MeshServer(with_service_token("mesh", rules.authenticate), is_closing)
         server.host(rules)
         server.host(notifier)
         port, _ = await server.start(["127.0.0.1:0", address], variable="MONITORS_GRPC_PORT")
         await notifier.ensure_console(LOCAL_TENANT)
         yield Opened(port, key)
-        closing.set()
+        is_closing.set()
         await server.stop()
 
 
@@ -110,3 +112,39 @@ def test_an_alert_is_told_in_order_and_shows_its_deliveries(
             ("ops", alert_pb2.ALERT_EVENT_KIND_FIRING, alert_pb2.DELIVERY_STATE_DELIVERED),
             ("ops", alert_pb2.ALERT_EVENT_KIND_RESOLVED, alert_pb2.DELIVERY_STATE_DELIVERED),
         ]
+
+
+def test_what_cannot_be_stored_is_a_problem_until_it_is_told(
+    loop_thread: LoopThread, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines: Record[str] = Record()
+    with (
+        loop_thread.opened(both(tmp_path, lines)) as opened,
+        grpc.insecure_channel(f"127.0.0.1:{opened.port}") as raw,
+        closing(sqlite3.connect(tmp_path / "notifier.db", isolation_level=None)) as database,
+    ):
+        rules = RuleServiceStub(as_tenant(raw, opened.key))
+        mesh = RuleServiceStub(as_tenant(raw, "mesh"))
+        notifier = NotifierServiceStub(as_tenant(raw, opened.key))
+
+        def problems() -> list[str]:
+            return list(notifier.GetNotifierStatus(pb.GetNotifierStatusRequest()).problems)
+
+        field = monitor_pb2.MonitorField(measurement="cpu", field="cpu_percent", type=monitor_pb2.FIELD_TYPE_FLOAT)
+        rules.RegisterMonitor(rules_pb.RegisterMonitorRequest(monitor_id="mon_host", fields=[field]))
+        rule = rule_pb2.Rule(monitor_id="mon_host", title="CPU is hot", condition_text="cpu_percent > 90")
+        rule_id = rules.CreateRule(rules_pb.CreateRuleRequest(rule=rule)).rule.id
+        database.execute("CREATE TRIGGER refuse BEFORE INSERT ON deliveries BEGIN SELECT RAISE(ABORT, 'refused'); END")
+        firing = transition(rule_id, alert_pb2.ALERT_EVENT_KIND_FIRING, time.time_ns())
+        mesh.RecordTransitions(rules_pb.RecordTransitionsRequest(transitions=[firing]))
+        deadline = time.monotonic() + PATIENCE
+        while not problems():
+            assert time.monotonic() < deadline
+        # It stays one through all that is tried, and each try asks RuleService anew.
+        tried = len(caplog.records)
+        while len(caplog.records) < tried + 4:
+            assert problems(), [r.getMessage() for r in caplog.records]
+            assert time.monotonic() < deadline
+        assert lines.items == []
+        database.execute("DROP TRIGGER refuse")
+        assert len(lines.wait_for_count(1)) == 1

@@ -239,3 +239,16 @@ def test_thousands_of_transitions_fit_into_one_call(client: Client) -> None:
         kinds.setdefault(each.alert.id, []).append(each.kind)
     assert len(kinds) == 2500
     assert set(map(tuple, kinds.values())) == {(FIRING, RESOLVED)}
+
+
+def test_an_end_and_the_next_beginning_may_come_together(client: Client) -> None:
+    rule = client.create(cooldown={})
+    now = now_nanos()
+    first = client.fire(rule, now)
+    over, again = client.record(
+        client.transition(rule, RESOLVED, now + 1, episode=now), client.transition(rule, FIRING, now + 2)
+    )
+    assert (over.outcome, over.alert_id) == (mesh_pb2.TRANSITION_OUTCOME_RECORDED, first)
+    assert again.outcome == mesh_pb2.TRANSITION_OUTCOME_RECORDED
+    assert client.alert(first).alert.state == alert_pb2.ALERT_STATE_RESOLVED
+    assert client.alert(again.alert_id).alert.state == alert_pb2.ALERT_STATE_FIRING

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from sqlalchemy import insert
 
@@ -16,8 +17,10 @@ from monitors.rules.store.alerts import insert_alerts
 from monitors.rules.store.tables import tenants
 from monitors.v1 import alert_pb2, mesh_pb2
 from monitors.v1 import rule_service_pb2 as pb
+from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
 from tests.rules.client import ACKNOWLEDGED, DEADLINE, FIRING, RESOLVED, SERVICE, Client
+from tests.rules.running import running
 
 NOW = 1_000 * SECOND
 
@@ -166,16 +169,35 @@ def test_a_change_wakes_those_who_watch(client: Client) -> None:
     alerts.cancel()
 
 
-def test_what_was_not_acknowledged_comes_again_after_a_restart(client: Client, loop_thread: LoopThread) -> None:
+def test_what_a_notifier_leaves_behind_goes_to_the_next_at_once(client: Client) -> None:
     alert_id = client.fire(client.create())
     with client.notifications() as first:
         batch = next(first.batches())
-        own = [each for each in batch.notifications if each.tenant_id == client.tenant]
-        assert [each.alert.id for each in own] == [alert_id]
-    loop_thread.run(client.rules.void_leases())
+        left = [each for each in batch.notifications if each.tenant_id == client.tenant]
+    # Well before the lease would end by itself.
     with client.notifications() as second:
         (again,) = second.take(1)
-    assert again == own[0]
+    assert (again, again.alert.id) == (left[0], alert_id)
+
+
+def test_what_a_crash_left_leased_is_told_at_the_next_start(loop_thread: LoopThread, tmp_path: Path) -> None:
+    with (
+        loop_thread.opened(running(tmp_path)) as service,
+        grpc.insecure_channel(f"127.0.0.1:{service.port}") as channel,
+    ):
+        client = Client.of_new_tenant(RuleServiceStub(channel), service.rules, loop_thread)
+        alert_id = client.fire(client.create())
+    database = Database(sqlite_url(tmp_path / "rules.db"), name="crash", migrations="monitors.rules.migrations")
+    leased = loop_thread.run(database.write(lambda session: outbox.lease(session, now_nanos(), "of a dead process")))
+    database.close()
+    assert len(leased) == 1
+    with (
+        loop_thread.opened(running(tmp_path)) as service,
+        grpc.insecure_channel(f"127.0.0.1:{service.port}") as channel,
+    ):
+        client.stub = RuleServiceStub(channel)
+        with client.notifications() as opened:
+            assert opened.told(1) == [(FIRING, alert_id)]
 
 
 def test_deliveries_are_shown_with_their_alert(client: Client) -> None:

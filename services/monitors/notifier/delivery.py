@@ -120,8 +120,8 @@ class Dispatcher:
         for _, taken in inbox:
             if not taken.done():
                 taken.set_result(None)
-        if inbox or finished:
-            self._on_change()
+        # Also where nothing came or ended: what was due may have been given up because its channel is gone.
+        self._on_change()
         return due
 
     async def _wait(self, due: int | None) -> None:

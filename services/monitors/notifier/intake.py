@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from monitors.mesh.channels import evaluator_id
+from monitors.mesh.database import storage_error
 from monitors.mesh.errors import ServiceUnavailable
 from monitors.notifier.delivery import Dispatcher
 from monitors.notifier.mirror import Mirror
@@ -31,7 +32,7 @@ LONGEST_PAUSE = 5.0
 
 
 class Intake:
-    """Follows the stream of notifications. `problem` says in words why there is none; empty while it's open."""
+    """Follows the stream of notifications."""
 
     def __init__(
         self, rules: "RuleServiceAsyncStub", dispatcher: Dispatcher, mirror: Mirror, closing: asyncio.Event
@@ -41,7 +42,13 @@ class Intake:
         self._mirror = mirror
         self._closing = closing
         self._pause = FIRST_PAUSE
-        self.problem = ""
+        self._away = ""
+        self._fault = ""
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is taken in; empty if nothing is wrong."""
+        return self._fault or self._away
 
     async def run(self) -> None:
         """Follows the stream until it's cancelled, and opens it again whenever it breaks."""
@@ -50,16 +57,24 @@ class Intake:
                 await self._follow()
             except (grpc.aio.AioRpcError, ServiceUnavailable, TimeoutError) as error:
                 self._tell_problem(error.code().name if isinstance(error, grpc.aio.AioRpcError) else "no answer")
-            except Exception:
-                log.exception("notifications can't be taken in; trying again")
-                self.problem = "notifications can't be taken in, as the notifier's log explains"
+            except Exception as error:
+                self._tell_fault(error)
             await asyncio.sleep(self._pause)
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _tell_problem(self, code: str) -> None:
-        if not self.problem and not self._closing.is_set():
+        if not self._away and not self._closing.is_set():
             log.warning("the rules service can't be reached (%s); trying again", code)
-        self.problem = "the rules service can't be reached; what has happened since is told when it's back"
+        self._away = "the rules service can't be reached; what has happened since is told when it's back"
+
+    def _tell_fault(self, error: Exception) -> None:
+        known = storage_error(error)
+        if known is None:
+            log.error("notifications can't be taken in; trying again", exc_info=error)
+        elif not self._fault:
+            log.warning("notifications can't be taken in; trying again: %s", known.message)
+        why = known.message if known else "the notifier's log explains why"
+        self._fault = f"notifications can't be taken in: {why}"
 
     async def _follow(self) -> None:
         # RuleService may have been set up anew while it was away.
@@ -73,10 +88,12 @@ class Intake:
                     response = await call.read()
                 if not isinstance(response, LeaseNotificationsResponse):
                     return  # the end of the stream
-                self.problem = ""
-                self._pause = FIRST_PAUSE
+                self._away = ""
                 if response.notifications:
                     await self._take(response.notifications, response.lease_token)
+                    self._fault = ""
+                if not self._fault:
+                    self._pause = FIRST_PAUSE
         finally:
             call.cancel()
 

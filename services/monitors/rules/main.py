@@ -64,13 +64,8 @@ class Rules:
         return key.text
 
     async def void_leases(self) -> None:
-        """Ends the leases of a former run. Only for a process that knows itself to be alone."""
-
-        def work(session: Session) -> None:
-            shards.void_all(session)
-            outbox.give_back(session)
-
-        await self._database.write(work)
+        """Ends the leases of shards of a former run. Only for a process that knows itself to be alone."""
+        await self._database.write(shards.void_all)
 
     async def keep_house(self, closing: asyncio.Event) -> None:
         """Notes when keys were used and forgets what is old, once a minute and when the service closes."""
@@ -107,6 +102,8 @@ async def open_rules(
     database = Database(settings.database_url, name="rules", migrations="monitors.rules.migrations")
     try:
         await asyncio.to_thread(database.upgrade)
+        # The streams of a former run are gone. To a notifier of another process this is no harm: it knows a repeat.
+        await database.write(outbox.give_back)
         stub = EvaluatorServiceStub(evaluator) if evaluator else None
         opened = Rules(Core(database, closing, stub))
         ended = asyncio.Event()

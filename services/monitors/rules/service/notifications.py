@@ -1,5 +1,6 @@
 """RuleService for the notifier: the outbox, what became of messages, and the channels' names."""
 
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,6 +16,8 @@ from monitors.rules.translate.alerts import delivery_from_proto
 from monitors.v1 import notification_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
+log = logging.getLogger(__name__)
+
 MOST_REPORTS = 1000
 MOST_CHANNELS = 1000
 
@@ -27,15 +30,16 @@ class NotifierCalls(Part):
     ) -> AsyncIterator[pb.LeaseNotificationsResponse]:
         """Notifications as they come due."""
         due: int | None = None
+        token = f"lease_{secrets.token_hex(16)}"
 
-        def lease(session: Session) -> tuple[str, list[outbox.Leased], int | None]:
-            now, token = now_nanos(), f"lease_{secrets.token_hex(16)}"
+        def lease(session: Session) -> tuple[list[outbox.Leased], int | None]:
+            now = now_nanos()
             batch = outbox.lease(session, now, token)
-            return token, batch, None if batch else outbox.next_due(session, now)
+            return batch, None if batch else outbox.next_due(session, now)
 
         async def look() -> list[pb.LeaseNotificationsResponse]:
             nonlocal due
-            token, batch, due = await self.core.database.write(lease)
+            batch, due = await self.core.database.write(lease)
             if not batch:
                 return []
             return [pb.LeaseNotificationsResponse(notifications=map(_decode, batch), lease_token=token)]
@@ -44,8 +48,19 @@ class NotifierCalls(Part):
             # A message that is held goes out when its time has come, not at the next look.
             return POLL_SECONDS if due is None else min(POLL_SECONDS, max(0.0, (due - now_nanos()) / SECOND))
 
-        async for message in self.follow(self.core.alerts_changed, look, pb.LeaseNotificationsResponse(), wait):
-            yield message
+        try:
+            async for message in self.follow(self.core.alerts_changed, look, pb.LeaseNotificationsResponse(), wait):
+                yield message
+        finally:
+            await self._give_back(token)
+
+    async def _give_back(self, token: str) -> None:
+        """What was leased to a notifier that has gone is there for the next one, or for the same when it's back."""
+        try:
+            await self.core.database.write(lambda session: outbox.give_back(session, token))
+        except Exception:
+            log.warning("what a notifier left behind is sent again when its lease ends", exc_info=True)
+        self.core.alerts_changed.announce()
 
     async def AcknowledgeNotifications(
         self, request: pb.AcknowledgeNotificationsRequest, context: Any

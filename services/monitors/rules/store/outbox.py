@@ -12,6 +12,8 @@ from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import outbox
 
 WAITING, TAKEN, SUPPRESSED = 0, 1, 2
+# For rows that are named: `state = 0` would let SQLite take the index of all that waits instead of theirs.
+_IS_WAITING = outbox.c.state.not_in((TAKEN, SUPPRESSED))
 LEASE = 30 * SECOND
 LARGEST_BATCH = 100
 # A gRPC message has 4 MiB at most.
@@ -71,7 +73,7 @@ def _held_firing(tenant: str, alert_id: str) -> tuple[ColumnElement[bool], ...]:
         outbox.c.tenant_id == tenant,
         outbox.c.alert_id == alert_id,
         outbox.c.kind == int(EventKind.FIRING),
-        outbox.c.state == WAITING,
+        _IS_WAITING,
         outbox.c.lease_token == "",
     )
 
@@ -79,7 +81,7 @@ def _held_firing(tenant: str, alert_id: str) -> tuple[ColumnElement[bool], ...]:
 def suppress(session: Session, held: Sequence[tuple[str, str]]) -> None:
     """Stops what waits about alerts, named by tenant and id, whose firing is told no more."""
     for tenant, alert_id in held:
-        waiting = (outbox.c.tenant_id == tenant, outbox.c.alert_id == alert_id, outbox.c.state == WAITING)
+        waiting = (outbox.c.tenant_id == tenant, outbox.c.alert_id == alert_id, _IS_WAITING)
         session.execute(update(outbox).where(*waiting).values(state=SUPPRESSED))
 
 
@@ -148,16 +150,20 @@ def take_over(session: Session, token: str, ids: Sequence[str]) -> None:
     by_id = (
         update(outbox)
         .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
-        .where(outbox.c.lease_token == token, outbox.c.state == WAITING)
+        .where(outbox.c.lease_token == token, _IS_WAITING)
         .values(state=TAKEN)
     )
     for part in chunks(ids):
         session.execute(by_id, {"ids": list(part)})
 
 
-def give_back(session: Session) -> None:
-    """Ends all leases, as those of a former run."""
-    session.execute(update(outbox).where(outbox.c.state == WAITING).values(lease_until=0))
+def give_back(session: Session, token: str | None = None) -> None:
+    """Ends the leases under a token, or all of them, before their time: whoever had them has gone."""
+    leased = update(outbox).where(outbox.c.state == WAITING, outbox.c.lease_until > 0)
+    if token is not None:
+        leased = leased.where(outbox.c.lease_token == token)
+    # The token stays: it tells that the message may have gone out, and an acknowledgement that is late still counts.
+    session.execute(leased.values(lease_until=0))
 
 
 def forget_before(session: Session, time: int) -> None:

@@ -46,7 +46,8 @@ def load_instances(session: Session, instances: Mapping[str, Sequence[str]]) -> 
             told = (
                 select(alerts.c.instance_key, func.max(alerts.c.told_time))
                 .where(alerts.c.tenant_id == tenant, alerts.c.instance_key.in_(part))
-                .where(alerts.c.told_time.is_not(None), alerts.c.open_key.is_(None))
+                # Over, and not `open_key IS NULL`: by its index every alert of the tenant that is over would be read.
+                .where(alerts.c.told_time.is_not(None), alerts.c.resolve_time.is_not(None))
                 .group_by(alerts.c.instance_key)
             )
             known.told |= {(tenant, key): time for key, time in session.execute(told)}
@@ -64,8 +65,9 @@ def _by_tenant(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 def save(session: Session, ledger: Ledger, encode: Encode) -> None:
     """Remembers everything that was decided."""
-    insert_alerts(session, list(ledger.opened.values()))
+    # What ends makes room first: an instance's next alert may begin in the same batch, and one alone can be open.
     update_alerts(session, list(ledger.altered.values()))
+    insert_alerts(session, list(ledger.opened.values()))
     if not ledger.events:
         outbox.reschedule(session, ledger.rescheduled)
         return

@@ -1,0 +1,67 @@
+"""What every alert waits for reads the rows that it names, however many others there are."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from monitors.mesh.database import Database, sqlite_url
+from monitors.rules.store import alerts, outbox
+from monitors.rules.store.transitions import load_instances
+from tests.harness import LoopThread
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    folder = tmp_path_factory.mktemp("plans")
+    opened = Database(sqlite_url(folder / "rules.db"), name="plans", migrations="monitors.rules.migrations")
+    opened.upgrade()
+    yield opened
+    opened.close()
+
+
+def plan_of(session: Session, work: Callable[[Session], object]) -> list[str]:
+    """How SQLite reads what `work` asks for, a line per table."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        asked.append((statement, parameters))
+
+    bind = session.get_bind()
+    event.listen(bind, "before_cursor_execute", note)
+    work(session)
+    event.remove(bind, "before_cursor_execute", note)
+    connection = session.connection()
+    return [
+        row[3]
+        for statement, parameters in asked
+        for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        if "USING" in row[3]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("work", "expected"),
+    [
+        (
+            lambda session: load_instances(session, {"t": ["1", "2"]}),
+            ["(tenant_id=? AND open_key=?)", "(tenant_id=? AND instance_key=? AND told_time>?)"],
+        ),
+        (lambda session: outbox.take_over(session, "token", ["note_1", "note_2", "note_3"]), ["(id=?)"]),
+        (lambda session: outbox.suppress(session, [("t", "alert_1")]), ["(tenant_id=? AND alert_id=?)"]),
+        (lambda session: outbox.reschedule(session, [("t", "alert_1", 5)]), ["(tenant_id=? AND alert_id=?)"]),
+        (lambda session: outbox.released(session, "t", ["alert_1"]), ["(tenant_id=? AND alert_id=?)"]),
+        (lambda session: alerts.open_alerts(session, "t", "rule_1"), ["(tenant_id=? AND rule_id=? AND open_key>?)"]),
+        (lambda session: alerts.open_alerts(session, "t"), ["(tenant_id=? AND open_key>?)"]),
+        (lambda session: alerts.timeline(session, "t", "alert_1"), ["(tenant_id=? AND alert_id=?)"]),
+        (lambda session: alerts.events_since(session, "t", 1, 10), ["(tenant_id=? AND sequence>?)"]),
+    ],
+)
+def test_a_query_on_the_way_of_an_alert_has_its_index(
+    loop_thread: LoopThread, database: Database, work: Callable[[Session], object], expected: list[str]
+) -> None:
+    plan = loop_thread.run(database.write(lambda session: plan_of(session, work)))
+    # What remains of a line is by what it searches its index.
+    assert [line[line.index("(") :] for line in plan if "(" in line] == expected
