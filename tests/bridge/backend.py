@@ -45,6 +45,8 @@ class Backend(RuleServiceServicer):
     """Method, caller and request of every call."""
     failures: list[MeshError] = field(default_factory=list)
     """What the next calls of CreateRule raise, instead of creating."""
+    match_count: int = 1
+    """How many series a preview matches."""
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -111,8 +113,9 @@ class Backend(RuleServiceServicer):
         given = self._rule(request.rule.id) if request.rule.id else request.rule
         response = pb.PreviewRuleResponse(rule=self._completed(given))
         response.explanation = f"Fires when {response.rule.condition_text}."
-        match = response.matches.add(last_value=42.5)
-        match.key.monitor_id, match.key.measurement, match.key.field = given.monitor_id, "cpu", "cpu_percent"
+        for _ in range(self.match_count):
+            match = response.matches.add(last_value=42.5)
+            match.key.monitor_id, match.key.measurement, match.key.field = given.monitor_id, "cpu", "cpu_percent"
         return response
 
     async def GetRule(self, request: pb.GetRuleRequest, context: Any) -> pb.GetRuleResponse:

@@ -58,6 +58,13 @@ def test_a_dry_run_saves_nothing_and_shows_what_the_rule_reads(tools: Tools, bac
     assert "Backtests" not in tools.success("create_alert_rule", **RULE, dry_run=True).text
 
 
+def test_a_dry_run_that_reads_many_series_says_how_many(tools: Tools, backend: Backend) -> None:
+    backend.match_count = 31
+    answer = tools.success("create_alert_rule", **RULE, dry_run=True)
+    assert (len(answer.data["matches"]), answer.data["matches_total"]) == (20, 31)
+    assert "Reads 20 of 31 series now:" in answer.text
+
+
 def test_the_same_rule_isnt_made_twice_but_a_different_one_of_that_title_is(tools: Tools, backend: Backend) -> None:
     first = tools.success("create_alert_rule", **RULE)
     again = tools.success("create_alert_rule", **RULE)

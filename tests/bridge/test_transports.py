@@ -16,7 +16,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from monitors.bridge.main import main, transport_security
-from monitors.bridge.settings import HttpSettings
+from monitors.bridge.settings import HttpSettings, load_mesh_settings
 from tests.bridge.backend import Backend, open_backend
 from tests.bridge.conftest import COMMAND, ERAS, HttpBridge, answer_of, stdio_parameters
 from tests.harness import LoopThread
@@ -190,3 +190,15 @@ def test_an_interrupt_ends_the_command_though_its_input_stays_open() -> None:
         assert json.loads(process.stdout.readline())["id"] == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == -signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, "127.0.0.1:50051"),
+        ({"MONITORS_GRPC_PORT": "51051"}, "127.0.0.1:51051"),
+        ({"MONITORS_GRPC_PORT": "51051", "MONITORS_SERVER": "mesh:1"}, "mesh:1"),
+    ],
+)
+def test_the_mesh_is_found_where_the_command_would_find_it(environment: dict[str, str], address: str) -> None:
+    assert load_mesh_settings(environment).address == address

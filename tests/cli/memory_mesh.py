@@ -300,12 +300,13 @@ async def authenticate(credential: str) -> Principal:
 
 
 @asynccontextmanager
-async def open_memory_mesh(*, with_evaluator: bool = True) -> AsyncIterator[MemoryMesh]:
+async def open_memory_mesh(*, with_evaluator: bool = True, with_notifier: bool = True) -> AsyncIterator[MemoryMesh]:
     """The mesh on a free port."""
     mesh = MemoryMesh()
     server = MeshServer(authenticate, mesh.closing)
     server.host(mesh.rules)
-    server.host(mesh.notifier)
+    if with_notifier:
+        server.host(mesh.notifier)
     if with_evaluator:
         server.host(mesh.evaluator)
     (mesh.port,) = await server.start(["127.0.0.1:0"], variable="MONITORS_GRPC_PORT")

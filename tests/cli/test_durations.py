@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitors.cli.durations import LONGEST, format_age, format_duration, parse_duration, parse_moment
+from monitors.cli.durations import LONGEST, format_age, format_duration, format_rough, parse_duration, parse_moment
 from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
 
 NOW = 1_772_366_400 * SECOND
@@ -83,3 +83,8 @@ def test_a_moment_is_a_time_ago_or_a_time_with_its_zone() -> None:
 )
 def test_an_age_is_told_in_one_unit(distance: int, text: str) -> None:
     assert format_age(NOW - distance, NOW) == text
+
+
+@pytest.mark.parametrize(("nanos", "text"), [(145_597, "145us"), (0, "0s"), (5, "5ns"), (3_700_000_000, "3s")])
+def test_a_measured_duration_is_told_in_one_unit(nanos: int, text: str) -> None:
+    assert format_rough(nanos) == text

@@ -48,6 +48,21 @@ def test_an_unreachable_mesh_says_how_to_start_it(monitors: Command) -> None:
     assert outcome.stderr.count("\n") == 1
 
 
+def test_a_server_without_the_service_says_how_to_ask_the_right_one(loop_thread: LoopThread, monitors: Command) -> None:
+    with loop_thread.opened(open_memory_mesh(with_notifier=False)) as partial:
+        address = f"127.0.0.1:{partial.port}"
+        outcome = monitors("channels", "list", ok=False, MONITORS_SERVER=address)
+    assert outcome.code == ExitCode.FAILED
+    assert outcome.stderr.startswith(f"error: {address} doesn't serve this")
+    assert "MONITORS_SERVER" in outcome.stderr
+
+
+def test_the_hints_of_the_mesh_name_our_commands(mesh: MemoryMesh, monitors: Command) -> None:
+    mesh.rules.failure = errors.NotFound("rule", "rule_x", "ListRules shows those that there are")
+    outcome = monitors("rules", "show", "rule_x", ok=False)
+    assert outcome.stderr == "error: there is no rule 'rule_x'; `monitors rules list` shows those that there are\n"
+
+
 def test_an_answer_cannot_steer_the_terminal(mesh: MemoryMesh, monitors: Command) -> None:
     mesh.rules.failure = errors.InvalidField("title", "'\x1b[31m' has\na control character")
     outcome = monitors("rules", "show", "rule_x", ok=False)

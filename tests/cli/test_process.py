@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from monitors.v1.alert_pb2 import AlertEventKind, AlertState
@@ -97,7 +98,10 @@ def test_watch_takes_up_a_lost_stream_and_tells_no_alert_twice(
     with started(monitors, "alerts", "watch") as process:
         assert process.stdout
         assert process.stderr
-        assert "CPU is hot" in process.stdout.readline()
+        line = process.stdout.readline()
+        assert "CPU is hot" in line
+        fired = datetime.fromtimestamp(alert(1).fire_time.seconds, UTC).astimezone()
+        assert line.startswith(f"{fired:%H:%M:%S} firing")
         send(loop_thread, mesh, None)
         assert "waiting for the mesh" in process.stderr.readline()
         send(loop_thread, mesh, resolved(1))

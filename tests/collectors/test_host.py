@@ -16,9 +16,9 @@ Point = dict[str, Any]
 def points() -> list[Point]:
     sampler = HostSampler()
     sampler.prime()
-    # Percentages and rates are over the time since the baseline, so let there be some: until the clock has ticked.
-    start = psutil.cpu_times()
-    while psutil.cpu_times() == start:
+    # Percentages and rates are over the time since the baseline, so let there be some that isn't idle.
+    start = psutil.cpu_times().user
+    while psutil.cpu_times().user < start + 0.05:
         sum(range(10_000))
     return [parse_line(line) for line in sampler.sample()]
 

@@ -20,11 +20,16 @@ def test_beside_an_influxdb_the_endpoint_moves_out_of_its_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"),
-    [("MONITORS_GRPC_PORT", "99999"), ("MONITORS_HTTP_PORT", "http"), ("MONITORS_RETENTION_DAYS", "-1")],
+    ("variable", "value", "accepted"),
+    [
+        ("MONITORS_GRPC_PORT", "99999", "0 to 65535"),
+        ("MONITORS_HTTP_PORT", "http", "0 to 65535"),
+        ("MONITORS_RETENTION_DAYS", "-1", "0.01 to 3650"),
+        ("MONITORS_RETENTION_DAYS", "a week", "0.01 to 3650"),
+    ],
 )
-def test_a_wrong_value_is_refused_by_name(variable: str, value: str) -> None:
-    with pytest.raises(BadSetting, match=variable):
+def test_a_wrong_value_is_refused_by_name_with_what_is_accepted(variable: str, value: str, accepted: str) -> None:
+    with pytest.raises(BadSetting, match=f"{variable}.*{accepted}"):
         load_settings({variable: value})
 
 

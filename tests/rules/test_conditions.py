@@ -165,6 +165,7 @@ def test_the_first_products_json_is_understood(text: str, expected: str) -> None
         ('cpu{host=~"a.*"} > 5', "(character", "regular expressions can't be matched yet"),
         ("sum by (host) (cpu) > 5", "(character", "each series is an instance of its own"),
         ("cpu > 90%", "'%'", "leave `%` out"),
+        ("cpu stays above 80 percent for ten seconds", "'percent'", "leave `percent` out"),
         ("response_time > 500ms", "'ms'", "leave 'ms' out"),
         ("cpu-usage > 5", "'-'", '"a-b"'),
         ('status == "down"', "down", "text can't be compared yet"),

@@ -21,8 +21,9 @@ from monitors.bridge.settings import (
 )
 
 EPILOG = (
-    "environment: MONITORS_SERVER (the mesh, default 127.0.0.1:50051), MONITORS_KEY (an API key; default: the key in "
-    "$MONITORS_HOME/key, ~/.monitors/key), MONITORS_MCP_PORT (default 9122), MONITORS_MCP_ALLOWED_HOSTS"
+    "environment: MONITORS_SERVER (the mesh, default 127.0.0.1 and MONITORS_GRPC_PORT or 50051), MONITORS_KEY (an API "
+    "key; default: the key in $MONITORS_HOME/key, ~/.monitors/key), MONITORS_MCP_PORT (default 9122), "
+    "MONITORS_MCP_ALLOWED_HOSTS"
 )
 PATH = "/mcp"
 STOP_SECONDS = 5

@@ -81,6 +81,8 @@ class CreatedRule(Output):
     meaning: str | None = None
     warnings: list[str] | None = None
     matches: list[Series] | None = None
+    matches_total: int | None = None
+    """How many there are, if they aren't all in `matches`; 100 stands for 100 or more."""
     note: str | None = None
 
 

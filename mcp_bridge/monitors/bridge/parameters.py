@@ -34,6 +34,7 @@ def _spoken(value: object) -> object:
 
 Nanoseconds = Annotated[int, BeforeValidator(parse_duration), WithJsonSchema({"type": "string"})]
 Text = Annotated[Annotated[str, Field(max_length=4_096)] | None, BeforeValidator(_blank_is_absent)]
+Title = Annotated[Annotated[str, Field(max_length=200)] | None, BeforeValidator(_blank_is_absent)]
 Names = Annotated[list[str], BeforeValidator(_listed)]
 Condition = Annotated[str | dict[str, Any], WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]})]
 Severity = Annotated[Literal["low", "medium", "high", "critical"], BeforeValidator(parse_severity)]

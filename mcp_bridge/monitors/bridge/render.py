@@ -21,7 +21,9 @@ def created(output: CreatedRule, now: int) -> str:
     head = "Saved" if output.saved else "Not saved"
     lines = [f"{head}: {_rule(output.rule, now)}", *_meaning(output.meaning, output.warnings)]
     if output.matches is not None:
-        lines.append(f"Reads {_count(len(output.matches), 'series', 'series')} now:")
+        some = f"{len(output.matches)} of " if output.matches_total else ""
+        total = output.matches_total or len(output.matches)
+        lines.append(f"Reads {some}{_count(total, 'series', 'series')} now:")
         lines += [_series(series, now) for series in output.matches]
     return _text(lines, output.note)
 

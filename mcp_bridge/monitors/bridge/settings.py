@@ -40,8 +40,10 @@ class HttpSettings:
 
 
 def load_mesh_settings(environment: Mapping[str, str]) -> MeshSettings:
-    """The mesh of `MONITORS_SERVER`, else this machine's at `MONITORS_GRPC_PORT`, with `MONITORS_KEY` or else the key in
-    `$MONITORS_HOME/key`."""
+    """The mesh of `MONITORS_SERVER`, else this machine's at `MONITORS_GRPC_PORT`.
+
+    Its key is `MONITORS_KEY`, else the one in `$MONITORS_HOME/key`.
+    """
     home = Path(environment.get("MONITORS_HOME") or "~/.monitors").expanduser()
     port = environment.get("MONITORS_GRPC_PORT") or DEFAULT_SERVER_PORT
     return MeshSettings(

@@ -1,6 +1,7 @@
 """What every process of ours does the same: end on a signal, and tell a wrong setting from a fault."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -33,6 +34,15 @@ def run_until_closed(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
 
 def _is_expected(error: BaseException) -> bool:
     return isinstance(error, EXPECTED) or storage_error(error) is not None
+
+
+def settle() -> None:
+    """To be called once everything is loaded: the garbage collector never looks at any of it again.
+
+    Without this a full collection, which stops every thread, takes some 80 ms; afterwards a few.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def explain(error: BaseException) -> int:

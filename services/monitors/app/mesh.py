@@ -52,7 +52,7 @@ async def open_mesh(settings: Settings, closing: asyncio.Event, console: Callabl
         try:
             async with (
                 open_evaluator(evaluator_settings, channel, authenticate, closing) as evaluator,
-                open_notifier(notifier_settings, channel, closing, console) as notifier,
+                open_notifier(notifier_settings, channel, closing, console, shows_all=True) as notifier,
             ):
                 for service in (rules, evaluator, notifier):
                     server.host(service)

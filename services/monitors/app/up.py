@@ -12,12 +12,10 @@ from rich.text import Text
 
 from monitors.app.children import Child, keep_running
 from monitors.app.home import held_home
-from monitors.app.lifetime import run_until_closed
-from monitors.app.live import print_alerts
+from monitors.app.lifetime import run_until_closed, settle
 from monitors.app.logs import log_to_file
 from monitors.app.mesh import Mesh, open_mesh
 from monitors.app.sources import check_source
-from monitors.mesh.channels import open_channel
 from monitors.mesh.config import Settings, load_settings
 
 log = logging.getLogger(__name__)
@@ -43,12 +41,11 @@ async def _up(settings: Settings, checks: Sequence[str], host: bool, mcp: bool, 
             await _ready(mesh, closing)
             if closing.is_set():
                 return
+            settle()
             console.print(banner(settings, mesh, checks, host=host, mcp=mcp), soft_wrap=True)
-            own_channel = open_channel(f"unix:{settings.socket}", mesh.key)
-            async with own_channel as channel, asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as group:
                 children = _children(settings, mesh, checks, host=host, mcp=mcp)
                 tasks = [group.create_task(keep_running(child)) for child in children]
-                tasks.append(group.create_task(print_alerts(channel, print_line, closing)))
                 await closing.wait()
                 console.print("\nStopping …", style="dim")
                 for task in tasks:

@@ -1,5 +1,6 @@
 """How the command fails: one line on stderr and an exit code that a script can tell apart."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -37,6 +38,15 @@ CODES = {
 }
 
 
+COMMANDS = {
+    "ListRules": "monitors rules list",
+    "ListAlerts": "monitors alerts list",
+    "ListMonitors": "monitors list",
+    "ListChannels": "monitors channels list",
+}
+_CALL = re.compile(rf"\b(?:{'|'.join(COMMANDS)})\b")
+
+
 class Failure(Exception):
     """The command can't do it. The message is complete: what, why, and the fix."""
 
@@ -72,7 +82,18 @@ def failure_of(error: grpc.RpcError, address: str, missing_key: str) -> Failure:
             "or set MONITORS_SERVER to where it runs",
             code,
         )
-    return Failure(error.details() or f"the call failed with {status.name}", code)
+    if status is grpc.StatusCode.UNIMPLEMENTED and not _from_the_mesh(error):
+        return Failure(
+            f"{address} doesn't serve this; services that run on their own have an address each, and MONITORS_SERVER "
+            "names the one that is asked",
+            code,
+        )
+    return Failure(_in_commands(error.details() or f"the call failed with {status.name}"), code)
+
+
+def _in_commands(message: str) -> str:
+    """A message of the mesh with our commands in place of its calls."""
+    return _CALL.sub(lambda match: f"`{COMMANDS[match.group()]}`", message)
 
 
 def _from_the_mesh(error: grpc.RpcError) -> bool:

@@ -214,4 +214,5 @@ def delete(
         document = documents.rule_document(response.rule)
         print_json({"rule": document, "resolved_alert_count": response.resolved_alert_count})
     else:
-        say(f"Deleted {response.rule.id} “{response.rule.title}”; {response.resolved_alert_count} alerts resolved")
+        count = response.resolved_alert_count
+        say(f"Deleted {response.rule.id} “{response.rule.title}”; {count} alert{'' if count == 1 else 's'} resolved")

@@ -100,6 +100,8 @@ class Intake:
         """Points that were taken since the start."""
         self.refused_count = 0
         """Points that were refused since the start."""
+        self.problem = ""
+        """Why the last points couldn't be stored; empty if they could."""
 
     async def write(self, submission: Submission) -> Written:
         """Takes what can be taken and returns once it's durable.
@@ -196,9 +198,13 @@ class Intake:
             known = storage_error(error)
             if known is None:
                 log.exception("a batch of %d points couldn't be stored", len(points))
+            elif not self.problem:
+                log.warning("points can't be stored: %s", known.message)
+            self.problem = f"points can't be stored: {known.message if known else 'the log explains why'}"
             for waiting in group:
                 _refuse(waiting, known or error)
             return
+        self.problem = ""
         self._catalogue.mark_saved(new)
         self._newest.update(points, np.concatenate(masks))
         if new:

@@ -8,7 +8,8 @@ import grpc
 from monitors.evaluator.messages import to_definition_message
 from monitors.evaluator.model.series import FieldType
 from monitors.evaluator.points import Definition
-from monitors.mesh.errors import MeshError, QuotaExceeded, ServiceUnavailable
+from monitors.mesh.channels import unavailable
+from monitors.mesh.errors import MeshError, QuotaExceeded
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
@@ -29,7 +30,7 @@ class Registry:
     ) -> list[FieldType | None]:
         """Registers series. Answers for each the type that its field has already if that's another one, else None.
 
-        Raises ServiceUnavailable if RuleService is away, QuotaExceeded if it refuses more.
+        Raises ServiceUnavailable if RuleService is away or its disk is full, QuotaExceeded if it refuses more.
         """
         types: list[FieldType | None] = []
         for start in range(0, len(definitions), PAGE):
@@ -50,4 +51,4 @@ def _explained(error: grpc.aio.AioRpcError) -> MeshError:
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return QuotaExceeded(error.details() or "no more series are taken")
     log.warning("RuleService didn't take the new series: %s %s", error.code().name, error.details())
-    return ServiceUnavailable("rule")
+    return unavailable(error, "rules")

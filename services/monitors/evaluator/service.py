@@ -139,7 +139,7 @@ class EvaluatorService(EvaluatorServiceServicer):
             accepted_point_count=parts.intake.accepted_count,
             rejected_point_count=parts.intake.refused_count,
             history_bytes=history.bytes,
-            problems=engine.problems,
+            problems=[*engine.problems, *filter(None, [parts.intake.problem])],
         )
         if engine.evaluated_to:
             response.evaluated_time.CopyFrom(to_timestamp(engine.evaluated_to))

@@ -7,6 +7,10 @@ from typing import Any
 
 import grpc
 
+from monitors.mesh.errors import ServiceUnavailable
+
+# An error of ours carries status details and its message is written for people; one that gRPC made doesn't.
+DETAILS_KEY = "grpc-status-details-bin"
 OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -32,6 +36,14 @@ def open_channel(address: str, credential: str) -> grpc.aio.Channel:
 def evaluator_id() -> str:
     """A name for this process that its leases carry."""
     return f"{os.uname().nodename}-{os.getpid()}"
+
+
+def unavailable(error: grpc.aio.AioRpcError, service: str) -> ServiceUnavailable:
+    """A failed call as our own caller should see it. A service that is there, but can't write, says so itself."""
+    is_own_word = any(key == DETAILS_KEY for key, _ in error.trailing_metadata() or ())
+    if error.code() is grpc.StatusCode.UNAVAILABLE and is_own_word:
+        return ServiceUnavailable(service, error.details() or "")
+    return ServiceUnavailable(service)
 
 
 class _Bearer:

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from environs import Env, EnvError, validate
 
 from monitors.mesh.times import SECOND
 
-PORTS = validate.Range(min=0, max=65535, error="must be a port, 0 to 65535 (0 takes a free one)")
+A_PORT = "must be a port, 0 to 65535 (0 takes a free one)"
+PORT: Any = {"validate": validate.Range(min=0, max=65535, error=A_PORT), "error_messages": {"invalid": A_PORT}}
+SOME_DAYS = "must be a number of days, 0.01 to 3650"
+DAYS: Any = {"validate": validate.Range(min=0.01, max=3650, error=SOME_DAYS), "error_messages": {"invalid": SOME_DAYS}}
 
 
 class BadSetting(Exception):
@@ -109,15 +113,15 @@ def _read(env: Env) -> Settings:
     home = Path(env.str("MONITORS_HOME", "~/.monitors")).expanduser()
     host = env.str("MONITORS_HOST", "127.0.0.1")
     influxdb_url = env.str("INFLUXDB_URL", "")
-    grpc_port = env.int("MONITORS_GRPC_PORT", 50051, validate=PORTS)
-    http_port = env.int("MONITORS_HTTP_PORT", 8087 if influxdb_url else 8086, validate=PORTS)
-    days = env.float("MONITORS_RETENTION_DAYS", 30.0, validate=validate.Range(min=0.01, max=3650))
+    grpc_port = env.int("MONITORS_GRPC_PORT", 50051, **PORT)
+    http_port = env.int("MONITORS_HTTP_PORT", 8087 if influxdb_url else 8086, **PORT)
+    days = env.float("MONITORS_RETENTION_DAYS", 30.0, **DAYS)
     return Settings(
         home=home,
         host=host,
         grpc_port=grpc_port,
         http_port=http_port,
-        mcp_port=env.int("MONITORS_MCP_PORT", 9122, validate=PORTS),
+        mcp_port=env.int("MONITORS_MCP_PORT", 9122, **PORT),
         influxdb_url=influxdb_url,
         rules_address=env.str("MONITORS_RULES_ADDRESS", f"127.0.0.1:{grpc_port}"),
         evaluator_address=env.str("MONITORS_EVALUATOR_ADDRESS", f"127.0.0.1:{grpc_port}"),
@@ -145,7 +149,7 @@ def _smtp(env: Env) -> SmtpSettings | None:
     security = env.str("SMTP_SECURITY", "starttls", validate=validate.OneOf(["none", "starttls", "tls"]))
     return SmtpSettings(
         host=host,
-        port=env.int("SMTP_PORT", {"none": 25, "starttls": 587, "tls": 465}[security], validate=PORTS),
+        port=env.int("SMTP_PORT", {"none": 25, "starttls": 587, "tls": 465}[security], **PORT),
         security=security,
         username=env.str("SMTP_USERNAME", ""),
         password=env.str("SMTP_PASSWORD", ""),

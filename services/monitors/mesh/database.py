@@ -53,7 +53,10 @@ class Database:
         return engine
 
     async def write(self, work: Callable[[Session], T]) -> T:
-        """Runs `work` in one transaction and returns its answer once it's durable. Cancelling doesn't undo it."""
+        """Runs `work` in one transaction and returns its answer once it's durable. Cancelling doesn't undo it.
+
+        A DatabaseError that it raises carries a note that names the file and the fix.
+        """
         return await self._run(self._writer, self._write_engine, work)
 
     async def read(self, work: Callable[[Session], T]) -> T:
@@ -62,8 +65,12 @@ class Database:
 
     async def _run(self, executor: ThreadPoolExecutor, engine: Engine, work: Callable[[Session], T]) -> T:
         def transaction() -> T:
-            with Session(engine, expire_on_commit=False) as session, session.begin():
-                return work(session)
+            try:
+                with Session(engine, expire_on_commit=False) as session, session.begin():
+                    return work(session)
+            except DatabaseError as error:
+                error.add_note(explain_unusable(self._url, error))
+                raise
 
         return await asyncio.get_running_loop().run_in_executor(executor, transaction)
 

@@ -197,13 +197,15 @@ class QuotaExceeded(MeshError):
 
 
 class ServiceUnavailable(MeshError):
-    """Another service of the mesh is away; nothing was changed."""
+    """Another service of the mesh is away, or can't serve as it says itself in `said`; nothing was changed."""
 
     code, reason = "UNAVAILABLE", "SERVICE_UNAVAILABLE"
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, said: str = "") -> None:
         super().__init__(
-            f"the {service} service can't be reached; nothing was changed. Try again in a few seconds",
+            f"the {service} service says: {said}"
+            if said
+            else f"the {service} service can't be reached; nothing was changed. Try again in a few seconds",
             metadata={"service": service},
             retry_after=2.0,
         )

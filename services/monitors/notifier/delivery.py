@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from monitors.mesh.database import Database, Session
+from monitors.mesh.database import Database, Session, storage_error
 from monitors.mesh.times import SECOND
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock
@@ -64,8 +64,12 @@ class Dispatcher:
             self._wake.clear()
             try:
                 due = await self._step()
-            except Exception:
-                log.exception("the delivery queue can't be written; trying again")
+            except Exception as error:
+                known = storage_error(error)
+                if known:
+                    log.warning("the delivery queue can't be written; trying again: %s", known.message)
+                else:
+                    log.exception("the delivery queue can't be written; trying again")
                 if self._stopping:
                     return
                 await asyncio.sleep(PAUSE_AFTER_FAULT)
@@ -96,17 +100,16 @@ class Dispatcher:
         busy = Counter(claim.channel.id for claim in self._sending.values())
         now = self._clock.now()
 
-        def transaction(session: Session) -> tuple[list[Claim], int | None]:
+        def transaction(session: Session) -> tuple[list[Arrival], list[Claim], int | None]:
             for one in finished:
                 if not self._queue.finish(session, one):
                     log.warning("delivery %s was taken over before its attempt ended", one.claim.delivery_id)
-            for arrivals, _ in inbox:
-                self._queue.take_in(session, arrivals, now)
+            unprinted = [one for arrivals, _ in inbox for one in self._queue.take_in(session, arrivals, now)]
             claims = self._queue.claim(session, now, capacity=capacity, busy=busy, per_channel=MAX_SENDING_PER_CHANNEL)
-            return claims, self._queue.next_due(session, now)
+            return unprinted, claims, self._queue.next_due(session, now)
 
         try:
-            claims, due = await self._database.write(transaction)
+            unprinted, claims, due = await self._database.write(transaction)
         except Exception as error:
             self._finished[:0] = finished
             for _, taken in inbox:
@@ -120,6 +123,8 @@ class Dispatcher:
         for _, taken in inbox:
             if not taken.done():
                 taken.set_result(None)
+        for arrival in unprinted:
+            self._senders.show(message_from_payload(arrival.payload, ""), now)
         # Also where nothing came or ended: what was due may have been given up because its channel is gone.
         self._on_change()
         return due

@@ -52,12 +52,14 @@ async def open_notifier(
     closing: asyncio.Event,
     console: Callable[[str], None],
     clock: Clock | None = None,
+    *,
+    shows_all: bool = False,
 ) -> AsyncIterator[Notifier]:
     """Opens the notifier and delivers for as long as it's open.
 
     `rules` is a channel to RuleService with the mesh's credential; RuleService needn't be there yet. `console` prints
-    one line of plain text, which may hold square brackets and mustn't be read as markup; it's called in a thread.
-    Raises DatabaseUnusable and KeyUnusable.
+    one line of plain text, which may hold square brackets and mustn't be read as markup; it's called in a thread. With
+    `shows_all` it also prints what is told to other channels only. Raises DatabaseUnusable and KeyUnusable.
     """
     clock = clock or WallClock()
     sealer = Sealer(settings.master_key_file)
@@ -66,7 +68,7 @@ async def open_notifier(
     printer = Printer(console)
     try:
         await asyncio.to_thread(database.upgrade)
-        senders = Senders(egress, settings.smtp, printer)
+        senders = Senders(egress, settings.smtp, printer, shows_all)
         async with _running(settings, sealer, database, senders, rules, closing, clock) as notifier:
             yield notifier
     finally:

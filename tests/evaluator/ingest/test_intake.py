@@ -143,8 +143,10 @@ def test_a_full_disk_refuses_and_loses_nothing_and_is_forgiven(loop_thread: Loop
     loop_thread.run(limit_pages(1))
     with pytest.raises(StorageUnavailable, match="disk is full"):
         write(loop_thread, opened, f'm,host=new s="{"a" * 60_000}"')
+    assert "disk is full" in opened.intake.problem
     loop_thread.run(limit_pages(1_000_000))
     assert write(loop_thread, opened, 'm,host=new s="b"') == Written(1, ())
+    assert opened.intake.problem == ""
     assert [series.key.monitor for series in loop_thread.run(opened.store.series())] == ["m", "new"]
     assert [batch.number for batch in opened.evaluated.batches] == [1, 2]
 

@@ -14,7 +14,7 @@ from monitors.bridge.convert import clean, rule_detail, series_row
 from monitors.bridge.errors import BridgeError, RpcFailed
 from monitors.bridge.lookup import check_monitor, rules_with_title
 from monitors.bridge.models import CreatedRule
-from monitors.bridge.parameters import Arguments, Nanoseconds, Text
+from monitors.bridge.parameters import Arguments, Nanoseconds, Text, Title
 from monitors.bridge.previews import preview
 from monitors.bridge.rule_settings import RuleSettings, same_settings
 from monitors.bridge.toolkit import Hints, ToolContext, answer, caller_of, make_tool, now_nanos
@@ -30,6 +30,7 @@ DESCRIPTION = (
     "dry_run=true saves nothing and shows the canonical condition, its meaning and the series it reads. "
     "To change a rule use update_alert_rule. An equal rule isn't made twice. Returns the rule as saved."
 )
+SHOWN_MATCHES = 20
 
 
 class _Naming(Arguments):
@@ -39,7 +40,7 @@ class _Naming(Arguments):
             description="Its id, or a pattern with *; leave out to be told what can be watched", examples=["mon_host"]
         ),
     ] = None
-    title: Annotated[Text, Field(description="Human name, at most 200 characters", examples=["Checkout is slow"])] = (
+    title: Annotated[Title, Field(description="Human name, at most 200 characters", examples=["Checkout is slow"])] = (
         None
     )
 
@@ -74,7 +75,9 @@ async def create_alert_rule(arguments: CreateArguments, context: ToolContext) ->
     if equal is not None:
         output.note = f"This rule is there already as {equal.id}; no second one was made."
     elif arguments.dry_run:
-        output.matches = [series_row(series) for series in checked.matches[:20]]
+        output.matches = [series_row(series) for series in checked.matches[:SHOWN_MATCHES]]
+        if len(checked.matches) > SHOWN_MATCHES:
+            output.matches_total = len(checked.matches)
         output.note = _dry_run_note(arguments)
     else:
         request = pb.CreateRuleRequest(rule=rule, request_id=uuid4().hex)

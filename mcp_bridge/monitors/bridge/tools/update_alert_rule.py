@@ -14,7 +14,7 @@ from monitors.bridge.convert import clean, rule_detail
 from monitors.bridge.errors import BridgeError
 from monitors.bridge.lookup import find_rule
 from monitors.bridge.models import Change, Rule, UpdatedRule
-from monitors.bridge.parameters import Arguments, Text
+from monitors.bridge.parameters import Arguments, Text, Title
 from monitors.bridge.previews import meaning_of, preview
 from monitors.bridge.rule_settings import RuleSettings, has_for_clause, without_for_clause
 from monitors.bridge.toolkit import Hints, ToolContext, answer, caller_of, make_tool, now_nanos
@@ -46,7 +46,7 @@ def _without_descriptions(schema: dict[str, Any]) -> None:
 class _Naming(Arguments):
     rule_id: Text = None
     title: Annotated[Text, Field(description="Exact title, if the id isn't known")] = None
-    new_title: Text = None
+    new_title: Title = None
 
 
 class UpdateArguments(RuleSettings, _Naming):

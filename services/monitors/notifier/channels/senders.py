@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from monitors.mesh.config import SmtpSettings
 from monitors.mesh.times import SECOND
+from monitors.notifier.channels.console.render import render
 from monitors.notifier.channels.console.send import Printer
 from monitors.notifier.channels.console.send import send as print_message
 from monitors.notifier.channels.email.send import send as send_email
@@ -22,6 +23,13 @@ class Senders:
     egress: Egress
     smtp: SmtpSettings | None
     printer: Printer
+    shows_all: bool = False
+    """Whether the terminal shows also what is told to other channels only."""
+
+    def show(self, message: Message, now: int) -> None:
+        """Shows a message that no console channel prints, if that is wanted."""
+        if self.shows_all:
+            self.printer.print_soon(render(message, now))
 
     async def send(self, target: Target, message: Message, now: int) -> Outcome:
         """Makes one attempt. `now` is nanoseconds since 1970."""

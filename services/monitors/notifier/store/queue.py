@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 
 from monitors.mesh.ids import new_id
 from monitors.mesh.times import SECOND
-from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.channel import Channel, ConsoleTarget
 from monitors.notifier.model.delivery import (
     UNFINISHED,
     Arrival,
@@ -64,8 +64,12 @@ class Queue:
     def __init__(self, channels: ChannelStore) -> None:
         self._channels = channels
 
-    def take_in(self, session: Session, arrivals: Sequence[Arrival], now: int) -> None:
-        """Makes the deliveries of notifications. One that has come before changes nothing."""
+    def take_in(self, session: Session, arrivals: Sequence[Arrival], now: int) -> list[Arrival]:
+        """Makes the deliveries of notifications. One that has come before changes nothing.
+
+        Returns the new ones that no console channel will print.
+        """
+        unprinted = []
         channels: dict[str, list[Channel]] = {}
         for arrival in arrivals:
             known = select(DeliveryRow.id).where(
@@ -75,8 +79,12 @@ class Queue:
                 continue
             if arrival.tenant not in channels:
                 channels[arrival.tenant] = self._channels.list_all(session, arrival.tenant)
-            for planned in plan(arrival, channels[arrival.tenant]):
+            deliveries = plan(arrival, channels[arrival.tenant])
+            for planned in deliveries:
                 session.add(self._new_row(session, arrival, planned, now))
+            if not any(isinstance(one.channel.target, ConsoleTarget) for one in deliveries if one.channel):
+                unprinted.append(arrival)
+        return unprinted
 
     def _new_row(self, session: Session, arrival: Arrival, planned: Planned, now: int) -> DeliveryRow:
         channel_id = planned.channel.id if planned.channel else ""

@@ -41,6 +41,7 @@ _NOT_YET = {
     "*": "arithmetic can't be evaluated yet: compare one field",
     "/": 'arithmetic can\'t be evaluated yet: compare one field (a name with `/` in it goes in quotes, "a/b")',
     "%": "a threshold is a plain number in the field's own unit: leave `%` out",
+    "percent": "a threshold is a plain number in the field's own unit: leave `percent` out",
 }
 
 

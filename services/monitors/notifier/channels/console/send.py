@@ -21,6 +21,10 @@ class Printer:
         """Returns when the line is printed. Cancelled before its turn has come, it isn't printed."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._print_line, line)
 
+    def print_soon(self, line: str) -> None:
+        """Prints the line when its turn comes; nobody waits for it."""
+        self._thread.submit(self._print_line, line)
+
     def close(self) -> None:
         """Prints nothing more, and doesn't wait for a terminal that stands still."""
         self._thread.shutdown(wait=False, cancel_futures=True)
