@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import grpc
 
 from monitors.app.home import held_home
-from monitors.app.lifetime import explain, run_until_closed
+from monitors.app.lifetime import explain, run_until_closed, settle
 from monitors.app.logs import log_to_terminal
 from monitors.app.sources import check_source
 from monitors.mesh.channels import open_channel, unavailable
@@ -45,6 +45,7 @@ async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> No
             address = f"{settings.host}:{settings.grpc_port}"
             await server.start([address], variable="MONITORS_GRPC_PORT")
             print(f"monitors {service} on {address}", flush=True)  # noqa: T201
+            settle()
             await closing.wait()
             await server.stop()
 
@@ -70,6 +71,7 @@ async def _evaluator(settings: Settings, closing: asyncio.Event) -> AsyncIterato
         authenticate = with_service_token(settings.service_token, remote_authenticator(rules))
         evaluator_settings = dataclasses.replace(settings.evaluator, address=settings.evaluator_address)
         async with open_evaluator(evaluator_settings, rules, authenticate, closing) as evaluator:
+            _print_line(f"points are taken at http://{settings.host}:{evaluator.http_port}")
             yield evaluator, authenticate
 
 

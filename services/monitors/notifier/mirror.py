@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from monitors.mesh.channels import unavailable
 from monitors.mesh.database import Database
-from monitors.mesh.errors import ServiceUnavailable
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.store.channels import ChannelStore
 from monitors.v1.mesh_pb2 import ChannelName
@@ -42,8 +42,8 @@ class Mirror:
         try:
             await self._rules.MirrorChannels(request, timeout=TIMEOUT_SECONDS, wait_for_ready=wait)
         except grpc.aio.AioRpcError as error:
-            log.warning("channel names can't be mirrored: %s", error.code().name)
-            raise ServiceUnavailable("rules") from error
+            log.warning("channel names can't be mirrored: %s %s", error.code().name, error.details())
+            raise unavailable(error, "rules") from error
 
     async def publish_stored(self, tenant: str, *, wait: bool = False) -> None:
         """Makes the stored channels the tenant's names. The caller holds the lock. Raises ServiceUnavailable."""
