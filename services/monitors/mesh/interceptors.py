@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -29,8 +30,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class AroundInterceptor(grpc.aio.ServerInterceptor):
     """Wraps all four kinds of handlers in one context manager, so that streams are covered while they iterate."""
 
+    @abstractmethod
     def around(self, method: str, context: Context) -> AbstractAsyncContextManager[None]:
-        raise NotImplementedError  # pragma: no cover
+        """What surrounds a call of `/package.Service/Method`."""
 
     async def intercept_service(
         self,
