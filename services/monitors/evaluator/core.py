@@ -117,7 +117,7 @@ class Core:
     def go_live(self) -> None:
         """Takes the time since the last batch as an outage, and follows the clock from now on. In the thread."""
         resume(self._evaluation, now_nanos())
-        self._evaluation.activate(list(self._evaluation.plan.rules))
+        self._evaluation.activate(list(self._evaluation.plan.rules()))
         self._live = True
 
     def _run(self) -> None:
@@ -175,7 +175,7 @@ class Core:
     def _note(self) -> None:
         state, plan = self._evaluation.state, self._evaluation.plan
         self.progress.evaluated_to, self.progress.missed_slots = state.watermark, state.missed_slots
-        self.progress.rule_count, self.progress.instance_count = len(plan.rules), plan.instance_count
+        self.progress.rule_count, self.progress.instance_count = plan.rule_count, plan.instance_count
 
     def _tell_loop(self, function: Callable[..., None], *arguments: object) -> None:
         # The loop may have ended while the thread was busy; then nobody waits for it.

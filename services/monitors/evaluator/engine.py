@@ -13,7 +13,7 @@ import grpc
 from monitors.evaluator.core import Core
 from monitors.evaluator.model.evaluation import Evaluation, Fill, Points
 from monitors.evaluator.model.machine import Transition
-from monitors.evaluator.model.recovery import checkpoint, restore
+from monitors.evaluator.model.recovery import begin, checkpoint, restore
 from monitors.evaluator.model.series import Batch, Series
 from monitors.evaluator.model.spec import InstanceKey
 from monitors.evaluator.model.state import Checkpoint, OpenEpisode
@@ -187,7 +187,7 @@ class Engine:
 
         def take_up(evaluation: Evaluation) -> list[Transition]:
             transitions = restore(evaluation, saved.state, saved.episodes, now)
-            evaluation.activate(list(evaluation.plan.rules), at_once=False)
+            evaluation.activate(list(evaluation.plan.rules()), at_once=False)
             return transitions
 
         self._recorder.add(await self._core.call(take_up))
@@ -231,28 +231,24 @@ class Engine:
         await self._core.call(lambda evaluation: evaluation.activate(keys))
 
     async def _put(self, change: RuleChanges, now: int) -> Fill:
-        def work(evaluation: Evaluation) -> tuple[list[Fill], list[Transition]]:
+        def work(evaluation: Evaluation) -> tuple[Fill, list[Transition]]:
             transitions: list[Transition] = []
             removed = list(change.removed)
             if change.is_snapshot:
-                removed += evaluation.plan.rules.keys() - {spec.key for spec in change.put} - set(change.unusable)
+                removed += set(evaluation.plan.rules()) - {spec.key for spec in change.put} - set(change.unusable)
             for key in removed:
                 evaluation.remove_rule(key)
             for key in change.unusable:
                 transitions += evaluation.remove_rule(key, resolve_at=now)
-            fills = []
-            known = {key: rule.spec for key, rule in evaluation.plan.rules.items()} if change.is_snapshot else {}
-            change.put = [spec for spec in change.put if known.get(spec.key) != spec]
-            for spec in change.put:
-                fill, resolved = evaluation.put_rule(spec, now)
-                fills.append(fill)
-                transitions += resolved
-            return fills, transitions
+            plan = evaluation.plan
+            if change.is_snapshot:
+                change.put = [spec for spec in change.put if spec.key not in plan or plan.spec(spec.key) != spec]
+            fill, resolved = evaluation.put_rules(change.put, now)
+            return fill, transitions + resolved
 
-        fills, transitions = await self._core.call(work)
+        fill, transitions = await self._core.call(work)
         self._recorder.add(transitions)
-        rows = frozenset(row for fill in fills for row in fill.rows)
-        return Fill(rows, min((fill.oldest for fill in fills if fill.rows), default=now))
+        return fill
 
     async def _fill(self, fill: Fill, newest_batch: int, *, hold: bool) -> None:
         """Brings points from before now into the window's rows that lack them."""
@@ -263,7 +259,7 @@ class Engine:
             if hold:
                 evaluation.hold(points.where(points.times > evaluation.state.watermark))
 
-        if fill.rows:
+        if len(fill.rows):
             async for batch in self._history.read_window(fill.oldest, newest_batch):
                 await self._core.call(lambda evaluation, batch=batch: take(evaluation, batch))  # type: ignore[misc]
         await self._core.call(lambda evaluation: evaluation.filled(fill, self._core.seen()))
@@ -317,11 +313,7 @@ class Engine:
 
 
 def _evaluation(state: Checkpoint | None, watermark: int) -> Evaluation:
-    evaluation = Evaluation(watermark)
-    if state:
-        evaluation.state.resumed_at = state.resumed_at
-        evaluation.state.gaps = list(state.gaps)
-    return evaluation
+    return begin(state, watermark, Evaluation(watermark))
 
 
 def _read_state(data: bytes) -> Checkpoint | None:

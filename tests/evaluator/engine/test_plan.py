@@ -51,16 +51,19 @@ def shape(plan: Plan) -> dict[InstanceKey, tuple[object, ...]]:
     """What the plan is, whatever its places, rows and scopes are numbered."""
     found: dict[InstanceKey, tuple[object, ...]] = {}
     for place in range(plan.size):
-        key = plan.keys[place]
-        if key is None:
+        if plan.instances.rule[place] < 0:
             continue
-        row, scope = int(plan.instances.row[place]), int(plan.instances.scope[place])
-        inputs = frozenset(index for index in range(len(plan.series)) if row in plan.rows_of_series.of(index))
-        assert inputs == set(plan.series_of_row(row))
+        key, scope = plan.key_of(place), int(plan.instances.scope[place])
+        inputs = frozenset(plan.inputs_of(place))
+        read = {index for index in range(len(plan.series)) if place in plan.instances_of_series.of(index)}
+        assert inputs == read
+        assert len(plan.inputs_of(place)) == len(inputs)
         assert plan.place_of(key) == place
         siblings = frozenset(str(plan.key_of(other)) for other in plan.instances_of_scope.of(scope))
-        readers = frozenset(str(plan.key_of(other)) for other in plan.instances_of_row.of(row))
-        found[key] = (plan.spec_of(place), inputs, siblings, readers, plan.retention_of(row), plan.span_of(row))
+        reach = frozenset((index, plan.retention_of(index), plan.span_of(index)) for index in inputs)
+        columns = plan.instances
+        compared = (float(columns.low[place]), float(columns.high[place]), bool(columns.outside[place]))
+        found[key] = (plan.spec(RuleKey(key.tenant, key.rule_id)), inputs, siblings, reach, compared)
     return found
 
 
@@ -96,7 +99,7 @@ def test_any_way_of_changes_ends_in_the_same_plan(changes: list[object]) -> None
         else:
             done = plan.remove_rule(change)  # type: ignore[arg-type]
             rules.pop(change, None)  # type: ignore[call-overload]
-        gone = {plan.key_of(place) for place in done.removed}
+        gone = set(done.removed.values())
         plan.free(done.removed)
         now = {key: place for key in naive(rules, KNOWN[:known]) if (place := plan.place_of(key)) is not None}
         assert all(now[key] == place for key, place in places.items() if key not in gone)
@@ -140,9 +143,9 @@ def test_what_was_freed_is_used_again() -> None:
     plan.add_series([series(0)])
     for spec in (threshold(), absence(60)) * 50:
         plan.put_rule(spec)
-        assert (plan.size, int(plan.instances.row[0]), int(plan.instances.scope[0])) in {(1, 0, 0), (1, 1, 0)}
+        assert (plan.size, int(plan.instances.scope[0]), len(plan.profiles.templates)) == (1, 0, 1)
         plan.free(plan.remove_rule(spec.key).removed)
-    assert plan.instance_count == 0
+    assert plan.instance_count == plan.rule_count == 0
 
 
 def test_a_series_out_of_turn_is_refused() -> None:
@@ -164,6 +167,6 @@ def test_links_follow_what_was_added_and_not_removed(changes: list[tuple[bool, i
             with pytest.raises(KeyError):
                 links.remove(left, right) if not add else links.remove(left, 99)
     positions, rights = links.follow(np.array(lefts, dtype=np.int32))
-    found = sorted(zip(positions.tolist(), rights.tolist(), strict=True))
+    found = sorted(zip(np.arange(len(lefts))[positions].tolist(), rights.tolist(), strict=True))
     wanted = sorted((at, right) for at, one in enumerate(lefts) for left, right in expected if left == one)
     assert found == wanted

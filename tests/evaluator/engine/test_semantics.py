@@ -1,10 +1,13 @@
 """The statements of an alert's life, each by name: state machine (S), time (T), missing data (M), edits (E)."""
 
+import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from monitors.evaluator.model.spec import Aggregation, ConditionKind, MissingPolicy, Operator, TagFilter
+from monitors.evaluator.model.spec import Aggregation, ConditionKind, MissingPolicy, Operator, TagFilter, bounds
 from monitors.evaluator.model.state import Status
 from tests.evaluator.engine.scene import NAN, START, Scene, absence, at, in_seconds, points, series, threshold
 
@@ -374,3 +377,34 @@ def test_e4_deleting_a_rule_says_nothing_because_its_owner_closes_the_alerts() -
 def test_the_look_back_of_a_rule_can_be_its_own() -> None:
     scene = Scene(in_seconds(threshold(no_data=MissingPolicy.OK, interval=1), {"window": 20}))
     assert scene.feed((0, 1, 20), now=30) == [("firing", 1, ""), ("missing_series", 22, "")]
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@settings(max_examples=500)
+@given(st.sampled_from(Operator), FINITE, st.one_of(st.just(0.0), st.floats(0, 1e6), st.floats(0, 1.7e308)),
+       st.floats(allow_nan=False), st.integers(-3, 3))  # fmt: skip
+def test_every_comparison_is_one_with_bounds_to_the_last_bit(
+    operator: Operator, threshold: float, tolerance: float, value: float, steps: int
+) -> None:
+    near = [value, threshold, threshold + tolerance, threshold - tolerance]
+    for number in near:
+        for _ in range(abs(steps)):
+            number = math.nextafter(number, math.copysign(math.inf, steps))
+        close = abs(number - threshold) <= tolerance
+        expected = {
+            Operator.GREATER: number > threshold,
+            Operator.GREATER_OR_EQUAL: number >= threshold,
+            Operator.LESS: number < threshold,
+            Operator.LESS_OR_EQUAL: number <= threshold,
+            Operator.EQUAL: close,
+            Operator.NOT_EQUAL: not close,
+        }[operator]
+        assert bounds(operator, threshold, tolerance).hold(number) is expected
+
+
+def test_with_a_recover_clause_firing_ends_only_once_that_holds() -> None:
+    scene = Scene(threshold(low=90, recover=bounds(Operator.LESS, 75)))
+    rows = [(0, 1, 95.0), (0, 2, 80.0), (0, 3, 75.0), (0, 4, 74.9), (0, 5, 80.0), (0, 6, 90.0), (0, 7, 90.1)]
+    assert scene.feed(*rows, now=7) == [("firing", 1, ""), ("condition", 4, ""), ("firing", 7, "")]

@@ -86,21 +86,17 @@ def test_the_window_agrees_with_plain_lists(
             if newest is None:
                 continue
             # From the newest point on everything that the retention promises is there.
-            instants = [time for time in range(newest, newest + 3) for _ in Aggregation]
-            kinds = [kind for _ in range(newest, newest + 3) for kind in Aggregation]
-            spans = [retention[row] - (time - newest) for time in instants]
-            kept = [place for place, span in enumerate(spans) if span >= 0]
-            found = window.aggregate(
-                np.full(len(kept), row, dtype=np.intp),
-                np.array([kinds[place] for place in kept], dtype=np.int32),
-                np.array([spans[place] for place in kept], dtype=np.int64),
-                np.array([instants[place] for place in kept], dtype=np.int64),
-            )
-            wanted = [
-                naive(kinds[place], lists.visible(row, instants[place] - spans[place], instants[place]))
-                for place in kept
-            ]
-            np.testing.assert_array_equal(found, np.array(wanted))
+            instants = [time for time in range(newest, newest + 3) if time - newest <= retention[row]]
+            since = [newest - retention[row] for _ in instants]
+            for kind in Aggregation:
+                found = window.aggregate(
+                    np.full(len(instants), row, dtype=np.intp),
+                    kind,
+                    np.array([time - start for time, start in zip(instants, since, strict=True)], dtype=np.int64),
+                    np.array(instants, dtype=np.int64),
+                )
+                wanted = [naive(kind, lists.visible(row, newest - retention[row], time)) for time in instants]
+                np.testing.assert_array_equal(found, np.array(wanted))
 
 
 def test_memory_is_bounded_by_the_retention_however_many_points_come() -> None:
@@ -111,6 +107,7 @@ def test_memory_is_bounded_by_the_retention_however_many_points_come() -> None:
         rows = np.repeat(np.array([0, 1], dtype=np.intp), 50)
         times = np.tile(np.arange(start, start + 50, dtype=np.int64), 2)
         window.insert(rows, times, np.ones(100))
+    assert window.cell_count < 1000
     assert window.point_count < 1000
 
 
@@ -126,9 +123,63 @@ def test_the_pool_grows_and_is_compacted_without_losing_a_point() -> None:
             for row in range(0, count, 2):
                 window.release(row)
                 window.set_retention(row, 1_000)
-    kinds = np.full(count, Aggregation.SUM, dtype=np.int32)
-    spans, times = np.full(count, 1_000, dtype=np.int64), np.full(count, 39, dtype=np.int64)
-    sums = window.aggregate(rows, kinds, spans, times)
+    times = np.full(count, 39, dtype=np.int64)
+    sums = window.aggregate(rows, Aggregation.SUM, 1_000, times)
     odd, even = rows[1::2], rows[::2]
     np.testing.assert_array_equal(sums[odd], 40.0 * odd + sum(range(40)))
     np.testing.assert_array_equal(sums[even], 19.0 * even + sum(range(21, 40)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.booleans())
+def test_many_rows_are_added_up_exactly_as_one_by_one(seed: int, aligned: bool, holes: bool) -> None:
+    count, retention = 700, 60
+    random = np.random.default_rng(seed)
+    window, rows = Window(), np.arange(count, dtype=np.intp)
+    for row in rows.tolist():
+        window.set_retention(row, retention)
+    known: list[list[tuple[int, float]]] = [[] for _ in range(count)]
+    for time in range(0, 130, 4):
+        some = rows if aligned else rows[random.random(count) < 0.8]
+        values = random.normal(size=len(some)) * 10.0 ** random.integers(-3, 9, len(some))
+        if holes:
+            values[random.random(len(some)) < 0.1] = np.nan
+        window.insert(some, np.full(len(some), time), values)
+        for row, value in zip(some.tolist(), values.tolist(), strict=True):
+            known[row].append((time, value))
+    now = int(random.integers(125, 135))
+    span = int(random.integers(0, retention - 10))
+    for kind in Aggregation:
+        found = window.aggregate(rows, kind, span, np.full(count, now))
+        visible = [[value for time, value in row if now - span <= time <= now] for row in known]
+        if kind in {Aggregation.COUNT, Aggregation.LATEST}:
+            wanted = [naive(kind, values) for values in visible]
+        else:
+            wanted = [naive(kind, [value for value in values if not np.isnan(value)]) for values in visible]
+        np.testing.assert_array_equal(found, np.array(wanted))
+
+
+def test_a_limit_makes_rows_forget_their_oldest_points_and_says_which() -> None:
+    window = Window(limit=64)
+    for row in range(2):
+        window.set_retention(row, 1_000_000)
+    for time in range(60):
+        window.insert(np.array([0, 1]), np.full(2, time), np.full(2, float(time)))
+    assert window.cell_count <= 64
+    assert window.shortened == {0, 1}
+    for row in range(2):
+        times, values = window.points(row)
+        assert 0 < len(times) < 60
+        assert times.tolist() == values.tolist() == list(range(60 - len(times), 60))
+    window.release(0)
+    assert window.shortened == {1}
+
+
+def test_a_limit_keeps_the_newest_of_many_points_that_come_at_once() -> None:
+    window = Window(limit=64)
+    window.set_retention(0, 1_000_000)
+    window.insert(np.zeros(500, dtype=np.intp), np.arange(500), np.arange(500.0))
+    times, _ = window.points(0)
+    assert times.tolist() == list(range(500 - len(times), 500))
+    window.insert(np.zeros(3, dtype=np.intp), np.array([7, 498, 600]), np.array([1.0, 2.0, 3.0]))
+    assert window.points(0)[0][-1] == 600

@@ -1,5 +1,7 @@
 """Small tools for columns: arrays that grow together, ragged runs, and linked lists that are followed many at once."""
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -7,7 +9,7 @@ from numpy.typing import NDArray
 
 from monitors.evaluator.model.series import Int32s, Int64s
 
-Places = NDArray[np.intp]
+Places = NDArray[np.integer[Any]]
 Booleans = NDArray[np.bool_]
 
 UNSET = int(np.iinfo(np.int64).min)
@@ -32,7 +34,7 @@ class Columns:
         """Makes room for at least `size` entries; new ones hold the defaults."""
         if size <= self.capacity:
             return
-        capacity = max(size, 2 * self.capacity)
+        capacity = max(size, self.capacity + self.capacity // 2)
         for name, (kind, default) in self.LAYOUT.items():
             column = np.full(capacity, default, dtype=kind)
             if self.capacity:
@@ -56,22 +58,65 @@ def runs(starts: Int64s | Places, lengths: Int64s | Places) -> Places:
     return np.asarray(shift + np.arange(total), dtype=np.intp)
 
 
+def are_distinct(numbers: NDArray[Any]) -> bool:
+    """Whether no number comes twice."""
+    if bool((numbers[1:] > numbers[:-1]).all()):
+        return True
+    ordered = np.sort(numbers)
+    return bool((ordered[1:] != ordered[:-1]).all())
+
+
+CHUNK = 8_192
+"""How many entries of columns are worked on at once, so that what comes of it stays in the processor's cache."""
+
+
+def chunks(count: int) -> Iterator[slice]:
+    """Slices of at most CHUNK that make up `count` entries."""
+    return (slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
+
+
+def selection(numbers: NDArray[Any]) -> Places | slice:
+    """Numbers to index columns with: as a slice if they follow one another, which spares the copies.
+
+    What is read by a slice is a view, which changes with the column.
+    """
+    count = len(numbers)
+    if count > 1 and int(numbers[-1]) - int(numbers[0]) == count - 1 and bool((numbers[1:] > numbers[:-1]).all()):
+        return slice(int(numbers[0]), int(numbers[-1]) + 1)
+    return numbers.astype(np.intp, copy=False)
+
+
+def pieces(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
+    """Where each run of equal entries begins and ends."""
+    if not len(values):
+        return iter(())
+    borders = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1], [True])))
+    return pairwise(borders.tolist())
+
+
 class Links:
-    """Which right numbers belong to which left ones: linked lists in arrays.
+    """Which right numbers belong to which left ones: the first in an array, the further ones in linked lists.
 
     Adding is O(1), removing O(list), and `follow` walks the lists of many left numbers at once.
     """
 
     def __init__(self) -> None:
         self._first: Int32s = np.full(16, -1, dtype=np.int32)
+        self._chain: Int32s = np.full(16, -1, dtype=np.int32)
         self._next: Int32s = np.full(16, -1, dtype=np.int32)
         self._right: Int32s = np.full(16, -1, dtype=np.int32)
         self._used = 0
         self._free: list[int] = []
+        self._any = False
 
     def add(self, left: int, right: int) -> None:
         """Links `right` to `left`."""
-        self._first = _grown(self._first, left + 1)
+        self._any = True
+        if left >= len(self._first):
+            self._first, self._chain = _grown(self._first, left + 1), _grown(self._chain, left + 1)
+        if self._first[left] < 0:
+            self._first[left] = right
+            return
         if self._free:
             link = self._free.pop()
         else:
@@ -80,57 +125,98 @@ class Links:
             self._next = _grown(self._next, self._used)
             self._right = _grown(self._right, self._used)
         self._right[link] = right
-        self._next[link] = self._first[left]
-        self._first[left] = link
+        self._next[link] = self._chain[left]
+        self._chain[left] = link
 
     def remove(self, left: int, right: int) -> None:
         """Takes one link away. Raises KeyError if there is none."""
-        before, link = -1, self._head(left)
+        if left >= len(self._first) or self._first[left] < 0:
+            raise KeyError((left, right))
+        before, link = -1, int(self._chain[left])
+        if self._first[left] == right:
+            self._first[left] = -1
+            if link >= 0:
+                self._first[left] = self._right[link]
+                self._chain[left] = self._next[link]
+                self._free.append(link)
+            return
         while link >= 0 and self._right[link] != right:
             before, link = link, int(self._next[link])
         if link < 0:
             raise KeyError((left, right))
         if before < 0:
-            self._first[left] = self._next[link]
+            self._chain[left] = self._next[link]
         else:
             self._next[before] = self._next[link]
         self._free.append(link)
 
+    def clear(self, left: int) -> None:
+        """Takes all links of one left number away."""
+        if left >= len(self._first):
+            return
+        link = int(self._chain[left])
+        while link >= 0:
+            self._free.append(link)
+            link = int(self._next[link])
+        self._first[left] = self._chain[left] = -1
+
+    def __bool__(self) -> bool:
+        """Whether there may be any link."""
+        return self._any
+
+    def has(self, left: int) -> bool:
+        """Whether anything belongs to a left number."""
+        return left < len(self._first) and bool(self._first[left] >= 0)
+
     def of(self, left: int) -> list[int]:
-        """What belongs to one left number, newest link first."""
-        found, link = [], self._head(left)
+        """What belongs to one left number."""
+        if left >= len(self._first) or self._first[left] < 0:
+            return []
+        found, link = [int(self._first[left])], int(self._chain[left])
         while link >= 0:
             found.append(int(self._right[link]))
             link = int(self._next[link])
         return found
 
-    def _head(self, left: int) -> int:
-        return int(self._first[left]) if left < len(self._first) else -1
+    def follow(self, lefts: NDArray[Any]) -> tuple[Places | slice, Places]:
+        """All that belongs to many left numbers: positions in `lefts`, and the right numbers that go with them.
 
-    def follow(self, lefts: NDArray[Any]) -> tuple[Places, Places]:
-        """All that belongs to many left numbers: positions in `lefts`, and the right numbers that go with them."""
-        positions: list[Places] = []
-        rights: list[Places] = []
-        at = np.flatnonzero(lefts < len(self._first))
-        link = self._first[lefts[at]]
-        while True:
-            there = link >= 0
-            if not there.all():
-                at, link = at[there], link[there]
-            if not at.size:
-                break
-            positions.append(at)
-            rights.append(self._right[link].astype(np.intp))
+        The positions of all, once each and in order, are given as a slice.
+        """
+        known = lefts < len(self._first)
+        inside = slice(None) if known.all() else np.flatnonzero(known)
+        heads = lefts[inside]
+        rights = self._first[heads]
+        there = rights >= 0
+        if there.all():
+            positions: Places | slice = inside
+        else:
+            at = np.flatnonzero(there)
+            positions, rights, heads = (at if isinstance(inside, slice) else inside[at]), rights[at], heads[at]
+        if self._used == len(self._free):
+            return positions, rights
+        return self._follow_chains(positions, rights, heads)
+
+    def _follow_chains(self, positions: Places | slice, rights: Places, heads: Places) -> tuple[Places | slice, Places]:
+        link = self._chain[heads]
+        at = np.flatnonzero(link >= 0)
+        if not at.size:
+            return positions, rights
+        places = np.arange(len(rights)) if isinstance(positions, slice) else positions
+        found, lists = [places], [rights]
+        while at.size:
+            link = link[at] if len(link) != len(at) else link
+            found.append(places[at])
+            lists.append(self._right[link])
             link = self._next[link]
-        if not positions:
-            nothing = np.empty(0, dtype=np.intp)
-            return nothing, nothing
-        return np.concatenate(positions), np.concatenate(rights)
+            further = np.flatnonzero(link >= 0)
+            at, link = at[further], link[further]
+        return np.concatenate(found), np.concatenate(lists)
 
 
 def _grown(array: Int32s, size: int) -> Int32s:
     if size <= len(array):
         return array
-    larger = np.full(max(size, 2 * len(array)), -1, dtype=np.int32)
+    larger = np.full(max(size, len(array) + len(array) // 2), -1, dtype=np.int32)
     larger[: len(array)] = array
     return larger

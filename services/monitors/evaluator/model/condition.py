@@ -1,96 +1,121 @@
 """What the conditions say: truth and value of many instances, each at its own instant."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.model.arrays import UNSET, Booleans, Places
-from monitors.evaluator.model.plan import Instances, Plan
-from monitors.evaluator.model.series import Floats, Int64s
-from monitors.evaluator.model.spec import ConditionKind, MissingPolicy, Operator
-from monitors.evaluator.model.state import State, Truth
+from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct, selection
+from monitors.evaluator.model.plan import Plan
+from monitors.evaluator.model.profiles import Term
+from monitors.evaluator.model.series import Floats, Int32s, Int64s
+from monitors.evaluator.model.spec import Aggregation, MissingPolicy
+from monitors.evaluator.model.state import State
 from monitors.evaluator.model.window import Window
 
-Truths = NDArray[np.int8]
+
+class Truths(NamedTuple):
+    """Of each instance: whether its condition holds, whether that is unknown, and the value that decided (or NaN)."""
+
+    holds: Booleans
+    unknown: Booleans
+    values: Floats
+
+    def at(self, some: Places) -> "Truths":
+        """Those of some of the instances."""
+        return Truths(self.holds[some], self.unknown[some], self.values[some])
 
 
-def truths(plan: Plan, window: Window, state: State, places: Places, times: Int64s) -> tuple[Truths, Floats]:
-    """The truth of each place's condition at its time, and the value that it was decided by (NaN if there is none)."""
-    columns = plan.instances
-    absence = columns.kind[places] == ConditionKind.ABSENCE
-    if not absence.any():
-        return _of_values(columns, window, places, times)
-    result = np.empty(len(places), dtype=np.int8)
-    values = np.full(len(places), np.nan)
-    ordinary = ~absence
-    result[ordinary], values[ordinary] = _of_values(columns, window, places[ordinary], times[ordinary])
-    result[absence] = _of_absence(columns, window, state, places[absence], times[absence])
-    return result, values
+def truths(plan: Plan, window: Window, state: State, places: Places, times: Int64s) -> Truths:
+    """What each place's condition says at its time."""
+    columns, profiles, where = plan.instances, plan.profiles, selection(places)
+    rows = columns.series[where]
+    values: Floats | None = None
+    absent: list[tuple[Places | slice, Booleans]] = []
+    for term, some in profiles.by_term(columns.profile[where]):
+        if term.aggregation is None:
+            absent.append((some, _is_absent(plan, window, state, places[some], times[some])))
+            continue
+        found = _aggregate(window, term, rows[some], times[some])
+        if isinstance(some, slice):
+            values = found
+        else:
+            values = np.full(len(places), np.nan) if values is None else values
+            values[some] = found
+    if values is None:
+        values = np.full(len(places), np.nan)
+    holds = values >= columns.low[where]
+    holds &= values <= columns.high[where]
+    holds ^= columns.outside[where]
+    # Not a number is unknown, whatever the comparison makes of it (T7).
+    unknown = np.isnan(values)
+    holds &= ~unknown
+    for some, is_absent in absent:
+        holds[some], unknown[some] = is_absent, False
+    return Truths(holds, unknown, values)
 
 
-def _of_values(columns: Instances, window: Window, places: Places, times: Int64s) -> tuple[Truths, Floats]:
-    values = window.aggregate(columns.row[places], columns.aggregation[places], columns.window[places], times)
-    low = columns.low[places]
-    holds = np.zeros(len(places), dtype=np.bool_)
-    ranged = columns.kind[places] == ConditionKind.RANGE
-    some = np.flatnonzero(ranged)
-    if len(some):
-        inside = (values[some] >= low[some]) & (values[some] <= columns.high[places[some]])
-        holds[some] = inside != columns.outside[places[some]]
-    operators = np.where(ranged, 0, columns.operator[places])
-    for operator in np.unique(operators):
-        if operator:
-            some = np.flatnonzero(operators == operator)
-            holds[some] = _compare(int(operator), values[some], low[some], columns.tolerance[places[some]])
-    # Not a number is unknown, whatever the operator makes of it (T7).
-    return np.where(np.isnan(values), Truth.UNKNOWN, holds).astype(np.int8), values
+def _aggregate(window: Window, term: Term, rows: Int32s, times: Int64s) -> Floats:
+    aggregation = term.aggregation or Aggregation.LATEST
+    if aggregation == Aggregation.LATEST or len(rows) < 2 or are_distinct(rows) or (times != times[0]).any():
+        return window.aggregate(rows, aggregation, term.window, times)
+    # Many rules on the same series: each aggregate is taken once.
+    distinct, which = np.unique(rows, return_inverse=True)
+    return window.aggregate(distinct, aggregation, term.window, times[: len(distinct)])[which]
 
 
-def _compare(operator: int, values: Floats, thresholds: Floats, tolerances: Floats) -> Booleans:
-    match operator:
-        case Operator.GREATER:
-            return np.asarray(values > thresholds)
-        case Operator.GREATER_OR_EQUAL:
-            return np.asarray(values >= thresholds)
-        case Operator.LESS:
-            return np.asarray(values < thresholds)
-        case Operator.LESS_OR_EQUAL:
-            return np.asarray(values <= thresholds)
-    equal = np.asarray(np.abs(values - thresholds) <= tolerances)
-    return equal if operator == Operator.EQUAL else ~equal
+def _newest(plan: Plan, window: Window, places: Places, times: Int64s) -> Int64s:
+    """The time of the newest point of any input at each time, UNSET if there is none."""
+    newest = window.newest_until(plan.instances.series[places], times)
+    positions, rows = plan.further_inputs.follow(places)
+    if len(rows):
+        which = np.arange(len(places))[positions]
+        np.maximum.at(newest, which, window.newest_until(rows, times[which]))
+    return newest
 
 
-def _of_absence(columns: Instances, window: Window, state: State, places: Places, times: Int64s) -> Truths:
-    newest = window.newest_until(columns.row[places], times)
+def _is_absent(plan: Plan, window: Window, state: State, places: Places, times: Int64s) -> Booleans:
+    newest = _newest(plan, window, places, times)
     seen = newest != UNSET
     silence = times - np.where(seen, newest, times)
-    holds: Booleans = seen & (silence - state.outage_since(newest) > columns.absent_for[places])
-    return holds.astype(np.int8)
+    away = state.outage_since(newest, plan.shards_at(places))
+    absent_for = plan.profiles.absent_for[plan.instances.profile[places]]
+    return np.asarray(seen & (silence - away > absent_for))
 
 
 def absence_due(plan: Plan, window: Window, state: State, places: Places, times: Int64s) -> Int64s:
     """When each absence becomes true unless a point comes: strictly after its duration (M8)."""
-    newest = window.newest_until(plan.instances.row[places], times)
-    due = newest + plan.instances.absent_for[places] + state.outage_since(newest) + 1
-    return np.where(newest == UNSET, np.iinfo(np.int64).max, due)
+    newest = _newest(plan, window, places, times)
+    absent_for = plan.profiles.absent_for[plan.instances.profile[places]]
+    due = newest + absent_for + state.outage_since(newest, plan.shards_at(places)) + 1
+    return np.where(newest == UNSET, NEVER, due)
+
+
+def recovered(plan: Plan, places: Places, values: Floats) -> Booleans:
+    """Whether what says that firing ends holds; where there is no such clause, True."""
+    profiles, numbers = plan.profiles, plan.instances.profile[places]
+    inside = (values >= profiles.recover_low[numbers]) & (values <= profiles.recover_high[numbers])
+    return np.asarray(~profiles.recovers[numbers] | (inside ^ profiles.recover_outside[numbers]))
 
 
 def unknown_policies(
     plan: Plan, window: Window, state: State, places: Places, times: Int64s
 ) -> tuple[NDArray[np.int32], Booleans]:
     """For instances whose condition is unknown: the policy that applies, and whether others of its scope report."""
-    columns = plan.instances
+    columns, numbers = plan.instances, plan.instances.profile[places]
     pairs = np.stack([columns.scope[places].astype(np.int64), times])
     scopes, which = np.unique(pairs, axis=1, return_inverse=True)
     positions, members = plan.instances_of_scope.follow(scopes[0])
+    which_scope = np.arange(scopes.shape[1])[positions]
     live = columns.live[members]
-    positions, members = positions[live], members[live]
-    truth, _ = truths(plan, window, state, members, scopes[1][positions])
+    which_scope, members = which_scope[live], members[live]
+    found = truths(plan, window, state, members, scopes[1][which_scope])
     known = np.zeros(scopes.shape[1], dtype=np.bool_)
-    known[positions[truth != Truth.UNKNOWN]] = True
+    known[which_scope[~found.unknown]] = True
     others_report = known[which.reshape(-1)]
-    policies = np.where(others_report, columns.missing_series[places], columns.no_data[places])
-    if state.resumed_at == UNSET:
-        return policies, others_report
+    profiles = plan.profiles
+    policies = np.where(others_report, profiles.missing_series[numbers], profiles.no_data[numbers])
     # After an outage of ours nothing is known to be missing before its look-back has passed once.
-    grace = times - state.resumed_at < columns.window[places]
+    resumed_at = state.resumed_at[plan.shards_at(places)]
+    grace = (resumed_at != UNSET) & (times - resumed_at < profiles.window[numbers])
     return np.where(grace, MissingPolicy.KEEP, policies), others_report

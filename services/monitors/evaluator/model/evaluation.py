@@ -2,136 +2,135 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
-from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places
+from monitors.evaluator.model.agenda import Agenda
+from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct, chunks, selection
 from monitors.evaluator.model.machine import Changes, Transition, TransitionKind, evaluate, schedule
-from monitors.evaluator.model.plan import Plan, PlanChange
-from monitors.evaluator.model.series import Floats, Int32s, Int64s, Series
+from monitors.evaluator.model.plan import Limits, Plan, PlanChange
+from monitors.evaluator.model.points import NO_POINTS, Points
+from monitors.evaluator.model.series import Floats, Int64s, Series
+from monitors.evaluator.model.shards import ALL_SHARDS
 from monitors.evaluator.model.spec import LOOK_BACK, InstanceKey, RuleKey, RuleSpec
 from monitors.evaluator.model.state import OpenEpisode, State, Status
-from monitors.evaluator.model.window import Window
+from monitors.evaluator.model.window import MOST_CELLS, Window
 from monitors.mesh.times import HOUR
+
+__all__ = ["CATCH_UP", "NO_POINTS", "Evaluation", "Fill", "Points"]
 
 CATCH_UP = HOUR
 """Points that are older than this when they come are history: they enter windows but are never evaluated at."""
-
-
-class Points(NamedTuple):
-    """Points in order of arrival, one entry of each array for each: series index, nanoseconds, number."""
-
-    series: Int32s
-    times: Int64s
-    values: Floats
-
-    def where(self, wanted: Booleans) -> "Points":
-        """Some of the points."""
-        return Points(self.series[wanted], self.times[wanted], self.values[wanted])
-
-    def then(self, later: "Points") -> "Points":
-        """These points, and others that came after them."""
-        return Points(
-            np.concatenate((self.series, later.series)),
-            np.concatenate((self.times, later.times)),
-            np.concatenate((self.values, later.values)),
-        )
-
-
-NO_POINTS = Points(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float64))
+_UNFILLED = -1
 
 
 @dataclass(frozen=True)
 class Fill:
-    """Rows of the window that lack points from before they were needed: those no older than `oldest`."""
+    """Rows of the window (by series) that lack points from before they were needed: those no older than `oldest`."""
 
-    rows: frozenset[int]
+    rows: Places
     oldest: int
 
-    @cached_property
-    def _mask(self) -> Booleans:
-        mask = np.zeros(max(self.rows, default=-1) + 1, dtype=np.bool_)
-        mask[list(self.rows)] = True
-        return mask
+    @classmethod
+    def of(cls, rows: Iterable[int], oldest: int) -> "Fill":
+        """A fill of these rows."""
+        return cls(np.unique(np.fromiter(rows, dtype=np.intp)), oldest)
 
     def wants(self, rows: Places) -> Booleans:
         """Which of `rows` are to be filled."""
-        wanted = rows < len(self._mask)
-        wanted[wanted] = self._mask[rows[wanted]]
-        return wanted
-
-
-class _Events(NamedTuple):
-    """Instants that points or changes of rules cause, sorted by place and time, distinct."""
-
-    places: Places
-    times: Int64s
-    from_point: Booleans
+        if not len(self.rows):
+            return np.zeros(len(rows), dtype=np.bool_)
+        at = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.asarray(self.rows[at] == rows)
 
 
 class Evaluation:
     """Plan, window and state, which belong together. Owned by one thread; time is always an argument.
 
     `advance` is the step. Rules are put in two moves, since a rule may need points from before it existed: `put_rule`
-    tells what is missing, `fill` takes it, and `activate` lets the rule be evaluated.
+    tells what is missing, `fill` takes it, and `activate` lets the rule be evaluated. The same goes for `hold_shards`.
     """
 
-    def __init__(self, now: int) -> None:
-        self.plan = Plan()
-        self.window = Window()
+    def __init__(
+        self,
+        now: int,
+        shards: Iterable[int] = ALL_SHARDS,
+        *,
+        limits: Limits | None = None,
+        most_cells: int = MOST_CELLS,
+    ) -> None:
+        self.plan = Plan(shards, limits)
+        self.window = Window(most_cells)
         self.state = State(now)
         self.orphans: list[OpenEpisode] = []
         """Open episodes whose instance isn't known (yet)."""
         self._touched: list[int] = []
         self._held = NO_POINTS
         self._past: list[tuple[Places, Int64s, Floats]] = []
-        self._filled: dict[int, int] = {}
+        self._reach: Int64s = np.full(16, _UNFILLED, dtype=np.int64)
+        """By row: how far before now its points are complete."""
 
     # --- rules and series ---
 
     def add_series(self, series: Iterable[Series]) -> None:
         """Takes series that have become known and have no points yet."""
+        known = len(self.plan.series)
         change = self.plan.add_series(series)
-        if not (change.created or change.rows):
-            return
+        self._reserve(len(self.plan.series))
         self._follow(change)
-        for row in change.rows:
-            self._filled.setdefault(row, NEVER)
+        for row in change.series:
             self.window.set_retention(row, self.plan.retention_of(row))
+            if row >= known:
+                self._reach[row] = NEVER
         self._adopt_orphans(change.created)
-        self._enable(change.created)
+        self._enable(np.array(change.created, dtype=np.intp))
 
     def put_rule(self, spec: RuleSpec, now: int) -> tuple[Fill, list[Transition]]:
-        """Adds or changes a rule. It rests until `activate`. Firing instances that it no longer has resolve (E2)."""
-        change = self.plan.put_rule(spec)
-        resolved = [self._updated(place, now) for place in change.removed if self._is_firing(place)]
+        """Adds or changes a rule; see `put_rules`."""
+        return self.put_rules([spec], now)
+
+    def put_rules(self, specs: Iterable[RuleSpec], now: int) -> tuple[Fill, list[Transition]]:
+        """Adds or changes rules. They rest until `activate`. Firing instances that they no longer have resolve (E2)."""
+        resolved: list[Transition] = []
+        series: set[int] = set()
+        for spec in specs:
+            change = self.plan.put_rule(spec)
+            resolved += self._ended(change, spec.revision, now)
+            self._follow(change)
+            self._rest(change)
+            series |= change.series
+        return self._lacking(series, now), resolved
+
+    def hold_shards(self, shards: Iterable[int], now: int) -> tuple[Fill, list[int]]:
+        """Evaluates the monitors of these shards from now on, and no others. Gives the places that came, at rest."""
+        change = self.plan.hold(shards)
         self._follow(change)
-        lacking = set()
-        for row in change.rows:
-            retention, span = self.plan.retention_of(row), self.plan.span_of(row)
-            known = self._filled.get(row)
-            if known is None or known < span or self.window.retention(row) < retention:
-                lacking.add(row)
-            self.window.set_retention(row, retention)
+        self._rest(change)
+        return self._lacking(change.series, now), change.created
+
+    def _rest(self, change: PlanChange) -> None:
         for place in (*change.created, *change.kept):
             self.plan.instances.live[place] = False
-            self.state.instances.next_slot[place] = NEVER
             self.state.instances.due[place] = NEVER
+            self.state.instances.fingerprint[place] = 0
         self._adopt_orphans(change.created)
-        # At least a look-back, so that a point that is sent again soon is known as such.
-        span = max((LOOK_BACK, *(self.plan.span_of(row) for row in lacking)))
-        away = sum(end - start for start, end in self.state.gaps)
-        return Fill(frozenset(lacking), min(now, self.state.watermark) - span - away), resolved
+
+    def _lacking(self, series: Iterable[int], now: int) -> Fill:
+        """The rows that don't reach as far back as they must by now."""
+        lacking, span = [], LOOK_BACK  # so that a point that is sent again soon is known as such
+        for row in series:
+            retention, needed = self.plan.retention_of(row), self.plan.span_of(row)
+            if self._reach[row] < needed or self.window.retention(row) < retention:
+                lacking.append(row)
+                span = max(span, needed)
+            self.window.set_retention(row, retention)
+        away = sum(gap.end - gap.start for gap in self.state.gaps)
+        return Fill.of(lacking, min(now, self.state.watermark) - span - away)
 
     def fill(self, fill: Fill, points: Points) -> None:
         """Takes points of the past, in their order of arrival, for the rows that lack them; see `filled`."""
-        past = points.where(points.times <= self.state.watermark)
-        positions, rows = self.plan.rows_of_series.follow(past.series)
-        wanted = fill.wants(rows)
-        at = positions[wanted]
-        self._past.append((rows[wanted], past.times[at], past.values[at]))
+        wanted = fill.wants(points.series) & (points.times <= self.state.watermark)
+        self._past.append((points.series[wanted], points.times[wanted], points.values[wanted]))
 
     def filled(self, fill: Fill, seen: Sequence[bool] | Booleans) -> None:
         """Ends a fill: its points enter their rows, without being evaluated at, unless newer ones did already.
@@ -142,70 +141,75 @@ class Evaluation:
             rows, times, values = (np.concatenate(column) for column in zip(*self._past, strict=True))
             self._past = []
             self.window.insert_past(rows, times, values)
-        coming = set(self._held.series.tolist())
-        for row in fill.rows:
-            series = self.plan.series_of_row(row)
-            if not series:
-                continue
-            self._filled[row] = max(self._filled.get(row, 0), self.plan.span_of(row))
-            is_empty = self.plan.is_group(row) and self.window.newest[row] == UNSET
-            if is_empty and any(seen[index] and index not in coming for index in series):
-                # It has reported once, but longer ago than matters: absent, not unheard of.
-                place = np.array([row], dtype=np.intp)
-                self.window.insert(place, np.array([fill.oldest - 1]), np.array([np.nan]))
+        rows = fill.rows[self.window.keeps(fill.rows)]
+        for row in rows.tolist():
+            self._reach[row] = max(int(self._reach[row]), self.plan.span_of(row))
+        # What has reported once, but longer ago than matters, is absent and not unheard of; nor is what is older new.
+        empty = rows[self.window.newest[rows] == UNSET]
+        gone = empty[np.asarray(seen, dtype=np.bool_)[empty] & ~np.isin(empty, self._held.series)]
+        self.window.insert(gone, np.full(len(gone), fill.oldest - 1), np.full(len(gone), np.nan))
 
     def activate(self, keys: Iterable[RuleKey], *, at_once: bool = True) -> None:
         """Lets rules be evaluated whose windows are filled; `at_once` in the next step already."""
-        places = [place for key in keys if key in self.plan.rules for place in self.plan.places_of(key)]
-        self._enable(places)
+        self.activate_places([place for key in keys if key in self.plan for place in self.plan.places_of(key)])
         if at_once:
-            self._touched += places
+            self._touched += [place for key in keys if key in self.plan for place in self.plan.places_of(key)]
+
+    def activate_places(self, places: Iterable[int]) -> None:
+        """Lets instances be evaluated whose windows are filled."""
+        self._enable(np.fromiter(places, dtype=np.intp))
 
     def remove_rule(self, key: RuleKey, *, resolve_at: int | None = None) -> list[Transition]:
         """Takes a rule away. Nothing is told, since who removed it closes its alerts, unless `resolve_at` is given."""
-        resolved: list[Transition] = []
-        if resolve_at is not None and key in self.plan.rules:
-            firing = [place for place in self.plan.places_of(key) if self._is_firing(place)]
-            resolved = [self._updated(place, resolve_at) for place in firing]
-        self._follow(self.plan.remove_rule(key))
+        if key not in self.plan:
+            return []
+        revision = self.plan.spec(key).revision
+        change = self.plan.remove_rule(key)
+        resolved = [] if resolve_at is None else self._ended(change, revision, resolve_at)
+        self._follow(change)
         self.orphans = [one for one in self.orphans if RuleKey(one.key.tenant, one.key.rule_id) != key]
         return resolved
+
+    def _reserve(self, size: int) -> None:
+        self.window.reserve(size)
+        if size > len(self._reach):
+            more = max(size, len(self._reach) * 3 // 2) - len(self._reach)
+            self._reach = np.append(self._reach, np.full(more, _UNFILLED, dtype=np.int64))
 
     def _follow(self, change: PlanChange) -> None:
         """Brings window and state in line with a change of the plan."""
         instances = self.state.instances
         instances.reserve(self.plan.instances.capacity)
-        for row in change.dropped_rows:
+        for row in change.dropped:
             self.window.release(row)
-            self._filled.pop(row, None)
+            self._reach[row] = _UNFILLED
         for place in (*change.removed, *change.created):
             instances.clear(place)
         if change.removed:
-            gone = set(change.removed)
-            self._touched = [place for place in self._touched if place not in gone]
+            self._touched = [place for place in self._touched if place not in change.removed]
             self.plan.free(change.removed)
 
-    def _enable(self, places: list[int]) -> None:
-        if not places:
+    def _enable(self, places: Places) -> None:
+        if not len(places):
             return
-        some = np.array(places, dtype=np.intp)
-        columns, instances = self.plan.instances, self.state.instances
-        columns.live[some] = True
-        newest = self.window.newest[columns.row[some]]
-        instances.last_instant[some] = np.maximum(instances.last_instant[some], newest)
-        self.state.set_slots(some, columns.interval[some])
-        watermark = np.full(len(some), self.state.watermark, dtype=np.int64)
-        schedule(self.plan, self.window, self.state, some, watermark)
+        columns, profiles, state = self.plan.instances, self.plan.profiles, self.state
+        columns.live[places] = True
+        numbers = np.unique(columns.profile[places])
+        numbers = numbers[profiles.next_slot[numbers] == NEVER]
+        profiles.next_slot[numbers] = (state.watermark // profiles.interval[numbers] + 1) * profiles.interval[numbers]
+        schedule(self.plan, self.window, state, places, np.full(len(places), state.watermark, dtype=np.int64))
 
     def _adopt_orphans(self, places: list[int]) -> None:
-        waiting = {one.key: one for one in self.orphans}
-        if not waiting:
+        if not self.orphans or not places:
             return
+        waiting = {one.key: one for one in self.orphans}
         for place in places:
             episode = waiting.pop(self.plan.key_of(place), None)
             if episode:
                 self.set_firing(place, episode)
         self.orphans = list(waiting.values())
+
+    # --- episodes ---
 
     def set_firing(self, place: int, episode: OpenEpisode) -> None:
         """Makes an instance go on with an episode that RuleService has open."""
@@ -213,23 +217,36 @@ class Evaluation:
         instances.status[place] = Status.FIRING
         instances.active_at[place] = episode.episode
         instances.fired_at[place] = episode.fired_at
+        instances.silent[place] = False
         # A point that is replayed can't undo what came after it.
-        instances.last_instant[place] = max(int(instances.last_instant[place]), episode.fired_at)
+        instances.changed_at[place] = max(int(instances.changed_at[place]), episode.fired_at)
 
     def adopt(self, key: InstanceKey, episode: int, adopted: int) -> None:
         """Lets the episode of a firing instance go on under the number of the one that RuleService had open."""
-        place = self.plan.place_of(key)
-        if place is not None and self._is_firing(place) and self.state.instances.active_at[place] == episode:
+        place = self._firing_place(key, episode)
+        if place is not None:
             self.state.instances.active_at[place] = adopted
 
-    def _is_firing(self, place: int) -> bool:
-        return bool(self.state.instances.status[place] == Status.FIRING)
+    def silence(self, key: InstanceKey, episode: int) -> None:
+        """Lets a firing instance go on without an alert, since somebody resolved that by hand."""
+        place = self._firing_place(key, episode)
+        if place is not None:
+            self.state.instances.silent[place] = True
 
-    def _updated(self, place: int, now: int) -> Transition:
-        spec, episode = self.plan.spec_of(place), int(self.state.instances.active_at[place])
-        return Transition(
-            self.plan.key_of(place), spec.revision, TransitionKind.RESOLVED, now, episode, None, "updated", 0
-        )
+    def _firing_place(self, key: InstanceKey, episode: int) -> int | None:
+        place, instances = self.plan.place_of(key), self.state.instances
+        if place is None or instances.status[place] != Status.FIRING or instances.active_at[place] != episode:
+            return None
+        return place
+
+    def _ended(self, change: PlanChange, revision: int, now: int) -> list[Transition]:
+        """The ends of the firing instances that a change removes."""
+        instances = self.state.instances
+        return [
+            Transition(key, revision, TransitionKind.RESOLVED, now, int(instances.active_at[place]), None, "updated", 0)
+            for place, key in change.removed.items()
+            if instances.status[place] == Status.FIRING and not instances.silent[place]
+        ]
 
     # --- the step ---
 
@@ -243,7 +260,7 @@ class Evaluation:
         if self._touched:
             return self.state.watermark
         held = int(self._held.times.min()) if len(self._held.times) else NEVER
-        return min(self.state.earliest, held)
+        return min(self.state.earliest, int(self.plan.profiles.next_slot.min()), held)
 
     def advance(self, points: Points, now: int) -> list[Transition]:
         """Takes points and evaluates at every instant up to `now`, each instance's in the order of time.
@@ -252,81 +269,98 @@ class Evaluation:
         Returns the transitions, by time; of one instance in order.
         """
         now = max(now, self.state.watermark)
-        events = self._take(points, now)
+        points = self._due(points, now)
         changes = Changes()
-        self._run(events, now, changes)
+        distinct = are_distinct(points.series)
+        places, times = self._events(*self._insert(points, now, chunked=distinct), now)
+        # With one event at most for each instance their order doesn't matter.
+        single = distinct and not self.plan.further_inputs and not self._touched
+        next_slot = self.plan.profiles.next_slot
+        while (slot := int(next_slot.min())) <= now:
+            before = times <= slot
+            self._run(places[before], times[before], slot, changes, single=single)
+            places, times = places[~before], times[~before]
+            self._evaluate_slot(slot, changes)
+        self._run(places, times, now, changes, single=single)
+        self._touched = []
         self.state.watermark = now
         return changes.transitions(self.plan, now)
 
-    def _take(self, points: Points, now: int) -> _Events:
+    def _run(self, places: Places, times: Int64s, until: int, changes: Changes, *, single: bool) -> None:
+        """Evaluates at events and deadlines until a time."""
+        state = self.state
+        if single and state.earliest <= until:
+            crossed = state.instances.due[places] <= until
+            self._run_agenda(places[crossed], times[crossed], until, changes)
+            places, times = places[~crossed], times[~crossed]
+        if single:
+            for part in chunks(len(places)):
+                evaluate(self.plan, self.window, state, places[part], times[part], changes)
+            places, times = places[:0], times[:0]
+        # What was evaluated may have got deadlines that are over already.
+        if len(places) or state.earliest <= until:
+            self._run_agenda(places, times, until, changes)
+
+    def _run_agenda(self, places: Places, times: Int64s, until: int, changes: Changes) -> None:
+        state, size = self.state, self.plan.size
+        agenda = Agenda(state, size, places, times, until)
+        while following := agenda.next_round():
+            places, times = following
+            # What the state has already moved past isn't undone by something older, as in a replay.
+            current = times >= state.instances.changed_at[places]
+            evaluate(self.plan, self.window, state, places[current], times[current], changes)
+        state.earliest = min(state.earliest, int(state.instances.due[:size].min(initial=NEVER)))
+
+    def _evaluate_slot(self, slot: int, changes: Changes) -> None:
+        columns, profiles, size = self.plan.instances, self.plan.profiles, self.plan.size
+        ours = profiles.next_slot == slot
+        places = np.flatnonzero(columns.live[:size] & (self.state.instances.changed_at[:size] <= slot))
+        if not ours[: len(profiles.templates)].all():
+            places = places[ours[columns.profile[places]]]
+        for part in chunks(len(places)):
+            times = np.full(part.stop - part.start, slot, dtype=np.int64)
+            evaluate(self.plan, self.window, self.state, places[part], times, changes)
+        profiles.next_slot[ours] += profiles.interval[ours]
+
+    def _due(self, points: Points, now: int) -> Points:
+        """The points whose time has come, of rows that keep any; the future ones are held."""
         if len(self._held.times) and self._held.times.min() <= now:
-            points = self._held.then(points)
-            self._held = NO_POINTS
-        future = points.times > now
-        if future.any():
+            points, self._held = self._held.then(points), NO_POINTS
+        if len(points.times) and points.times.max() > now:
+            future = points.times > now
             self.hold(points.where(future))
             points = points.where(~future)
-        positions, rows = self.plan.rows_of_series.follow(points.series)
-        times = points.times[positions]
-        fresh = self.window.insert(rows, times, points.values[positions])
-        fresh &= times >= now - CATCH_UP
-        rows, times = rows[fresh], times[fresh]
-        positions, places = self.plan.instances_of_row.follow(rows)
+        kept = self.window.keeps(points.series)
+        return points if kept.all() else points.where(kept)
+
+    def _insert(self, points: Points, now: int, *, chunked: bool) -> tuple[Places, Int64s]:
+        """Puts points into the window. Gives rows and times of those that are evaluated at."""
+        rows, times, values = points
+        accepted = np.empty(len(rows), dtype=np.bool_)
+        for part in chunks(len(rows)) if chunked else [slice(None)]:
+            known = np.array(self.window.newest[selection(rows[part])])
+            # Only what is later than all that a series had is evaluated at; what is late enters later windows.
+            accepted[part] = self.window.insert(rows[part], times[part], values[part])
+            accepted[part] &= times[part] > known
+        accepted &= times >= now - CATCH_UP
+        return (rows, times) if accepted.all() else (rows[accepted], times[accepted])
+
+    def _events(self, rows: Places, times: Int64s, now: int) -> tuple[Places, Int64s]:
+        """The instants that points and changes of rules cause: places, and when."""
+        positions, places = self.plan.instances_of_series.follow(rows)
         times = times[positions]
-        wanted = self._accepts_instants(places) & (times >= self.state.instances.last_instant[places])
-        return self._with_touched(places[wanted], times[wanted], now)
-
-    def _accepts_instants(self, places: Places) -> Booleans:
-        return self.plan.instances.every_point[places] & self.plan.instances.live[places]
-
-    def _with_touched(self, places: Places, times: Int64s, now: int) -> _Events:
-        from_point = np.ones(len(places), dtype=np.bool_)
+        wanted = self._accepts_instants(places)
+        wanted &= times >= self.state.instances.changed_at[selection(places)]
+        if not wanted.all():
+            places, times = places[wanted], times[wanted]
         if self._touched:
             touched = np.unique(np.array(self._touched, dtype=np.intp))
-            self._touched = []
             touched = touched[self._accepts_instants(touched)]
-            places = np.concatenate((places, touched))
-            times = np.concatenate((times, np.full(len(touched), now)))
-            from_point = np.concatenate((from_point, np.zeros(len(touched), dtype=np.bool_)))
-        order = np.lexsort((~from_point, times, places))
-        places, times, from_point = places[order], times[order], from_point[order]
-        first = np.ones(len(places), dtype=np.bool_)
-        first[1:] = (places[1:] != places[:-1]) | (times[1:] != times[:-1])
-        return _Events(places[first], times[first], from_point[first])
+            places, times = np.append(places, touched), np.append(times, np.full(len(touched), now))
+        return places, times
 
-    def _run(self, events: _Events, now: int, changes: Changes) -> None:
-        """Rounds: each evaluates, for every instance that has any left, its next instant."""
-        instances, intervals = self.state.instances, self.plan.instances.interval
-        size = self.plan.size
-        timed = self.state.earliest <= now
-        if timed:
-            wake = np.minimum(instances.due[:size], instances.next_slot[:size]) <= now
-            places = np.union1d(events.places, np.flatnonzero(wake))
-        else:
-            places = np.unique(events.places)
-        cursor = np.searchsorted(events.places, places, side="left")
-        end = np.searchsorted(events.places, places, side="right")
-        event_times = np.append(events.times, NEVER)
-        from_point = np.append(events.from_point, False)
-        while True:
-            at_event = np.where(cursor < end, cursor, len(events.times))
-            times = np.minimum(event_times[at_event], np.minimum(instances.next_slot[places], instances.due[places]))
-            left = times <= now
-            if not left.all():
-                places, times, cursor, end, at_event = (a[left] for a in (places, times, cursor, end, at_event))
-            if not len(places):
-                break
-            is_event = event_times[at_event] == times
-            slotted = instances.next_slot[places] == times
-            instances.next_slot[places[slotted]] += intervals[places[slotted]]
-            instances.due[places[instances.due[places] == times]] = NEVER
-            # What the state has already moved past isn't undone by an older slot, as in a replay.
-            current = times >= instances.last_instant[places]
-            evaluate(
-                self.plan, self.window, self.state, places[current], times[current],
-                (is_event & from_point[at_event])[current], changes,
-            )  # fmt: skip
-            cursor = cursor + is_event
-        if timed:
-            upcoming = np.minimum(instances.due[:size], instances.next_slot[:size])
-            self.state.earliest = int(upcoming.min(initial=NEVER))
+    def _accepts_instants(self, places: Places) -> Booleans:
+        columns, profiles, where = self.plan.instances, self.plan.profiles, selection(places)
+        if profiles.all_every_point:
+            return np.array(columns.live[where])
+        return np.asarray(columns.live[where] & profiles.every_point[columns.profile[where]])

@@ -9,18 +9,21 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places
-from monitors.evaluator.model.condition import Truths, absence_due, truths, unknown_policies
+from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, selection
+from monitors.evaluator.model.condition import Truths, absence_due, recovered, truths, unknown_policies
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.series import Floats, Int64s
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, MissingPolicy
-from monitors.evaluator.model.state import InstanceStates, State, Status, Truth
+from monitors.evaluator.model.state import CLOCKS, State, Status, Truth
 from monitors.evaluator.model.window import Window
 
 MISSING_INTERVALS = 2
 """After how many of its rule's intervals a series that is missing resolves (M2)."""
-_CLOCKS = ("active_at", "false_since", "frozen_since", "missing_since")
+
+
+_FIRING_BIT = Status.FIRING.bit_length() - 1
 
 
 class TransitionKind(IntEnum):
@@ -75,7 +78,7 @@ class Changes:
         return [
             Transition(
                 key=plan.key_of(item.place),
-                revision=plan.spec_of(item.place).revision,
+                revision=plan.revision_of(item.place),
                 kind=item.kind,
                 time=item.time,
                 episode=item.episode,
@@ -87,60 +90,59 @@ class Changes:
         ]
 
 
-def evaluate(
-    plan: Plan, window: Window, state: State, places: Places, times: Int64s, from_point: Booleans, changes: Changes
-) -> None:
+def evaluate(plan: Plan, window: Window, state: State, places: Places, times: Int64s, changes: Changes) -> None:
     """Evaluates distinct places, each at its own time, and moves their states on."""
-    instances = state.instances
-    truth, values = truths(plan, window, state, places, times)
-    unknown = truth == Truth.UNKNOWN
-    resolving = np.zeros(len(places), dtype=np.bool_)
-    if unknown.any():
-        truth = _settle_unknown(plan, window, state, places, times, truth, resolving)
-    instances.last_instant[places[from_point]] = times[from_point]
-    # Only what is true, or isn't at rest, can change.
-    stirring = np.flatnonzero((truth == Truth.TRUE) | (instances.status[places] != Status.INACTIVE))
-    if len(stirring):
-        _move(
-            plan, instances, places[stirring], times[stirring], truth[stirring], values[stirring], unknown[stirring],
-            resolving[stirring], changes,
-        )  # fmt: skip
-    scheduled = np.union1d(stirring, np.flatnonzero(plan.instances.kind[places] == ConditionKind.ABSENCE))
-    if len(scheduled):
-        schedule(plan, window, state, places[scheduled], times[scheduled])
-
-
-def _settle_unknown(
-    plan: Plan, window: Window, state: State, places: Places, times: Int64s, truth: Truths, resolving: Booleans
-) -> Truths:
-    """What the policies make of unknown: false, true, or still unknown, which keeps the state. Marks `resolving`."""
-    columns = plan.instances
-    policies = (columns.no_data[places], columns.missing_series[places])
-    alerting = (policies[0] == MissingPolicy.ALERT) | (policies[1] == MissingPolicy.ALERT)
-    matters = alerting | (state.instances.status[places] != Status.INACTIVE)
-    some = np.flatnonzero((truth == Truth.UNKNOWN) & matters)
+    instances, profiles = state.instances, plan.profiles
+    found = truths(plan, window, state, places, times)
+    # What is at rest stays there: inactive (0) and false, or firing (2) and true, with no clock running.
+    where = selection(places)
+    stirs = instances.status[where] != np.left_shift(found.holds.view(np.int8), _FIRING_BIT)
+    stirs |= instances.clocked[where]
+    if profiles.absence_count or profiles.alerting_count:
+        numbers = plan.instances.profile[places]
+        stirs |= profiles.kind[numbers] == ConditionKind.ABSENCE
+        stirs |= found.unknown & profiles.alerting[numbers]
+    some = np.flatnonzero(stirs)
     if not len(some):
-        return truth
-    applied, others_report = unknown_policies(plan, window, state, places[some], times[some])
-    settled = truth.copy()
-    settled[some[applied == MissingPolicy.OK]] = Truth.FALSE
-    settled[some[applied == MissingPolicy.ALERT]] = Truth.TRUE
-    resolving[some] = others_report & (applied == MissingPolicy.RESOLVE)
-    return settled
+        return
+    places, times, found = places[some], times[some], found.at(some)
+    truth, resolving = _settled(plan, window, state, places, times, found)
+    _move(plan, state, places, times, truth, found, resolving, changes)
+    schedule(plan, window, state, places, times)
+
+
+def _settled(
+    plan: Plan, window: Window, state: State, places: Places, times: Int64s, found: Truths
+) -> tuple[NDArray[np.int8], Booleans]:
+    """The Truth of each, after recover clauses and policies for the unknown; and which are missing to be resolved."""
+    truth = np.where(found.unknown, Truth.UNKNOWN, found.holds).astype(np.int8)
+    resolving = np.zeros(len(places), dtype=np.bool_)
+    status, numbers = state.instances.status[places], plan.instances.profile[places]
+    latched = np.flatnonzero((truth == Truth.FALSE) & (status == Status.FIRING) & plan.profiles.recovers[numbers])
+    if len(latched):
+        truth[latched] = ~recovered(plan, places[latched], found.values[latched])
+    matters = plan.profiles.alerting[numbers] | (status != Status.INACTIVE)
+    some = np.flatnonzero(found.unknown & matters)
+    if len(some):
+        applied, others_report = unknown_policies(plan, window, state, places[some], times[some])
+        truth[some[applied == MissingPolicy.OK]] = Truth.FALSE
+        truth[some[applied == MissingPolicy.ALERT]] = Truth.TRUE
+        resolving[some] = others_report & (applied == MissingPolicy.RESOLVE)
+    return truth, resolving
 
 
 def _move(
-    plan: Plan, instances: InstanceStates, places: Places, times: Int64s, truth: Truths, values: Floats,
-    unknown: Booleans, resolving: Booleans, changes: Changes,
+    plan: Plan, state: State, places: Places, times: Int64s, truth: NDArray[np.int8], found: Truths,
+    resolving: Booleans, changes: Changes,
 ) -> None:  # fmt: skip
-    columns = plan.instances
+    instances, profiles, numbers = state.instances, plan.profiles, plan.instances.profile[places]
     status = instances.status[places]
-    before = [getattr(instances, name)[places] for name in _CLOCKS]
+    before = [getattr(instances, name)[places] for name in CLOCKS]
     active_at, false_since, frozen_since, missing_since = (clock.copy() for clock in before)
 
     missing_since = np.where(resolving, np.where(missing_since == UNSET, times, missing_since), UNSET)
-    gone = resolving & (times - missing_since >= MISSING_INTERVALS * columns.interval[places])
-    frozen = (truth == Truth.UNKNOWN) & ~gone
+    gone = resolving & (times - missing_since >= MISSING_INTERVALS * profiles.interval[numbers])
+    frozen = (truth == Truth.UNKNOWN) & ~gone & (status != Status.INACTIVE)
 
     thawed = ~frozen & (frozen_since != UNSET)
     stood_still = np.where(thawed, times - frozen_since, 0)
@@ -151,51 +153,56 @@ def _move(
     true, false = truth == Truth.TRUE, truth == Truth.FALSE
     starting = true & (status == Status.INACTIVE)
     active_at = np.where(starting, times, active_at)
-    firing = true & (status != Status.FIRING) & (times - active_at >= columns.for_duration[places])
+    firing = true & (status != Status.FIRING) & (times - active_at >= profiles.for_duration[numbers])
     false_since = np.where(true, UNSET, false_since)
     ending = false & (status == Status.FIRING)
     false_since = np.where(ending & (false_since == UNSET), times, false_since)
-    resolved = ending & (times - false_since >= columns.keep_firing_for[places])
+    resolved = ending & (times - false_since >= profiles.keep_firing_for[numbers])
     resolved |= gone & (status == Status.FIRING)
     over = resolved | ((false | gone) & (status == Status.PENDING))
 
     after = np.where(starting, Status.PENDING, status)
     after = np.where(firing, Status.FIRING, after)
     after = np.where(over, Status.INACTIVE, after)
-    for kind, some in ((TransitionKind.FIRING, firing), (TransitionKind.RESOLVED, resolved)):
+    told = resolved & ~instances.silent[places]
+    for kind, some in ((TransitionKind.FIRING, firing), (TransitionKind.RESOLVED, told)):
         if some.any():
-            changes.add(kind, places[some], times[some], active_at[some], values[some], unknown[some])
+            changes.add(kind, places[some], times[some], active_at[some], found.values[some], found.unknown[some])
 
     changed = after != status
     clocks = (active_at, false_since, frozen_since, missing_since)
-    for name, old, clock in zip(_CLOCKS, before, clocks, strict=True):
+    for name, old, clock in zip(CLOCKS, before, clocks, strict=True):
         new = np.where(over, UNSET, clock)
         changed |= new != old
         getattr(instances, name)[places] = new
+    instances.clocked[places] = ~over & ((false_since != UNSET) | (frozen_since != UNSET) | (missing_since != UNSET))
     instances.status[places] = after
     instances.fired_at[places[firing]] = times[firing]
     instances.fired_at[places[over]] = UNSET
-    instances.last_instant[places[changed]] = np.maximum(instances.last_instant[places[changed]], times[changed])
+    instances.silent[places[over]] = False
+    instances.changed_at[places[changed]] = np.maximum(instances.changed_at[places[changed]], times[changed])
 
 
 def schedule(plan: Plan, window: Window, state: State, places: Places, times: Int64s) -> None:
     """Sets when each place's next deadline is reached, as its state is after an evaluation at `times`."""
-    columns, instances = plan.instances, state.instances
+    instances, profiles, numbers = state.instances, plan.profiles, plan.instances.profile[places]
     status = instances.status[places]
     running = instances.frozen_since[places] == UNSET
     false_since, missing_since = instances.false_since[places], instances.missing_since[places]
     due = np.full(len(places), NEVER, dtype=np.int64)
     pending = running & (status == Status.PENDING)
-    due = np.where(pending, instances.active_at[places] + columns.for_duration[places], due)
+    due = np.where(pending, instances.active_at[places] + profiles.for_duration[numbers], due)
     keeping = running & (status == Status.FIRING) & (false_since != UNSET)
-    due = np.where(keeping, false_since + columns.keep_firing_for[places], due)
+    due = np.where(keeping, false_since + profiles.keep_firing_for[numbers], due)
     missing = missing_since != UNSET
-    due = np.where(missing, missing_since + MISSING_INTERVALS * columns.interval[places], due)
-    waiting = np.flatnonzero((status == Status.INACTIVE) & (columns.kind[places] == ConditionKind.ABSENCE))
-    if len(waiting):
-        due[waiting] = absence_due(plan, window, state, places[waiting], times[waiting])
+    due = np.where(missing, missing_since + MISSING_INTERVALS * profiles.interval[numbers], due)
+    if profiles.absence_count:
+        absence = profiles.kind[numbers] == ConditionKind.ABSENCE
+        waiting = np.flatnonzero((status == Status.INACTIVE) & absence)
+        if len(waiting):
+            due[waiting] = absence_due(plan, window, state, places[waiting], times[waiting])
     # A deadline that an evaluation has already seen isn't reached again.
-    due = np.where(columns.every_point[places], np.maximum(due, times + 1), NEVER)
+    due = np.where(profiles.every_point[numbers], np.maximum(due, times + 1), NEVER)
     instances.due[places] = due
     if len(due):
         state.earliest = min(state.earliest, int(due.min()))

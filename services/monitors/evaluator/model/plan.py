@@ -1,81 +1,90 @@
 """Which instances the rules have on the known series, as columns: one entry for each instance."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitors.evaluator.model.arrays import Booleans, Columns, Layout, Links, Places
-from monitors.evaluator.model.series import Floats, Int32s, Int64s, Series, SeriesKey
-from monitors.evaluator.model.spec import Aggregation, ConditionKind, InstanceKey, RuleKey, RuleSpec, TagFilter, Tags
+from monitors.evaluator.model.identities import Identities
+from monitors.evaluator.model.monitors import Monitors
+from monitors.evaluator.model.profiles import Profiles
+from monitors.evaluator.model.series import Floats, Int32s, Int64s, Series
+from monitors.evaluator.model.shards import ALL_SHARDS, SHARD_COUNT
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec, Tags
 
-# What tells rows apart: a series, or for absence the group of series whose newest point counts. With its inputs
-# changed a rule gets other groups, so that no point of a former input is left in them.
-RowKey = int | tuple[RuleKey, str, str, tuple[TagFilter, ...], str, Tags]
+NONE = -1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many instances a rule, and all rules of a tenant together, may have."""
+
+    per_rule: int = 10_000
+    per_tenant: int = 2_000_000
 
 
 class Instances(Columns):
-    """What each instance is evaluated by. Times are nanoseconds."""
+    """What each instance is evaluated by."""
 
-    row: Places
-    scope: Places
-    kind: Int32s
-    operator: Int32s
-    aggregation: Int32s
-    window: Int64s
+    series: Int32s
+    """Its input, or the first of several."""
+    rule: Int32s
+    profile: Int32s
+    scope: Int32s
     low: Floats
     high: Floats
     outside: Booleans
-    tolerance: Floats
-    absent_for: Int64s
-    for_duration: Int64s
-    keep_firing_for: Int64s
-    interval: Int64s
-    no_data: Int32s
-    missing_series: Int32s
-    every_point: Booleans
     live: Booleans
 
     LAYOUT: ClassVar[Layout] = {
-        "row": (np.intp, -1),
-        "scope": (np.intp, -1),
-        "kind": (np.int32, ConditionKind.THRESHOLD),
-        "operator": (np.int32, 0),
-        "aggregation": (np.int32, Aggregation.LATEST),
-        "window": (np.int64, 0),
+        "series": (np.int32, NONE),
+        "rule": (np.int32, NONE),
+        "profile": (np.int32, 0),
+        "scope": (np.int32, NONE),
         "low": (np.float64, 0.0),
         "high": (np.float64, 0.0),
         "outside": (np.bool_, False),
-        "tolerance": (np.float64, 0.0),
-        "absent_for": (np.int64, 0),
-        "for_duration": (np.int64, 0),
-        "keep_firing_for": (np.int64, 0),
-        "interval": (np.int64, 0),
-        "no_data": (np.int32, 0),
-        "missing_series": (np.int32, 0),
-        "every_point": (np.bool_, True),
         "live": (np.bool_, False),
+    }
+
+
+class _Rules(Columns):
+    profile: Int32s
+    monitor: Int32s
+    """NONE for a pattern."""
+    instances: Int32s
+    revision: Int64s
+    low: Floats
+    high: Floats
+
+    LAYOUT: ClassVar[Layout] = {
+        "profile": (np.int32, NONE),
+        "monitor": (np.int32, NONE),
+        "instances": (np.int32, 0),
+        "revision": (np.int64, 0),
+        "low": (np.float64, 0.0),
+        "high": (np.float64, 0.0),
     }
 
 
 @dataclass
 class PlanChange:
-    """What a change of the plan did: places of instances, and rows of the window."""
+    """What a change of the plan did: places of instances, and series."""
 
     created: list[int] = field(default_factory=list)
     kept: list[int] = field(default_factory=list)
-    removed: list[int] = field(default_factory=list)
-    rows: set[int] = field(default_factory=set)
-    """Rows that are used now and may be new, or reach further back than before."""
-    dropped_rows: list[int] = field(default_factory=list)
+    removed: dict[int, InstanceKey] = field(default_factory=dict)
+    series: set[int] = field(default_factory=set)
+    """Series that are inputs now and may be new as such, or reach further back than before."""
+    dropped: list[int] = field(default_factory=list)
+    """Series that are no rule's input any more."""
 
 
-@dataclass
-class _Rule:
-    spec: RuleSpec
-    instances: dict[tuple[str, Tags], int] = field(default_factory=dict)
-    scopes: dict[str, int] = field(default_factory=dict)
+_Left = dict[tuple[int, Tags], int]
 
 
 class Plan:
@@ -83,272 +92,370 @@ class Plan:
 
     An instance is (rule, monitor, tags) and keeps its place for as long as its rule, in whatever definition, produces
     it. A freed place is used again once `free` was called for it. A scope is one rule on one monitor: the series among
-    which "one is missing while others report" is told from "none reports".
+    which "one is missing while others report" is told from "none reports"; its number is that of the rule, or for a
+    pattern one of its own. Only monitors of held shards have instances.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shards: Iterable[int] = ALL_SHARDS, limits: Limits | None = None) -> None:
         self.instances = Instances()
-        self.keys: list[InstanceKey | None] = []
-        self.rules: dict[RuleKey, _Rule] = {}
-        self.series: list[Series] = []
-        self.rows_of_series = Links()
-        self.instances_of_row = Links()
+        self.profiles = Profiles()
+        self.monitors = Monitors()
+        self.instances_of_series = Links()
         self.instances_of_scope = Links()
         self.problems: dict[RuleKey, str] = {}
-        self._series_of_monitor: dict[tuple[str, str], list[int]] = {}
-        self._monitors_of_tenant: dict[str, list[str]] = {}
-        self._rules_of_monitor: dict[tuple[str, str], set[RuleKey]] = {}
-        self._patterns_of_tenant: dict[str, set[RuleKey]] = {}
-        self._rows: dict[RowKey, int] = {}
-        self._row_keys: list[RowKey | None] = []
-        self._row_series: list[dict[int, None]] = []
+        self.size = 0
+        """Places are less than this."""
+        self.rule_count = 0
+        self._limits = limits or Limits()
+        self._rules = _Rules()
+        self._ids = Identities()
+        self._held: Booleans = np.zeros(SHARD_COUNT, dtype=np.bool_)
+        self._held[list(shards)] = True
+        self._rules_of_monitor = Links()
+        self._patterns_of_tenant: dict[str, set[int]] = defaultdict(set)
+        self._scopes_of_pattern: dict[int, set[int]] = {}
+        self.further_inputs = Links()
+        """The series of an instance beyond its first."""
+        self._by_tags: dict[int, dict[Tags, int]] = {}
+        """The instances of scopes that have several."""
+        self._count_of_tenant: dict[str, int] = defaultdict(int)
+        self._left_out: dict[int, int] = {}
         self._free_places: list[int] = []
-        self._free_rows: list[int] = []
-        self._free_scopes: list[int] = []
-        self._scope_count = 0
+
+    # --- what there is ---
+
+    @property
+    def series(self) -> list[Series]:
+        """All series, by index."""
+        return self.monitors.series
 
     @property
     def instance_count(self) -> int:
         """How many instances there are."""
-        return len(self.keys) - len(self._free_places)
+        return self.size - len(self._free_places)
 
     @property
-    def size(self) -> int:
-        """Places are less than this."""
-        return len(self.keys)
+    def shards(self) -> frozenset[int]:
+        """The shards whose monitors have instances here."""
+        return frozenset(np.flatnonzero(self._held).tolist())
 
-    def spec_of(self, place: int) -> RuleSpec:
-        """The rule of an instance."""
-        key = self.key_of(place)
-        return self.rules[RuleKey(key.tenant, key.rule_id)].spec
+    def rules(self) -> Iterator[RuleKey]:
+        """The keys of all rules."""
+        return (RuleKey(*identity) for identity in self._ids if "\0" not in identity[1])
+
+    def __contains__(self, key: RuleKey) -> bool:
+        return self._ids.find(*key) is not None
+
+    def spec(self, key: RuleKey) -> RuleSpec:
+        """A rule as it was put. Raises KeyError if it isn't known."""
+        number = self._number(key)
+        rules, template = self._rules, self._template(number)
+        monitor = template.monitor or self.monitors.name(int(rules.monitor[number]))
+        return replace(
+            template, rule_id=key.rule_id, monitor=monitor, revision=int(rules.revision[number]),
+            low=float(rules.low[number]), high=float(rules.high[number]),
+        )  # fmt: skip
+
+    def revision_of(self, place: int) -> int:
+        """The revision of an instance's rule."""
+        return int(self._rules.revision[self.instances.rule[place]])
 
     def key_of(self, place: int) -> InstanceKey:
         """What identifies the instance at a place. Raises LookupError for a free place."""
-        key = self.keys[place]
-        if key is None:
+        rule = int(self.instances.rule[place])
+        if rule == NONE:
             raise LookupError(f"no instance has the place {place}")
-        return key
+        monitor = self.series[self.instances.series[place]].key.monitor
+        return InstanceKey(*self._ids[rule], monitor, self._tags(place))
 
     def place_of(self, key: InstanceKey) -> int | None:
         """Where an instance is, None if there is no such."""
-        rule = self.rules.get(RuleKey(key.tenant, key.rule_id))
-        return rule.instances.get((key.monitor, key.tags)) if rule else None
+        rule, monitor = self._ids.find(key.tenant, key.rule_id), self.monitors.find(key.tenant, key.monitor)
+        if rule is None or monitor is None:
+            return None
+        scope = self._scope(rule, monitor)
+        return None if scope is None else self._find(scope, key.tags)
 
     def places_of(self, key: RuleKey) -> list[int]:
         """Where a rule's instances are. Raises KeyError if the rule isn't known."""
-        return list(self.rules[key].instances.values())
+        number = self._number(key)
+        return [place for scope in self._scopes(number) for place in self.instances_of_scope.of(scope)]
 
     def has_monitor(self, tenant: str, monitor: str) -> bool:
-        """Whether a series of that monitor is known."""
-        return (tenant, monitor) in self._series_of_monitor
+        """Whether a series of that monitor is known and its shard is held."""
+        number = self.monitors.find(tenant, monitor)
+        return number is not None and self._holds(number) and bool(self.monitors.series_of(number))
 
-    def series_of_row(self, row: int) -> list[int]:
-        """The series whose points go into a row."""
-        return list(self._row_series[row])
+    def shards_at(self, places: Places) -> NDArray[np.uint8]:
+        """The shards of instances."""
+        return self.monitors.shards_of_series(self.instances.series[places])
 
-    def is_group(self, row: int) -> bool:
-        """Whether a row is a group of series whose newest point counts, and not a series."""
-        return isinstance(self._row_keys[row], tuple)
+    def inputs_of(self, place: int) -> list[int]:
+        """The series of an instance."""
+        return [int(self.instances.series[place]), *self.further_inputs.of(place)]
 
-    def retention_of(self, row: int) -> int:
-        """How far behind its newest point a row must reach, for the rules that use it."""
-        return max((self.spec_of(place).retention for place in self.instances_of_row.of(row)), default=0)
+    def retention_of(self, series: int) -> int:
+        """How far behind its newest point a series' row must reach, for the rules that use it."""
+        return self._most(self.profiles.retention, series)
 
-    def span_of(self, row: int) -> int:
-        """How far before now the points of a row matter."""
-        return max((self.spec_of(place).span for place in self.instances_of_row.of(row)), default=0)
+    def span_of(self, series: int) -> int:
+        """How far before now the points of a series matter."""
+        return self._most(self.profiles.span, series)
+
+    def _most(self, column: Int64s, series: int) -> int:
+        places = self.instances_of_series.of(series)
+        return max((int(column[self.instances.profile[place]]) for place in places), default=0)
+
+    def _number(self, key: RuleKey) -> int:
+        number = self._ids.find(*key)
+        if number is None:
+            raise KeyError(key)
+        return number
+
+    def _template(self, rule: int) -> RuleSpec:
+        return self.profiles.template(int(self._rules.profile[rule]))
+
+    def _tags(self, place: int) -> Tags:
+        template = self.profiles.template(int(self.instances.profile[place]))
+        return template.instance_tags(self.series[self.instances.series[place]].key)
+
+    def _holds(self, monitor: int) -> bool:
+        return bool(self._held[self.monitors.shards[monitor]])
+
+    # --- changes ---
 
     def add_series(self, series: Iterable[Series]) -> PlanChange:
         """Takes series that have become known, in the order of their indexes. Known ones are passed over."""
         change = PlanChange()
         for one in series:
-            if one.index < len(self.series):
-                continue
-            if one.index != len(self.series):
-                raise ValueError(f"series {one.index} came before series {len(self.series)}")
-            self.series.append(one)
-            key = one.key
-            siblings = self._series_of_monitor.setdefault((key.tenant, key.monitor), [])
-            if not siblings:
-                self._monitors_of_tenant.setdefault(key.tenant, []).append(key.monitor)
-            siblings.append(one.index)
-            named = self._rules_of_monitor.get((key.tenant, key.monitor), set())
-            for rule_key in sorted(named | self._patterns_of_tenant.get(key.tenant, set())):
-                rule = self.rules[rule_key]
-                if rule.spec.matches(key):
-                    self._bind(rule, one.index, change, set())
+            monitor = self.monitors.add_series(one)
+            if monitor is not None and self._holds(monitor):
+                self._bind_series(one.index, monitor, change)
+        return change
+
+    def hold(self, shards: Iterable[int]) -> PlanChange:
+        """Makes instances for the monitors of these shards, and removes those of all others."""
+        change, held = PlanChange(), np.zeros(SHARD_COUNT, dtype=np.bool_)
+        held[list(shards)] = True
+        gained, lost = held & ~self._held, self._held & ~held
+        self._held = held
+        if lost.any():
+            places = np.flatnonzero(self.instances.rule[: self.size] != NONE)
+            places = places[lost[self.shards_at(places)]]
+            for scope in np.unique(self.instances.scope[places]).tolist():
+                self._remove(self._dissolve([scope], change), change)
+            self._settle(change)
+        if gained.any():
+            shards_of_series = self.monitors.shards_of_series(np.arange(len(self.series)))
+            for index in np.flatnonzero(gained[shards_of_series]).tolist():
+                self._bind_series(index, self.monitors.of_series(index), change)
         return change
 
     def put_rule(self, spec: RuleSpec) -> PlanChange:
         """Adds a rule or gives it a new definition. Instances that it still produces keep their places."""
-        change = PlanChange()
-        known = self.rules.get(spec.key)
-        self.problems.pop(spec.key, None)
-        left: dict[tuple[str, Tags], int] = {}
-        if known:
-            self._unregister(known.spec)
-            left = dict(known.instances)
-        rule = known or _Rule(spec)
-        rule.spec = spec
-        self.rules[spec.key] = rule
-        self._register(spec)
-        stale = set(left.values())
-        for place in stale:
-            self._detach(place, change)
-        for index in self._candidates(spec):
-            if spec.matches(self.series[index].key):
-                self._bind(rule, index, change, stale)
-        for identity, place in left.items():
-            if place in stale:
-                del rule.instances[identity]
-                change.removed.append(place)
-        self._settle_rows(change)
+        change, left = PlanChange(), _Left()
+        number = self._ids.find(spec.tenant, spec.rule_id)
+        if number is None:
+            number = self._ids.add(spec.tenant, spec.rule_id)
+            self._rules.reserve(number + 1)
+            self.rule_count += 1
+        else:
+            left = self._dissolve(self._scopes(number), change)
+            self._unregister(number, spec.key)
+        self._register(number, spec)
+        for index in self._candidates(number, spec):
+            if spec.matches_input(self.series[index].key):
+                self._bind(number, index, self.monitors.of_series(index), change, left)
+        self._remove(left, change)
+        self._settle(change)
         return change
 
     def remove_rule(self, key: RuleKey) -> PlanChange:
         """Takes a rule away, with all of its instances."""
         change = PlanChange()
-        rule = self.rules.get(key)
-        if rule is None:
-            return change
-        self._unregister(rule.spec)
-        self.problems.pop(key, None)
-        for place in rule.instances.values():
-            self._detach(place, change)
-            change.removed.append(place)
-        del self.rules[key]
-        self._settle_rows(change)
+        number = self._ids.find(*key)
+        if number is not None:
+            self._remove(self._dissolve(self._scopes(number), change), change)
+            self._settle(change)
+            self._unregister(number, key)
+            self._rules.clear(number)
+            self._ids.remove(number)
+            self.rule_count -= 1
         return change
 
     def free(self, places: Iterable[int]) -> None:
         """Gives removed places back."""
         for place in places:
-            self.keys[place] = None
             self.instances.clear(place)
             self._free_places.append(place)
 
-    def _register(self, spec: RuleSpec) -> None:
+    def _register(self, number: int, spec: RuleSpec) -> None:
+        rules = self._rules
+        rules.profile[number] = self.profiles.take(spec)
+        rules.revision[number], rules.low[number], rules.high[number] = spec.revision, spec.low, spec.high
         if spec.is_pattern:
-            self._patterns_of_tenant.setdefault(spec.tenant, set()).add(spec.key)
+            self._patterns_of_tenant[spec.tenant].add(number)
+            self._scopes_of_pattern[number] = set()
         else:
-            self._rules_of_monitor.setdefault((spec.tenant, spec.monitor), set()).add(spec.key)
+            rules.monitor[number] = self.monitors.number(spec.tenant, spec.monitor)
+            self._rules_of_monitor.add(int(rules.monitor[number]), number)
 
-    def _unregister(self, spec: RuleSpec) -> None:
+    def _unregister(self, number: int, key: RuleKey) -> None:
+        monitor = int(self._rules.monitor[number])
+        if monitor == NONE:
+            self._patterns_of_tenant[key.tenant].discard(number)
+            for scope in self._scopes_of_pattern.pop(number):
+                self._ids.remove(scope)
+        else:
+            self._rules_of_monitor.remove(monitor, number)
+            self._rules.monitor[number] = NONE
+        self.profiles.give_up(int(self._rules.profile[number]))
+        self.problems.pop(key, None)
+        self._left_out.pop(number, None)
+
+    def _candidates(self, number: int, spec: RuleSpec) -> list[int]:
         if spec.is_pattern:
-            self._patterns_of_tenant[spec.tenant].discard(spec.key)
+            known = self.monitors.of_tenant(spec.tenant)
+            monitors = [one for one in known if spec.matches_monitor(self.monitors.name(one))]
         else:
-            self._rules_of_monitor[spec.tenant, spec.monitor].discard(spec.key)
+            monitors = [int(self._rules.monitor[number])]
+        return sorted(index for one in monitors if self._holds(one) for index in self.monitors.series_of(one))
 
-    def _candidates(self, spec: RuleSpec) -> list[int]:
-        if not spec.is_pattern:
-            return self._series_of_monitor.get((spec.tenant, spec.monitor), [])
-        monitors = self._monitors_of_tenant.get(spec.tenant, [])
-        found = (self._series_of_monitor[spec.tenant, one] for one in monitors if spec.matches_monitor(one))
-        return [index for indexes in found for index in indexes]
+    # --- instances ---
 
-    def _bind(self, rule: _Rule, index: int, change: PlanChange, stale: set[int]) -> None:
-        """Makes a matching series an input: of its instance, or of a new one. `stale` are places to be taken up."""
-        spec, key = rule.spec, self.series[index].key
-        tags = spec.instance_tags(key)
-        place = rule.instances.get((key.monitor, tags))
-        grouped = spec.kind is ConditionKind.ABSENCE
-        group = (spec.key, spec.measurement, spec.field, spec.filters, key.monitor, tags)
-        row_key: RowKey = group if grouped else index
-        if place is None or place in stale:
-            row = self._row(row_key, change)
-            if place is None:
-                place = self._take_place(InstanceKey(spec.tenant, spec.rule_id, key.monitor, tags))
-                rule.instances[key.monitor, tags] = place
-                change.created.append(place)
-            else:
-                stale.discard(place)
+    def _scopes(self, rule: int) -> list[int]:
+        return sorted(self._scopes_of_pattern[rule]) if rule in self._scopes_of_pattern else [rule]
+
+    def _scope(self, rule: int, monitor: int) -> int | None:
+        """The scope of a rule on a monitor, None if it has no instance there."""
+        if rule in self._scopes_of_pattern:
+            tenant, rule_id = self._ids[rule]
+            return self._ids.find(tenant, f"{rule_id}\0{self.monitors.name(monitor)}")
+        return rule if self._rules.monitor[rule] == monitor and self.instances_of_scope.has(rule) else None
+
+    def _make_scope(self, rule: int, monitor: int) -> int:
+        if rule not in self._scopes_of_pattern:
+            return rule
+        scope = self._scope(rule, monitor)
+        if scope is None:
+            tenant, rule_id = self._ids[rule]
+            scope = self._ids.add(tenant, f"{rule_id}\0{self.monitors.name(monitor)}")
+            self._rules.reserve(scope + 1)
+            self._scopes_of_pattern[rule].add(scope)
+        return scope
+
+    def _find(self, scope: int, tags: Tags) -> int | None:
+        if scope in self._by_tags:
+            return self._by_tags[scope].get(tags)
+        for place in self.instances_of_scope.of(scope):
+            if self._tags(place) == tags:
+                return place
+        return None
+
+    def _bind_series(self, index: int, monitor: int, change: PlanChange) -> None:
+        key = self.series[index].key
+        rules = self._rules_of_monitor.of(monitor)
+        patterns = self._patterns_of_tenant.get(key.tenant, ())
+        rules += [rule for rule in patterns if self._template(rule).matches_monitor(key.monitor)]
+        for rule in sorted(rules):
+            if self._template(rule).matches_input(key):
+                self._bind(rule, index, monitor, change, {})
+
+    def _bind(self, rule: int, index: int, monitor: int, change: PlanChange, left: _Left) -> None:
+        """Makes a matching series an input: of its instance, or of a new one. `left` are instances to be taken up."""
+        template, key = self._template(rule), self.series[index].key
+        tags = template.instance_tags(key)
+        scope = self._make_scope(rule, monitor)
+        place = self._find(scope, tags)
+        if place is None:
+            place = left.pop((monitor, tags), None)
+            if place is not None:
                 change.kept.append(place)
-            self._attach(rule, place, row, key)
-        elif not grouped:
-            self._report_collision(rule, key, int(self.instances.row[place]))
+            elif self._is_full(rule, key.tenant):
+                return
+            else:
+                place = self._take_place(rule, key.tenant)
+                change.created.append(place)
+            self._attach(place, rule, scope, index, tags)
+        elif template.kind is not ConditionKind.ABSENCE:
+            self._report_collision(rule, index, place)
             return
-        else:
-            row = self._row(row_key, change)
-        if index not in self._row_series[row]:
-            self._row_series[row][index] = None
-            self.rows_of_series.add(index, row)
-        change.rows.add(row)
+        elif index not in self.inputs_of(place):
+            self.further_inputs.add(place, index)
+        self.instances_of_series.add(index, place)
+        change.series.add(index)
 
-    def _report_collision(self, rule: _Rule, key: SeriesKey, row: int) -> None:
-        other = self.series[next(iter(self._row_series[row]))].key
-        self.problems[rule.spec.key] = (
+    def _attach(self, place: int, rule: int, scope: int, index: int, tags: Tags) -> None:
+        columns, profile = self.instances, int(self._rules.profile[rule])
+        others = self.instances_of_scope.of(scope) if scope not in self._by_tags else None
+        if others:
+            self._by_tags[scope] = {self._tags(other): other for other in others}
+        columns.series[place], columns.rule[place], columns.scope[place] = index, rule, scope
+        columns.profile[place] = profile
+        compared = replace(
+            self.profiles.template(profile), low=float(self._rules.low[rule]), high=float(self._rules.high[rule])
+        ).bounds
+        columns.low[place], columns.high[place], columns.outside[place] = compared
+        self.instances_of_scope.add(scope, place)
+        if scope in self._by_tags:
+            self._by_tags[scope][tags] = place
+
+    def _dissolve(self, scopes: Iterable[int], change: PlanChange) -> _Left:
+        """Takes the instances out of scopes and away from their inputs. They keep their places for now."""
+        left = _Left()
+        for scope in scopes:
+            for place in self.instances_of_scope.of(scope):
+                series = self.inputs_of(place)
+                left[self.monitors.of_series(series[0]), self._tags(place)] = place
+                for index in series:
+                    self.instances_of_series.remove(index, place)
+                change.series.update(series)
+                self.further_inputs.clear(place)
+                self.instances.live[place] = False
+            self.instances_of_scope.clear(scope)
+            self._by_tags.pop(scope, None)
+        return left
+
+    def _remove(self, left: _Left, change: PlanChange) -> None:
+        for (monitor, tags), place in left.items():
+            rule = int(self.instances.rule[place])
+            tenant, rule_id = self._ids[rule]
+            change.removed[place] = InstanceKey(tenant, rule_id, self.monitors.name(monitor), tags)
+            self._rules.instances[rule] -= 1
+            self._count_of_tenant[tenant] -= 1
+
+    def _settle(self, change: PlanChange) -> None:
+        """Tells the series that nobody uses any more from those that are used."""
+        change.dropped = sorted(index for index in change.series if not self.instances_of_series.has(index))
+        change.series.difference_update(change.dropped)
+
+    def _take_place(self, rule: int, tenant: str) -> int:
+        self._rules.instances[rule] += 1
+        self._count_of_tenant[tenant] += 1
+        if self._free_places:
+            return self._free_places.pop()
+        self.size += 1
+        self.instances.reserve(self.size)
+        return self.size - 1
+
+    def _is_full(self, rule: int, tenant: str) -> bool:
+        """Whether a rule may have no more instances; it keeps those that it has, and says so."""
+        limits, key = self._limits, RuleKey(*self._ids[rule])
+        full = self._rules.instances[rule] >= limits.per_rule
+        if not full and self._count_of_tenant[tenant] < limits.per_tenant:
+            return False
+        self._left_out[rule] = self._left_out.get(rule, 0) + 1
+        most = f"a rule's limit of {limits.per_rule:,}" if full else f"the tenant's limit of {limits.per_tenant:,}"
+        self.problems[key] = (
+            f"{self._left_out[rule]:,} of its series are not evaluated, since {most} instances is reached; the first "
+            f"{int(self._rules.instances[rule]):,} are. Narrow the monitor or the tags, or make several rules"
+        )
+        return True
+
+    def _report_collision(self, rule: int, index: int, place: int) -> None:
+        key, other = self.series[index].key, self.series[self.instances.series[place]].key
+        self.problems[RuleKey(*self._ids[rule])] = (
             f"several series of {key.monitor!r} have the same tags for this rule, such as "
             f"{other.measurement}.{other.field} and {key.measurement}.{key.field}; only the first is evaluated. "
             "Name the measurement, filter by a tag, or group by all tags"
         )
-
-    def _take_place(self, key: InstanceKey) -> int:
-        if self._free_places:
-            place = self._free_places.pop()
-            self.keys[place] = key
-        else:
-            place = len(self.keys)
-            self.keys.append(key)
-            self.instances.reserve(place + 1)
-        return place
-
-    def _attach(self, rule: _Rule, place: int, row: int, key: SeriesKey) -> None:
-        scope = rule.scopes.get(key.monitor)
-        if scope is None:
-            scope = self._free_scopes.pop() if self._free_scopes else self._scope_count
-            self._scope_count = max(self._scope_count, scope + 1)
-            rule.scopes[key.monitor] = scope
-        self.instances_of_row.add(row, place)
-        self.instances_of_scope.add(scope, place)
-        columns, spec = self.instances, rule.spec
-        columns.row[place], columns.scope[place] = row, scope
-        columns.kind[place], columns.operator[place] = spec.kind, spec.operator
-        columns.aggregation[place], columns.window[place] = spec.aggregation, spec.window
-        columns.low[place], columns.high[place] = spec.low, spec.high
-        columns.outside[place], columns.tolerance[place] = spec.outside, spec.tolerance
-        columns.absent_for[place] = spec.absent_for
-        columns.for_duration[place], columns.keep_firing_for[place] = spec.for_duration, spec.keep_firing_for
-        columns.interval[place], columns.every_point[place] = spec.interval, spec.every_point
-        columns.no_data[place], columns.missing_series[place] = spec.no_data, spec.missing_series
-
-    def _detach(self, place: int, change: PlanChange) -> None:
-        columns = self.instances
-        row, scope = int(columns.row[place]), int(columns.scope[place])
-        self.instances_of_row.remove(row, place)
-        self.instances_of_scope.remove(scope, place)
-        columns.live[place] = False
-        change.rows.add(row)
-        key = self.key_of(place)
-        rule = self.rules[RuleKey(key.tenant, key.rule_id)]
-        if key.monitor in rule.scopes and not self.instances_of_scope.of(scope):
-            del rule.scopes[key.monitor]
-            self._free_scopes.append(scope)
-
-    def _row(self, key: RowKey, change: PlanChange) -> int:
-        row = self._rows.get(key)
-        if row is None:
-            if self._free_rows:
-                row = self._free_rows.pop()
-                self._row_keys[row] = key
-            else:
-                row = len(self._row_keys)
-                self._row_keys.append(key)
-                self._row_series.append({})
-            self._rows[key] = row
-        change.rows.add(row)
-        return row
-
-    def _settle_rows(self, change: PlanChange) -> None:
-        """Drops the rows that nobody uses any more."""
-        for row in sorted(change.rows):
-            key = self._row_keys[row]
-            if key is None or self.instances_of_row.of(row):
-                continue
-            for index in self._row_series[row]:
-                self.rows_of_series.remove(index, row)
-            self._row_series[row].clear()
-            del self._rows[key]
-            self._row_keys[row] = None
-            self._free_rows.append(row)
-            change.rows.discard(row)
-            change.dropped_rows.append(row)

@@ -1,45 +1,72 @@
 """Going on after an interruption: what is saved, how it is taken up again, and what an outage of ours doesn't count."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from monitors.evaluator.model.arrays import UNSET
+from monitors.evaluator.model.arrays import NEVER, UNSET, Places
 from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.machine import Transition, TransitionKind, schedule
+from monitors.evaluator.model.series import Int64s
+from monitors.evaluator.model.shards import ALL_SHARDS, SHARD_COUNT
 from monitors.evaluator.model.spec import RuleKey
-from monitors.evaluator.model.state import Checkpoint, OpenEpisode, SavedInstance, Status
+from monitors.evaluator.model.state import CLOCKS, Checkpoint, Gap, OpenEpisode, SavedInstance, Status
 from monitors.mesh.times import HOUR
 
 OUTAGE_LIMIT = HOUR
 """After a longer outage what was pending starts over (R2)."""
-_CLOCKS = ("active_at", "false_since", "frozen_since", "missing_since")
 
 
-def checkpoint(evaluation: Evaluation, batch_number: int) -> Checkpoint:
-    """The state after the batch of that number was evaluated.
+def checkpoint(evaluation: Evaluation, batch_number: int, shards: Iterable[int] = ALL_SHARDS) -> Checkpoint:
+    """The state of shards after the batch of that number was evaluated.
 
-    It holds what isn't at rest, and what came to rest without a point: how far the others were evaluated is seen from
-    their points.
+    It holds what doesn't rest, and what changed without a point: how far the others were evaluated is seen from their
+    points. What fires and rests is only named, since RuleService knows its episode.
     """
     plan, state = evaluation.plan, evaluation.state
     columns = state.instances
-    stirring = columns.status[: plan.size] != Status.INACTIVE
-    without_point = columns.last_instant[: plan.size] > evaluation.window.newest[plan.instances.row[: plan.size]]
+    held = np.zeros(SHARD_COUNT, dtype=np.bool_)
+    held[list(shards)] = True
+    size = plan.size
+    stirring = (columns.status[:size] == Status.PENDING) | columns.clocked[:size] | columns.silent[:size]
+    without_point = columns.changed_at[:size] > evaluation.window.newest[plan.instances.series[:size]]
+    places = np.flatnonzero((stirring | without_point) & (plan.instances.rule[:size] >= 0))
     saved = {}
-    for place in np.flatnonzero(stirring | without_point).tolist():
+    for place in places[held[plan.shards_at(places)]].tolist():
         saved[plan.key_of(place)] = SavedInstance(
-            revision=plan.spec_of(place).revision,
+            revision=plan.revision_of(place),
             status=Status(int(columns.status[place])),
             active_at=int(columns.active_at[place]),
             fired_at=int(columns.fired_at[place]),
             false_since=int(columns.false_since[place]),
             frozen_since=int(columns.frozen_since[place]),
             missing_since=int(columns.missing_since[place]),
-            last_instant=int(columns.last_instant[place]),
+            changed_at=int(columns.changed_at[place]),
         )
-    return Checkpoint(batch_number, state.watermark, state.resumed_at, tuple(state.gaps), saved)
+    gaps = tuple((gap.start, gap.end) for gap in state.gaps if (gap.shards & held).any())
+    resumed_at = int(state.resumed_at[held].max(initial=UNSET))
+    fires = np.flatnonzero((columns.status[:size] == Status.FIRING) & ~stirring & ~without_point)
+    firing = _fingerprints(evaluation, fires[held[plan.shards_at(fires)]])
+    return Checkpoint(batch_number, state.watermark, resumed_at, gaps, saved, firing.astype("<i8").tobytes())
+
+
+def _fingerprints(evaluation: Evaluation, places: Places) -> Int64s:
+    column = evaluation.state.instances.fingerprint
+    for place in places[column[places] == 0].tolist():
+        column[place] = evaluation.plan.key_of(place).fingerprint(evaluation.plan.revision_of(place))
+    return column[places]
+
+
+def begin(saved: Checkpoint | None, watermark: int, evaluation: Evaluation) -> Evaluation:
+    """Sets the times of an evaluation that nothing was evaluated in yet to those that were saved."""
+    held = np.zeros(SHARD_COUNT, dtype=np.bool_)
+    held[list(evaluation.plan.shards)] = True
+    evaluation.state.watermark = watermark
+    if saved:
+        evaluation.state.resumed_at[held] = saved.resumed_at
+        evaluation.state.gaps = [Gap(start, end, held) for start, end in saved.gaps]
+    return evaluation
 
 
 def restore(
@@ -49,7 +76,7 @@ def restore(
 
     RuleService's episodes win: they were recorded, perhaps after the state was saved. An instance that was saved as
     firing without an open episode goes on in silence if its rule is the same: its alert was resolved by hand, or by a
-    transition that is about to be repeated, and neither may open another. An open episode whose instance the rule has
+    transition that the replay comes to again, and neither may open another. An open episode whose instance the rule has
     no more (it was edited meanwhile) resolves.
     """
     plan = evaluation.plan
@@ -58,37 +85,49 @@ def restore(
         place = plan.place_of(key)
         if place is None:
             continue
-        if one.status is Status.FIRING and key not in open_by_key and one.revision != plan.spec_of(place).revision:
+        if one.status is Status.FIRING and key not in open_by_key and one.revision != plan.revision_of(place):
             one = replace(one, status=Status.INACTIVE, active_at=UNSET, fired_at=UNSET, false_since=UNSET,
                           frozen_since=UNSET, missing_since=UNSET)  # fmt: skip
         episode = open_by_key.get(key)
         if episode and (one.status is not Status.FIRING or one.active_at != episode.episode):
             one = replace(one, false_since=UNSET, frozen_since=UNSET, missing_since=UNSET)
-        _put(evaluation, place, one)
+        _put(evaluation, place, one, silent=one.status is Status.FIRING and episode is None)
+    if saved and saved.firing:
+        _go_on_in_silence(evaluation, np.frombuffer(saved.firing, dtype="<i8"))
     resolved = []
     for episode in episodes:
         place = plan.place_of(episode.key)
-        rule = plan.rules.get(RuleKey(episode.key.tenant, episode.key.rule_id))
+        rule = RuleKey(episode.key.tenant, episode.key.rule_id)
         if place is not None:
             evaluation.set_firing(place, episode)
-        elif rule and plan.has_monitor(episode.key.tenant, episode.key.monitor):
+        elif rule in plan and plan.has_monitor(episode.key.tenant, episode.key.monitor):
             resolved.append(
                 Transition(
-                    episode.key, rule.spec.revision, TransitionKind.RESOLVED, now, episode.episode, None, "updated", 0
+                    episode.key, plan.spec(rule).revision, TransitionKind.RESOLVED, now, episode.episode, None,
+                    "updated", 0,
                 )
-            )
-        elif rule:
+            )  # fmt: skip
+        elif rule in plan:
             evaluation.orphans.append(episode)
     return resolved
 
 
-def _put(evaluation: Evaluation, place: int, one: SavedInstance) -> None:
+def _go_on_in_silence(evaluation: Evaluation, fingerprints: Int64s) -> None:
+    """Makes the instances of these fingerprints fire without an alert; open episodes are put over that."""
+    columns, plan = evaluation.state.instances, evaluation.plan
+    places = np.flatnonzero(plan.instances.rule[: plan.size] >= 0)
+    fires = places[np.isin(_fingerprints(evaluation, places), fingerprints)]
+    columns.status[fires], columns.silent[fires] = Status.FIRING, True
+
+
+def _put(evaluation: Evaluation, place: int, one: SavedInstance, *, silent: bool) -> None:
     columns = evaluation.state.instances
-    columns.status[place] = one.status
+    columns.status[place], columns.silent[place] = one.status, silent
     columns.fired_at[place] = one.fired_at
-    columns.last_instant[place] = max(int(columns.last_instant[place]), one.last_instant)
-    for name in _CLOCKS:
+    columns.changed_at[place] = max(int(columns.changed_at[place]), one.changed_at)
+    for name in CLOCKS:
         getattr(columns, name)[place] = getattr(one, name)
+    columns.clocked[place] = any(getattr(one, name) != UNSET for name in CLOCKS[1:])
 
 
 def resume(evaluation: Evaluation, now: int) -> None:
@@ -101,45 +140,58 @@ def resume(evaluation: Evaluation, now: int) -> None:
     length = now - state.watermark
     if length <= 0:
         return
-    columns, rules = state.instances, plan.instances
-    places = np.flatnonzero(rules.live[: plan.size])
+    columns = state.instances
+    places = np.flatnonzero(plan.instances.live[: plan.size])
     status, running = columns.status[places], columns.frozen_since[places] == UNSET
     pending = status == Status.PENDING
     if length > OUTAGE_LIMIT:
         columns.status[places[pending]] = Status.INACTIVE
-        for name in _CLOCKS:
+        columns.clocked[places[pending]] = False
+        for name in CLOCKS:
             getattr(columns, name)[places[pending]] = UNSET
     else:
         columns.active_at[places[pending & running]] += length
     keeping = (status == Status.FIRING) & running & (columns.false_since[places] != UNSET)
     columns.false_since[places[keeping]] += length
-    intervals = rules.interval[places]
-    skipped = now // intervals - (columns.next_slot[places] - 1) // intervals
-    state.missed_slots += int(np.clip(skipped, 0, None).sum())
-    state.add_gap(state.watermark, now)
-    state.resumed_at = state.watermark = now
+    skip_slots(evaluation, now)
+    held = np.zeros(SHARD_COUNT, dtype=np.bool_)
+    held[list(plan.shards)] = True
+    state.add_gap(Gap(state.watermark, now, held))
+    state.resumed_at[held] = state.watermark = now
     _reschedule(evaluation)
+
+
+def skip_slots(evaluation: Evaluation, now: int) -> None:
+    """Passes over the slots up to `now` and counts them (C1)."""
+    plan, profiles = evaluation.plan, evaluation.plan.profiles
+    some = np.flatnonzero(profiles.next_slot <= now)
+    intervals = profiles.interval[some]
+    skipped = now // intervals - (profiles.next_slot[some] - 1) // intervals
+    members = np.bincount(plan.instances.profile[: plan.size][plan.instances.live[: plan.size]],
+                          minlength=profiles.capacity)  # fmt: skip
+    evaluation.state.missed_slots += int((skipped * members[some]).sum())
+    profiles.next_slot[some] = (now // intervals + 1) * intervals
 
 
 def reanchor(evaluation: Evaluation, now: int) -> None:
     """Goes on at `now` after the clock was set back: nothing that is remembered lies in the future (C2)."""
-    state = evaluation.state
+    state, profiles = evaluation.state, evaluation.plan.profiles
     columns = state.instances
     evaluation.window.cut(now)
-    columns.last_instant[:] = np.minimum(columns.last_instant, now)
+    columns.changed_at[:] = np.minimum(columns.changed_at, now)
     pending = columns.status == Status.PENDING
     columns.active_at[pending] = np.minimum(columns.active_at[pending], now)
     for clock in (columns.false_since, columns.frozen_since, columns.missing_since):
         clock[:] = np.minimum(clock, now)
-    state.gaps = [(min(start, now), min(end, now)) for start, end in state.gaps]
-    state.resumed_at = min(state.resumed_at, now)
+    state.gaps = [replace(gap, start=min(gap.start, now), end=min(gap.end, now)) for gap in state.gaps]
+    state.resumed_at = np.minimum(state.resumed_at, now)
     state.watermark = now
+    some = np.flatnonzero(profiles.next_slot != NEVER)
+    profiles.next_slot[some] = (now // profiles.interval[some] + 1) * profiles.interval[some]
     _reschedule(evaluation)
 
 
 def _reschedule(evaluation: Evaluation) -> None:
     plan, state = evaluation.plan, evaluation.state
     places = np.flatnonzero(plan.instances.live[: plan.size])
-    state.set_slots(places, plan.instances.interval[places])
-    watermark = np.full(len(places), state.watermark, dtype=np.int64)
-    schedule(plan, evaluation.window, state, places, watermark)
+    schedule(plan, evaluation.window, state, places, np.full(len(places), state.watermark, dtype=np.int64))

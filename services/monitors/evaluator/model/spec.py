@@ -1,9 +1,12 @@
 """What a rule asks for, as the evaluator needs it."""
 
+import math
 import re
-from dataclasses import dataclass
+import struct
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from functools import cached_property
+from functools import lru_cache
+from hashlib import blake2b
 from typing import NamedTuple
 
 from monitors.evaluator.model.series import SeriesKey
@@ -75,8 +78,71 @@ class InstanceKey(NamedTuple):
     monitor: str
     tags: Tags
 
+    def fingerprint(self, revision: int) -> int:
+        """64 bits of a hash of it in a revision of its rule, the same everywhere and always; never 0."""
+        text = "\0".join(
+            (str(revision), self.tenant, self.rule_id, self.monitor, *(part for tag in self.tags for part in tag))
+        )
+        return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little", signed=True) or 1
 
-@dataclass(frozen=True)
+
+class Bounds(NamedTuple):
+    """What a value is compared with: true from `low` to `high`, both included, or with `outside` everywhere else.
+
+    Every comparison with numbers can be said like this, exactly, so that all rules are compared in the same way.
+    """
+
+    low: float
+    high: float
+    outside: bool = False
+
+    def hold(self, value: float) -> bool:
+        """Whether it's true of a number."""
+        return (self.low <= value <= self.high) is not self.outside
+
+
+def bounds(operator: Operator, threshold: float, tolerance: float = 0.0) -> Bounds:
+    """The bounds of a comparison with a finite threshold. The tolerance counts for EQUAL and NOT_EQUAL."""
+    match operator:
+        case Operator.GREATER:
+            return Bounds(math.nextafter(threshold, math.inf), math.inf)
+        case Operator.GREATER_OR_EQUAL:
+            return Bounds(threshold, math.inf)
+        case Operator.LESS:
+            return Bounds(-math.inf, math.nextafter(threshold, -math.inf))
+        case Operator.LESS_OR_EQUAL:
+            return Bounds(-math.inf, threshold)
+    outside = operator is Operator.NOT_EQUAL
+    if not tolerance:
+        return Bounds(threshold, threshold, outside)
+    # Downwards is upwards, seen in a mirror.
+    return Bounds(-_farthest(-threshold, tolerance), _farthest(threshold, tolerance), outside)
+
+
+def _farthest(threshold: float, tolerance: float) -> float:
+    """The greatest number whose difference from the threshold, as it is rounded, is within the tolerance."""
+    near, far = _rank(threshold), _rank(math.inf)
+    while far - near > 1:
+        middle = (near + far) // 2
+        if _of_rank(middle) - threshold <= tolerance:
+            near = middle
+        else:
+            far = middle
+    return _of_rank(near)
+
+
+def _rank(number: float) -> int:
+    """The place of a double in the order of all doubles, 0 for zero."""
+    bits = int.from_bytes(struct.pack(">d", abs(number)))
+    return bits if number > 0 else -bits
+
+
+def _of_rank(rank: int) -> float:
+    (number,) = struct.unpack(">d", abs(rank).to_bytes(8))
+    return float(math.copysign(number, rank))
+
+
+@dataclass(frozen=True, slots=True)
 class TagFilter:
     """A tag's value must be, or with `negated` mustn't be, `value`. A missing tag equals the empty text."""
 
@@ -85,12 +151,13 @@ class TagFilter:
     negated: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RuleSpec:
     """A rule, ready for evaluation. Durations are nanoseconds.
 
     `monitor` may hold `*` for any run of characters. An empty `measurement` is any; an empty `field` (absence only)
-    is any. `low` is the threshold, or with RANGE the lower bound; both bounds belong to the inside.
+    is any. `low` is the threshold, or with RANGE the lower bound; both bounds belong to the inside. With `recover` a
+    firing alert ends only once those bounds hold.
     """
 
     tenant: str
@@ -108,6 +175,7 @@ class RuleSpec:
     high: float = 0.0
     outside: bool = False
     tolerance: float = 0.0
+    recover: Bounds | None = None
     absent_for: int = 0
     """With ABSENCE: true once the newest point is older than this."""
     for_duration: int = 0
@@ -130,9 +198,18 @@ class RuleSpec:
         """Whether it may name several monitors."""
         return "*" in self.monitor
 
-    @cached_property
-    def _monitor_expression(self) -> re.Pattern[str]:
-        return re.compile(".*".join(re.escape(part) for part in self.monitor.split("*")), re.DOTALL)
+    @property
+    def bounds(self) -> Bounds:
+        """What the value is compared with."""
+        if self.kind is ConditionKind.RANGE:
+            return Bounds(self.low, self.high, self.outside)
+        return bounds(self.operator, self.low, self.tolerance)
+
+    @property
+    def template(self) -> "RuleSpec":
+        """What rules that differ only in their identity, plain monitor and threshold have in common."""
+        monitor = self.monitor if self.is_pattern else ""
+        return replace(self, rule_id="", monitor=monitor, revision=0, low=0.0, high=0.0)
 
     @property
     def retention(self) -> int:
@@ -151,13 +228,15 @@ class RuleSpec:
     def matches_monitor(self, monitor: str) -> bool:
         """Whether the rule watches that monitor."""
         if self.is_pattern:
-            return self._monitor_expression.fullmatch(monitor) is not None
+            return _expression(self.monitor).fullmatch(monitor) is not None
         return monitor == self.monitor
 
     def matches(self, key: SeriesKey) -> bool:
         """Whether a series is an input of the rule. A field may be qualified by its measurement: `mem.used`."""
-        if key.tenant != self.tenant or not self.matches_monitor(key.monitor):
-            return False
+        return key.tenant == self.tenant and self.matches_monitor(key.monitor) and self.matches_input(key)
+
+    def matches_input(self, key: SeriesKey) -> bool:
+        """Whether a series of a monitor that the rule watches is an input of it."""
         if self.measurement and key.measurement != self.measurement:
             return False
         qualified = not self.measurement and f"{key.measurement}.{key.field}" == self.field
@@ -173,3 +252,8 @@ class RuleSpec:
         if self.group_by:
             return tuple(pair for pair in key.tags if pair[0] in self.group_by)
         return () if self.kind is ConditionKind.ABSENCE and not self.field else key.tags
+
+
+@lru_cache(maxsize=4_096)
+def _expression(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)

@@ -10,15 +10,26 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.model.arrays import NEVER, UNSET, Columns, Layout, Places
+from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Columns, Layout
 from monitors.evaluator.model.series import Int64s
+from monitors.evaluator.model.shards import SHARD_COUNT
 from monitors.evaluator.model.spec import InstanceKey
 
 # How many outages are remembered; absence that reaches back past all of them is rare and merely told late.
 GAP_LIMIT = 16
-_MAGIC = b"MES1"
+_MAGIC = b"MES2"
 _LENGTH = struct.Struct("<I")
-_SAVED = ("status", "active_at", "fired_at", "false_since", "frozen_since", "missing_since", "last_instant")
+CLOCKS = ("active_at", "false_since", "frozen_since", "missing_since")
+_SAVED = ("status", "active_at", "fired_at", "false_since", "frozen_since", "missing_since", "changed_at")
+
+
+@dataclass(frozen=True)
+class Gap:
+    """An outage of ours, (start, end] in nanoseconds, and whether each shard suffered it."""
+
+    start: int
+    end: int
+    shards: Booleans
 
 
 class Truth(IntEnum):
@@ -50,9 +61,14 @@ class InstanceStates(Columns):
     """Since when the condition is unknown and the policy keeps the state; no clock runs meanwhile."""
     missing_since: Int64s
     """Since when the series is missing while others of its scope report, with the policy to resolve then."""
-    last_instant: Int64s
-    """The newest instant that came from a point or changed anything; older points are not evaluated any more."""
-    next_slot: Int64s
+    clocked: NDArray[np.bool_]
+    """Whether any of the three clocks above runs."""
+    silent: NDArray[np.bool_]
+    """Whether it fires without an alert, because somebody resolved that."""
+    changed_at: Int64s
+    """The newest instant that changed anything; nothing older is evaluated any more."""
+    fingerprint: Int64s
+    """A hash of its key and revision, 0 before it was asked for: how a checkpoint names what fires."""
     due: Int64s
     """When a deadline is reached: for, keep-firing, absence, missing series. NEVER if there is none."""
 
@@ -63,8 +79,10 @@ class InstanceStates(Columns):
         "false_since": (np.int64, UNSET),
         "frozen_since": (np.int64, UNSET),
         "missing_since": (np.int64, UNSET),
-        "last_instant": (np.int64, UNSET),
-        "next_slot": (np.int64, NEVER),
+        "clocked": (np.bool_, False),
+        "silent": (np.bool_, False),
+        "changed_at": (np.int64, UNSET),
+        "fingerprint": (np.int64, 0),
         "due": (np.int64, NEVER),
     }
 
@@ -80,7 +98,7 @@ class SavedInstance:
     false_since: int
     frozen_since: int
     missing_since: int
-    last_instant: int
+    changed_at: int
 
 
 @dataclass(frozen=True)
@@ -103,9 +121,14 @@ class Checkpoint:
     gaps: tuple[tuple[int, int], ...] = ()
     """The outages of the evaluator itself, (start, end], oldest first."""
     instances: dict[InstanceKey, SavedInstance] = field(default_factory=dict)
+    firing: bytes = b""
+    """Fingerprints, as little-endian int64, of what fires and isn't among `instances`."""
 
     def to_bytes(self) -> bytes:
-        """The saved form: magic, length of a JSON head, head, then the columns as little-endian int64; compressed."""
+        """The saved form: magic, length of a JSON head, head, then the columns as little-endian int64; compressed.
+
+        What fires follows as it is, since hashes don't get shorter.
+        """
         head = json.dumps(
             {
                 "batch": self.batch_number,
@@ -113,6 +136,7 @@ class Checkpoint:
                 "resumed_at": self.resumed_at,
                 "gaps": self.gaps,
                 "keys": list(self.instances),
+                "firing": len(self.firing),
             },
             ensure_ascii=False,
             separators=(",", ":"),
@@ -120,7 +144,7 @@ class Checkpoint:
         rows = [[one.revision, *(int(getattr(one, name)) for name in _SAVED)] for one in self.instances.values()]
         columns = np.array(rows, dtype="<i8").reshape(len(rows), 1 + len(_SAVED))
         body = _LENGTH.pack(len(head)) + head + columns.tobytes()
-        return _MAGIC + zlib.compress(body, 1)
+        return _MAGIC + zlib.compress(body, 1) + self.firing
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Checkpoint":
@@ -128,7 +152,8 @@ class Checkpoint:
         if not data.startswith(_MAGIC):
             raise ValueError(f"not a saved state of this format: it begins with {data[:4]!r}, not {_MAGIC!r}")
         try:
-            body = zlib.decompress(data[len(_MAGIC) :])
+            inflating = zlib.decompressobj()
+            body = inflating.decompress(data[len(_MAGIC) :])
             (length,) = _LENGTH.unpack_from(body)
             head = json.loads(body[_LENGTH.size : _LENGTH.size + length])
             columns = np.frombuffer(body[_LENGTH.size + length :], dtype="<i8").reshape(-1, 1 + len(_SAVED))
@@ -139,7 +164,9 @@ class Checkpoint:
                 for (tenant, rule_id, monitor, tags), row in zip(head["keys"], columns.tolist(), strict=True)
             }
             gaps = tuple((start, end) for start, end in head["gaps"])
-            return cls(head["batch"], head["watermark"], head["resumed_at"], gaps, instances)
+            if not inflating.eof or len(inflating.unused_data) != head["firing"] or head["firing"] % 8:
+                raise ValueError("cut off")
+            return cls(head["batch"], head["watermark"], head["resumed_at"], gaps, instances, inflating.unused_data)
         except (zlib.error, struct.error, KeyError, TypeError, ValueError) as error:
             raise ValueError("the saved state is damaged") from error
 
@@ -151,26 +178,20 @@ class State:
         self.instances = InstanceStates()
         self.watermark = watermark
         """Up to when everything has been evaluated."""
-        self.resumed_at = UNSET
-        self.gaps: list[tuple[int, int]] = []
+        self.resumed_at: Int64s = np.full(SHARD_COUNT, UNSET, dtype=np.int64)
+        """By shard: when its evaluation last went on after an outage of ours."""
+        self.gaps: list[Gap] = []
         self.missed_slots = 0
         self.earliest = NEVER
-        """Nothing is due before this; it may be earlier than what really comes next."""
+        """No deadline is reached before this; it may be earlier than what really comes next."""
 
-    def set_slots(self, places: Places, intervals: Int64s) -> None:
-        """Makes the next multiple of the interval after the watermark each instance's next slot."""
-        slots = (self.watermark // intervals + 1) * intervals
-        self.instances.next_slot[places] = slots
-        if len(slots):
-            self.earliest = min(self.earliest, int(slots.min()))
-
-    def outage_since(self, newest: Int64s) -> Int64s:
-        """How much of the time after each of `newest` we were away ourselves, so that silence says nothing."""
+    def outage_since(self, newest: Int64s, shards: NDArray[np.uint8]) -> Int64s:
+        """How much of the time after each of `newest` its shard wasn't evaluated, so that silence says nothing."""
         away = np.zeros(len(newest), dtype=np.int64)
-        for start, end in self.gaps:
-            away += np.clip(end - np.maximum(newest, start), 0, None)
+        for gap in self.gaps:
+            away += np.where(gap.shards[shards], np.clip(gap.end - np.maximum(newest, gap.start), 0, None), 0)
         return away
 
-    def add_gap(self, start: int, end: int) -> None:
+    def add_gap(self, gap: Gap) -> None:
         """Remembers an outage of ours."""
-        self.gaps = [*self.gaps, (start, end)][-GAP_LIMIT:]
+        self.gaps = [*self.gaps, gap][-GAP_LIMIT:]

@@ -4,44 +4,66 @@ from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from monitors.evaluator.model.arrays import UNSET, Booleans, Columns, Layout, Places, runs
+from monitors.evaluator.model.aggregates import Runs, reduce
+from monitors.evaluator.model.arrays import (
+    CHUNK,
+    UNSET,
+    Booleans,
+    Columns,
+    Layout,
+    Places,
+    are_distinct,
+    chunks,
+    pieces,
+    selection,
+)
+from monitors.evaluator.model.rings import CAPACITIES, Rings
 from monitors.evaluator.model.series import Floats, Int32s, Int64s
 from monitors.evaluator.model.spec import Aggregation
 
-SMALLEST_BLOCK = 8
-# Below this many entries the pool isn't worth compacting.
-SMALLEST_POOL = 1 << 16
+NOWHERE = -1
+NOT_KEPT = -1
+MOST_CELLS = 1 << 40
 
 
 class _Rows(Columns):
-    start: Int64s
-    length: Int64s
-    room: Int64s
+    ring: NDArray[np.int16]
+    """Which of CAPACITIES the row's ring has."""
+    base: Int64s
+    head: Int32s
+    """The position of the next point."""
+    length: Int32s
     retention: Int64s
     newest: Int64s
+    newest_value: Floats
 
     LAYOUT: ClassVar[Layout] = {
-        "start": (np.int64, 0),
-        "length": (np.int64, 0),
-        "room": (np.int64, 0),
-        "retention": (np.int64, 0),
+        "ring": (np.int16, NOWHERE),
+        "base": (np.int64, 0),
+        "head": (np.int32, 0),
+        "length": (np.int32, 0),
+        "retention": (np.int64, NOT_KEPT),
         "newest": (np.int64, UNSET),
+        "newest_value": (np.float64, np.nan),
     }
 
 
 class Window:
-    """Points by row, ascending in time and unique within a row. A row is a series, or a group of them for absence.
+    """Points by row (the index of their series), ascending in time and unique within a row.
 
-    All rows share one pool; each has a block of it, moved to a larger one when it is full. A row keeps the points that
-    are no older than its newest one less its retention, and the one before them; nothing looks further back.
+    A row keeps the points that are no older than its newest one less its retention, and the one before them; nothing
+    looks further back. Each row has a ring as large as it needs; a row for which no retention is set keeps nothing.
+    `limit` bounds the cells of all rings together: what would exceed it makes a row forget its oldest points.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MOST_CELLS) -> None:
         self._rows = _Rows()
-        self._times: Int64s = np.empty(SMALLEST_POOL, dtype=np.int64)
-        self._values: Floats = np.empty(SMALLEST_POOL, dtype=np.float64)
-        self._end = 0
+        self._rings: dict[int, Rings] = {}
+        self._limit = limit
+        self.shortened: set[int] = set()
+        """Rows that had to forget points which a rule asks for."""
 
     @property
     def newest(self) -> Int64s:
@@ -53,30 +75,93 @@ class Window:
         """How many points are held."""
         return int(self._rows.length.sum())
 
+    @property
+    def cell_count(self) -> int:
+        """How many points there is room for."""
+        return sum(ring.cell_count for ring in self._rings.values())
+
+    def reserve(self, size: int) -> None:
+        """Makes rows below `size` known."""
+        self._rows.reserve(size)
+
     def set_retention(self, row: int, retention: int) -> None:
-        """Makes the row known, or changes how many nanoseconds behind its newest point it reaches."""
+        """Makes the row keep points, or changes how many nanoseconds behind its newest point it reaches."""
         self._rows.reserve(row + 1)
         self._rows.retention[row] = retention
 
     def retention(self, row: int) -> int:
-        """How far behind its newest point a row reaches."""
-        return int(self._rows.retention[row]) if row < self._rows.capacity else 0
+        """How far behind its newest point a row reaches; negative if it keeps nothing."""
+        return int(self._rows.retention[row]) if row < self._rows.capacity else NOT_KEPT
+
+    def keeps(self, rows: Places) -> Booleans:
+        """Which rows keep points."""
+        return np.asarray(self._rows.retention[selection(rows)] >= 0)
 
     def release(self, row: int) -> None:
-        """Forgets a row; its number may be used again."""
+        """Forgets a row and its points."""
+        ring = int(self._rows.ring[row])
+        if ring != NOWHERE:
+            self._rings[ring].give_back(self._rows.base[row : row + 1].copy())
         self._rows.clear(row)
+        self.shortened.discard(row)
 
     def cut(self, newest: int) -> None:
         """Forgets all points later than `newest`."""
-        rows = np.flatnonzero((self._rows.length > 0) & (self._rows.newest > newest))
-        bounds = np.full(len(rows), newest, dtype=np.int64)
-        self._rows.length[rows] = self._count_before(rows, bounds, inclusive=True)
-        self._rows.newest[rows] = self.newest_until(rows, bounds)
+        table = self._rows
+        rows = np.flatnonzero((table.length > 0) & (table.newest > newest))
+        if not len(rows):
+            return
+        kept = self._count_before(rows, np.full(len(rows), newest, dtype=np.int64), inclusive=True)
+        capacity = CAPACITIES[table.ring[rows]]
+        table.head[rows] = (table.head[rows] - table.length[rows] + kept) % capacity
+        table.length[rows] = kept
+        table.newest[rows], table.newest_value[rows] = UNSET, np.nan
+        left = rows[kept > 0]
+        table.newest[left], table.newest_value[left] = self._points_at(left, table.length[left] - 1)
 
     def points(self, row: int) -> tuple[Int64s, Floats]:
         """A row's points, ascending in time."""
-        start, length = int(self._rows.start[row]), int(self._rows.length[row])
-        return self._times[start : start + length].copy(), self._values[start : start + length].copy()
+        count = int(self._rows.length[row])
+        if not count:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64)
+        return self._points_at(np.full(count, row), np.arange(count))
+
+    # --- where points are ---
+
+    def _cells(self, rows: Places, places: Places | Int64s, ring: int) -> Places:
+        """The cells of the points of rows in one kind of ring, counted from each row's oldest."""
+        table, rings = self._rows, self._rings[ring]
+        tail = self._tail(rows, table.length[rows], rings.capacity)
+        return np.asarray(table.base[rows] + _wrapped(tail + places, rings.capacity) * rings.stride)
+
+    def _tail(self, rows: Places, length: Int64s | Int32s, capacity: int) -> Int64s:
+        """The positions of the rows' oldest points."""
+        tail = self._rows.head[rows].astype(np.int64) - length
+        np.add(tail, capacity, out=tail, where=tail < 0)
+        return tail
+
+    def _by_ring(self, rows: Places) -> list[tuple[int, Places | slice]]:
+        """The rows' kinds of rings, and which of the rows have each."""
+        kinds = self._rows.ring[rows]
+        if len(kinds) and (kinds == kinds[0]).all():
+            return [(int(kinds[0]), slice(None))]
+        return [(int(ring), np.flatnonzero(kinds == ring)) for ring in np.unique(kinds)]
+
+    def _points_at(self, rows: Places, places: Places | Int64s | Int32s) -> tuple[Int64s, Floats]:
+        times = np.empty(len(rows), dtype=np.int64)
+        values = np.empty(len(rows), dtype=np.float64)
+        for ring, some in self._by_ring(rows):
+            cells = self._cells(rows[some], places[some], ring)
+            times[some], values[some] = self._rings[ring].times[cells], self._rings[ring].values[cells]
+        return times, values
+
+    def _times_at(self, rows: Places, places: Places | Int64s) -> Int64s:
+        times = np.empty(len(rows), dtype=np.int64)
+        for ring, some in self._by_ring(rows):
+            times[some] = self._rings[ring].times[self._cells(rows[some], places[some], ring)]
+        return times
+
+    # --- taking points ---
 
     def insert_past(self, rows: Places, times: Int64s, values: Floats) -> None:
         """Takes points, in order of arrival, that came before those that the rows have by now."""
@@ -86,22 +171,26 @@ class Window:
         before = np.full(len(newest), UNSET, dtype=np.int64)
         np.maximum.at(before, rows[~useful], times[~useful])
         useful |= times == before[rows]
-        self._insert(rows[useful], times[useful], values[useful], replace=False)
+        self._insert_sorted(rows[useful], times[useful], values[useful], replace=False)
 
     def insert(self, rows: Places, times: Int64s, values: Floats) -> Booleans:
-        """Takes points in order of arrival; tells for each whether it is new.
+        """Takes points in order of arrival, of rows that keep any; tells for each whether it is new.
 
         Of several points of one row and time the last one stays and counts as the new one. If the row has one of that
         time already, its value is replaced and the point isn't new. Points before what the row retains are passed over.
         """
-        fresh = np.zeros(len(rows), dtype=np.bool_)
-        newest = self._rows.newest[rows]
-        useful = np.flatnonzero((newest == UNSET) | (times >= newest - self._rows.retention[rows]))
-        if len(useful):
-            fresh[useful] = self._insert(rows[useful], times[useful], values[useful], replace=True)
+        fresh = np.ones(len(rows), dtype=np.bool_)
+        newest = self._rows.newest[selection(rows)]
+        if are_distinct(rows) and (times > newest).all():
+            self._append(rows, times, values)
+            return fresh
+        useful = (newest == UNSET) | (times >= newest - self._rows.retention[rows])
+        fresh[:] = False
+        some = np.flatnonzero(useful)
+        fresh[some] = self._insert_sorted(rows[some], times[some], values[some], replace=True)
         return fresh
 
-    def _insert(self, rows: Places, times: Int64s, values: Floats, *, replace: bool) -> Booleans:
+    def _insert_sorted(self, rows: Places, times: Int64s, values: Floats, *, replace: bool) -> Booleans:
         fresh = np.zeros(len(rows), dtype=np.bool_)
         if not len(rows):
             return fresh
@@ -118,114 +207,213 @@ class Window:
             order, rows, times, values = order[ahead], rows[ahead], times[ahead], values[ahead]
         fresh[order] = True
         if len(rows):
-            self._append(rows, times, values)
+            self._append_runs(rows, times, values)
         return fresh
 
     def _append(self, rows: Places, times: Int64s, values: Floats) -> None:
-        first = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
+        """Appends one point to each of the distinct rows."""
+        for part in chunks(len(rows)):
+            for ring, some in self._by_ring(rows[part]):
+                self._append_to(rows[part][some], times[part][some], values[part][some], ring)
+
+    def _append_to(self, rows: Places, times: Int64s, values: Floats, ring: int) -> None:
+        if ring == NOWHERE:
+            self._make_room(rows, np.ones(len(rows), dtype=np.int64))
+            self._append(rows, times, values)
+            return
+        table, rings, some = self._rows, self._rings[ring], selection(rows)
+        head, length, base = table.head[some].astype(np.int64), table.length[some], table.base[some]
+        following = _wrapped(head + 1, rings.capacity)
+        full = length == rings.capacity
+        if full.any():
+            # A full ring's head is its oldest point, which may be written over if the next one is too old as well.
+            too_old = rings.times[base + following * rings.stride] < table.newest[some] - table.retention[some]
+            if not (too_old | ~full).all():
+                stuck = rows[full & ~too_old]
+                self._make_room(stuck, np.ones(len(stuck), dtype=np.int64))
+                self._append(rows, times, values)
+                return
+        rings.write(base + head * rings.stride, times, values)
+        table.head[some] = following.astype(np.int32)
+        table.length[some] = length + ~full
+        table.newest[some], table.newest_value[some] = times, values
+
+    def _append_runs(self, rows: Places, times: Int64s, values: Floats) -> None:
+        """Appends points that are sorted by row and time, later than what the rows have."""
+        table = self._rows
+        first = np.flatnonzero(np.append(True, rows[1:] != rows[:-1]))
+        if len(first) == len(rows):
+            self._append(rows, times, values)
+            return
         counts = np.diff(np.append(first, len(rows)))
-        heads = rows[first]
-        self._make_room(heads, counts)
-        at = runs(self._rows.start[heads] + self._rows.length[heads], counts)
-        self._times[at] = times
-        self._values[at] = values
-        self._rows.length[heads] += counts
-        self._rows.newest[heads] = times[first + counts - 1]
+        heads, last = rows[first], first + counts - 1
+        full = table.length[heads] + counts > _CAPACITY_OF[table.ring[heads]]
+        if full.any():
+            self._make_room(heads[full], counts[full])
+            room = _CAPACITY_OF[table.ring[heads]] - table.length[heads]
+            if (room < counts).any():
+                # The limit left no more: the newest points of each run stay.
+                fits = np.arange(len(rows)) - np.repeat(first, counts) >= np.repeat(counts - room, counts)
+                self._append_runs(rows[fits], times[fits], values[fits])
+                return
+        rank = np.arange(len(rows)) - np.repeat(first, counts)
+        for ring, some in self._by_ring(rows):
+            rings, chosen = self._rings[ring], rows[some]
+            position = (table.head[chosen].astype(np.int64) + rank[some]) % rings.capacity
+            rings.write(table.base[chosen] + position * rings.stride, times[some], values[some])
+        table.head[heads] = (table.head[heads] + counts) % _CAPACITY_OF[table.ring[heads]]
+        table.length[heads] += counts
+        table.newest[heads], table.newest_value[heads] = times[last], values[last]
 
     def _insert_late(self, rows: Places, times: Int64s, values: Floats, replace: bool) -> Booleans:
-        fresh = np.zeros(len(rows), dtype=np.bool_)
-        borders = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1], [True])))
-        for low, high in pairwise(borders):
-            row = int(rows[low])
-            fresh[low:high] = self._insert_late_into(row, times[low:high], values[low:high], replace)
+        """Takes points, sorted and distinct, that aren't later than their rows' newest ones."""
+        table = self._rows
+        at = self._count_before(rows, times, inclusive=False)
+        # None is newer than the newest, so that `at` is always inside.
+        same = self._times_at(rows, at) == times
+        if replace and same.any():
+            some = np.flatnonzero(same)
+            for ring, part in self._by_ring(rows[some]):
+                chosen = some[part]
+                cells = self._cells(rows[chosen], at[chosen], ring)
+                self._rings[ring].write(cells, times[chosen], values[chosen])
+            newest = some[times[some] == table.newest[rows[some]]]
+            table.newest_value[rows[newest]] = values[newest]
+        fresh: Booleans = ~same
+        left = np.flatnonzero(fresh)
+        for low, high in pieces(rows[left]):
+            self._insert_between(int(rows[left[low]]), times[left[low:high]], values[left[low:high]])
         return fresh
 
-    def _insert_late_into(self, row: int, times: Int64s, values: Floats, replace: bool) -> Booleans:
+    def _insert_between(self, row: int, times: Int64s, values: Floats) -> None:
         known_times, known_values = self.points(row)
         at = np.searchsorted(known_times, times)
-        same = known_times[at] == times  # none is newer than the newest, so `at` is always inside
-        if replace:
-            known_values[at[same]] = values[same]
-        fresh: Booleans = ~same
-        merged_times = np.insert(known_times, at[fresh], times[fresh])
-        merged_values = np.insert(known_values, at[fresh], values[fresh])
-        self._make_room(np.array([row], dtype=np.intp), np.array([int(fresh.sum())]), trim=False)
-        start, length = int(self._rows.start[row]), len(merged_times)
-        self._times[start : start + length] = merged_times
-        self._values[start : start + length] = merged_values
-        self._rows.length[row] = length
-        return fresh
+        merged_times, merged_values = np.insert(known_times, at, times), np.insert(known_values, at, values)
+        table, one = self._rows, np.array([row])
+        table.length[row] = 0
+        needed = np.array([len(merged_times)])
+        self._give_ring(one, needed, needed)
+        rings = self._rings[int(table.ring[row])]
+        count = min(len(merged_times), rings.capacity)
+        cells = table.base[row] + np.arange(count) * rings.stride
+        rings.write(cells, merged_times[-count:], merged_values[-count:])
+        table.head[row], table.length[row] = count % rings.capacity, count
 
-    def _make_room(self, rows: Places, counts: Int64s, *, trim: bool = True) -> None:
-        """Gives each of the distinct rows room for that many more points, after dropping what has become too old."""
-        table = self._rows
-        full = table.length[rows] + counts > table.room[rows]
-        if not full.any():
-            return
-        rows, counts = rows[full], counts[full]
-        if trim:
-            self._trim(rows)
-            # A row that is still more than half full would have to be trimmed again too soon.
-            full = 2 * (table.length[rows] + counts) > table.room[rows]
-            rows, counts = rows[full], counts[full]
-        if not len(rows):
-            return
-        wanted = 2 * (table.length[rows] + counts)
-        room = np.maximum(SMALLEST_BLOCK, 2 ** np.ceil(np.log2(wanted)).astype(np.int64))
-        if self._end + int(room.sum()) > len(self._times):
-            self._compact(int(room.sum()))
-        starts = self._end + np.cumsum(room) - room
-        old, new = runs(table.start[rows], table.length[rows]), runs(starts, table.length[rows])
-        self._times[new] = self._times[old]
-        self._values[new] = self._values[old]
-        table.start[rows], table.room[rows] = starts, room
-        self._end += int(room.sum())
+    # --- room ---
 
-    def _trim(self, rows: Places) -> None:
-        table = self._rows
-        filled = rows[table.length[rows] > 0]
-        oldest = table.newest[filled] - table.retention[filled]
-        drop = self._count_before(filled, oldest, inclusive=False) - 1
-        some = drop > 0
-        filled, drop = filled[some], drop[some]
-        keep = table.length[filled] - drop
-        old, new = runs(table.start[filled] + drop, keep), runs(table.start[filled], keep)
-        self._times[new] = self._times[old]
-        self._values[new] = self._values[old]
-        table.length[filled] = keep
+    def _make_room(self, rows: Places, counts: Int64s) -> None:
+        """Gives each of the distinct rows room for that many more points, after dropping what has become too old.
 
-    def _compact(self, wanted: int) -> None:
-        """Rewrites the pool without the blocks that were left behind, half as large again as is needed."""
+        That is told by the newest point so far: the step that adds points still evaluates at each of them.
+        """
         table = self._rows
-        live = np.flatnonzero(table.room)
-        size = int(table.room[live].sum()) + wanted
-        times = np.empty(max(SMALLEST_POOL, size + size // 2), dtype=np.int64)
-        values = np.empty(len(times), dtype=np.float64)
-        starts = np.cumsum(table.room[live]) - table.room[live]
-        old, new = runs(table.start[live], table.length[live]), runs(starts, table.length[live])
-        times[new], values[new] = self._times[old], self._values[old]
-        table.start[live] = starts
-        self._times, self._values = times, values
-        self._end = size - wanted
+        bounds = table.newest[rows] - table.retention[rows]
+        drop = np.zeros(len(rows), dtype=np.int64)
+        long = np.flatnonzero(table.length[rows] > counts)
+        if len(long):
+            # Usually as many have become too old as come.
+            enough = self._times_at(rows[long], counts[long]) < bounds[long]
+            drop[long[enough]] = counts[long[enough]]
+        rest = np.flatnonzero((drop == 0) & (table.length[rows] > 0))
+        if len(rest):
+            before = self._count_before(rows[rest], bounds[rest], inclusive=False)
+            drop[rest] = np.maximum(before - 1, 0)
+        table.length[rows] -= drop
+        needed = table.length[rows] + counts
+        short = np.flatnonzero(needed > _CAPACITY_OF[table.ring[rows]])
+        if len(short):
+            self._give_ring(rows[short], needed[short], self._foreseen(rows[short], needed[short]))
+
+    def _foreseen(self, rows: Places, needed: Int64s) -> Int64s:
+        """How many points rows will have once they reach back as far as they must, if more come as those so far did."""
+        length = self._rows.length[rows].astype(np.int64)
+        some = np.flatnonzero(length > 1)
+        span = self._rows.newest[rows[some]] - self._times_at(rows[some], np.zeros(len(some), dtype=np.int64))
+        full = self._rows.retention[rows[some]] / span * (length[some] - 1) + 3
+        foreseen = needed.copy()
+        foreseen[some] = np.clip(full, needed[some], 8 * needed[some]).astype(np.int64)
+        return foreseen
+
+    def _give_ring(self, rows: Places, needed: Int64s, foreseen: Int64s) -> None:
+        """Moves rows into rings of the foreseen size, or as large a one as the limit leaves."""
+        wanted = np.searchsorted(CAPACITIES, foreseen)
+        for kind in np.unique(wanted[wanted > self._rows.ring[rows]]):
+            some = np.flatnonzero(wanted == kind)
+            if self.cell_count + int(CAPACITIES[kind]) * len(some) > self._limit:
+                self._shorten(rows[some], needed[some])
+            else:
+                self._move(rows[some], int(kind))
+
+    def _shorten(self, rows: Places, needed: Int64s) -> None:
+        """Makes rows that may not grow forget their oldest points."""
+        table = self._rows
+        homeless = rows[table.ring[rows] == NOWHERE]
+        if len(homeless):
+            self._move(homeless, 0)
+        over = needed - _CAPACITY_OF[table.ring[rows]]
+        table.length[rows] = np.maximum(table.length[rows] - over, 0)
+        self.shortened.update(rows.tolist())
+
+    def _move(self, rows: Places, kind: int) -> None:
+        table = self._rows
+        if kind not in self._rings:
+            self._rings[kind] = Rings(int(CAPACITIES[kind]))
+        rings = self._rings[kind]
+        bases = rings.take(len(rows))
+        for ring, some in self._by_ring(rows):
+            if ring == NOWHERE:
+                continue
+            old, chosen = self._rings[ring], rows[some]
+            for part in chunks(len(chosen)):
+                self._copy(chosen[part], old, rings, bases[some][part])
+            old.give_back(table.base[chosen])
+        table.ring[rows], table.base[rows] = kind, bases
+        table.head[rows] = table.length[rows]
+
+    def _copy(self, rows: Places, old: Rings, new: Rings, target: Places) -> None:
+        """Copies the rows' points to the beginnings of other rings."""
+        length = self._rows.length[rows]
+        source = self._rows.base[rows] + self._tail(rows, length, old.capacity) * old.stride
+        end = self._rows.base[rows] + old.span
+        least = int(length.min(initial=0))
+        for rank in range(int(length.max(initial=0))):
+            some = slice(None) if rank < least else np.flatnonzero(rank < length)
+            new.write(target[some] + rank * new.stride, old.times[source[some]], old.values[source[some]])
+            source += old.stride
+            np.subtract(source, old.span, out=source, where=source >= end)
+
+    # --- looking ---
 
     def _count_before(self, rows: Places, bounds: Int64s, *, inclusive: bool) -> Int64s:
         """How many points of each row are older than its bound, or with `inclusive` no younger. Bisects all at once."""
-        starts = self._rows.start[rows]
         low = np.zeros(len(rows), dtype=np.int64)
-        high = self._rows.length[rows].copy()
-        open_ = np.flatnonzero(low < high)
-        while len(open_):
-            middle = (low[open_] + high[open_]) >> 1
-            time = self._times[starts[open_] + middle]
-            before = time <= bounds[open_] if inclusive else time < bounds[open_]
-            low[open_] = np.where(before, middle + 1, low[open_])
-            high[open_] = np.where(before, high[open_], middle)
-            open_ = open_[low[open_] < high[open_]]
+        for part in chunks(len(rows)):
+            for ring, some in self._by_ring(rows[part]):
+                if ring != NOWHERE:
+                    low[part][some] = self._bisect(rows[part][some], bounds[part][some], ring, inclusive)
+        return low
+
+    def _bisect(self, rows: Places, bounds: Int64s, ring: int, inclusive: bool) -> Int64s:
+        table, rings = self._rows, self._rings[ring]
+        length = table.length[rows].astype(np.int64)
+        tail = self._tail(rows, length, rings.capacity)
+        base = table.base[rows]
+        low = np.zeros(len(rows), dtype=np.int64)
+        # Halving steps, all rows alike: what lies beyond a row's points counts as later than any bound.
+        step = 1 << int(length.max(initial=0)).bit_length() >> 1
+        while step:
+            probe = low + (step - 1)
+            inside = probe < length
+            position = _wrapped(tail + np.where(inside, probe, 0), rings.capacity)
+            time = rings.times[base + position * rings.stride]
+            before = time <= bounds if inclusive else time < bounds
+            low += step * (before & inside)
+            step >>= 1
         return low
 
     def _count_until(self, rows: Places, times: Int64s) -> Int64s:
         """How many points of each row are no younger than its time."""
-        counts = self._rows.length[rows].copy()
+        counts = self._rows.length[rows].astype(np.int64)
         # Nearly always everything has happened already, so that there is nothing to search.
         search = np.flatnonzero(self._rows.newest[rows] > times)
         if len(search):
@@ -234,50 +422,59 @@ class Window:
 
     def newest_until(self, rows: Places, times: Int64s) -> Int64s:
         """The time of each row's newest point at or before its `times` entry, UNSET if there is none."""
-        counts = self._count_until(rows, times)
-        found = np.full(len(rows), UNSET, dtype=np.int64)
-        some = counts > 0
-        found[some] = self._times[self._rows.start[rows[some]] + counts[some] - 1]
-        return found
+        return self._newest_until(rows, times)[0]
 
-    def aggregate(self, rows: Places, kinds: Int32s, spans: Int64s, times: Int64s) -> Floats:
-        """For each entry its Aggregation over the closed window [t − span, t]; NaN where that is unknown."""
+    def _newest_until(self, rows: Places, times: Int64s) -> tuple[Int64s, Floats]:
+        some = selection(rows)
+        newest, values = np.array(self._rows.newest[some]), np.array(self._rows.newest_value[some])
+        late = np.flatnonzero(newest > times)
+        if len(late):
+            counts = self._count_before(rows[late], times[late], inclusive=True)
+            newest[late], values[late] = UNSET, np.nan
+            some = late[counts > 0]
+            newest[some], values[some] = self._points_at(rows[some], counts[counts > 0] - 1)
+        return newest, values
+
+    def aggregate(self, rows: Places, kind: Aggregation, spans: Int64s | int, times: Int64s) -> Floats:
+        """For each entry the aggregate over the closed window [t − span, t]; NaN where that is unknown."""
+        since = times - spans
+        if kind == Aggregation.LATEST:
+            newest, values = self._newest_until(rows, times)
+            values[newest < since] = np.nan
+            return values
         result = np.full(len(rows), np.nan)
-        until = self._count_until(rows, times)
-        latest = kinds == Aggregation.LATEST
-        some = np.flatnonzero(latest & (until > 0))
-        at = self._rows.start[rows[some]] + until[some] - 1
-        result[some] = np.where(self._times[at] >= times[some] - spans[some], self._values[at], np.nan)
-        wide = np.flatnonzero(~latest & (until > 0))
-        if len(wide):
-            result[wide] = self._over_windows(rows[wide], kinds[wide], spans[wide], times[wide], until[wide])
+        for ring, some in self._by_ring(rows):
+            if ring != NOWHERE:
+                result[some] = self._reduce(rows[some], kind, since[some], times[some], ring)
         return result
 
-    def _over_windows(self, rows: Places, kinds: Int32s, spans: Int64s, times: Int64s, until: Int64s) -> Floats:
-        result = np.full(len(rows), np.nan)
-        since = self._count_before(rows, times - spans, inclusive=False)
-        counts = until - since
-        for kind in np.unique(kinds):
-            some = np.flatnonzero((kinds == kind) & (counts > 0))
-            if kind == Aggregation.COUNT:
-                result[some] = counts[some]
-            elif len(some):
-                values = self._values[runs(self._rows.start[rows[some]] + since[some], counts[some])]
-                result[some] = _reduce(int(kind), values, np.cumsum(counts[some]) - counts[some])
+    def _reduce(self, rows: Places, kind: Aggregation, since: Int64s, until: Int64s, ring: int) -> Floats:
+        result = np.empty(len(rows))
+        for part in _neighbours(self._rows.base[rows]):
+            result[part] = reduce(kind, self._rings[ring], self._run_of(rows[part], since[part], until[part], ring))
         return result
 
+    def _run_of(self, rows: Places, since: Int64s, until: Int64s, ring: int) -> Runs:
+        table, rings = self._rows, self._rings[ring]
+        skipped = self._bisect(rows, since, ring, inclusive=False)
+        counts = self._count_until(rows, until) - skipped
+        tail = self._tail(rows, table.length[rows], rings.capacity)
+        return Runs(table.base[rows], _wrapped(tail + skipped, rings.capacity), counts)
 
-def _reduce(kind: int, values: Floats, starts: Int64s) -> Floats:
-    """Each run's number, leaving out what isn't one; NaN if nothing is left."""
-    # An infinite sum less another is no number: unknown, and nothing to warn about.
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        if kind == Aggregation.MINIMUM:
-            return np.asarray(np.fmin.reduceat(values, starts))
-        if kind == Aggregation.MAXIMUM:
-            return np.asarray(np.fmax.reduceat(values, starts))
-        numbers = ~np.isnan(values)
-        count = np.add.reduceat(numbers.astype(np.int64), starts)
-        total = np.add.reduceat(np.where(numbers, values, 0.0), starts)
-        if kind == Aggregation.SUM:
-            return np.where(count > 0, total, np.nan)
-        return np.asarray(total / np.where(count > 0, count, np.nan))
+
+_CAPACITY_OF: Int64s = np.append(CAPACITIES, 0)
+"""By kind of ring; the last entry is what NOWHERE finds."""
+
+
+def _neighbours(bases: Int64s) -> list[slice]:
+    """Parts of at most CHUNK rings; of neighbours only, if they come mostly in long rows of such."""
+    borders = np.flatnonzero(np.diff(bases) != 1) + 1
+    if len(borders) * CHUNK > 4 * len(bases):
+        borders = borders[:0]
+    ends = [0, *borders.tolist(), len(bases)]
+    return [slice(at, min(at + CHUNK, end)) for start, end in pairwise(ends) for at in range(start, end, CHUNK)]
+
+
+def _wrapped(positions: Int64s, capacity: int) -> Int64s:
+    """Positions that may be past a ring's end by less than its length, brought back into it."""
+    return np.subtract(positions, capacity, out=positions, where=positions >= capacity)

@@ -1,0 +1,113 @@
+"""Windows to numbers. A sum is taken from the oldest point to the newest, so that equal windows have equal sums."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from monitors.evaluator.model.arrays import Places, runs
+from monitors.evaluator.model.rings import Rings
+from monitors.evaluator.model.series import Floats, Int64s
+from monitors.evaluator.model.spec import Aggregation
+
+FEW = 256
+"""Below this many windows all their points are laid out at once; above, point by point for all windows at once."""
+
+
+class Runs(NamedTuple):
+    """Points in rings of one kind: from `position` on, `counts` of each ring, around its end if need be."""
+
+    bases: Places
+    position: Int64s
+    counts: Int64s
+
+    def are_parallel(self) -> bool:
+        """Whether the rings are neighbours and the same positions of each are meant."""
+        bases, position, counts = self
+        return bool((position == position[0]).all() and (counts == counts[0]).all() and (np.diff(bases) == 1).all())
+
+
+def reduce(kind: Aggregation, rings: Rings, window: Runs) -> Floats:
+    """Each window's number, leaving out what isn't one (COUNT counts that too); NaN if nothing is left."""
+    if kind == Aggregation.COUNT:
+        return np.where(window.counts > 0, window.counts, np.nan)
+    # An infinite sum less another is no number: unknown, and nothing to warn about.
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        if len(window.counts) < FEW:
+            return _laid_out(kind, rings, window)
+        return _side_by_side(kind, rings, window)
+
+
+def _finish(kind: Aggregation, total: Floats, numbers: Int64s) -> Floats:
+    total = np.where(numbers > 0, total, np.nan)
+    return total / numbers if kind == Aggregation.AVERAGE else total
+
+
+def _laid_out(kind: Aggregation, rings: Rings, window: Runs) -> Floats:
+    result = np.full(len(window.counts), np.nan)
+    some = np.flatnonzero(window.counts > 0)
+    if not len(some):
+        return result
+    counts = window.counts[some]
+    position = runs(window.position[some], counts) % rings.capacity
+    values = rings.values[np.repeat(window.bases[some], counts) + position * rings.stride]
+    starts = np.cumsum(counts) - counts
+    if kind == Aggregation.MINIMUM:
+        result[some] = np.fmin.reduceat(values, starts)
+    elif kind == Aggregation.MAXIMUM:
+        result[some] = np.fmax.reduceat(values, starts)
+    else:
+        # bincount adds in order, which reduceat doesn't promise.
+        which = np.repeat(np.arange(len(some)), counts)
+        numbers = ~np.isnan(values)
+        if not numbers.all():
+            which, values = which[numbers], values[numbers]
+        total: Floats = np.bincount(which, weights=values, minlength=len(some)).astype(np.float64, copy=False)
+        result[some] = _finish(kind, total, np.bincount(which, minlength=len(some)))
+    return result
+
+
+def _side_by_side(kind: Aggregation, rings: Rings, window: Runs) -> Floats:
+    extreme = {Aggregation.MINIMUM: np.fmin, Aggregation.MAXIMUM: np.fmax}.get(kind)
+    checked = rings.may_hold_nan(window.bases)
+    columns = _parallel(rings, window) if window.are_parallel() else _ragged(rings, window)
+    if extreme:
+        result = np.full(len(window.counts), np.nan)
+        for values in columns:
+            extreme(result, values, out=result)
+        return result
+    total = np.zeros(len(window.counts))
+    ragged = int(window.counts.max()) != int(window.counts.min())
+    if not (checked or ragged):
+        for values in columns:
+            total += values
+        return _finish(kind, total, window.counts)
+    numbers = np.zeros(len(window.counts), dtype=np.int64)
+    for values in columns:
+        there = ~np.isnan(values)
+        np.add(total, values, out=total, where=there)
+        numbers += there
+    return _finish(kind, total, numbers)
+
+
+def _parallel(rings: Rings, window: Runs) -> Iterator[Floats]:
+    """The same as `_ragged`, without a look at each ring."""
+    start, size = int(window.bases[0]), len(window.bases)
+    first, count = int(window.position[0]), int(window.counts[0])
+    for position in range(first, first + count):
+        cell = start + position % rings.capacity * rings.stride
+        yield rings.values[cell : cell + size]
+
+
+def _ragged(rings: Rings, window: Runs) -> Iterator[Floats]:
+    """The windows' first values, then their second ones and so on; NaN for a window that has no more."""
+    bases, position, counts = window
+    cells, ends = bases + position * rings.stride, bases + rings.span
+    least = int(counts.min())
+    for rank in range(int(counts.max())):
+        values = rings.values[cells]
+        if rank >= least:
+            values[rank >= counts] = np.nan
+        yield values
+        cells = cells + rings.stride
+        np.subtract(cells, rings.span, out=cells, where=cells >= ends)

@@ -1,0 +1,161 @@
+"""What many rules have in common, kept once: everything but identity, monitor and threshold."""
+
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from monitors.evaluator.model.arrays import NEVER, Booleans, Columns, Layout, Places
+from monitors.evaluator.model.series import Floats, Int32s, Int64s
+from monitors.evaluator.model.spec import Aggregation, ConditionKind, MissingPolicy, RuleSpec
+
+
+class Term(NamedTuple):
+    """What is computed of an instance's input at an instant. Without an aggregation: how old its newest point is."""
+
+    aggregation: Aggregation | None
+    window: int
+
+    @classmethod
+    def of(cls, template: RuleSpec) -> "Term":
+        """A rule's term."""
+        if template.kind is ConditionKind.ABSENCE:
+            return cls(None, 0)
+        return cls(template.aggregation, template.window)
+
+
+class Profiles(Columns):
+    """Templates of rules by number, as columns. Times are nanoseconds. Those that nobody uses are given up."""
+
+    kind: Int32s
+    aggregation: Int32s
+    window: Int64s
+    absent_for: Int64s
+    for_duration: Int64s
+    keep_firing_for: Int64s
+    interval: Int64s
+    no_data: Int32s
+    missing_series: Int32s
+    alerting: Booleans
+    """Whether unknown may mean true."""
+    every_point: Booleans
+    recovers: Booleans
+    """Whether a recover clause says when firing ends."""
+    recover_low: Floats
+    recover_high: Floats
+    recover_outside: Booleans
+    retention: Int64s
+    span: Int64s
+    term: Int32s
+    """What is computed for it, in `terms`."""
+    next_slot: Int64s
+    """The next multiple of the interval that isn't evaluated yet; NEVER before the first rule that uses it is live."""
+    users: Int64s
+
+    LAYOUT: ClassVar[Layout] = {
+        "kind": (np.int32, ConditionKind.THRESHOLD),
+        "aggregation": (np.int32, Aggregation.LATEST),
+        "window": (np.int64, 0),
+        "absent_for": (np.int64, 0),
+        "for_duration": (np.int64, 0),
+        "keep_firing_for": (np.int64, 0),
+        "interval": (np.int64, 1),
+        "no_data": (np.int32, 0),
+        "missing_series": (np.int32, 0),
+        "alerting": (np.bool_, False),
+        "every_point": (np.bool_, True),
+        "recovers": (np.bool_, False),
+        "recover_low": (np.float64, 0.0),
+        "recover_high": (np.float64, 0.0),
+        "recover_outside": (np.bool_, False),
+        "retention": (np.int64, 0),
+        "span": (np.int64, 0),
+        "term": (np.int32, 0),
+        "next_slot": (np.int64, NEVER),
+        "users": (np.int64, 0),
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.templates: list[RuleSpec | None] = []
+        self.terms: list[Term] = []
+        self.absence_count = self.alerting_count = 0
+        """How many profiles are about absence, and for how many unknown may mean true."""
+        self._numbers: dict[RuleSpec, int] = {}
+        self._terms: dict[Term, int] = {}
+        self._free: list[int] = []
+
+    @property
+    def all_every_point(self) -> bool:
+        """Whether no profile is for slots only."""
+        return bool(self.every_point.all())
+
+    def template(self, number: int) -> RuleSpec:
+        """A template. Raises LookupError for a number that isn't used."""
+        found = self.templates[number]
+        if found is None:
+            raise LookupError(f"no profile has the number {number}")
+        return found
+
+    def used(self) -> list[int]:
+        """The numbers in use."""
+        return sorted(self._numbers.values())
+
+    def take(self, spec: RuleSpec) -> int:
+        """The number of a rule's template, which has one user more now."""
+        template = spec.template
+        number = self._numbers.get(template)
+        if number is None:
+            number = self._add(template)
+        self.users[number] += 1
+        return number
+
+    def give_up(self, number: int) -> None:
+        """Says that there is one user less."""
+        self.users[number] -= 1
+        if not self.users[number]:
+            template = self.template(number)
+            self.absence_count -= template.kind is ConditionKind.ABSENCE
+            self.alerting_count -= bool(self.alerting[number])
+            del self._numbers[template]
+            self.templates[number] = None
+            self.clear(number)
+            self._free.append(number)
+
+    def _add(self, template: RuleSpec) -> int:
+        if self._free:
+            number = self._free.pop()
+            self.templates[number] = template
+        else:
+            number = len(self.templates)
+            self.templates.append(template)
+            self.reserve(number + 1)
+        self._numbers[template] = number
+        for name in ("kind", "aggregation", "window", "absent_for", "for_duration", "keep_firing_for", "interval",
+                     "no_data", "missing_series", "every_point", "retention", "span"):  # fmt: skip
+            getattr(self, name)[number] = getattr(template, name)
+        if template.recover:
+            self.recovers[number] = True
+            self.recover_low[number], self.recover_high[number], self.recover_outside[number] = template.recover
+        self.term[number] = self._number_of_term(Term.of(template))
+        self.alerting[number] = MissingPolicy.ALERT in (template.no_data, template.missing_series)
+        self.absence_count += template.kind is ConditionKind.ABSENCE
+        self.alerting_count += bool(self.alerting[number])
+        return number
+
+    def _number_of_term(self, term: "Term") -> int:
+        if term not in self._terms:
+            self._terms[term] = len(self.terms)
+            self.terms.append(term)
+        return self._terms[term]
+
+    def by_term(self, profiles: Int32s) -> Iterator[tuple["Term", Places | slice]]:
+        """The terms of many instances' profiles, and which of the instances have each."""
+        if len(self.terms) == 1:
+            yield self.terms[0], slice(None)
+            return
+        numbers = self.term[profiles]
+        counts = np.bincount(numbers, minlength=len(self.terms))
+        for number in np.flatnonzero(counts).tolist():
+            whole = int(counts[number]) == len(numbers)
+            yield self.terms[number], slice(None) if whole else np.flatnonzero(numbers == number)

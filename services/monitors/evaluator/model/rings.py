@@ -1,0 +1,95 @@
+"""Where the window keeps its points: rings of one capacity side by side, so that all of them are read as columns."""
+
+import numpy as np
+
+from monitors.evaluator.model.arrays import Booleans, Places
+from monitors.evaluator.model.series import Floats, Int64s
+
+PAGE_CELLS = 1 << 18
+MOST_LANES = 1 << 12
+
+SMALL_CAPACITIES = range(4, 40, 4)
+CAPACITIES: Int64s = np.array(
+    [*SMALL_CAPACITIES, *(quarter << shift for shift in range(3, 40) for quarter in (5, 6, 7, 8))], dtype=np.int64
+)
+"""Steps of a quarter at most, so that a ring wastes little."""
+
+
+class Rings:
+    """Rings of `capacity` cells. The cell at position p of a ring is `base + p * stride`, in `times` and in `values`.
+
+    Rings lie in pages of `stride` lanes: the cells of one position are neighbours, so that a step which writes or adds
+    up one position of all rings goes through memory in order. A ring is named by its base.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.stride = min(MOST_LANES, 1 << max(0, (PAGE_CELLS // capacity).bit_length() - 1))
+        self.span = capacity * self.stride
+        """From a ring's first cell to the one after its last; also the cells of a page."""
+        self._clear()
+
+    def _clear(self) -> None:
+        self.times: Int64s = np.empty(0, dtype=np.int64)
+        self.values: Floats = np.empty(0, dtype=np.float64)
+        self._holes: Booleans = np.zeros(0, dtype=np.bool_)
+        self._used = 0
+        self._free: list[Places] = []
+        self._free_count = 0
+
+    @property
+    def cell_count(self) -> int:
+        """How many cells the rings that were taken have."""
+        return (self._used - self._free_count) * self.capacity
+
+    def take(self, count: int) -> Places:
+        """Bases of `count` rings, ascending where they are new. Their cells hold anything."""
+        taken: list[Places] = []
+        while count and self._free:
+            free = self._free.pop()
+            if len(free) > count:
+                self._free.append(free[count:])
+                free = free[:count]
+            taken.append(free)
+            count -= len(free)
+            self._free_count -= len(free)
+        if count:
+            lanes = np.arange(self._used, self._used + count)
+            self._used += count
+            self._reserve(-(-self._used // self.stride))
+            taken.append(lanes + lanes // self.stride * (self.span - self.stride))
+        return np.concatenate(taken) if len(taken) != 1 else taken[0]
+
+    def give_back(self, bases: Places) -> None:
+        """Takes rings back."""
+        self._free.append(bases)
+        self._free_count += len(bases)
+        if self._free_count == self._used:
+            self._clear()
+
+    def _reserve(self, pages: int) -> None:
+        known = len(self._holes)
+        if pages <= known:
+            return
+        pages = max(pages, known + known // 8)
+        if known:
+            # In place, where the system can.
+            self.times.resize(pages * self.span, refcheck=False)
+            self.values.resize(pages * self.span, refcheck=False)
+        else:
+            # What isn't written to yet takes no memory.
+            self.times = np.empty(pages * self.span, dtype=np.int64)
+            self.values = np.empty(pages * self.span, dtype=np.float64)
+        self._holes = np.append(self._holes, np.zeros(pages - known, dtype=np.bool_))
+
+    def write(self, cells: Places, times: Int64s, values: Floats) -> None:
+        """Writes points into cells."""
+        self.times[cells] = times
+        self.values[cells] = values
+        holes = np.isnan(values)
+        if holes.any():
+            self._holes[cells[holes] // self.span] = True
+
+    def may_hold_nan(self, bases: Places) -> bool:
+        """Whether any of these rings may hold a value that isn't a number; False is certain."""
+        return bool(self._holes[bases // self.span].any())
