@@ -60,7 +60,8 @@ def shape(plan: Plan) -> dict[InstanceKey, tuple[object, ...]]:
         assert len(plan.inputs_of(place)) == len(inputs)
         assert plan.place_of(key) == place
         siblings = frozenset(str(plan.key_of(other)) for other in plan.instances_of_scope.of(scope))
-        reach = frozenset((index, plan.retention_of(index), plan.span_of(index)) for index in inputs)
+        rows = np.array(sorted(inputs))
+        reach = tuple(column.tolist() for column in (rows, *plan.reach_of(rows)))
         columns = plan.instances
         compared = (float(columns.low[place]), float(columns.high[place]), bool(columns.outside[place]))
         found[key] = (plan.spec(RuleKey(key.tenant, key.rule_id)), inputs, siblings, reach, compared)

@@ -70,7 +70,7 @@ def test_the_window_agrees_with_plain_lists(
 ) -> None:
     window, lists = Window(), Lists(retention)
     for row in range(ROWS):
-        window.set_retention(row, retention[row])
+        window.set_retention(np.array([row]), retention[row])
     for points, past in batches:
         rows = np.array([row for row, _, _ in points], dtype=np.intp)
         times = np.array([time for _, time, _ in points], dtype=np.int64)
@@ -101,8 +101,8 @@ def test_the_window_agrees_with_plain_lists(
 
 def test_memory_is_bounded_by_the_retention_however_many_points_come() -> None:
     window = Window()
-    window.set_retention(0, 100)
-    window.set_retention(1, 0)
+    window.set_retention(np.array([0]), 100)
+    window.set_retention(np.array([1]), 0)
     for start in range(0, 100_000, 50):
         rows = np.repeat(np.array([0, 1], dtype=np.intp), 50)
         times = np.tile(np.arange(start, start + 50, dtype=np.int64), 2)
@@ -116,13 +116,13 @@ def test_the_pool_grows_and_is_compacted_without_losing_a_point() -> None:
     count = 20_000
     rows = np.arange(count, dtype=np.intp)
     for row in range(count):
-        window.set_retention(row, 1_000)
+        window.set_retention(np.array([row]), 1_000)
     for time in range(40):
         window.insert(rows, np.full(count, time, dtype=np.int64), (rows + time).astype(np.float64))
         if time == 20:
             for row in range(0, count, 2):
                 window.release(row)
-                window.set_retention(row, 1_000)
+                window.set_retention(np.array([row]), 1_000)
     times = np.full(count, 39, dtype=np.int64)
     sums = window.aggregate(rows, Aggregation.SUM, 1_000, times)
     odd, even = rows[1::2], rows[::2]
@@ -137,7 +137,7 @@ def test_many_rows_are_added_up_exactly_as_one_by_one(seed: int, aligned: bool, 
     random = np.random.default_rng(seed)
     window, rows = Window(), np.arange(count, dtype=np.intp)
     for row in rows.tolist():
-        window.set_retention(row, retention)
+        window.set_retention(np.array([row]), retention)
     known: list[list[tuple[int, float]]] = [[] for _ in range(count)]
     for time in range(0, 130, 4):
         some = rows if aligned else rows[random.random(count) < 0.8]
@@ -162,7 +162,7 @@ def test_many_rows_are_added_up_exactly_as_one_by_one(seed: int, aligned: bool, 
 def test_a_limit_makes_rows_forget_their_oldest_points_and_says_which() -> None:
     window = Window(limit=64)
     for row in range(2):
-        window.set_retention(row, 1_000_000)
+        window.set_retention(np.array([row]), 1_000_000)
     for time in range(60):
         window.insert(np.array([0, 1]), np.full(2, time), np.full(2, float(time)))
     assert window.cell_count <= 64
@@ -177,7 +177,7 @@ def test_a_limit_makes_rows_forget_their_oldest_points_and_says_which() -> None:
 
 def test_a_limit_keeps_the_newest_of_many_points_that_come_at_once() -> None:
     window = Window(limit=64)
-    window.set_retention(0, 1_000_000)
+    window.set_retention(np.array([0]), 1_000_000)
     window.insert(np.zeros(500, dtype=np.intp), np.arange(500), np.arange(500.0))
     times, _ = window.points(0)
     assert times.tolist() == list(range(500 - len(times), 500))

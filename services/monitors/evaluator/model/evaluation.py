@@ -12,7 +12,7 @@ from monitors.evaluator.model.plan import Limits, Plan, PlanChange
 from monitors.evaluator.model.points import NO_POINTS, Points
 from monitors.evaluator.model.series import Floats, Int64s, Series
 from monitors.evaluator.model.shards import ALL_SHARDS
-from monitors.evaluator.model.spec import LOOK_BACK, InstanceKey, RuleKey, RuleSpec
+from monitors.evaluator.model.spec import LOOK_BACK, ConditionKind, InstanceKey, RuleKey, RuleSpec
 from monitors.evaluator.model.state import OpenEpisode, State, Status
 from monitors.evaluator.model.window import MOST_CELLS, Window
 from monitors.mesh.times import HOUR
@@ -30,11 +30,6 @@ class Fill:
 
     rows: Places
     oldest: int
-
-    @classmethod
-    def of(cls, rows: Iterable[int], oldest: int) -> "Fill":
-        """A fill of these rows."""
-        return cls(np.unique(np.fromiter(rows, dtype=np.intp)), oldest)
 
     def wants(self, rows: Places) -> Booleans:
         """Which of `rows` are to be filled."""
@@ -78,10 +73,10 @@ class Evaluation:
         change = self.plan.add_series(series)
         self._reserve(len(self.plan.series))
         self._follow(change)
-        for row in change.series:
-            self.window.set_retention(row, self.plan.retention_of(row))
-            if row >= known:
-                self._reach[row] = NEVER
+        if change.series:
+            rows = np.fromiter(change.series, dtype=np.intp)
+            self.window.set_retention(rows, self.plan.reach_of(rows)[0])
+            self._reach[rows[rows >= known]] = NEVER
         self._adopt_orphans(change.created)
         self._enable(np.array(change.created, dtype=np.intp))
 
@@ -109,7 +104,7 @@ class Evaluation:
         return self._lacking(change.series, now), change.created
 
     def _rest(self, change: PlanChange) -> None:
-        for place in (*change.created, *change.kept):
+        for place in change.kept:
             self.plan.instances.live[place] = False
             self.state.instances.due[place] = NEVER
             self.state.instances.fingerprint[place] = 0
@@ -117,15 +112,14 @@ class Evaluation:
 
     def _lacking(self, series: Iterable[int], now: int) -> Fill:
         """The rows that don't reach as far back as they must by now."""
-        lacking, span = [], LOOK_BACK  # so that a point that is sent again soon is known as such
-        for row in series:
-            retention, needed = self.plan.retention_of(row), self.plan.span_of(row)
-            if self._reach[row] < needed or self.window.retention(row) < retention:
-                lacking.append(row)
-                span = max(span, needed)
-            self.window.set_retention(row, retention)
+        rows = np.unique(np.fromiter(series, dtype=np.intp))
+        retention, span = self.plan.reach_of(rows)
+        lacks = (self._reach[rows] < span) | (self.window.retention(rows) < retention)
+        self.window.set_retention(rows, retention)
+        # At least a look-back, so that a point that is sent again soon is known as such.
+        longest = max(LOOK_BACK, int(span[lacks].max(initial=0)))
         away = sum(gap.end - gap.start for gap in self.state.gaps)
-        return Fill.of(lacking, min(now, self.state.watermark) - span - away)
+        return Fill(rows[lacks], min(now, self.state.watermark) - longest - away)
 
     def fill(self, fill: Fill, points: Points) -> None:
         """Takes points of the past, in their order of arrival, for the rows that lack them; see `filled`."""
@@ -142,8 +136,7 @@ class Evaluation:
             self._past = []
             self.window.insert_past(rows, times, values)
         rows = fill.rows[self.window.keeps(fill.rows)]
-        for row in rows.tolist():
-            self._reach[row] = max(int(self._reach[row]), self.plan.span_of(row))
+        self._reach[rows] = np.maximum(self._reach[rows], self.plan.reach_of(rows)[1])
         # What has reported once, but longer ago than matters, is absent and not unheard of; nor is what is older new.
         empty = rows[self.window.newest[rows] == UNSET]
         gone = empty[np.asarray(seen, dtype=np.bool_)[empty] & ~np.isin(empty, self._held.series)]
@@ -151,9 +144,10 @@ class Evaluation:
 
     def activate(self, keys: Iterable[RuleKey], *, at_once: bool = True) -> None:
         """Lets rules be evaluated whose windows are filled; `at_once` in the next step already."""
-        self.activate_places([place for key in keys if key in self.plan for place in self.plan.places_of(key)])
+        places = [place for key in keys for place in self.plan.places_of(key)]
+        self.activate_places(places)
         if at_once:
-            self._touched += [place for key in keys if key in self.plan for place in self.plan.places_of(key)]
+            self._touched += places
 
     def activate_places(self, places: Iterable[int]) -> None:
         """Lets instances be evaluated whose windows are filled."""
@@ -183,7 +177,7 @@ class Evaluation:
         for row in change.dropped:
             self.window.release(row)
             self._reach[row] = _UNFILLED
-        for place in (*change.removed, *change.created):
+        for place in change.removed:
             instances.clear(place)
         if change.removed:
             self._touched = [place for place in self._touched if place not in change.removed]
@@ -272,7 +266,8 @@ class Evaluation:
         points = self._due(points, now)
         changes = Changes()
         distinct = are_distinct(points.series)
-        places, times = self._events(*self._insert(points, now, chunked=distinct), now)
+        places, times = pointed = self._events(*self._insert(points, now, chunked=distinct))
+        places, times = self._with_touched(places, times, now)
         # With one event at most for each instance their order doesn't matter.
         single = distinct and not self.plan.further_inputs and not self._touched
         next_slot = self.plan.profiles.next_slot
@@ -283,6 +278,7 @@ class Evaluation:
             self._evaluate_slot(slot, changes)
         self._run(places, times, now, changes, single=single)
         self._touched = []
+        self._note_groups(*pointed)
         self.state.watermark = now
         return changes.transitions(self.plan, now)
 
@@ -345,19 +341,28 @@ class Evaluation:
         accepted &= times >= now - CATCH_UP
         return (rows, times) if accepted.all() else (rows[accepted], times[accepted])
 
-    def _events(self, rows: Places, times: Int64s, now: int) -> tuple[Places, Int64s]:
-        """The instants that points and changes of rules cause: places, and when."""
+    def _events(self, rows: Places, times: Int64s) -> tuple[Places, Int64s]:
+        """The instants that points cause: places, and when."""
         positions, places = self.plan.instances_of_series.follow(rows)
         times = times[positions]
         wanted = self._accepts_instants(places)
         wanted &= times >= self.state.instances.changed_at[selection(places)]
-        if not wanted.all():
-            places, times = places[wanted], times[wanted]
-        if self._touched:
-            touched = np.unique(np.array(self._touched, dtype=np.intp))
-            touched = touched[self._accepts_instants(touched)]
-            places, times = np.append(places, touched), np.append(times, np.full(len(touched), now))
-        return places, times
+        return (places, times) if wanted.all() else (places[wanted], times[wanted])
+
+    def _with_touched(self, places: Places, times: Int64s, now: int) -> tuple[Places, Int64s]:
+        """Adds the instants that changes of rules cause."""
+        if not self._touched:
+            return places, times
+        touched = np.unique(np.array(self._touched, dtype=np.intp))
+        touched = touched[self._accepts_instants(touched)]
+        return np.append(places, touched), np.append(times, np.full(len(touched), now))
+
+    def _note_groups(self, places: Places, times: Int64s) -> None:
+        """Keeps instances of several series from going back to a point that is late among them all."""
+        if self.plan.further_inputs:
+            kinds = self.plan.profiles.kind[self.plan.instances.profile[places]]
+            some = kinds == ConditionKind.ABSENCE
+            np.maximum.at(self.state.instances.changed_at, places[some], times[some])
 
     def _accepts_instants(self, places: Places) -> Booleans:
         columns, profiles, where = self.plan.instances, self.plan.profiles, selection(places)

@@ -1,7 +1,7 @@
 """Which instances the rules have on the known series, as columns: one entry for each instance."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -177,9 +177,13 @@ class Plan:
         return None if scope is None else self._find(scope, key.tags)
 
     def places_of(self, key: RuleKey) -> list[int]:
-        """Where a rule's instances are. Raises KeyError if the rule isn't known."""
-        number = self._number(key)
-        return [place for scope in self._scopes(number) for place in self.instances_of_scope.of(scope)]
+        """Where a rule's instances are; nowhere if the rule isn't known."""
+        number = self._ids.find(*key)
+        return (
+            []
+            if number is None
+            else [place for scope in self._scopes(number) for place in self.instances_of_scope.of(scope)]
+        )
 
     def has_monitor(self, tenant: str, monitor: str) -> bool:
         """Whether a series of that monitor is known and its shard is held."""
@@ -194,17 +198,14 @@ class Plan:
         """The series of an instance."""
         return [int(self.instances.series[place]), *self.further_inputs.of(place)]
 
-    def retention_of(self, series: int) -> int:
-        """How far behind its newest point a series' row must reach, for the rules that use it."""
-        return self._most(self.profiles.retention, series)
-
-    def span_of(self, series: int) -> int:
-        """How far before now the points of a series matter."""
-        return self._most(self.profiles.span, series)
-
-    def _most(self, column: Int64s, series: int) -> int:
-        places = self.instances_of_series.of(series)
-        return max((int(column[self.instances.profile[place]]) for place in places), default=0)
+    def reach_of(self, series: Places) -> tuple[Int64s, Int64s]:
+        """How far behind its newest point each series' row must reach, and how far before now its points matter."""
+        positions, places = self.instances_of_series.follow(series)
+        which, profile = np.arange(len(series))[positions], self.instances.profile[places]
+        retention, span = np.zeros((2, len(series)), dtype=np.int64)
+        np.maximum.at(retention, which, self.profiles.retention[profile])
+        np.maximum.at(span, which, self.profiles.span[profile])
+        return retention, span
 
     def _number(self, key: RuleKey) -> int:
         number = self._ids.find(*key)
@@ -323,8 +324,8 @@ class Plan:
 
     # --- instances ---
 
-    def _scopes(self, rule: int) -> list[int]:
-        return sorted(self._scopes_of_pattern[rule]) if rule in self._scopes_of_pattern else [rule]
+    def _scopes(self, rule: int) -> Sequence[int]:
+        return sorted(self._scopes_of_pattern[rule]) if rule in self._scopes_of_pattern else (rule,)
 
     def _scope(self, rule: int, monitor: int) -> int | None:
         """The scope of a rule on a monitor, None if it has no instance there."""
@@ -392,9 +393,8 @@ class Plan:
             self._by_tags[scope] = {self._tags(other): other for other in others}
         columns.series[place], columns.rule[place], columns.scope[place] = index, rule, scope
         columns.profile[place] = profile
-        compared = replace(
-            self.profiles.template(profile), low=float(self._rules.low[rule]), high=float(self._rules.high[rule])
-        ).bounds
+        template = self.profiles.template(profile)
+        compared = template.bounds(float(self._rules.low[rule]), float(self._rules.high[rule]))
         columns.low[place], columns.high[place], columns.outside[place] = compared
         self.instances_of_scope.add(scope, place)
         if scope in self._by_tags:

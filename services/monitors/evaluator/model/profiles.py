@@ -81,7 +81,7 @@ class Profiles(Columns):
         self.terms: list[Term] = []
         self.absence_count = self.alerting_count = 0
         """How many profiles are about absence, and for how many unknown may mean true."""
-        self._numbers: dict[RuleSpec, int] = {}
+        self._numbers: dict[tuple[object, ...], int] = {}
         self._terms: dict[Term, int] = {}
         self._free: list[int] = []
 
@@ -103,10 +103,10 @@ class Profiles(Columns):
 
     def take(self, spec: RuleSpec) -> int:
         """The number of a rule's template, which has one user more now."""
-        template = spec.template
-        number = self._numbers.get(template)
+        shape = spec.shape
+        number = self._numbers.get(shape)
         if number is None:
-            number = self._add(template)
+            number = self._numbers[shape] = self._add(spec.template)
         self.users[number] += 1
         return number
 
@@ -117,7 +117,7 @@ class Profiles(Columns):
             template = self.template(number)
             self.absence_count -= template.kind is ConditionKind.ABSENCE
             self.alerting_count -= bool(self.alerting[number])
-            del self._numbers[template]
+            del self._numbers[template.shape]
             self.templates[number] = None
             self.clear(number)
             self._free.append(number)
@@ -130,7 +130,6 @@ class Profiles(Columns):
             number = len(self.templates)
             self.templates.append(template)
             self.reserve(number + 1)
-        self._numbers[template] = number
         for name in ("kind", "aggregation", "window", "absent_for", "for_duration", "keep_firing_for", "interval",
                      "no_data", "missing_series", "every_point", "retention", "span"):  # fmt: skip
             getattr(self, name)[number] = getattr(template, name)

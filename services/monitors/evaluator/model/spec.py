@@ -3,10 +3,11 @@
 import math
 import re
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from functools import lru_cache
 from hashlib import blake2b
+from operator import attrgetter
 from typing import NamedTuple
 
 from monitors.evaluator.model.series import SeriesKey
@@ -198,16 +199,20 @@ class RuleSpec:
         """Whether it may name several monitors."""
         return "*" in self.monitor
 
-    @property
-    def bounds(self) -> Bounds:
-        """What the value is compared with."""
+    def bounds(self, low: float, high: float) -> Bounds:
+        """What the value is compared with by a rule like this one that has these thresholds."""
         if self.kind is ConditionKind.RANGE:
-            return Bounds(self.low, self.high, self.outside)
-        return bounds(self.operator, self.low, self.tolerance)
+            return Bounds(low, high, self.outside)
+        return bounds(self.operator, low, self.tolerance)
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What rules that differ only in their identity, plain monitor and threshold have in common."""
+        return (self.monitor if self.is_pattern else "", *_shape(self))
 
     @property
     def template(self) -> "RuleSpec":
-        """What rules that differ only in their identity, plain monitor and threshold have in common."""
+        """A rule of the same shape that has nothing else."""
         monitor = self.monitor if self.is_pattern else ""
         return replace(self, rule_id="", monitor=monitor, revision=0, low=0.0, high=0.0)
 
@@ -257,3 +262,8 @@ class RuleSpec:
 @lru_cache(maxsize=4_096)
 def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
+
+
+_shape = attrgetter(
+    *(field.name for field in fields(RuleSpec) if field.name not in {"rule_id", "monitor", "revision", "low", "high"})
+)

@@ -84,14 +84,14 @@ class Window:
         """Makes rows below `size` known."""
         self._rows.reserve(size)
 
-    def set_retention(self, row: int, retention: int) -> None:
-        """Makes the row keep points, or changes how many nanoseconds behind its newest point it reaches."""
-        self._rows.reserve(row + 1)
-        self._rows.retention[row] = retention
+    def set_retention(self, rows: Places, retention: Int64s | int) -> None:
+        """Makes rows keep points, or changes how many nanoseconds behind its newest point each reaches."""
+        self._rows.reserve(int(rows.max(initial=-1)) + 1)
+        self._rows.retention[rows] = retention
 
-    def retention(self, row: int) -> int:
-        """How far behind its newest point a row reaches; negative if it keeps nothing."""
-        return int(self._rows.retention[row]) if row < self._rows.capacity else NOT_KEPT
+    def retention(self, rows: Places) -> Int64s:
+        """How far behind its newest point each row reaches; negative if it keeps nothing."""
+        return np.asarray(self._rows.retention[rows])
 
     def keeps(self, rows: Places) -> Booleans:
         """Which rows keep points."""
