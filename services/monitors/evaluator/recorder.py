@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import grpc
 
 from monitors.evaluator.model.machine import Transition, TransitionKind
+from monitors.evaluator.model.series import SHARD_COUNT, shard_of
 from monitors.evaluator.model.spec import InstanceKey
-from monitors.evaluator.translate import SHARD_COUNT, from_transition, shard_of
+from monitors.evaluator.translate import from_transition
 from monitors.mesh.channels import evaluator_id
 from monitors.v1 import mesh_pb2
 from monitors.v1 import rule_service_pb2 as pb

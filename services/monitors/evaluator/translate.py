@@ -1,7 +1,6 @@
 """Between the contract's messages and the model's values."""
 
 import math
-import zlib
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
@@ -22,7 +21,6 @@ from monitors.evaluator.model.state import OpenEpisode
 from monitors.mesh.times import SECOND, from_duration
 from monitors.v1 import alert_pb2, condition_pb2, mesh_pb2, rule_pb2
 
-SHARD_COUNT = 256
 DEFAULT_INTERVAL = 30 * SECOND
 _KINDS = {
     TransitionKind.FIRING: alert_pb2.ALERT_EVENT_KIND_FIRING,
@@ -32,11 +30,6 @@ _KINDS = {
 
 class NotEvaluable(Exception):
     """A rule asks for what this evaluator can't do. The message says what, and what can be said instead."""
-
-
-def shard_of(tenant: str, monitor: str) -> int:
-    """The shard that a monitor belongs to: crc32(tenant NUL monitor) mod 256."""
-    return zlib.crc32(f"{tenant}\0{monitor}".encode()) % SHARD_COUNT
 
 
 def to_tags(group: Mapping[str, str]) -> Tags:

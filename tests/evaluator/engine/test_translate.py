@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.machine import Transition, TransitionKind
+from monitors.evaluator.model.series import shard_of
 from monitors.evaluator.model.spec import (
     LOOK_BACK,
     Aggregation,
@@ -23,7 +24,7 @@ from monitors.evaluator.model.spec import (
     RuleSpec,
     TagFilter,
 )
-from monitors.evaluator.translate import NotEvaluable, from_transition, shard_of, to_open_episode, to_spec
+from monitors.evaluator.translate import NotEvaluable, from_transition, to_open_episode, to_spec
 from monitors.mesh.times import MINUTE, SECOND, to_duration
 from monitors.v1 import alert_pb2, condition_pb2, mesh_pb2, rule_pb2
 

@@ -1,7 +1,9 @@
 """Series and points, the values that pass from the store to the window."""
 
+import zlib
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,13 @@ from numpy.typing import NDArray
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+SHARD_COUNT = 256
+
+
+def shard_of(tenant: str, monitor: str) -> int:
+    """The shard that a monitor belongs to: crc32(tenant NUL monitor) mod 256."""
+    return zlib.crc32(f"{tenant}\0{monitor}".encode()) % SHARD_COUNT
 
 
 class FieldType(IntEnum):
@@ -21,8 +30,7 @@ class FieldType(IntEnum):
     STRING = 5
 
 
-@dataclass(frozen=True)
-class SeriesKey:
+class SeriesKey(NamedTuple):
     """What identifies a series. `tags` are sorted by name and lack the tag that names the monitor."""
 
     tenant: str
@@ -32,7 +40,7 @@ class SeriesKey:
     tags: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Series:
     """A series that the store knows. `index` is dense, from 0, and never changes."""
 
@@ -41,7 +49,7 @@ class Series:
     type: FieldType
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Points that became durable together: one entry of each array for each point, in order of arrival.
 
