@@ -1,14 +1,12 @@
 """InfluxDB's HTTP manners: where credentials stand, how bodies are packed, and what errors look like."""
 
 import zlib
-from collections.abc import Sequence
 from http import HTTPStatus
 
 from aiohttp import BasicAuth, web
 
 from monitors.evaluator.intake import Written
 from monitors.evaluator.lines import ParsedLines
-from monitors.evaluator.points import Definition
 from monitors.mesh.errors import MeshError, Unauthenticated
 
 VERSION = "v2.7.12"
@@ -141,7 +139,7 @@ def partial_write(path: str, parsed: ParsedLines, written: Written) -> HttpError
     told = [str(error) for error in parsed.errors[:MAX_TOLD]]
     if parsed.error_count > len(told):
         told.append(f"and {parsed.error_count - len(told):,} more lines")
-    told += _distinct_reasons(parsed.submission.definitions, written)
+    told += _distinct_reasons(written)
     reasons = "\n".join(told)
     if not written.accepted and not written.refused:
         return HttpError(HTTPStatus.BAD_REQUEST, reasons)
@@ -151,7 +149,7 @@ def partial_write(path: str, parsed: ParsedLines, written: Written) -> HttpError
     return HttpError(HTTPStatus.UNPROCESSABLE_ENTITY, f"failure writing points to database: {message}")
 
 
-def _distinct_reasons(definitions: Sequence[Definition], written: Written) -> list[str]:
+def _distinct_reasons(written: Written) -> list[str]:
     reasons = list(dict.fromkeys(refusal.reason for refusal in written.refusals))
     more = len(reasons) - MAX_TOLD
     return [*reasons[:MAX_TOLD], f"and {more:,} more reasons"] if more > 0 else reasons

@@ -24,7 +24,8 @@ from monitors.evaluator.influx import (
     version_headers,
 )
 from monitors.evaluator.intake import Intake, Written
-from monitors.evaluator.lines import PRECISIONS, ParsedLines, parse_lines
+from monitors.evaluator.lines import PRECISIONS, ParsedLines
+from monitors.evaluator.reader import LineReader
 from monitors.mesh.database import storage_error
 from monitors.mesh.errors import MeshError, Unauthenticated
 from monitors.mesh.identity import Authenticate
@@ -38,6 +39,7 @@ SCOPE = "samples:write"
 # A body of this size takes about a millisecond to read; a longer one is read off the event loop.
 INLINE_BYTES = 65_536
 LARGE_BODIES = 4
+LARGE_BODIES_OF_TENANT = 2
 BODY_SECONDS = 60.0
 SHUTDOWN_SECONDS = 5.0
 WRITES_ONLY = (
@@ -50,13 +52,17 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Ingest:
     """The handlers. `healthy` tells whether what is taken is also evaluated."""
 
-    def __init__(self, intake: Intake, authenticate: Authenticate, healthy: Callable[[], bool]) -> None:
+    def __init__(
+        self, intake: Intake, reader: LineReader, authenticate: Authenticate, healthy: Callable[[], bool]
+    ) -> None:
         self._intake = intake
+        self._reader = reader
         self._authenticate = authenticate
         self._healthy = healthy
         self._parser = ThreadPoolExecutor(1, thread_name_prefix="lines")
-        # Bounds the memory that large bodies take at the same time.
+        # Bounds the memory that large bodies take at the same time, and how many of them one tenant may have.
         self._large = asyncio.Semaphore(LARGE_BODIES)
+        self._large_of_tenant: dict[str, asyncio.Semaphore] = {}
 
     def application(self) -> web.Application:
         """All routes."""
@@ -86,8 +92,19 @@ class Ingest:
         length = request.content_length
         if length is not None and length <= INLINE_BYTES:
             return await self._take(request, tenant, PRECISIONS[precision])
-        async with self._large:
+        async with self._place(tenant), self._large:
             return await self._take(request, tenant, PRECISIONS[precision])
+
+    @asynccontextmanager
+    async def _place(self, tenant: str) -> AsyncIterator[None]:
+        """A tenant's turn among its own large bodies; the others of its wait here, and in nobody's way."""
+        turn = self._large_of_tenant.setdefault(tenant, asyncio.Semaphore(LARGE_BODIES_OF_TENANT))
+        try:
+            async with turn:
+                yield
+        finally:
+            if not turn.locked():
+                self._large_of_tenant.pop(tenant, None)
 
     async def _writer(self, request: web.Request) -> str:
         principal = await self._authenticate(credential_of(request))
@@ -115,7 +132,7 @@ class Ingest:
         encoding = request.headers.get("Content-Encoding", "").strip().lower()
 
         def parse() -> ParsedLines:
-            return parse_lines(unpack(body, encoding), tenant, unit, now_nanos())
+            return self._reader.read(unpack(body, encoding), tenant, unit, now_nanos())
 
         # A small compressed body may be a large one.
         if len(body) <= INLINE_BYTES and not encoding:

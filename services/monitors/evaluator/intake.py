@@ -2,21 +2,22 @@
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.catalogue import Catalogue, text_mask
+from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.model.series import Batch, FieldType, Int32s, Series
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.points import Definition, Points, Submission, compact, join
 from monitors.evaluator.store import Store
+from monitors.evaluator.waiting import Line
 from monitors.mesh.database import storage_error
-from monitors.mesh.errors import ServiceUnavailable, StorageUnavailable
+from monitors.mesh.errors import QuotaExceeded, ServiceUnavailable
 from monitors.mesh.times import MINUTE, now_nanos
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,14 @@ log = logging.getLogger(__name__)
 AHEAD = 10 * MINUTE
 MAX_GROUP_POINTS = 1_000_000
 MAX_WAITING_POINTS = 4_000_000
+TENANT_SHARE_POINTS = 100_000
+"""How many points of one tenant a group takes, beyond the first of its writes, while others wait."""
+RETRY_SECONDS = 5.0
 FUTURE = "points more than 10 minutes ahead of the server's clock; check the sender's clock and the precision"
 EXPIRED = "points beyond retention policy"
+
+
+_NO_MASK = np.empty(0, np.bool_)
 
 
 class Evaluation(Protocol):
@@ -47,9 +54,9 @@ class SeriesRegistry(Protocol):
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why points of a series weren't taken, and how many. `definition` is the place in the submission's definitions."""
+    """Why points of a series weren't taken, and how many. `series` names it as the submission's points do."""
 
-    definition: int
+    series: int
     reason: str
     count: int
 
@@ -70,8 +77,10 @@ class Written:
 @dataclass(frozen=True)
 class _Waiting:
     points: Points
-    is_text: NDArray[np.bool_]
     durable: asyncio.Future[None]
+
+    def __len__(self) -> int:
+        return len(self.points)
 
 
 class Intake:
@@ -91,9 +100,7 @@ class Intake:
         self._store, self._catalogue, self._newest = store, catalogue, newest
         self._registry, self._evaluation = registry, evaluation
         self._retention = retention
-        self._max_waiting = max_waiting
-        self._waiting: deque[_Waiting] = deque()
-        self._waiting_count = 0
+        self._waiting: Line[_Waiting] = Line(max_waiting)
         self._arrived = asyncio.Event()
         self._closed = False
         self.accepted_count = 0
@@ -107,41 +114,59 @@ class Intake:
         """Takes what can be taken and returns once it's durable.
 
         Raises ServiceUnavailable if there are new series and RuleService is away, StorageUnavailable if the disk is
-        full or too much waits already; then nothing was taken.
+        full, QuotaExceeded if too much of the tenant's waits already; then nothing was taken.
         """
-        points, definitions = submission.points, submission.definitions
         now = now_nanos()
-        timely, refusals = _timely(points, now - self._retention, now + AHEAD)
-        indexes, misfits = await self._resolve(definitions, np.unique(points.series[timely]).tolist())
-        mapped = indexes[points.series] if len(indexes) else points.series
-        wanted = timely & (mapped >= 0)
-        counts = np.bincount(points.series[timely], minlength=len(definitions))
-        refusals += [Refusal(place, reason, int(counts[place])) for place, reason in misfits.items()]
-        if wanted.any():
-            is_text = text_mask(points.series, definitions)[wanted]
-            taken = Points(mapped, points.times, points.values, points.texts).take(wanted)
-            await self._wait_until_durable(compact(taken, is_text), is_text)
-        written = Written(int(wanted.sum()), tuple(refusals))
+        points, refusals = _timely(submission.points, now - self._retention, now + AHEAD)
+        if len(points) and int(points.series.min()) < 0:
+            points, misfits = await self._resolved(points, submission.definitions)
+            refusals += misfits
+        if len(points):
+            if points.texts:
+                points = compact(points, self._is_text(points))
+            await self._wait_until_durable(submission.tenant, points)
+        written = Written(len(points), tuple(refusals))
         self.accepted_count += written.accepted
         self.refused_count += written.refused
         return written
 
-    async def _resolve(self, definitions: Sequence[Definition], used: list[int]) -> tuple[Int32s, dict[int, str]]:
-        """The indexes of the used definitions' series, -1 for the others, and why some can't be used."""
-        new = [definitions[place] for place in used if self._catalogue.find(definitions[place]) is None]
-        if new:
-            await self._register(new[: self._catalogue.room(new[0].key.tenant)])
-        indexes = np.full(len(definitions), -1, np.int32)
-        misfits = {}
-        for place in used:
-            found = self._catalogue.find(definitions[place])
-            if found is None:
-                found = self._catalogue.add(definitions[place])
-            if isinstance(found, str):
-                misfits[place] = found
+    def _is_text(self, points: Points) -> NDArray[np.bool_]:
+        mask: NDArray[np.bool_] = self._catalogue.types_of(points.series) == FieldType.STRING
+        return mask
+
+    async def _resolved(self, points: Points, definitions: Mapping[int, Definition]) -> tuple[Points, list[Refusal]]:
+        """The points with their series' indexes, less those whose series can't be had."""
+        places = np.flatnonzero(points.series < 0)
+        numbers, place_in_numbers, counts = np.unique(~points.series[places], return_inverse=True, return_counts=True)
+        indexes, reasons = await self._find_or_add([definitions[number] for number in numbers.tolist()])
+        series = points.series.copy()
+        series[places] = indexes[place_in_numbers]
+        resolved = Points(series, points.times, points.values, points.texts)
+        refusals = [Refusal(~int(numbers[place]), reason, int(counts[place])) for place, reason in reasons.items()]
+        return resolved.take(series >= 0) if refusals else resolved, refusals
+
+    async def _find_or_add(self, definitions: Sequence[Definition]) -> tuple[Int32s, dict[int, str]]:
+        """The index of each series, -1 for those that can't be had, and why they can't, by place."""
+        catalogue = self._catalogue
+        indexes, reasons = np.full(len(definitions), -1, np.int32), dict[int, str]()
+        missing = []
+        for place, definition in enumerate(definitions):
+            index = catalogue.index_of(definition)
+            if index is None:
+                missing.append(place)
             else:
-                indexes[place] = found.index
-        return indexes, misfits
+                indexes[place] = index
+        new = [definitions[place] for place in missing if catalogue.why_not(definitions[place]) is None]
+        if new:
+            await self._register(new[: catalogue.room(new[0].key.tenant)])
+        for place in missing:
+            # Meanwhile another writer may have added it, or its type may have become known.
+            index, reason = catalogue.index_of(definitions[place]), catalogue.why_not(definitions[place])
+            if index is None and reason:
+                reasons[place] = reason
+            else:
+                indexes[place] = catalogue.add(definitions[place]) if index is None else index
+        return indexes, reasons
 
     async def _register(self, new: list[Definition]) -> None:
         # Two writers may report the same series at once: to report is idempotent, and whoever comes second finds it.
@@ -150,14 +175,16 @@ class Intake:
             if known is not None:
                 self._catalogue.learn_type(definition.key, known)
 
-    async def _wait_until_durable(self, points: Points, is_text: NDArray[np.bool_]) -> None:
+    async def _wait_until_durable(self, tenant: str, points: Points) -> None:
         if self._closed:
             raise ServiceUnavailable("evaluator")
-        if self._waiting and self._waiting_count + len(points) > self._max_waiting:
-            raise StorageUnavailable("more points wait than the disk keeps up with: try again in a few seconds")
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(points, is_text, durable))
-        self._waiting_count += len(points)
+        if not self._waiting.add(tenant, _Waiting(points, durable)):
+            raise QuotaExceeded(
+                f"{self._waiting.count_of(tenant):,} of your points wait to be stored, which is as many as may; "
+                "nothing was changed. Send fewer points a second, or try again in a few seconds",
+                retry_after=RETRY_SECONDS,
+            )
         self._arrived.set()
         await durable
 
@@ -168,30 +195,22 @@ class Intake:
                 await self._arrived.wait()
                 self._arrived.clear()
                 while self._waiting:
-                    await self._commit(self._next_group())
+                    await self._commit(self._waiting.next_group(MAX_GROUP_POINTS, TENANT_SHARE_POINTS))
         finally:
             self._closed = True
-            for waiting in self._waiting:
-                _refuse(waiting, ServiceUnavailable("evaluator"))
+            while self._waiting:
+                for waiting in self._waiting.next_group(MAX_GROUP_POINTS, TENANT_SHARE_POINTS):
+                    _refuse(waiting, ServiceUnavailable("evaluator"))
 
     def close(self) -> None:
         """Refuses new points; `run` ends when the ones that wait are durable."""
         self._closed = True
         self._arrived.set()
 
-    def _next_group(self) -> list[_Waiting]:
-        group = [self._waiting.popleft()]
-        count = len(group[0].points)
-        while self._waiting and count + len(self._waiting[0].points) <= MAX_GROUP_POINTS:
-            group.append(self._waiting.popleft())
-            count += len(group[-1].points)
-        self._waiting_count -= count
-        return group
-
     async def _commit(self, group: list[_Waiting]) -> None:
         new = self._catalogue.unsaved()
-        masks = [waiting.is_text for waiting in group]
-        points = join([waiting.points for waiting in group], masks)
+        parts = [waiting.points for waiting in group]
+        points = join(parts, [self._is_text(part) if part.texts else _NO_MASK for part in parts])
         try:
             batch = await self._store.append(new, now_nanos(), points)
         except Exception as error:
@@ -206,7 +225,7 @@ class Intake:
             return
         self.problem = ""
         self._catalogue.mark_saved(new)
-        self._newest.update(points, np.concatenate(masks))
+        self._newest.update(points, self._is_text(points) if points.texts else None)
         if new:
             self._evaluation.add_series(new)
         self._evaluation.push(batch)
@@ -220,12 +239,13 @@ def _refuse(waiting: _Waiting, error: Exception) -> None:
         waiting.durable.set_exception(error)
 
 
-def _timely(points: Points, oldest: int, newest: int) -> tuple[NDArray[np.bool_], list[Refusal]]:
-    """Which points are neither expired nor from the future, and the refusals of the others."""
-    timely = np.ones(len(points), np.bool_)
-    refusals = []
+def _timely(points: Points, oldest: int, newest: int) -> tuple[Points, list[Refusal]]:
+    """The points that are neither expired nor from the future, and the refusals of the others."""
+    if not len(points) or (points.times.min() >= oldest and points.times.max() <= newest):
+        return points, []
+    refusals, timely = [], np.ones(len(points), np.bool_)
     for reason, wrong in ((FUTURE, points.times > newest), (EXPIRED, points.times < oldest)):
         timely &= ~wrong
-        counts = np.bincount(points.series[wrong])
-        refusals += [Refusal(place, reason, int(counts[place])) for place in np.flatnonzero(counts).tolist()]
-    return timely, refusals
+        names, counts = np.unique(points.series[wrong], return_counts=True)
+        refusals += [Refusal(*one) for one in zip(names.tolist(), repeat(reason), counts.tolist())]
+    return points.take(timely), refusals

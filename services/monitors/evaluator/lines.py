@@ -1,4 +1,4 @@
-"""InfluxDB's line protocol: a body to columns, line by line; a bad line costs itself alone.
+"""InfluxDB's line protocol, line by line; a bad line costs itself alone. `reader` reads what is regular faster.
 
 The grammar and the words of its errors are those of InfluxDB 2.7's parser (`models/points.go`): a backslash escapes a
 comma, an equals sign or a space in names and tags, a quote or a backslash in texts, and is itself elsewhere; a text may
@@ -7,11 +7,12 @@ hold line breaks. All repetitions are possessive, so that no line takes more tha
 
 import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from monitors.evaluator.model.series import FieldType, SeriesKey
+from monitors.evaluator.model.series import FieldType, Int64s, SeriesKey
 from monitors.evaluator.points import Definition, Points, Submission
 from monitors.mesh.times import HOUR, MINUTE, SECOND
 
@@ -28,6 +29,7 @@ MAX_DIGITS = 20
 # Blank lines are passed over by the search itself, so that a body of nothing else costs nothing.
 _PLAIN_LINE = re.compile(r"[^\n]++")
 _LINE = re.compile(r'(?!\n)(?:[^ \\\n]|\\ |\\)*+(?:[^\n="\\]|\\.|="(?:[^"\\]|\\.)*+"|=|"|\\)*+', re.DOTALL)
+_LINE_OF_BYTES = re.compile(_LINE.pattern.encode(), re.DOTALL)
 _HEAD = re.compile(r"(?:[^ \\]|\\ |\\)*+")
 _COMMA = re.compile(r"(?<!\\),")
 _EQUALS = re.compile(r"(?<!\\)=")
@@ -69,113 +71,140 @@ class ParsedLines:
     error_count: int
 
 
-class _BadLine(Exception):
+class BadLine(Exception):
     """Why a line can't be read."""
 
 
 @dataclass
-class _Head:
-    """A measurement with its tags, and the definitions that its fields have had so far."""
+class Head:
+    """A measurement with its tags, and the series that its fields have had so far."""
 
     monitor: str
     measurement: str
     tags: tuple[tuple[str, str], ...]
-    slots: dict[tuple[str, FieldType], int] = field(default_factory=dict)
+    series: dict[tuple[str, FieldType], int] = field(default_factory=dict)
+
+
+class Naming:
+    """Says of a body's series which they are: their indexes, or `~number` of a definition; see Submission."""
+
+    def __init__(self, tenant: str, index_of: Callable[[Definition], int | None] = lambda _: None) -> None:
+        self.tenant = tenant
+        self.definitions: dict[int, Definition] = {}
+        self._index_of = index_of
+
+    def series(self, head: Head, name: str, kind: FieldType) -> int:
+        """The series of a field."""
+        definition = Definition(SeriesKey(self.tenant, head.monitor, head.measurement, name, head.tags), kind)
+        index = self._index_of(definition)
+        if index is not None:
+            return index
+        number = len(self.definitions)
+        self.definitions[number] = definition
+        return ~number
 
 
 _Value = float | int | bool | str
 _Found = list[tuple[str, FieldType, _Value]]
 
 
-def parse_lines(body: bytes, tenant: str, unit: int, now: int) -> ParsedLines:
+def parse_lines(body: bytes, naming: Naming, unit: int, now: int) -> ParsedLines:
     """The points of a body whose timestamps count in `unit` nanoseconds; a line without one is of `now`."""
-    text = _decode(body)
-    parsing = _Parsing(text, tenant, unit, now)
+    text = decode(body)
+    reading = LineByLine(naming, unit, now)
     for match in (_LINE if '"' in text else _PLAIN_LINE).finditer(text):
-        parsing.add(match)
-    return parsing.finish()
+        reading.add(match.group(), match.start())
+    # Line numbers are counted only where there are errors, each from the last one on.
+    counted_to, number, errors = 0, 1, list[LineError]()
+    for start, error in reading.errors:
+        number += text.count("\n", counted_to, start)
+        counted_to = start
+        errors.append(replace(error, number=number))
+    return ParsedLines(Submission(naming.tenant, naming.definitions, reading.points()), errors, reading.error_count)
 
 
-def _decode(body: bytes) -> str:
+def decode(body: bytes) -> str:
+    """The text of a body; bytes that aren't UTF-8 become surrogates, which cost their lines."""
     try:
         return body.decode()
     except UnicodeDecodeError:
         return body.decode(errors="surrogateescape")
 
 
-class _Parsing:
-    """A body on its way to columns. Values are kept by type until the end, when each type becomes an array at once."""
+def end_of_line(body: bytes, start: int) -> int:
+    """Where the line that begins at `start` ends, in a body that holds quotes."""
+    match = _LINE_OF_BYTES.match(body, start)
+    return match.end() if match else start
 
-    def __init__(self, body: str, tenant: str, unit: int, now: int) -> None:
-        self._body = body
-        # Line numbers are counted only up to a bad line, from the last one on.
-        self._counted_to, self._number = 0, 1
-        self._tenant, self._unit, self._now = tenant, unit, now
-        self._heads: dict[str, _Head] = {}
-        self._definitions: list[Definition] = []
+
+class LineByLine:
+    """Lines on their way to columns. Values are kept by type until the end, when each type becomes an array at once.
+
+    `errors` holds the first hundred, each after the place of its line, as `add` was told it.
+    """
+
+    def __init__(self, naming: Naming, unit: int, now: int) -> None:
+        self._naming, self._unit, self._now = naming, unit, now
+        self._heads: dict[str, Head] = {}
+        self._places: list[int] = []
+        self._counts: list[int] = []
         self._series: list[int] = []
         self._times: list[int] = []
         self._values: dict[FieldType, list[_Value]] = {kind: [] for kind in FieldType}
-        self._places: dict[FieldType, list[int]] = {kind: [] for kind in FieldType}
-        self._errors: list[LineError] = []
-        self._error_count = 0
+        self._of_kind: dict[FieldType, list[int]] = {kind: [] for kind in FieldType}
+        self.errors: list[tuple[int, LineError]] = []
+        self.error_count = 0
 
-    def add(self, match: re.Match[str]) -> None:
+    def add(self, line: str, place: int) -> None:
         """Takes the line's points, or notes what is wrong with it."""
-        line = match.group().strip(" \t\r")
+        line = line.strip(" \t\r")
         if not line or line.startswith("#"):
             return
         try:
             self._add(line)
-        except _BadLine as error:
-            self._error_count += 1
-            if len(self._errors) < MAX_ERRORS:
-                self._errors.append(LineError(self._number_at(match.start()), shown(line), str(error)))
-
-    def _number_at(self, place: int) -> int:
-        self._number += self._body.count("\n", self._counted_to, place)
-        self._counted_to = place
-        return self._number
+        except BadLine as error:
+            self.error_count += 1
+            if len(self.errors) < MAX_ERRORS:
+                self.errors.append((place, LineError(place, shown(line), str(error))))
+        else:
+            self._places.append(place)
+            self._counts.append(len(self._times))
 
     def _add(self, line: str) -> None:
         if len(line) > MAX_LINE:
-            raise _BadLine(f"the line has {len(line):,} characters; at most {MAX_LINE:,} are taken")
+            raise BadLine(f"the line has {len(line):,} characters; at most {MAX_LINE:,} are taken")
         if not line.isascii() and _SURROGATE.search(line):
-            raise _BadLine("it isn't UTF-8; encode it so")
+            raise BadLine("it isn't UTF-8; encode it so")
         match = _HEAD.match(line)
         head_text = match.group() if match else ""
         head = self._heads.get(head_text)
         if head is None:
-            head = self._heads[head_text] = _parse_head(head_text)
+            head = self._heads[head_text] = parse_head(head_text)
         found, rest = _parse_fields(line, len(head_text))
         time = self._time(rest)
+        place, known = len(self._times), head.series
         for name, kind, value in found:
-            slot = head.slots.get((name, kind))
-            if slot is None:
-                slot = self._define(head, name, kind)
-            self._places[kind].append(len(self._times))
-            self._series.append(slot)
-            self._times.append(time)
+            series = known.get((name, kind))
+            if series is None:
+                series = known[name, kind] = self._naming.series(head, _unescape(name), kind)
+            self._series.append(series)
+            self._of_kind[kind].append(place)
             self._values[kind].append(value)
-
-    def _define(self, head: _Head, name: str, kind: FieldType) -> int:
-        key = SeriesKey(self._tenant, head.monitor, head.measurement, _unescape(name), head.tags)
-        self._definitions.append(Definition(key, kind))
-        slot = head.slots[name, kind] = len(self._definitions) - 1
-        return slot
+            place += 1
+        self._times += [time] * len(found)
 
     def _time(self, text: str) -> int:
         text = text.strip(" ")
         if not text:
             return self._now
         if not _TIME.fullmatch(text):
-            raise _BadLine("bad timestamp")
+            raise BadLine("bad timestamp")
         time = int(text) * self._unit
         if not INT64_MIN + 2 <= time <= INT64_MAX - 1:
-            raise _BadLine(f"time outside range {INT64_MIN + 2} - {INT64_MAX - 1}; is the precision right?")
+            raise BadLine(f"time outside range {INT64_MIN + 2} - {INT64_MAX - 1}; is the precision right?")
         return time
 
-    def finish(self) -> ParsedLines:
+    def points(self) -> Points:
         """The columns of all good lines."""
         values = np.zeros(len(self._times), np.uint64)
         texts = tuple(str(text) for text in self._values[FieldType.STRING])
@@ -185,10 +214,15 @@ class _Parsing:
             (FieldType.UNSIGNED, np.uint64),
             (FieldType.BOOLEAN, np.uint64),
         ):
-            values[self._places[kind]] = np.array(self._values[kind], dtype).view(np.uint64)
-        values[self._places[FieldType.STRING]] = np.arange(len(texts), dtype=np.uint64)
-        points = Points(np.array(self._series, np.int32), np.array(self._times, np.int64), values, texts)
-        return ParsedLines(Submission(self._definitions, points), self._errors, self._error_count)
+            values[self._of_kind[kind]] = np.array(self._values[kind], dtype).view(np.uint64)
+        values[self._of_kind[FieldType.STRING]] = np.arange(len(texts), dtype=np.uint64)
+        return Points(np.array(self._series, np.int32), np.array(self._times, np.int64), values, texts)
+
+    def places(self) -> Int64s:
+        """For each point the place of its line."""
+        ends = np.array(self._counts, np.int64)
+        counts = ends - np.append(np.int64(0), ends[:-1]) if len(ends) else ends
+        return np.repeat(np.array(self._places, np.int64), counts)
 
 
 def shown(line: str) -> str:
@@ -201,24 +235,25 @@ def _unescape(name: str) -> str:
     return _NAME_ESCAPE.sub(r"\1", name) if "\\" in name else name
 
 
-def _parse_head(text: str) -> _Head:
+def parse_head(text: str) -> Head:
+    """A measurement and its tags. Raises BadLine."""
     name, *parts = _COMMA.split(text) if "\\" in text else text.split(",")
     if not name:
-        raise _BadLine("missing measurement")
+        raise BadLine("missing measurement")
     measurement = _unescape(name)
     tags: dict[str, str] = {}
     for part in parts:
         key, *values = _EQUALS.split(part)
         if not key:
-            raise _BadLine("missing tag key")
+            raise BadLine("missing tag key")
         if len(values) != 1 or not values[0]:
-            raise _BadLine("missing tag value" if len(values) < 2 else "invalid tag format")
+            raise BadLine("missing tag value" if len(values) < 2 else "invalid tag format")
         if _unescape(key) in tags:
-            raise _BadLine("duplicate tags")
+            raise BadLine("duplicate tags")
         tags[_unescape(key)] = _unescape(values[0])
     named_by = next((tag for tag in ("monitor_id", "host") if tag in tags), None)
     monitor = tags.pop(named_by) if named_by else measurement
-    return _Head(monitor, measurement, tuple(sorted(tags.items())))
+    return Head(monitor, measurement, tuple(sorted(tags.items())))
 
 
 def _parse_fields(line: str, start: int) -> tuple[_Found, str]:
@@ -227,14 +262,14 @@ def _parse_fields(line: str, start: int) -> tuple[_Found, str]:
     while line[place : place + 1] == " ":
         place += 1
     if place == len(line):
-        raise _BadLine("missing fields")
+        raise BadLine("missing fields")
     found: _Found = []
     while match := _FIELD.match(line, place):
         found.append(_field(match))
         place = match.end()
         if match.group()[-1] != ",":
             return found, line[place:]
-    raise _BadLine(_why_no_field(line, place))
+    raise BadLine(_why_no_field(line, place))
 
 
 def _field(match: re.Match[str]) -> tuple[str, FieldType, _Value]:
@@ -243,7 +278,7 @@ def _field(match: re.Match[str]) -> tuple[str, FieldType, _Value]:
     if kind == 2:
         number = float(text)
         if not math.isfinite(number):
-            raise _BadLine(f"unable to parse {shown(text)}: value out of range")
+            raise BadLine(f"unable to parse {shown(text)}: value out of range")
         return name, FieldType.FLOAT, number
     if kind == 3:
         return name, FieldType.INTEGER, _integer(text, INT64_MIN, INT64_MAX, "integer")
@@ -257,7 +292,7 @@ def _field(match: re.Match[str]) -> tuple[str, FieldType, _Value]:
 def _integer(text: str, least: int, greatest: int, kind: str) -> int:
     number = int(text) if len(text) <= MAX_DIGITS else greatest + 1
     if not least <= number <= greatest:
-        raise _BadLine(f"unable to parse {kind} {shown(text)}: value out of range")
+        raise BadLine(f"unable to parse {kind} {shown(text)}: value out of range")
     return number
 
 

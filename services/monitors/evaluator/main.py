@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import islice
 
 import grpc
 
@@ -12,8 +13,8 @@ from monitors.evaluator.engine import Engine
 from monitors.evaluator.ingest import Ingest, listening
 from monitors.evaluator.intake import Intake
 from monitors.evaluator.newest import Newest
-from monitors.evaluator.points import Definition
-from monitors.evaluator.registry import Registry
+from monitors.evaluator.reader import LineReader
+from monitors.evaluator.registry import PAGE, Registry
 from monitors.evaluator.service import EvaluatorService, Parts
 from monitors.evaluator.store import Store
 from monitors.mesh.config import EvaluatorSettings
@@ -53,7 +54,7 @@ async def open_evaluator(
     try:
         await asyncio.to_thread(database.upgrade)
         store = Store(database)
-        catalogue, newest = Catalogue(await store.load()), Newest()
+        catalogue, newest = Catalogue(await store.load(), max_series=settings.max_series), Newest()
         async for points in store.load_newest():
             newest.update(points, store.is_text(points))
         registry = Registry(rules)
@@ -68,7 +69,7 @@ async def open_evaluator(
                 tasks.create_task(_keep_tidy(store, newest, settings.retention), name="tidy"),
             ]
             try:
-                ingest = Ingest(intake, authenticate, engine.ready.is_set)
+                ingest = Ingest(intake, LineReader(catalogue), authenticate, engine.ready.is_set)
                 async with listening(ingest, settings.http_host, settings.http_port) as port:
                     yield Evaluator(service, engine.ready, port)
             finally:
@@ -97,12 +98,11 @@ async def _evaluate(engine: Engine) -> None:
 
 async def _report_all(registry: Registry, catalogue: Catalogue) -> None:
     """Reports all stored series once, in case that RuleService's database was replaced. Waits until it's there."""
-    of_tenant: dict[str, list[Definition]] = {}
-    for series in catalogue.all():
-        of_tenant.setdefault(series.key.tenant, []).append(Definition(series.key, series.type))
-    for tenant, definitions in of_tenant.items():
+    for tenant in catalogue.tenants():
+        fields = catalogue.fields_of(tenant)
         try:
-            await registry.report(tenant, definitions, wait_for_ready=True)
+            while page := list(islice(fields, PAGE)):
+                await registry.report(tenant, page, wait_for_ready=True)
         except Exception:
             # New series are reported before they're taken; what fails here is an extra.
             log.warning("the known series of tenant %s couldn't be reported again", tenant, exc_info=True)

@@ -1,14 +1,10 @@
 """Samples and series between their messages and our own values."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from google.protobuf.message import Message
-from numpy.typing import NDArray
 
-from monitors.evaluator.catalogue import text_mask
 from monitors.evaluator.model.series import FieldType, Floats, Series, SeriesKey
-from monitors.evaluator.points import Definition, Points, Submission, numbers
+from monitors.evaluator.points import Definition, Points, numbers
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.times import to_timestamp
 from monitors.v1 import evaluator_service_pb2 as pb
@@ -39,47 +35,6 @@ def from_definition_message(message: pb.SeriesDefinition, tenant: str, place: in
     key = message.key
     tags = tuple(sorted(key.tags.items()))
     return Definition(SeriesKey(tenant, key.monitor_id, key.measurement, key.field, tags), kind)
-
-
-def from_samples(request: pb.WriteSamplesRequest, definitions: Sequence[Definition]) -> Submission:
-    """The columns of a message, checked against the series that the stream has defined so far. Raises InvalidField."""
-    indexes = _column("series_indexes", request.series_indexes, "<u4")
-    times = _column("times", request.times, "<i8")
-    values = _column("values", request.values, "<u8")
-    for name, column in (("times", times), ("values", values)):
-        if len(column) != len(indexes):
-            raise InvalidField(
-                name, f"{len(column):,} entries, but series_indexes has {len(indexes):,}; send one for each sample"
-            )
-    if len(indexes) and int(indexes.max()) >= len(definitions):
-        raise InvalidField(
-            "series_indexes",
-            f"{int(indexes.max())} names no series; {len(definitions)} are defined, counted from 0 over the stream",
-        )
-    points = Points(indexes.astype(np.int32), times.astype(np.int64), values.astype(np.uint64), tuple(request.texts))
-    _check_values(points, definitions)
-    return Submission(definitions, points)
-
-
-def _column(name: str, data: bytes, kind: str) -> NDArray[np.generic]:
-    size = np.dtype(kind).itemsize
-    if len(data) % size:
-        raise InvalidField(name, f"{len(data):,} bytes; send {size} bytes for each sample, little-endian")
-    return np.frombuffer(data, kind)
-
-
-def _check_values(points: Points, definitions: Sequence[Definition]) -> None:
-    if not len(points):
-        return
-    is_text = text_mask(points.series, definitions)
-    if (points.values[is_text] >= len(points.texts)).any():
-        raise InvalidField(
-            "values",
-            f"a text's index is outside of `texts`, which has {len(points.texts)}; count from 0 in each message",
-        )
-    is_boolean = np.array([one.type == FieldType.BOOLEAN for one in definitions])[points.series]
-    if (points.values[is_boolean] > 1).any():
-        raise InvalidField("values", "a boolean is neither 0 nor 1; send 0 or 1 as uint64")
 
 
 def to_series_info(series: Series, newest: Points) -> pb.SeriesInfo:

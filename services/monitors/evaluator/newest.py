@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.points import Points, newest_places
+from monitors.evaluator.points import Points
 
 _NEVER = np.iinfo(np.int64).min
 
@@ -16,16 +16,28 @@ class Newest:
         self._values = np.zeros(1_024, np.uint64)
         self._texts: dict[int, str] = {}
 
-    def update(self, points: Points, is_text: NDArray[np.bool_]) -> None:
-        """Takes points in the order of their arrival; `is_text` says which of them hold texts."""
+    def update(self, points: Points, is_text: NDArray[np.bool_] | None = None) -> None:
+        """Takes points in the order of their arrival; `is_text` says which of them hold texts, if any do."""
         if not len(points):
             return
         self._grow(int(points.series.max()) + 1)
-        places = newest_places(points.series, points.times)
-        places = places[points.times[places] >= self._times[points.series[places]]]
-        series = points.series[places]
-        self._times[series] = points.times[places]
-        self._values[series] = points.values[places]
+        series, times, values = points.series, points.times, points.values
+        places: NDArray[np.intp] | None = None
+        if len(times) > 1 and bool((times[1:] < times[:-1]).any()):
+            places = np.argsort(times, kind="stable")
+            series, times, values = series[places], times[places], values[places]
+        late = times < self._times[series]
+        if late.any():
+            kept = np.flatnonzero(~late)
+            places = kept if places is None else places[kept]
+            series, times, values = series[kept], times[kept], values[kept]
+        # Times ascend and of equal places the last is assigned, so that a series' newest point remains.
+        self._times[series] = times
+        self._values[series] = values
+        if is_text is not None:
+            self._keep_texts(points, np.arange(len(points)) if places is None else places, is_text)
+
+    def _keep_texts(self, points: Points, places: NDArray[np.intp], is_text: NDArray[np.bool_]) -> None:
         for place in places[is_text[places]].tolist():
             self._texts[int(points.series[place])] = points.texts[int(points.values[place])]
 

@@ -1,8 +1,9 @@
 """Points as columns, exactly as they were measured: what passes from the senders to the store and back."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,19 +40,23 @@ class Points:
 EMPTY = Points(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.uint64))
 
 
-@dataclass(frozen=True)
-class Definition:
+class Definition(NamedTuple):
     """A series as its sender names it."""
 
     key: SeriesKey
     type: FieldType
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Submission:
-    """What one sender sends at once. `points.series` counts in `definitions`."""
+    """What one sender sends at once.
 
-    definitions: Sequence[Definition]
+    An entry of `points.series` is the index that the catalogue gave, or, for a series whose index the sender hasn't
+    got, `~number` of one of `definitions`.
+    """
+
+    tenant: str
+    definitions: Mapping[int, Definition]
     points: Points
 
 
@@ -132,14 +137,6 @@ def numbers(values: Bits, types: NDArray[np.uint8]) -> Floats:
         result[chosen] = values[chosen].view(dtype).astype(np.float64)
     result[types == FieldType.STRING] = np.nan
     return result
-
-
-def newest_places(series: Int32s, times: Int64s) -> Int64s:
-    """The places of each series' newest point; of several of one time, the one that came last."""
-    order = np.lexsort((np.arange(len(times)), times, series))
-    last = np.append(series[order][1:] != series[order][:-1], True) if len(order) else np.empty(0, np.bool_)
-    places: Int64s = order[last]
-    return places
 
 
 def in_time_order(points: Points) -> Points:

@@ -4,7 +4,7 @@ import base64
 import bisect
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,17 +44,23 @@ def page_of_series(
     if not 0 <= size <= MAX_PAGE:
         raise InvalidField("page_size", f"{size}; send 1 to {MAX_PAGE:,}, or 0 for {DEFAULT_PAGE:,}")
     size = size or DEFAULT_PAGE
-    found = catalogue.of_tenant(tenant)
-    start = bisect.bisect_right(found, _read_token(token, monitors), key=sort_key) if token else 0
-    wanted = set(monitors)
+    after = _read_token(token, monitors) if token else None
     page: list[Series] = []
-    for place in range(start, len(found)):
-        if wanted and found[place].key.monitor not in wanted:
-            continue
-        if len(page) == size:
-            return page, True
-        page.append(found[place])
+    for monitor in _from(catalogue, tenant, monitors, after[0] if after else ""):
+        own = catalogue.of_monitor(tenant, monitor)
+        if after and monitor == after[0]:
+            own = own[bisect.bisect_right(own, after, key=sort_key) :]
+        page += own[: size + 1 - len(page)]
+        if len(page) > size:
+            return page[:size], True
     return page, False
+
+
+def _from(catalogue: Catalogue, tenant: str, monitors: Sequence[str], first: str) -> Iterator[str]:
+    """The tenant's monitors from `first` on in their order, or those of them that are wanted."""
+    known = sorted(set(monitors)) if monitors else catalogue.monitors(tenant)
+    for place in range(bisect.bisect_left(known, first), len(known)):
+        yield known[place]
 
 
 def token_after(series: Series, monitors: Sequence[str]) -> str:
@@ -83,10 +89,9 @@ def matching_series(catalogue: Catalogue, query: SeriesQuery) -> list[Series]:
     for name, value in (("monitor_id", query.monitor), ("field", query.field)):
         if not value:
             raise InvalidField(name, "empty; it's required")
-    own = catalogue.of_tenant(query.tenant)
-    of_monitor = [series for series in own if series.key.monitor == query.monitor]
+    of_monitor = catalogue.of_monitor(query.tenant, query.monitor)
     if not of_monitor:
-        names = _some(sorted({series.key.monitor for series in own}))
+        names = _some(catalogue.monitors(query.tenant))
         raise UnknownMonitor("monitor_id", f"there is no monitor {query.monitor!r}; there are: {names}")
     of_field = [series for series in of_monitor if _is_field(series, query)]
     measurements = sorted({series.key.measurement for series in of_field})
@@ -112,7 +117,7 @@ def _is_field(series: Series, query: SeriesQuery) -> bool:
     return query.field in (key.field, f"{key.measurement}.{key.field}")
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
     return (", ".join(names[:NAMES_SHOWN]) or "none") + more
 

@@ -9,16 +9,10 @@ import grpc
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.engine import EngineStatus
 from monitors.evaluator.intake import Intake
-from monitors.evaluator.messages import (
-    from_definition_message,
-    from_samples,
-    size_of,
-    to_series_info,
-    to_series_points,
-)
+from monitors.evaluator.messages import size_of, to_series_info, to_series_points
 from monitors.evaluator.newest import Newest
-from monitors.evaluator.points import Definition
 from monitors.evaluator.queries import SeriesQuery, matching_series, page_of_series, points_for_chart, token_after
+from monitors.evaluator.samples import SampleStream
 from monitors.evaluator.store import Store
 from monitors.mesh.errors import InvalidField, NotBuilt, Unauthenticated
 from monitors.mesh.identity import current_principal, current_tenant
@@ -29,7 +23,6 @@ from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceServicer, add
 Context = grpc.aio.ServicerContext[Any, Any]
 
 NAME = pb.DESCRIPTOR.services_by_name["EvaluatorService"].full_name
-MAX_DEFINITIONS = 100_000
 MAX_REJECTIONS = 100
 MAX_RESPONSE_BYTES = 3_000_000
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -69,16 +62,17 @@ class EvaluatorService(EvaluatorServiceServicer):
         self, request_iterator: AsyncIterator[pb.WriteSamplesRequest], context: Context
     ) -> pb.WriteSamplesResponse:
         """Takes each message as it comes; what a later message does wrong doesn't undo an earlier one."""
-        tenant = current_tenant()
-        definitions: list[Definition] = []
+        streams: dict[str, SampleStream] = {}
         response = pb.WriteSamplesResponse()
         async for request in request_iterator:
-            _define(definitions, request, tenant)
-            written = await self._parts.intake.write(from_samples(request, definitions))
+            tenant = _tenant_named(request.tenant_id)
+            stream = streams.setdefault(tenant, SampleStream(tenant, self._parts.catalogue))
+            written = await self._parts.intake.write(stream.take(request))
             response.accepted_count += written.accepted
             response.rejected_count += written.refused
             for refusal in written.refusals[: MAX_REJECTIONS - len(response.rejections)]:
-                response.rejections.add(series_index=refusal.definition, reason=refusal.reason)
+                place = stream.place_of(refusal.series)
+                response.rejections.add(series_index=place, reason=refusal.reason, tenant_id=request.tenant_id)
         return response
 
     async def ListSeries(self, request: pb.ListSeriesRequest, context: Context) -> pb.ListSeriesResponse:
@@ -146,13 +140,6 @@ class EvaluatorService(EvaluatorServiceServicer):
         if history.start is not None:
             response.history_start_time.CopyFrom(to_timestamp(history.start))
         return response
-
-
-def _define(definitions: list[Definition], request: pb.WriteSamplesRequest, tenant: str) -> None:
-    if len(definitions) + len(request.series) > MAX_DEFINITIONS:
-        raise InvalidField("series", f"more than {MAX_DEFINITIONS:,} in one stream; begin another stream")
-    for message in request.series:
-        definitions.append(from_definition_message(message, tenant, len(definitions)))
 
 
 def _tenant_named(tenant: str) -> str:

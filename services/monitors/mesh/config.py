@@ -14,6 +14,10 @@ PORT: Any = {"validate": validate.Range(min=0, max=65535, error=A_PORT), "error_
 SOME_DAYS = "must be a number of days, 0.01 to 3650"
 DAYS: Any = {"validate": validate.Range(min=0.01, max=3650, error=SOME_DAYS), "error_messages": {"invalid": SOME_DAYS}}
 
+MAX_SERIES = 100_000
+A_COUNT = "must be a whole number, 1 to 100000000"
+COUNT: Any = {"validate": validate.Range(min=1, max=100_000_000, error=A_COUNT), "error_messages": {"invalid": A_COUNT}}
+
 
 class BadSetting(Exception):
     """An environment variable has a wrong value. The message names it and the accepted form."""
@@ -49,6 +53,8 @@ class EvaluatorSettings:
     """How long points are kept, in nanoseconds."""
     address: str = ""
     """The gRPC address at which RuleService can call this evaluator."""
+    max_series: int = MAX_SERIES
+    """How many series a tenant may have."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,7 @@ def _read(env: Env) -> Settings:
             http_host=host,
             http_port=http_port,
             retention=int(days * 86_400 * SECOND),
+            max_series=env.int("MONITORS_MAX_SERIES", MAX_SERIES, **COUNT),
         ),
         notifier=NotifierSettings(
             database_url=env.str("MONITORS_NOTIFIER_DATABASE_URL", f"sqlite:///{home / 'notifier.db'}"),

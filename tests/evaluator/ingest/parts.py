@@ -15,6 +15,7 @@ from monitors.evaluator.ingest import Ingest, listening
 from monitors.evaluator.intake import Intake
 from monitors.evaluator.model.series import Batch, Series
 from monitors.evaluator.newest import Newest
+from monitors.evaluator.reader import LineReader
 from monitors.evaluator.registry import Registry
 from monitors.evaluator.service import EvaluatorService, Parts
 from monitors.evaluator.store import Store
@@ -134,7 +135,7 @@ async def ways_in(folder: Path, *, max_series: int = 100, max_waiting: int = 1_0
         channel = await stack.enter_async_context(open_channel(f"unix:{folder / 'rules.sock'}", TOKEN))
         intake = Intake(store, catalogue, newest, Registry(channel), evaluated, RETENTION, max_waiting=max_waiting)
         running = asyncio.create_task(intake.run())
-        ingest = Ingest(intake, authenticate, lambda: evaluated.healthy)
+        ingest = Ingest(intake, LineReader(catalogue), authenticate, lambda: evaluated.healthy)
         http_port = await stack.enter_async_context(listening(ingest, "127.0.0.1", 0))
         server = MeshServer(with_service_token(TOKEN, authenticate), asyncio.Event())
         server.host(EvaluatorService(Parts(store, catalogue, newest, intake, evaluated, 1)))

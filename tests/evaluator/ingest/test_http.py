@@ -15,6 +15,7 @@ from influxdb_client.rest import ApiException
 
 from monitors.evaluator.influx import MAX_BODY, VERSION
 from monitors.evaluator.ingest import WRITES_ONLY, Ingest, listening
+from monitors.evaluator.reader import LineReader
 from monitors.mesh.server import PortTaken
 from monitors.mesh.times import MINUTE, SECOND, now_nanos
 from tests.evaluator.ingest.parts import RuleBook, WaysIn, authenticate
@@ -281,7 +282,11 @@ def test_a_fault_of_ours_leaks_nothing(opened: WaysIn) -> None:
 
 def test_a_taken_port_names_itself_and_the_fix(loop_thread: LoopThread, opened: WaysIn) -> None:
     async def start_second() -> None:
-        async with listening(Ingest(opened.intake, authenticate, lambda: True), "127.0.0.1", opened.http_port):
+        async with listening(
+            Ingest(opened.intake, LineReader(opened.catalogue), authenticate, lambda: True),
+            "127.0.0.1",
+            opened.http_port,
+        ):
             pytest.fail("two servers share a port")
 
     with pytest.raises(PortTaken, match=rf"{opened.http_port}.*MONITORS_HTTP_PORT"):

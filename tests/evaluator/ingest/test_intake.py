@@ -2,14 +2,18 @@
 
 import asyncio
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from monitors.evaluator.catalogue import MAX_NAME, MAX_TAGS
 from monitors.evaluator.intake import EXPIRED, FUTURE, Written
-from monitors.evaluator.lines import parse_lines
+from monitors.evaluator.lines import Naming, parse_lines
+from monitors.evaluator.waiting import Line
 from monitors.mesh.errors import QuotaExceeded, ServiceUnavailable, StorageUnavailable
 from monitors.mesh.times import MINUTE, now_nanos
 from tests.evaluator.ingest.parts import RETENTION, RuleBook, WaysIn, rule_book, ways_in
@@ -17,7 +21,7 @@ from tests.harness import LoopThread
 
 
 def submit(loop_thread: LoopThread, opened: WaysIn, body: str, tenant: str = "acme") -> Future[Written]:
-    parsed = parse_lines(body.encode(), tenant, 1, now_nanos())
+    parsed = parse_lines(body.encode(), Naming(tenant), 1, now_nanos())
     assert parsed.errors == []
     return loop_thread.submit(opened.intake.write(parsed.submission))
 
@@ -48,7 +52,9 @@ def test_what_waits_is_committed_together_in_its_order(loop_thread: LoopThread, 
 
     async def burst() -> list[Written]:
         bodies = [f'm x={place},s="{place}" {now_nanos()}\n' for place in range(1, 51)]
-        writes = [opened.intake.write(parse_lines(one.encode(), "acme", 1, now_nanos()).submission) for one in bodies]
+        writes = [
+            opened.intake.write(parse_lines(one.encode(), Naming("acme"), 1, now_nanos()).submission) for one in bodies
+        ]
         return await asyncio.gather(*writes)
 
     assert all(written == Written(2, ()) for written in loop_thread.run(burst()))
@@ -151,20 +157,100 @@ def test_a_full_disk_refuses_and_loses_nothing_and_is_forgiven(loop_thread: Loop
     assert [batch.number for batch in opened.evaluated.batches] == [1, 2]
 
 
-def test_when_too_much_waits_more_is_refused(loop_thread: LoopThread, folder: Path, book: RuleBook) -> None:
-    with loop_thread.opened(ways_in(folder, max_waiting=3)) as opened:
+def test_when_too_much_of_a_tenant_waits_it_alone_is_refused_more(
+    loop_thread: LoopThread, folder: Path, book: RuleBook
+) -> None:
+    with loop_thread.opened(ways_in(folder, max_waiting=6)) as opened:
         write(loop_thread, opened, "m x=1")
+        write(loop_thread, opened, "m x=1", tenant="other")
 
         async def burst() -> list[Written | BaseException]:
-            submission = parse_lines(b"m x=1\nm x=2", "acme", 1, now_nanos()).submission
-            return await asyncio.gather(*[opened.intake.write(submission) for _ in range(4)], return_exceptions=True)
+            bodies = [(b"m x=1\nm x=2", "acme")] * 4 + [(b"m x=1\nm x=2", "other")] * 2
+            writes = [
+                opened.intake.write(parse_lines(body, Naming(tenant), 1, now_nanos()).submission)
+                for body, tenant in bodies
+            ]
+            return await asyncio.gather(*writes, return_exceptions=True)
 
         results = loop_thread.run(burst())
-        refused = [one for one in results if isinstance(one, StorageUnavailable)]
-        assert len(refused) == 3
-        assert "try again" in refused[0].message
+        refused = [place for place, one in enumerate(results) if isinstance(one, QuotaExceeded)]
+        assert refused == [2, 3, 5]
+        error = results[2]
+        assert isinstance(error, QuotaExceeded)
+        assert error.message.startswith("4 of your points wait to be stored")
+        assert error.retry_after == 5
         # A single write that is larger than the limit is still taken when nothing else waits.
-        assert write(loop_thread, opened, "m x=1\nm x=2\nm x=3\nm x=4").accepted == 4
+        assert write(loop_thread, opened, "\n".join(f"m x={place}" for place in range(9))).accepted == 9
+
+
+def test_a_flood_of_one_tenant_keeps_no_other_waiting_for_more_than_two_groups(
+    loop_thread: LoopThread, folder: Path, book: RuleBook
+) -> None:
+    flood = ("m x=1\n" * 20_000).encode()
+    with loop_thread.opened(ways_in(folder, max_waiting=4_000_000)) as opened:
+        write(loop_thread, opened, "m x=1")
+        write(loop_thread, opened, "m x=1", tenant="other")
+
+        async def both() -> tuple[int, list[Written]]:
+            submission = parse_lines(flood, Naming("acme"), 1, now_nanos()).submission
+            floods = [asyncio.ensure_future(opened.intake.write(submission)) for _ in range(50)]
+            await asyncio.sleep(0)
+            small = parse_lines(b"m x=2", Naming("other"), 1, now_nanos()).submission
+            before = len(opened.evaluated.batches)
+            assert await opened.intake.write(small) == Written(1, ())
+            return len(opened.evaluated.batches) - before, list(await asyncio.gather(*floods))
+
+        groups, floods = loop_thread.run(both())
+        assert groups <= 2
+        assert sum(written.accepted for written in floods) == 1_000_000
+
+
+@given(
+    st.lists(st.one_of(st.tuples(st.sampled_from("abcd"), st.integers(1, 30)), st.just(None)), min_size=1, max_size=60),
+    st.integers(1, 60),
+    st.integers(1, 20),
+)
+def test_each_tenants_writes_keep_their_order_and_every_tenant_is_in_each_group_that_has_room(
+    steps: list[tuple[str, int] | None], most: int, share: int
+) -> None:
+    line: Line[_Write] = Line(100)
+    put: dict[str, list[_Write]] = {}
+    got: dict[str, list[_Write]] = {}
+    waiting: dict[str, list[_Write]] = {}
+    for number, step in enumerate([*steps, *[None] * len(steps)]):
+        if step:
+            write = _Write(*step, number)
+            room = 100 - sum(len(one) for own in waiting.values() for one in own)
+            own = sum(map(len, waiting.get(write.tenant, [])))
+            assert line.add(write.tenant, write) == (not own or own + len(write) <= room)
+            if not own or own + len(write) <= room:
+                put.setdefault(write.tenant, []).append(write)
+                waiting.setdefault(write.tenant, []).append(write)
+        elif any(waiting.values()):
+            first = {tenant: own[0] for tenant, own in waiting.items() if own}
+            group = line.next_group(most, share)
+            assert group
+            assert len(group) == 1 or sum(map(len, group)) <= most
+            if sum(map(len, first.values())) <= most:
+                assert all(one in group for one in first.values())
+            for tenant in first if len(first) > 1 else ():
+                taken = [len(one) for one in group if one.tenant == tenant]
+                assert len(taken) <= 1 or sum(taken) <= share
+            for one in group:
+                got.setdefault(one.tenant, []).append(one)
+                waiting[one.tenant].remove(one)
+        assert len(line) == sum(len(one) for own in waiting.values() for one in own)
+    assert got == put
+
+
+@dataclass(frozen=True)
+class _Write:
+    tenant: str
+    points: int
+    number: int
+
+    def __len__(self) -> int:
+        return self.points
 
 
 def test_closing_finishes_what_waits_and_refuses_what_comes_after(
@@ -173,7 +259,7 @@ def test_closing_finishes_what_waits_and_refuses_what_comes_after(
     write(loop_thread, opened, "m x=1")
 
     async def last() -> tuple[Written, type[BaseException]]:
-        submission = parse_lines(b"m x=2", "acme", 1, now_nanos()).submission
+        submission = parse_lines(b"m x=2", Naming("acme"), 1, now_nanos()).submission
         waiting = asyncio.ensure_future(opened.intake.write(submission))
         await asyncio.sleep(0)
         opened.intake.close()

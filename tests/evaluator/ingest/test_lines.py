@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from influxdb_client import Point
 
-from monitors.evaluator.lines import MAX_LINE, PRECISIONS, parse_lines
+from monitors.evaluator.lines import MAX_LINE, PRECISIONS, Naming, parse_lines
 from monitors.evaluator.model.series import FieldType, SeriesKey
 from monitors.evaluator.points import Points
 
@@ -28,11 +28,11 @@ def value_of(kind: FieldType, points: Points, place: int) -> Any:
 
 
 def read(body: str | bytes, unit: int = 1) -> list[_Read]:
-    parsed = parse_lines(body if isinstance(body, bytes) else body.encode(), "acme", unit, NOW)
+    parsed = parse_lines(body if isinstance(body, bytes) else body.encode(), Naming("acme"), unit, NOW)
     assert parsed.errors == []
     points, found = parsed.submission.points, []
     for place in range(len(points)):
-        definition = parsed.submission.definitions[int(points.series[place])]
+        definition = parsed.submission.definitions[~int(points.series[place])]
         found.append(
             (definition.key, definition.type, int(points.times[place]), value_of(definition.type, points, place))
         )
@@ -40,7 +40,7 @@ def read(body: str | bytes, unit: int = 1) -> list[_Read]:
 
 
 def errors(body: str | bytes) -> list[str]:
-    parsed = parse_lines(body if isinstance(body, bytes) else body.encode(), "acme", 1, NOW)
+    parsed = parse_lines(body if isinstance(body, bytes) else body.encode(), Naming("acme"), 1, NOW)
     return [str(error) for error in parsed.errors]
 
 
@@ -91,14 +91,14 @@ def test_whatever_the_official_client_writes_is_read_as_it_was(
 @example(['m x="', "\n"])
 def test_any_text_gives_points_or_errors_and_never_fails(parts: list[str]) -> None:
     body = "".join(parts)
-    parsed = parse_lines(body.encode(), "acme", 1, NOW)
+    parsed = parse_lines(body.encode(), Naming("acme"), 1, NOW)
     assert parsed.error_count + len(parsed.submission.points) >= (1 if body.strip(" \t\r\n") and "#" not in body else 0)
     assert all(1 <= error.number <= body.count("\n") + 1 for error in parsed.errors)
 
 
 @given(st.binary())
 def test_any_bytes_give_points_or_errors_and_never_fail(body: bytes) -> None:
-    parse_lines(b"m x=1\n" + body, "acme", 1, NOW)
+    parse_lines(b"m x=1\n" + body, Naming("acme"), 1, NOW)
 
 
 @pytest.mark.parametrize(
@@ -172,14 +172,14 @@ def test_what_is_wrong_with_a_line_is_said_as_influxdb_says_it(line: str, reason
 
 
 def test_a_bad_line_takes_nothing_and_the_good_ones_are_taken() -> None:
-    parsed = parse_lines(b"m x=1 1\nm x=2,y=tru 2\nm x=3 3", "acme", 1, NOW)
+    parsed = parse_lines(b"m x=1 1\nm x=2,y=tru 2\nm x=3 3", Naming("acme"), 1, NOW)
     assert parsed.submission.points.times.tolist() == [1, 3]
-    assert [definition.key.field for definition in parsed.submission.definitions] == ["x"]
+    assert [definition.key.field for definition in parsed.submission.definitions.values()] == ["x"]
     assert parsed.error_count == 1
 
 
 def test_bytes_that_are_not_utf8_cost_their_line_alone() -> None:
-    parsed = parse_lines(b'm x=1 1\nm s="\xff" 2\nm x=3 3', "acme", 1, NOW)
+    parsed = parse_lines(b'm x=1 1\nm s="\xff" 2\nm x=3 3', Naming("acme"), 1, NOW)
     assert [str(error) for error in parsed.errors] == [
         "unable to parse 'm s=\"\N{REPLACEMENT CHARACTER}\" 2': it isn't UTF-8; encode it so (line 2)"
     ]
@@ -187,5 +187,5 @@ def test_bytes_that_are_not_utf8_cost_their_line_alone() -> None:
 
 
 def test_errors_are_counted_but_only_a_hundred_are_kept() -> None:
-    parsed = parse_lines(b"m x=\n" * 500, "acme", 1, NOW)
+    parsed = parse_lines(b"m x=\n" * 500, Naming("acme"), 1, NOW)
     assert (parsed.error_count, len(parsed.errors), parsed.errors[-1].number) == (500, 100, 100)
