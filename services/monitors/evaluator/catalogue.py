@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitors.evaluator.model.series import FieldType, Int32s, Series, SeriesKey
-from monitors.evaluator.numbering import Numbers, TupleIndex
+from monitors.evaluator.numbering import NameIndex, Numbers, TupleIndex
 from monitors.evaluator.points import Definition
 
 MAX_SERIES = 100_000
@@ -27,9 +27,10 @@ _Field = tuple[str, str, str]
 
 @dataclass
 class _Tenant:
-    """A tenant's monitors by name, and the types that its fields have elsewhere, by monitor, measurement and field."""
+    """How much a tenant has, and the types that its fields have elsewhere, by monitor, measurement and field."""
 
-    monitors: dict[str, int] = field(default_factory=dict)
+    number: int
+    monitor_count: int = 0
     series_count: int = 0
     learned: dict[_Field, FieldType] = field(default_factory=dict)
     sorted_monitors: list[str] = field(default_factory=list)
@@ -43,8 +44,10 @@ class Catalogue:
 
     def __init__(self, series: Iterable[Series] = (), *, max_series: int = MAX_SERIES) -> None:
         self._tenants: dict[str, _Tenant] = {}
-        self._monitors: list[tuple[str, str]] = []
-        self._first_of_monitor = array("i")
+        self._tenant_names: list[str] = []
+        self._monitor_names: list[str] = []
+        self._tenant_of_monitor, self._first_of_monitor = array("i"), array("i")
+        self._monitors = NameIndex(self._tenant_of_monitor, self._monitor_names)
         self._fields: Numbers[tuple[str, str]] = Numbers()
         self._tags: Numbers[str] = Numbers()
         self._monitor_of, self._field_of, self._tags_of = array("i"), array("i"), array("i")
@@ -55,50 +58,72 @@ class Catalogue:
         self._unsaved: list[Series] = []
         self._max_series = max_series
         for one in series:
-            self._remember(one.key, one.type)
+            self._remember(one.key, one.type, *self._numbers_of(one.key))
 
     def __len__(self) -> int:
         return len(self._type_of)
 
     def __getitem__(self, index: int) -> Series:
-        tenant, monitor = self._monitors[self._monitor_of[index]]
+        monitor = self._monitor_of[index]
+        tenant = self._tenant_names[self._tenant_of_monitor[monitor]]
         measurement, name = self._fields[self._field_of[index]]
         tags = _unpack_tags(self._tags[self._tags_of[index]])
-        key = SeriesKey(tenant, monitor, measurement, name, tags)
+        key = SeriesKey(tenant, self._monitor_names[monitor], measurement, name, tags)
         return Series(index, key, FieldType(self._type_of[index]))
 
-    def _remember(self, key: SeriesKey, kind: FieldType) -> int:
+    def _remember(self, key: SeriesKey, kind: FieldType, monitor: int, number: int, tags: int) -> int:
+        """Enters a series; of what its numbers stand for, those that are missing get theirs."""
         index = len(self._type_of)
-        tenant = self._tenants.setdefault(key.tenant, _Tenant())
-        monitor = tenant.monitors.get(key.monitor)
-        if monitor is None:
-            monitor = len(self._monitors)
-            self._monitors.append((key.tenant, key.monitor))
-            self._first_of_monitor.append(_NONE)
-            tenant.monitors[key.monitor] = monitor
-        number = self._fields.number((key.measurement, key.field))
+        tenant = self._tenant(key.tenant)
+        if monitor == _NONE:
+            monitor = self._add_monitor(tenant, key.monitor)
+        if number == _NONE:
+            number = self._fields.number((key.measurement, key.field))
+        if tags == _NONE:
+            tags = self._tags.number(_pack_tags(key.tags))
         self._monitor_of.append(monitor)
         self._field_of.append(number)
-        self._tags_of.append(self._tags.number(_pack_tags(key.tags)))
+        self._tags_of.append(tags)
         self._next_of_monitor.append(self._first_of_monitor[monitor])
         self._type_of.append(kind)
         # What follows makes it known to those who look.
+        is_first = self._first_of_monitor[monitor] == _NONE or self._by_field.find(monitor, number) == _NONE
         self._first_of_monitor[monitor] = index
         self._by_key.add(index)
-        if self._by_field.find(monitor, number) == _NONE:
+        if is_first:
             self._by_field.add(index)
         tenant.series_count += 1
         return index
+
+    def _tenant(self, name: str) -> _Tenant:
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            tenant = self._tenants[name] = _Tenant(len(self._tenant_names))
+            self._tenant_names.append(name)
+        return tenant
+
+    def _add_monitor(self, tenant: _Tenant, name: str) -> int:
+        monitor = len(self._monitor_names)
+        self._monitor_names.append(name)
+        self._tenant_of_monitor.append(tenant.number)
+        self._first_of_monitor.append(_NONE)
+        self._monitors.add(monitor)
+        tenant.monitor_count += 1
+        return monitor
+
+    def _find_monitor(self, tenant: str, name: str) -> int:
+        known = self._tenants.get(tenant)
+        return self._monitors.find(known.number, name) if known else _NONE
+
+    def _numbers_of(self, key: SeriesKey) -> tuple[int, int, int]:
+        monitor = self._find_monitor(key.tenant, key.monitor)
+        return monitor, self._fields.find((key.measurement, key.field)), self._tags.find(_pack_tags(key.tags))
 
     # --- looking up and adding -------------------------------------------------------------------------------------
 
     def index_of(self, definition: Definition) -> int | None:
         """The index of a series that is there with this type; None if it isn't."""
-        key = definition.key
-        tenant = self._tenants.get(key.tenant)
-        monitor = tenant.monitors.get(key.monitor, _NONE) if tenant else _NONE
-        number = self._fields.find((key.measurement, key.field))
-        tags = self._tags.find(_pack_tags(key.tags))
+        monitor, number, tags = self._numbers_of(definition.key)
         if _NONE in (monitor, number, tags):
             return None
         index = self._by_key.find(monitor, number, tags)
@@ -109,48 +134,58 @@ class Catalogue:
         types: NDArray[np.uint8] = np.frombuffer(self._type_of, np.uint8)[indexes]
         return types
 
-    def why_not(self, definition: Definition) -> str | None:
-        """Why a series that isn't there can't be added; None if it can."""
-        key = definition.key
-        known = self._type_of_field(key)
-        if known and known != definition.type:
-            return type_conflict(definition, known)
-        return why_not_a_series(key) or self._why_full(key.tenant)
+    def find(self, definition: Definition) -> int | str | None:
+        """The series' index, or why its points are refused, or None if it's new and may be added."""
+        return self._find(definition, *self._numbers_of(definition.key))
 
-    def _type_of_field(self, key: SeriesKey) -> FieldType | None:
-        tenant = self._tenants.get(key.tenant)
-        if tenant is None:
-            return None
-        monitor = tenant.monitors.get(key.monitor, _NONE)
-        number = self._fields.find((key.measurement, key.field))
-        if _NONE not in (monitor, number):
-            index = self._by_field.find(monitor, number)
+    def _find(self, definition: Definition, monitor: int, number: int, tags: int) -> int | str | None:
+        key, kind = definition
+        if monitor != _NONE and number != _NONE:
+            index = self._by_key.find(monitor, number, tags)
+            same_field = index if index != _NONE else self._by_field.find(monitor, number)
+            if same_field != _NONE and self._type_of[same_field] != kind:
+                return type_conflict(definition, FieldType(self._type_of[same_field]))
             if index != _NONE:
-                return FieldType(self._type_of[index])
-        return tenant.learned.get(_field(key)) if tenant.learned else None
+                return index
+        tenant = self._tenants.get(key.tenant)
+        if tenant and tenant.learned:
+            learned = tenant.learned.get(_field(key), kind)
+            if learned != kind:
+                return type_conflict(definition, learned)
+        # What has a number has been looked at.
+        reason = None if monitor != _NONE else why_not_a_name("monitor id", key.monitor)
+        if not reason and number == _NONE:
+            reason = why_not_a_name("measurement", key.measurement) or why_not_a_name("field", key.field)
+        if not reason and tags == _NONE:
+            reason = why_not_tags(key.tags)
+        return reason or (None if self.room(key.tenant) else self._why_full())
 
     def room(self, tenant: str) -> int:
         """How many more series the tenant may have."""
         known = self._tenants.get(tenant)
         return max(self._max_series - (known.series_count if known else 0), 0)
 
-    def _why_full(self, tenant: str) -> str | None:
-        if self.room(tenant):
-            return None
+    def _why_full(self) -> str:
         return (
             f"there are {self._max_series:,} series already, which is the limit; drop a tag whose values keep "
             "changing, such as a request's or a container's id, or have the operator raise MONITORS_MAX_SERIES"
         )
 
-    def add(self, definition: Definition) -> int:
-        """Gives a new series its index. It's stored with the first batch of points that is committed from now on."""
-        index = self._remember(definition.key, definition.type)
-        self._unsaved.append(Series(index, definition.key, definition.type))
-        return index
+    def find_or_add(self, definition: Definition) -> int | str:
+        """The series' index, which it gets if it's new, or why its points are refused.
+
+        A new one is stored with the first batch of points that is committed from now on.
+        """
+        numbers = self._numbers_of(definition.key)
+        found = self._find(definition, *numbers)
+        if found is None:
+            found = self._remember(*definition, *numbers)
+            self._unsaved.append(Series(found, *definition))
+        return found
 
     def learn_type(self, key: SeriesKey, kind: FieldType) -> None:
         """Notes that a field is known elsewhere with this type."""
-        self._tenants.setdefault(key.tenant, _Tenant()).learned.setdefault(_field(key), kind)
+        self._tenant(key.tenant).learned.setdefault(_field(key), kind)
 
     def unsaved(self) -> list[Series]:
         """The series that no commit has stored yet, by index."""
@@ -164,24 +199,28 @@ class Catalogue:
 
     def tenants(self) -> list[str]:
         """All tenants that have series."""
-        return [tenant for tenant, known in self._tenants.items() if known.monitors]
+        return [tenant for tenant, known in self._tenants.items() if known.monitor_count]
 
     def monitors(self, tenant: str) -> Sequence[str]:
         """A tenant's monitors, sorted."""
         known = self._tenants.get(tenant)
         if known is None:
             return ()
-        if len(known.sorted_monitors) != len(known.monitors):
-            known.sorted_monitors = sorted(known.monitors)
+        if len(known.sorted_monitors) != known.monitor_count:
+            known.sorted_monitors = sorted([self._monitor_names[number] for number in self._monitors_of(known)])
         return known.sorted_monitors
 
     def of_monitor(self, tenant: str, monitor: str) -> list[Series]:
         """A monitor's series, sorted by measurement, field and tags."""
-        known = self._tenants.get(tenant)
-        number = known.monitors.get(monitor, _NONE) if known else _NONE
+        number = self._find_monitor(tenant, monitor)
         if number == _NONE:
             return []
         return sorted((self[index] for index in self._indexes_of(number)), key=sort_key)
+
+    def _monitors_of(self, tenant: _Tenant) -> list[int]:
+        owners = np.frombuffer(self._tenant_of_monitor, np.int32)
+        numbers: list[int] = np.flatnonzero(owners == tenant.number).tolist()
+        return numbers
 
     def _indexes_of(self, monitor: int) -> Iterator[int]:
         index = self._first_of_monitor[monitor]
@@ -191,7 +230,7 @@ class Catalogue:
 
     def fields_of(self, tenant: str) -> Iterator[Definition]:
         """A series of each field of each of the tenant's monitors."""
-        for monitor in list(self._tenants[tenant].monitors.values()):
+        for monitor in self._monitors_of(self._tenants[tenant]):
             first_ones = {self._field_of[index]: index for index in self._indexes_of(monitor)}
             for index in first_ones.values():
                 series = self[index]
@@ -215,16 +254,20 @@ def type_conflict(definition: Definition, known: FieldType) -> str:
     )
 
 
-def why_not_a_series(key: SeriesKey) -> str | None:
-    """Why a key can't name a series; None if it can."""
-    for what, name in (("monitor id", key.monitor), ("measurement", key.measurement), ("field", key.field)):
-        if not 1 <= len(name) <= MAX_NAME:
-            return f"the {what} has {len(name):,} characters; it must have 1 to {MAX_NAME}"
-        if not name.isprintable():
-            return f"the {what} {name!r} holds a control character; leave it out"
-    if len(key.tags) > MAX_TAGS:
-        return f"the series has {len(key.tags):,} tags; at most {MAX_TAGS} are taken"
-    for name, value in key.tags:
+def why_not_a_name(what: str, name: str) -> str | None:
+    """Why a text can't name a monitor, a measurement or a field; None if it can."""
+    if not 1 <= len(name) <= MAX_NAME:
+        return f"the {what} has {len(name):,} characters; it must have 1 to {MAX_NAME}"
+    if not name.isprintable():
+        return f"the {what} {name!r} holds a control character; leave it out"
+    return None
+
+
+def why_not_tags(tags: _Tags) -> str | None:
+    """Why a series can't have these tags; None if it can."""
+    if len(tags) > MAX_TAGS:
+        return f"the series has {len(tags):,} tags; at most {MAX_TAGS} are taken"
+    for name, value in tags:
         if not (1 <= len(name) <= MAX_NAME and name.isprintable()):
             return f"the tag name {name[:MAX_NAME]!r} must have 1 to {MAX_NAME} printable characters"
         if not 1 <= len(value) <= MAX_TAG_VALUE or "\0" in value:

@@ -148,24 +148,18 @@ class Intake:
     async def _find_or_add(self, definitions: Sequence[Definition]) -> tuple[Int32s, dict[int, str]]:
         """The index of each series, -1 for those that can't be had, and why they can't, by place."""
         catalogue = self._catalogue
-        indexes, reasons = np.full(len(definitions), -1, np.int32), dict[int, str]()
-        missing = []
-        for place, definition in enumerate(definitions):
-            index = catalogue.index_of(definition)
-            if index is None:
-                missing.append(place)
-            else:
-                indexes[place] = index
-        new = [definitions[place] for place in missing if catalogue.why_not(definitions[place]) is None]
+        found = [catalogue.find(definition) for definition in definitions]
+        new = [definition for definition, one in zip(definitions, found, strict=True) if one is None]
         if new:
             await self._register(new[: catalogue.room(new[0].key.tenant)])
-        for place in missing:
+        indexes, reasons = np.full(len(definitions), -1, np.int32), dict[int, str]()
+        for place, one in enumerate(found):
             # Meanwhile another writer may have added it, or its type may have become known.
-            index, reason = catalogue.index_of(definitions[place]), catalogue.why_not(definitions[place])
-            if index is None and reason:
-                reasons[place] = reason
+            result = catalogue.find_or_add(definitions[place]) if one is None else one
+            if isinstance(result, str):
+                reasons[place] = result
             else:
-                indexes[place] = catalogue.add(definitions[place]) if index is None else index
+                indexes[place] = result
         return indexes, reasons
 
     async def _register(self, new: list[Definition]) -> None:

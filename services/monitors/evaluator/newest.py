@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.points import Points
+from monitors.evaluator.points import Points, run_of
 
 _NEVER = np.iinfo(np.int64).min
 
@@ -22,6 +22,10 @@ class Newest:
             return
         self._grow(int(points.series.max()) + 1)
         series, times, values = points.series, points.times, points.values
+        run = run_of(series)
+        if run and is_text is None and (times >= self._times[run]).all():
+            self._times[run], self._values[run] = times, values
+            return
         places: NDArray[np.intp] | None = None
         if len(times) > 1 and bool((times[1:] < times[:-1]).any()):
             places = np.argsort(times, kind="stable")

@@ -1,6 +1,8 @@
-"""Numbers for what is named over and over: names as small integers, and a compact index of tuples of such integers."""
+"""Numbers for what is named over and over, and compact indexes of what such numbers and names stand together for."""
 
+from abc import ABC, abstractmethod
 from array import array
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -9,9 +11,6 @@ from numpy.typing import NDArray
 T = TypeVar("T")
 
 _FREE = -1
-# Odd and of many bits, so that neighbouring numbers land far from each other.
-_FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
-_BITS_64 = 2**64 - 1
 
 
 class Numbers(Generic[T]):
@@ -40,23 +39,51 @@ class Numbers(Generic[T]):
         return found
 
 
-class TupleIndex:
-    """Finds a place by up to three integers that are kept in columns elsewhere: a hash table of 4 bytes a slot.
+class _Table(ABC):
+    """A hash table of places: 4 bytes a slot, at least half of them free. What a place stands for is kept elsewhere.
 
-    `columns` grow in step; an entry of the table is a place in them. At least a third of the slots are free. One
-    thread may add while others look: a place is entered last, and a grown table takes the old one's place at once.
+    One thread may add while others look: a place is entered last, and a grown table takes the old one's place at once.
     """
 
-    def __init__(self, *columns: "array[int]") -> None:
-        self._columns = columns
+    def __init__(self) -> None:
         self._slots = array("i", [_FREE]) * 1_024
         self._count = 0
+
+    def _enter(self, place: int, key: tuple[object, ...]) -> None:
+        if 2 * (self._count + 1) > len(self._slots):
+            self._grow()
+        slots = self._slots
+        mask = len(slots) - 1
+        slot = hash(key) & mask
+        while slots[slot] != _FREE:
+            slot = (slot + 1) & mask
+        slots[slot] = place
+        self._count += 1
+
+    def _grow(self) -> None:
+        places = np.frombuffer(self._slots, np.int32)
+        places = places[places != _FREE]
+        size = 2 * len(self._slots)
+        hashes = np.fromiter(map(hash, self._keys(places)), np.int64, len(places))
+        self._slots = array("i", _filled(hashes & (size - 1), places, size).tobytes())
+
+    @abstractmethod
+    def _keys(self, places: NDArray[np.int32]) -> Iterable[tuple[object, ...]]:
+        """What each of some places stands for."""
+
+
+class TupleIndex(_Table):
+    """Finds a place by up to three integers, which `columns` hold; they grow in step."""
+
+    def __init__(self, *columns: "array[int]") -> None:
+        super().__init__()
+        self._columns = columns
 
     def find(self, *key: int) -> int:
         """The place whose columns hold `key`; -1 if there is none."""
         slots, columns = self._slots, self._columns
         mask = len(slots) - 1
-        slot = _slot_of(key, mask)
+        slot = hash(key) & mask
         while (place := slots[slot]) != _FREE:
             for column, part in zip(columns, key, strict=True):
                 if column[place] != part:
@@ -68,40 +95,39 @@ class TupleIndex:
 
     def add(self, place: int) -> None:
         """Enters a place whose columns are filled and whose key isn't there yet."""
-        if 3 * (self._count + 1) > 2 * len(self._slots):
-            self._grow()
-        slots = self._slots
+        self._enter(place, tuple([column[place] for column in self._columns]))
+
+    def _keys(self, places: NDArray[np.int32]) -> Iterable[tuple[object, ...]]:
+        return zip(*(np.frombuffer(column, np.int32)[places].tolist() for column in self._columns), strict=True)
+
+
+class NameIndex(_Table):
+    """Finds a place by a number, which `owners` holds, and a name, which `names` does; they grow in step."""
+
+    def __init__(self, owners: "array[int]", names: list[str]) -> None:
+        super().__init__()
+        self._owners, self._names = owners, names
+
+    def find(self, owner: int, name: str) -> int:
+        """The place that holds both; -1 if there is none."""
+        slots, owners, names = self._slots, self._owners, self._names
         mask = len(slots) - 1
-        slot = _slot_of(tuple(column[place] for column in self._columns), mask)
-        while slots[slot] != _FREE:
+        slot = hash((owner, name)) & mask
+        while (place := slots[slot]) != _FREE:
+            if names[place] == name and owners[place] == owner:
+                return place
             slot = (slot + 1) & mask
-        slots[slot] = place
-        self._count += 1
+        return _FREE
 
-    def _grow(self) -> None:
-        places = np.frombuffer(self._slots, np.int32)
-        places = places[places != _FREE]
-        size = 2 * len(self._slots)
-        keys = [np.frombuffer(column, np.int32)[places] for column in self._columns]
-        table = _table(_slots_of(keys, size - 1), places, size)
-        self._slots = array("i", table.tobytes())
+    def add(self, place: int) -> None:
+        """Enters a place whose columns are filled and whose key isn't there yet."""
+        self._enter(place, (self._owners[place], self._names[place]))
+
+    def _keys(self, places: NDArray[np.int32]) -> Iterable[tuple[object, ...]]:
+        return ((self._owners[place], self._names[place]) for place in places.tolist())
 
 
-def _slot_of(key: tuple[int, ...], mask: int) -> int:
-    mixed = 0
-    for part, factor in zip(key, _FACTORS, strict=False):
-        mixed ^= part * factor
-    return (mixed & _BITS_64) >> 32 & mask
-
-
-def _slots_of(keys: list[NDArray[np.int32]], mask: int) -> NDArray[np.int64]:
-    mixed = np.zeros(len(keys[0]), np.uint64)
-    for part, factor in zip(keys, _FACTORS, strict=False):
-        mixed ^= part.astype(np.uint64) * np.uint64(factor)
-    return (mixed >> np.uint64(32) & np.uint64(mask)).astype(np.int64)
-
-
-def _table(wanted: NDArray[np.int64], places: NDArray[np.int32], size: int) -> NDArray[np.int32]:
+def _filled(wanted: NDArray[np.int64], places: NDArray[np.int32], size: int) -> NDArray[np.int32]:
     """Every place in the first free slot from the one it wants on: all at once, and again for those that met."""
     table = np.full(size, _FREE, np.int32)
     while len(places):

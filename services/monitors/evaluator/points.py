@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ Bits = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
 
 _HEADER = struct.Struct("<II")
+_RUN, _SAME_TIME, _NEAR_TIMES = 1 << 31, 1 << 30, 1 << 29
+_FLAGS = _RUN | _SAME_TIME | _NEAR_TIMES
 
 
 @dataclass(frozen=True)
@@ -90,33 +92,67 @@ def compact(points: Points, is_text: Mask) -> Points:
 
 
 def encode(points: Points) -> bytes:
-    """Raw little-endian columns: counts of points and texts, series, times, values, the texts' lengths, the texts."""
+    """Little-endian columns: counts of points and texts, series, times, values, the texts' lengths, the texts.
+
+    The count of texts carries three flags: the series are a run of which only the first is there; the times are all the
+    same and there once; the times are 4 bytes that count from one of 8. A tick of a collector takes 8 bytes a point.
+    """
     texts = [text.encode() for text in points.texts]
-    return b"".join(
-        (
-            _HEADER.pack(len(points), len(texts)),
-            points.series.astype("<i4").tobytes(),
-            points.times.astype("<i8").tobytes(),
-            points.values.astype("<u8").tobytes(),
-            np.array([len(text) for text in texts], "<u4").tobytes(),
-            *texts,
-        )
-    )
+    flags, series, times = 0, points.series, points.times
+    if len(points):
+        if run_of(series):
+            flags, series = flags | _RUN, series[:1]
+        # As Python's integers, since the difference of two of the others may not fit one.
+        base, last = int(times.min()), int(times.max())
+        if base == last:
+            flags, times = flags | _SAME_TIME, times[:1]
+        elif last - base < 2**32:
+            flags |= _NEAR_TIMES
+    columns: list[bytes | memoryview] = [_HEADER.pack(len(points), len(texts) | flags), _plain(series, "<i4")]
+    if flags & _NEAR_TIMES:
+        columns += [struct.pack("<q", base), _plain(times - base, "<u4")]
+    else:
+        columns.append(_plain(times, "<i8"))
+    lengths = np.array([len(text) for text in texts], "<u4")
+    return b"".join((*columns, _plain(points.values, "<u8"), lengths.data, *texts))
+
+
+def run_of(series: Int32s) -> slice | None:
+    """The places of a table that series count up, one by one, as those of a tick do; None if they don't."""
+    first, last = int(series[0]), int(series[-1])
+    if last - first != len(series) - 1 or (series[1:] - series[:-1] != 1).any():
+        return None
+    return slice(first, last + 1)
+
+
+def _plain(column: NDArray[Any], kind: str) -> memoryview:
+    return np.ascontiguousarray(column, kind).data
 
 
 def decode(blob: bytes) -> Points:
-    """The points that `encode` wrote. The arrays are read-only views of the blob."""
+    """The points that `encode` wrote. The arrays may be read-only views of the blob."""
     count, text_count = _HEADER.unpack_from(blob)
-    series_at = _HEADER.size
-    times_at = series_at + 4 * count
-    values_at = times_at + 8 * count
-    lengths_at = values_at + 8 * count
-    return Points(
-        np.frombuffer(blob, "<i4", count, series_at),
-        np.frombuffer(blob, "<i8", count, times_at),
-        np.frombuffer(blob, "<u8", count, values_at),
-        tuple(_decode_texts(blob, lengths_at, text_count)),
-    )
+    flags, text_count = text_count & _FLAGS, text_count & ~_FLAGS
+    place = _HEADER.size
+
+    def column(kind: str, length: int) -> NDArray[Any]:
+        nonlocal place
+        found: NDArray[Any] = np.frombuffer(blob, kind, length, place)
+        place += found.nbytes
+        return found
+
+    if flags & _RUN:
+        first = int(column("<i4", 1)[0])
+        series = np.arange(first, first + count, dtype=np.int32)
+    else:
+        series = column("<i4", count)
+    if flags & _SAME_TIME:
+        times = np.full(count, column("<i8", 1)[0])
+    elif flags & _NEAR_TIMES:
+        times = column("<i8", 1)[0] + column("<u4", count)
+    else:
+        times = column("<i8", count)
+    return Points(series, times, column("<u8", count), tuple(_decode_texts(blob, place, text_count)))
 
 
 def _decode_texts(blob: bytes, lengths_at: int, count: int) -> Iterator[str]:

@@ -40,8 +40,7 @@ def content(parsed: ParsedLines, catalogue: Catalogue | None = None) -> tuple[li
 
 def register(parsed: ParsedLines, catalogue: Catalogue) -> None:
     for definition in parsed.submission.definitions.values():
-        if catalogue.index_of(definition) is None and catalogue.why_not(definition) is None:
-            catalogue.add(definition)
+        catalogue.find_or_add(definition)
 
 
 NUMBERS = st.one_of(
