@@ -7,6 +7,7 @@ gets `Series` that are made on demand.
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,9 +90,9 @@ class Catalogue:
         # What follows makes it known to those who look.
         is_first = self._first_of_monitor[monitor] == _NONE or self._by_field.find(monitor, number) == _NONE
         self._first_of_monitor[monitor] = index
-        self._by_key.add(index)
+        self._by_key.add(index, (monitor, number, tags))
         if is_first:
-            self._by_field.add(index)
+            self._by_field.add(index, (monitor, number))
         tenant.series_count += 1
         return index
 
@@ -107,7 +108,7 @@ class Catalogue:
         self._monitor_names.append(name)
         self._tenant_of_monitor.append(tenant.number)
         self._first_of_monitor.append(_NONE)
-        self._monitors.add(monitor)
+        self._monitors.add(monitor, (tenant.number, name))
         tenant.monitor_count += 1
         return monitor
 
@@ -283,7 +284,7 @@ def _pack_tags(tags: _Tags) -> str:
     """Tags as one text. Those that hold a NUL, which none that are stored may, are like no others."""
     if not tags:
         return ""
-    text = "\0".join([part for tag in tags for part in tag])
+    text = "\0".join(chain.from_iterable(tags))
     return text if text.count("\0") == 2 * len(tags) - 1 else "\0"
 
 

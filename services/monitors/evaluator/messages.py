@@ -18,12 +18,6 @@ def to_key_message(key: SeriesKey) -> monitor_pb2.SeriesKey:
     )
 
 
-def to_definition_message(definition: Definition) -> pb.SeriesDefinition:
-    """The series and its type."""
-    kind = monitor_pb2.FieldType.ValueType(definition.type)
-    return pb.SeriesDefinition(key=to_key_message(definition.key), type=kind)
-
-
 def from_definition_message(message: pb.SeriesDefinition, tenant: str, place: int) -> Definition:
     """The series that a sender defines at `place` of its stream. Raises InvalidField."""
     try:

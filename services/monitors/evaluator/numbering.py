@@ -49,7 +49,8 @@ class _Table(ABC):
         self._slots = array("i", [_FREE]) * 1_024
         self._count = 0
 
-    def _enter(self, place: int, key: tuple[object, ...]) -> None:
+    def add(self, place: int, key: tuple[object, ...]) -> None:
+        """Enters a place whose columns are filled with `key`, which isn't there yet."""
         if 2 * (self._count + 1) > len(self._slots):
             self._grow()
         slots = self._slots
@@ -93,10 +94,6 @@ class TupleIndex(_Table):
             slot = (slot + 1) & mask
         return _FREE
 
-    def add(self, place: int) -> None:
-        """Enters a place whose columns are filled and whose key isn't there yet."""
-        self._enter(place, tuple([column[place] for column in self._columns]))
-
     def _keys(self, places: NDArray[np.int32]) -> Iterable[tuple[object, ...]]:
         return zip(*(np.frombuffer(column, np.int32)[places].tolist() for column in self._columns), strict=True)
 
@@ -118,10 +115,6 @@ class NameIndex(_Table):
                 return place
             slot = (slot + 1) & mask
         return _FREE
-
-    def add(self, place: int) -> None:
-        """Enters a place whose columns are filled and whose key isn't there yet."""
-        self._enter(place, (self._owners[place], self._names[place]))
 
     def _keys(self, places: NDArray[np.int32]) -> Iterable[tuple[object, ...]]:
         return ((self._owners[place], self._names[place]) for place in places.tolist())

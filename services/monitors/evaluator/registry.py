@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import grpc
 
-from monitors.evaluator.messages import to_definition_message
 from monitors.evaluator.model.series import FieldType
 from monitors.evaluator.points import Definition
 from monitors.mesh.channels import unavailable
@@ -32,18 +31,29 @@ class Registry:
 
         Raises ServiceUnavailable if RuleService is away or its disk is full, QuotaExceeded if it refuses more.
         """
-        types: list[FieldType | None] = []
-        for start in range(0, len(definitions), PAGE):
-            page = definitions[start : start + PAGE]
-            request = pb.ReportSeriesRequest(tenant_id=tenant, series=[to_definition_message(one) for one in page])
+        # Tags don't matter here, so that series which differ only in them are one.
+        fields: dict[tuple[str, str, str], FieldType] = {}
+        for key, kind in definitions:
+            fields.setdefault((key.monitor, key.measurement, key.field), kind)
+        names = list(fields)
+        known: dict[tuple[str, str, str], int] = {}
+        for start in range(0, len(names), PAGE):
+            page = names[start : start + PAGE]
+            request = pb.ReportSeriesRequest(tenant_id=tenant)
+            for name in page:
+                one = request.series.add(type=fields[name])
+                one.key.monitor_id, one.key.measurement, one.key.field = name
             try:
                 timeout = None if wait_for_ready else PATIENCE_SECONDS
                 answer = await self._rules.ReportSeries(request, timeout=timeout, wait_for_ready=wait_for_ready)
             except grpc.aio.AioRpcError as error:
                 raise _explained(error) from error
-            known = [FieldType(kind) if kind else None for kind in answer.types]
-            known += [None] * (len(page) - len(known))
-            types += [kind if kind != one.type else None for kind, one in zip(known, page, strict=True)]
+            known.update(zip(page, answer.types, strict=False))
+        types: list[FieldType | None] = []
+        for key, kind in definitions:
+            name = key.monitor, key.measurement, key.field
+            other = known.get(name) or fields[name]
+            types.append(FieldType(other) if other != kind else None)
         return types
 
 

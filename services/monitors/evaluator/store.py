@@ -33,6 +33,7 @@ from monitors.evaluator.model.series import Batch, FieldType, Int64s, Series, Se
 from monitors.evaluator.points import EMPTY, Points, compact, decode, encode, join, numbers
 from monitors.mesh.database import Database
 from monitors.mesh.errors import InvalidField
+from monitors.mesh.rows import insert_rows
 from monitors.mesh.times import MINUTE
 
 RAW = 1
@@ -76,6 +77,8 @@ _newest = Table(
     Column("format", SmallInteger),
     Column("points", LargeBinary),
 )
+
+_SERIES_COLUMNS = ("tenant_id", "series_index", "monitor_id", "measurement", "field", "tags", "type")
 
 
 @dataclass(frozen=True)
@@ -156,8 +159,7 @@ class Store:
             self._types = np.append(self._types[: new[0].index], np.array([one.type for one in new], np.uint8))
 
         def work(session: Session) -> None:
-            if new:
-                session.execute(insert(_series), [_from_series(one) for one in new])
+            insert_rows(session, _series, _SERIES_COLUMNS, [_from_series(one) for one in new])
             session.execute(insert(_batches).values(_to_row([(number, accepted_at, len(points))], points)))
 
         await self._database.write(work)
@@ -321,16 +323,10 @@ def _to_series(row: Row[Any]) -> Series:
     return Series(row.series_index, key, FieldType(row.type))
 
 
-def _from_series(series: Series) -> dict[str, Any]:
-    return {
-        "tenant_id": series.key.tenant,
-        "series_index": series.index,
-        "monitor_id": series.key.monitor,
-        "measurement": series.key.measurement,
-        "field": series.key.field,
-        "tags": json.dumps(series.key.tags, ensure_ascii=False, separators=(",", ":")).encode(),
-        "type": int(series.type),
-    }
+def _from_series(series: Series) -> tuple[str, int, str, str, str, bytes, int]:
+    key = series.key
+    tags = json.dumps(key.tags, ensure_ascii=False, separators=(",", ":")).encode() if key.tags else b"[]"
+    return key.tenant, series.index, key.monitor, key.measurement, key.field, tags, int(series.type)
 
 
 def _to_row(parts: list[tuple[int, int, int]], points: Points) -> dict[str, Any]:

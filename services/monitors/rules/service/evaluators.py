@@ -1,13 +1,13 @@
 """RuleService for evaluators: rules as they change, shards and their states, transitions, and what has been seen."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField, RevisionTooOld
 from monitors.mesh.times import now_nanos, to_timestamp
 from monitors.rules.model.alert import SHARDS
-from monitors.rules.model.catalogue import FieldType
+from monitors.rules.model.catalogue import Field
 from monitors.rules.model.episodes import Ledger
 from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import LARGEST_MESSAGE, Part
@@ -23,7 +23,7 @@ from monitors.rules.translate.alerts import (
 )
 from monitors.rules.translate.monitors import field_from_proto
 from monitors.rules.translate.rules import facts_of
-from monitors.v1 import mesh_pb2, monitor_pb2, rule_pb2
+from monitors.v1 import evaluator_service_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
 RULES_A_MESSAGE = 1000
@@ -163,27 +163,33 @@ class EvaluatorCalls(Part):
         if len(request.series) > MOST_SERIES:
             raise InvalidField("series", f"there are {len(request.series):,}; at most {MOST_SERIES:,}")
         tenant, now = request.tenant_id, now_nanos()
-        seen = [_seen(each.key, each.type, f"series[{number}]") for number, each in enumerate(request.series)]
-        names = [(each.monitor_id, each.field.measurement, each.field.name) for each in seen]
+        seen = _seen(request.series)
+        names = [monitors.name_of(each) for each in seen]
+        ids = {each.monitor_id for each in seen}
         # Most reports are about what is known already: a look spares a write that waits for the disk.
-        known = await self.core.database.read(lambda session: monitors.types_of(session, tenant, seen))
-        if not all(name in known for name in names):
-
-            def work(session: Session) -> dict[tuple[str, str, str], FieldType]:
-                monitors.remember(session, tenant, [], seen, now)
-                return monitors.types_of(session, tenant, seen)
-
-            known = await self.core.database.write(work)
+        known = await self.core.database.read(lambda session: monitors.types_of(session, tenant, ids))
+        if not known.keys() >= set(names):
+            known = await self.core.database.write(lambda session: monitors.remember(session, tenant, [], seen, now))
         conflicts = [
             0 if known[name] is each.field.type else int(known[name]) for name, each in zip(names, seen, strict=True)
         ]
         return pb.ReportSeriesResponse(types=conflicts)  # type: ignore[arg-type]
 
 
-def _seen(key: monitor_pb2.SeriesKey, number: int, path: str) -> monitors.Seen:
-    for error in check_line(f"{path}.key.monitor_id", key.monitor_id, 256, "send the monitor's id"):
-        raise error
-    return monitors.Seen(key.monitor_id, field_from_proto(key.measurement, key.field, number, f"{path}.key"))
+def _seen(series: Iterable[evaluator_service_pb2.SeriesDefinition]) -> list[monitors.Seen]:
+    # Thousands of monitors share a few fields: one object stands for all of the same name.
+    fields: dict[tuple[str, str, int], Field] = {}
+    seen = []
+    for number, each in enumerate(series):
+        key = each.key
+        for error in check_line(f"series[{number}].key.monitor_id", key.monitor_id, 256, "send the monitor's id"):
+            raise error
+        name = key.measurement, key.field, each.type
+        field = fields.get(name)
+        if field is None:
+            field = fields[name] = field_from_proto(*name, f"series[{number}].key")
+        seen.append(monitors.Seen(key.monitor_id, field))
+    return seen
 
 
 def _batches(stored: Sequence[rule_store.StoredRule]) -> list[list[mesh_pb2.WatchedRule]]:

@@ -1,12 +1,13 @@
 """Monitors, their fields, and the channels' names."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from monitors.mesh.rows import insert_rows
 from monitors.rules.model.catalogue import Field, FieldType
 from monitors.rules.model.drafting import Surroundings
 from monitors.rules.model.rule import is_pattern, matches_pattern
@@ -14,6 +15,8 @@ from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import channel_names, monitor_fields, monitors, rules
 
 MOST_NAMED = 1000
+_FIELD_COLUMNS = ("tenant_id", "monitor_id", "field_key", "measurement", "field", "type")
+_TYPES = {int(kind): kind for kind in FieldType}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,48 +46,50 @@ class Seen:
     field: Field
 
 
-def _field_key(field: Field) -> str:
-    return hashlib.sha256(f"{field.measurement}\0{field.name}".encode()).hexdigest()
+FieldName = tuple[str, str, str]
+"""A monitor's id, a measurement and a field."""
 
 
-def types_of(session: Session, tenant: str, seen: Sequence[Seen]) -> dict[tuple[str, str, str], FieldType]:
-    """The types of those of the fields that are known, by monitor, measurement and name."""
-    known: dict[tuple[str, str, str], FieldType] = {}
-    for part in chunks(sorted({each.monitor_id for each in seen})):
-        query = select(monitor_fields).where(
-            monitor_fields.c.tenant_id == tenant, monitor_fields.c.monitor_id.in_(part)
-        )
-        for row in session.execute(query):
-            known[row.monitor_id, row.measurement, row.field] = FieldType(row.type)
+def name_of(seen: Seen) -> FieldName:
+    """What names a field of a monitor."""
+    return seen.monitor_id, seen.field.measurement, seen.field.name
+
+
+def types_of(session: Session, tenant: str, monitor_ids: Collection[str]) -> dict[FieldName, FieldType]:
+    """The types of all fields of these monitors."""
+    known: dict[FieldName, FieldType] = {}
+    fields = monitor_fields.c
+    query = select(fields.monitor_id, fields.measurement, fields.field, fields.type).where(fields.tenant_id == tenant)
+    for part in chunks(sorted(monitor_ids)):
+        for monitor_id, measurement, field, kind in session.execute(query.where(fields.monitor_id.in_(part))):
+            known[monitor_id, measurement, field] = _TYPES[kind]
     return known
 
 
-def remember(session: Session, tenant: str, monitor_ids: Sequence[str], seen: Sequence[Seen], now: int) -> None:
-    """Makes monitors and fields known. The first type of a field stays."""
-    there: set[str] = set()
+def remember(
+    session: Session, tenant: str, monitor_ids: Sequence[str], seen: Sequence[Seen], now: int
+) -> dict[FieldName, FieldType]:
+    """Makes monitors and fields known. The first type of a field stays. Answers the types of these monitors' fields."""
     ids = sorted({*monitor_ids, *(each.monitor_id for each in seen)})
+    there: set[str] = set()
     for part in chunks(ids):
-        query = select(monitors.c.id).where(monitors.c.tenant_id == tenant, monitors.c.id.in_(part))
-        there |= set(session.scalars(query))
-    new = [{"tenant_id": tenant, "id": each, "create_time": now} for each in ids if each not in there]
-    if new:
-        session.execute(insert(monitors), new)
-    known = types_of(session, tenant, seen)
-    rows = {}
+        there.update(
+            session.scalars(select(monitors.c.id).where(monitors.c.tenant_id == tenant, monitors.c.id.in_(part)))
+        )
+    new = [(tenant, each, now) for each in ids if each not in there]
+    insert_rows(session, monitors, ("tenant_id", "id", "create_time"), new)
+    known = types_of(session, tenant, there)
+    digests: dict[Field, str] = {}
+    rows = []
     for each in seen:
-        name = (each.monitor_id, each.field.measurement, each.field.name)
+        name, field = name_of(each), each.field
         if name not in known:
-            known[name] = each.field.type
-            rows[name] = {
-                "tenant_id": tenant,
-                "monitor_id": each.monitor_id,
-                "field_key": _field_key(each.field),
-                "measurement": each.field.measurement,
-                "field": each.field.name,
-                "type": int(each.field.type),
-            }
-    if rows:
-        session.execute(insert(monitor_fields), list(rows.values()))
+            known[name] = field.type
+            if field not in digests:
+                digests[field] = hashlib.sha256(f"{field.measurement}\0{field.name}".encode()).hexdigest()
+            rows.append((tenant, each.monitor_id, digests[field], field.measurement, field.name, int(field.type)))
+    insert_rows(session, monitor_fields, _FIELD_COLUMNS, rows)
+    return known
 
 
 def surroundings(session: Session, tenant: str, monitor_id: str) -> Surroundings:
