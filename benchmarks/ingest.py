@@ -61,10 +61,9 @@ class Stepping:
     def add_series(self, series: Sequence[Series]) -> None:
         self._evaluation.add_series(series)
         if self._with_rules:
-            for one in series:
-                fill, _ = self._evaluation.put_rule(_rule(one), now_nanos())
-                self._evaluation.filled(fill, [False] * (one.index + 1))
-            self._evaluation.activate(list(self._evaluation.plan.rules), at_once=False)
+            fill, _ = self._evaluation.put_rules([_rule(one) for one in series], now_nanos())
+            self._evaluation.filled(fill, [False] * len(self._evaluation.plan.series))
+            self._evaluation.activate(list(self._evaluation.plan.rules()), at_once=False)
 
     def push(self, batch: Batch) -> None:
         self._evaluation.advance(Points(batch.series, batch.times, batch.values), batch.accepted_at)
@@ -192,7 +191,7 @@ async def lines_rate(make: Callable[[int, int], bytes], count: int, rounds: int,
 
 
 async def columns_rate(series: int, rounds: int, *, with_rules: bool) -> float:
-    """Messages of 50,000 points as they come off the wire, until all series have a point more; the first isn't counted."""
+    """Messages of 50,000 points off the wire, until all series have a point more; the first isn't counted."""
     with tempfile.TemporaryDirectory() as folder:
         async with ways_in(Path(folder), with_rules=with_rules) as ways:
             stream = SampleStream(TENANT, ways.catalogue)

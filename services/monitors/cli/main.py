@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from monitors.cli import alerts, channels, deliveries, keys, rules
+from monitors.cli import alerts, channels, deliveries, history, keys, rules
 from monitors.cli.monitors import list_monitors
 from monitors.cli.preview import preview
 from monitors.cli.serve import serve, up
@@ -26,6 +26,7 @@ app.add_typer(alerts.app, name="alerts")
 alerts.app.command("watch")(watch)
 app.add_typer(channels.app, name="channels")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(history.app, name="history")
 app.add_typer(keys.app, name="keys")
 app.command()(status)
 

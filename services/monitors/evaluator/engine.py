@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -50,8 +50,13 @@ class History(Protocol):
     def batches_after(self, number: int) -> AsyncIterator[Batch]:
         """All batches later than `number`, in order."""
 
-    def read_window(self, oldest: int, newest_batch: int) -> AsyncIterator[Batch]:
-        """The points of time `oldest` and later from the batches up to `newest_batch`, in order of arrival."""
+    def read_window(
+        self, oldest: int, newest_batch: int, series: Collection[int] | None = None
+    ) -> AsyncIterator[Batch]:
+        """The points of time `oldest` and later from the batches up to `newest_batch`, in order of arrival.
+
+        Only those of the series with these indexes, if they're given.
+        """
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,8 @@ class Engine:
 
     def __init__(self, rules: "RuleServiceAsyncStub", history: History, closing: asyncio.Event, address: str) -> None:
         self.ready = asyncio.Event()
+        self.saved_batch = 0
+        """No batch up to this one is ever evaluated again: the state after it has been saved."""
         self._rules = rules
         self._history = history
         self._closing = closing
@@ -301,6 +308,7 @@ class Engine:
             log.warning("%s", self._save_problem)
             return False
         self._save_problem = ""
+        self.saved_batch = state.batch_number
         return True
 
     async def _say_farewell(self) -> None:

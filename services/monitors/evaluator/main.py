@@ -10,6 +10,7 @@ import grpc
 
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.engine import Engine
+from monitors.evaluator.housekeeping import Housekeeping, Limits
 from monitors.evaluator.ingest import Ingest, listening
 from monitors.evaluator.intake import Intake
 from monitors.evaluator.newest import Newest
@@ -18,14 +19,12 @@ from monitors.evaluator.registry import PAGE, Registry
 from monitors.evaluator.service import EvaluatorService, Parts
 from monitors.evaluator.store import Store
 from monitors.mesh.config import EvaluatorSettings
-from monitors.mesh.database import Database, storage_error
+from monitors.mesh.database import Database
 from monitors.mesh.identity import Authenticate
 from monitors.mesh.times import now_nanos
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
 log = logging.getLogger(__name__)
-
-TIDY_SECONDS = 600.0
 
 
 class Evaluator:
@@ -60,13 +59,15 @@ async def open_evaluator(
         registry = Registry(rules)
         engine = Engine(RuleServiceStub(rules), store, closing, settings.address)
         intake = Intake(store, catalogue, newest, registry, engine, settings.retention)
-        service = EvaluatorService(Parts(store, catalogue, newest, intake, engine, now_nanos()))
+        limits = Limits(settings.retention, settings.history_bytes)
+        housekeeping = Housekeeping(store, newest, limits, lambda: engine.saved_batch)
+        service = EvaluatorService(Parts(store, catalogue, newest, intake, engine, housekeeping, now_nanos()))
         async with asyncio.TaskGroup() as tasks:
             committing = tasks.create_task(intake.run(), name="intake")
             evaluating = tasks.create_task(_evaluate(engine), name="engine")
             helpers = [
                 tasks.create_task(_report_all(registry, catalogue), name="report"),
-                tasks.create_task(_keep_tidy(store, newest, settings.retention), name="tidy"),
+                tasks.create_task(housekeeping.run(), name="housekeeping"),
             ]
             try:
                 ingest = Ingest(intake, LineReader(catalogue), authenticate, engine.ready.is_set)
@@ -78,7 +79,7 @@ async def open_evaluator(
                     helper.cancel()
                 closing.set()
             await asyncio.gather(committing, evaluating)
-            await store.save_newest(await store.newest_batch(), newest.all())
+            await housekeeping.save_newest()
     except BaseExceptionGroup as group:
         # The task group wraps even what the holder of the context raised; a single error stays what it is.
         if len(group.exceptions) == 1:
@@ -106,27 +107,3 @@ async def _report_all(registry: Registry, catalogue: Catalogue) -> None:
         except Exception:
             # New series are reported before they're taken; what fails here is an extra.
             log.warning("the known series of tenant %s couldn't be reported again", tenant, exc_info=True)
-
-
-async def _keep_tidy(store: Store, newest: Newest, retention: int) -> None:
-    """Merges small batches, saves the newest points and deletes old ones, in small steps, every ten minutes."""
-    while True:
-        try:
-            await tidy(store, newest, retention, now_nanos())
-        except Exception as error:
-            reason = storage_error(error)
-            if reason is None:
-                raise
-            log.warning("the history couldn't be tidied: %s", reason.message)
-        await asyncio.sleep(TIDY_SECONDS)
-
-
-async def tidy(store: Store, newest: Newest, retention: int, now: int) -> None:
-    """Tidies once. The newest points are saved before old batches go, so that no number is ever given twice."""
-    more = True
-    while more:
-        more = await store.merge_closed(now)
-    await store.save_newest(await store.newest_batch(), newest.all())
-    more = True
-    while more:
-        more = await store.delete_before(now - retention)

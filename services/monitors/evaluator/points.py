@@ -155,7 +155,7 @@ def decode(blob: bytes) -> Points:
     return Points(series, times, column("<u8", count), tuple(_decode_texts(blob, place, text_count)))
 
 
-def _decode_texts(blob: bytes, lengths_at: int, count: int) -> Iterator[str]:
+def _decode_texts(blob: bytes | bytearray, lengths_at: int, count: int) -> Iterator[str]:
     start = lengths_at + 4 * count
     for length in np.frombuffer(blob, "<u4", count, lengths_at).tolist():
         yield blob[start : start + length].decode()

@@ -13,7 +13,7 @@ from monitors.evaluator.catalogue import Catalogue, sort_key
 from monitors.evaluator.messages import as_numbers
 from monitors.evaluator.model.series import FieldType, Series
 from monitors.evaluator.points import Points, in_time_order, thinned_places
-from monitors.evaluator.store import Store
+from monitors.evaluator.store import Store, TooManyPoints
 from monitors.mesh.errors import InvalidField, InvalidPageToken, UnknownField, UnknownMonitor
 
 MAX_PAGE = 10_000
@@ -86,23 +86,14 @@ def _fingerprint(monitors: Sequence[str]) -> str:
 
 def matching_series(catalogue: Catalogue, query: SeriesQuery) -> list[Series]:
     """The series that a query names. Raises InvalidField, UnknownMonitor, UnknownField."""
-    for name, value in (("monitor_id", query.monitor), ("field", query.field)):
-        if not value:
-            raise InvalidField(name, "empty; it's required")
-    of_monitor = catalogue.of_monitor(query.tenant, query.monitor)
-    if not of_monitor:
-        names = _some(catalogue.monitors(query.tenant))
-        raise UnknownMonitor("monitor_id", f"there is no monitor {query.monitor!r}; there are: {names}")
-    of_field = [series for series in of_monitor if _is_field(series, query)]
-    measurements = sorted({series.key.measurement for series in of_field})
-    if not of_field:
-        names = _some(sorted({f"{series.key.measurement}.{series.key.field}" for series in of_monitor}))
-        raise UnknownField("field", f"monitor {query.monitor!r} has no field {query.field!r}; it has: {names}")
+    if not query.field:
+        raise InvalidField("field", "empty; it's required")
+    found = exported_series(catalogue, query)
+    measurements = sorted({series.key.measurement for series in found})
     if len(measurements) > 1:
         raise UnknownField(
             "measurement", f"{query.field!r} is in several measurements; name one of: {_some(measurements)}"
         )
-    found = [series for series in of_field if query.tags.items() <= dict(series.key.tags).items()]
     if len(found) > MAX_QUERIED_SERIES:
         raise InvalidField(
             "tags", f"{len(found):,} series match, at most {MAX_QUERIED_SERIES:,} are read at once; name more tags"
@@ -110,10 +101,28 @@ def matching_series(catalogue: Catalogue, query: SeriesQuery) -> list[Series]:
     return found
 
 
+def exported_series(catalogue: Catalogue, query: SeriesQuery) -> list[Series]:
+    """The series that a query names, where no measurement or field means all. Raises as `matching_series`."""
+    if not query.monitor:
+        raise InvalidField("monitor_id", "empty; it's required")
+    of_monitor = catalogue.of_monitor(query.tenant, query.monitor)
+    if not of_monitor:
+        names = _some(catalogue.monitors(query.tenant))
+        raise UnknownMonitor("monitor_id", f"there is no monitor {query.monitor!r}; there are: {names}")
+    of_field = [series for series in of_monitor if _is_field(series, query)]
+    if not of_field:
+        names = _some(sorted({f"{series.key.measurement}.{series.key.field}" for series in of_monitor}))
+        name = ".".join(filter(None, (query.measurement, query.field)))
+        raise UnknownField("field", f"monitor {query.monitor!r} has no field {name!r}; it has: {names}")
+    return [series for series in of_field if query.tags.items() <= dict(series.key.tags).items()]
+
+
 def _is_field(series: Series, query: SeriesQuery) -> bool:
     key = series.key
-    if query.measurement:
-        return (key.measurement, key.field) == (query.measurement, query.field)
+    if query.measurement and key.measurement != query.measurement:
+        return False
+    if not query.field or query.measurement:
+        return query.field in ("", key.field)
     return query.field in (key.field, f"{key.measurement}.{key.field}")
 
 
@@ -126,9 +135,12 @@ async def points_for_chart(store: Store, found: Sequence[Series], start: int, en
     """The points of each series with start <= time <= end, oldest first, thinned so that a chart looks the same."""
     if end < start:
         raise InvalidField("end_time", "earlier than start_time; send a later one, or none for now")
-    points = await store.read_series([series.index for series in found], start, end) if found else None
-    if points is None:
+    if not found:
         return []
+    try:
+        points = await store.read_series([series.index for series in found], start, end)
+    except TooManyPoints as error:
+        raise InvalidField("start_time", f"{error}; ask for a shorter time range, or name tags") from None
     limit = min(MAX_POINTS, MAX_RESPONSE_POINTS // len(found))
     order = np.argsort(points.series, kind="stable")
     borders = np.searchsorted(points.series[order], [[one.index, one.index + 1] for one in found])

@@ -111,8 +111,8 @@ class _Reading:
         self._ends = np.flatnonzero(characters == NEWLINE)
         self._starts = np.append(0, self._ends[:-1] + 1)
         self._regular = (characters[self._starts] != HASH) & (self._ends - self._starts <= MAX_LINE)
-        # The lines that others go on in: their texts hold line breaks.
-        self._last_lines: dict[int, int] = {}
+        # Where lines end whose texts hold line breaks, so that others are parts of them.
+        self._text_ends: dict[int, int] = {}
         self._continued = np.zeros(len(self._ends), np.bool_)
         self._set_apart(characters)
 
@@ -130,9 +130,11 @@ class _Reading:
         last = -1
         for line in np.unique(lines).tolist():
             if line > last:
-                last = int(np.searchsorted(self._ends, end_of_line(self._given, int(self._starts[line]))))
-                if last > line:
-                    self._last_lines[line] = last
+                end = end_of_line(self._given, int(self._starts[line]))
+                # What escapes the last line break goes on to the end of the body.
+                last = min(int(np.searchsorted(self._ends, end)), len(self._ends) - 1)
+                if end > self._ends[line]:
+                    self._text_ends[line] = end
                     self._regular[line : last + 1] = False
                     self._continued[line + 1 : last + 1] = True
 
@@ -144,7 +146,7 @@ class _Reading:
         parts = [part for start in range(0, len(self._ends), BLOCK_LINES) for part in self._read_block(start)]
         reading = LineByLine(self._naming, self._unit, self._now)
         for line in np.flatnonzero(~self._regular & ~self._continued & (self._ends > self._starts)).tolist():
-            end = int(self._ends[self._last_lines.get(line, line)])
+            end = self._text_ends.get(line, int(self._ends[line]))
             reading.add(decode(self._body[int(self._starts[line]) : end]), line)
         odd = reading.points()
         if len(odd):

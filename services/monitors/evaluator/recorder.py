@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from monitors.evaluator.model.machine import Transition, TransitionKind
-from monitors.evaluator.model.series import SHARD_COUNT, shard_of
+from monitors.evaluator.model.shards import SHARD_COUNT, shard_of
 from monitors.evaluator.model.spec import InstanceKey
 from monitors.evaluator.translate import from_transition
 from monitors.mesh.channels import evaluator_id

@@ -8,10 +8,19 @@ import grpc
 
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.engine import EngineStatus
+from monitors.evaluator.export import definition_messages, exported_points, to_exported
+from monitors.evaluator.housekeeping import Housekeeping
 from monitors.evaluator.intake import Intake
 from monitors.evaluator.messages import size_of, to_series_info, to_series_points
 from monitors.evaluator.newest import Newest
-from monitors.evaluator.queries import SeriesQuery, matching_series, page_of_series, points_for_chart, token_after
+from monitors.evaluator.queries import (
+    SeriesQuery,
+    exported_series,
+    matching_series,
+    page_of_series,
+    points_for_chart,
+    token_after,
+)
 from monitors.evaluator.samples import SampleStream
 from monitors.evaluator.store import Store
 from monitors.mesh.errors import InvalidField, NotBuilt, Unauthenticated
@@ -44,6 +53,7 @@ class Parts:
     newest: Newest
     intake: Intake
     engine: Evaluating
+    housekeeping: Housekeeping
     start_time: int
 
 
@@ -107,6 +117,21 @@ class EvaluatorService(EvaluatorServiceServicer):
         points = await points_for_chart(self._parts.store, found, start, end)
         return pb.QuerySeriesResponse(series=[to_series_points(series, own) for series, own in points])
 
+    async def ExportSeries(
+        self, request: pb.ExportSeriesRequest, context: Context
+    ) -> AsyncIterator[pb.ExportSeriesResponse]:
+        """The series, then their points."""
+        query = SeriesQuery(
+            current_tenant(), request.monitor_id, request.measurement, request.field, dict(request.tags)
+        )
+        found = exported_series(self._parts.catalogue, query)
+        start = _bounded(from_timestamp(request.start_time)) if request.HasField("start_time") else INT64_MIN
+        end = _bounded(from_timestamp(request.end_time)) if request.HasField("end_time") else now_nanos()
+        for definitions in definition_messages(found):
+            yield definitions
+        async for points in exported_points(self._parts.store, found, start, end):
+            yield to_exported(points)
+
     async def Backtest(self, request: pb.BacktestRequest, context: Context) -> pb.BacktestResponse:
         """Not built yet."""
         raise NotBuilt("the backtest", "QuerySeries gives the points to judge a threshold by")
@@ -133,7 +158,7 @@ class EvaluatorService(EvaluatorServiceServicer):
             accepted_point_count=parts.intake.accepted_count,
             rejected_point_count=parts.intake.refused_count,
             history_bytes=history.bytes,
-            problems=[*engine.problems, *filter(None, [parts.intake.problem])],
+            problems=[*engine.problems, *filter(None, [parts.intake.problem, parts.housekeeping.problem])],
         )
         if engine.evaluated_to:
             response.evaluated_time.CopyFrom(to_timestamp(engine.evaluated_to))

@@ -17,6 +17,11 @@ DAYS: Any = {"validate": validate.Range(min=0.01, max=3650, error=SOME_DAYS), "e
 MAX_SERIES = 100_000
 A_COUNT = "must be a whole number, 1 to 100000000"
 COUNT: Any = {"validate": validate.Range(min=1, max=100_000_000, error=A_COUNT), "error_messages": {"invalid": A_COUNT}}
+SOME_SIZE = "must be a number of gigabytes, 0.01 to 1000000"
+SIZE: Any = {
+    "validate": validate.Range(min=0.01, max=1_000_000, error=SOME_SIZE),
+    "error_messages": {"invalid": SOME_SIZE},
+}
 
 
 class BadSetting(Exception):
@@ -55,6 +60,8 @@ class EvaluatorSettings:
     """The gRPC address at which RuleService can call this evaluator."""
     max_series: int = MAX_SERIES
     """How many series a tenant may have."""
+    history_bytes: int = 10_000_000_000
+    """How much of the disk the points may take; beyond it the oldest go first."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,7 @@ def _read(env: Env) -> Settings:
     grpc_port = env.int("MONITORS_GRPC_PORT", 50051, **PORT)
     http_port = env.int("MONITORS_HTTP_PORT", 8087 if influxdb_url else 8086, **PORT)
     days = env.float("MONITORS_RETENTION_DAYS", 30.0, **DAYS)
+    gigabytes = env.float("MONITORS_HISTORY_GB", 10.0, **SIZE)
     return Settings(
         home=home,
         host=host,
@@ -139,6 +147,7 @@ def _read(env: Env) -> Settings:
             http_port=http_port,
             retention=int(days * 86_400 * SECOND),
             max_series=env.int("MONITORS_MAX_SERIES", MAX_SERIES, **COUNT),
+            history_bytes=int(gigabytes * 1e9),
         ),
         notifier=NotifierSettings(
             database_url=env.str("MONITORS_NOTIFIER_DATABASE_URL", f"sqlite:///{home / 'notifier.db'}"),

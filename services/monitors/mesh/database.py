@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,10 +13,22 @@ from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session as Session
 
+from monitors.mesh.checkpoints import PASSIVE, Checkpoints
 from monitors.mesh.errors import MeshError, StorageUnavailable
 
 T = TypeVar("T")
 READERS = 4
+BUSY_SECONDS = 30
+SQLITE = "sqlite:///"
+PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    # See `checkpoints`.
+    "wal_autocheckpoint=0",
+    # Some distributions' SQLite writes zeros over every page that it frees: deleting would cost as much as writing.
+    "secure_delete=FAST",
+)
 
 
 class DatabaseUnusable(Exception):
@@ -24,6 +37,8 @@ class DatabaseUnusable(Exception):
 
 class Database:
     """Transactions on a SQLite file: one thread writes, a few read, and a commit is on the disk when it returns.
+
+    What was committed moves from the write-ahead log into the file later, by a thread of its own.
 
     `url` is an SQLAlchemy URL. `migrations` is the package that holds the service's Alembic versions.
     """
@@ -35,15 +50,21 @@ class Database:
         self._read_engine = self._engine(url, "BEGIN")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-writer")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"{name}-reader")
+        log_file = Path(url.removeprefix(SQLITE) + "-wal")
+        self._checkpoints = Checkpoints(
+            name, log_file, self._copy_log, lambda: self._writer.submit(self._empty_log).result()
+        )
 
     def _engine(self, url: str, begin: str) -> Engine:
-        engine = create_engine(url, pool_size=READERS, connect_args={"timeout": 30, "check_same_thread": False})
+        engine = create_engine(
+            url, pool_size=READERS, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
+        )
 
         @event.listens_for(engine, "connect")
         def configure(connection: Any, _: Any) -> None:
             # The driver's own transaction handling would begin late and not at all before a SELECT.
             connection.isolation_level = None
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            for pragma in PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
 
         @event.listens_for(engine, "begin")
@@ -57,22 +78,57 @@ class Database:
 
         A DatabaseError that it raises carries a note that names the file and the fix.
         """
-        return await self._run(self._writer, self._write_engine, work)
+        return await self._run(self._writer, self._write_engine, work, self._checkpoints.committed)
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """Runs `work` on one consistent state of the database."""
         return await self._run(self._readers, self._read_engine, work)
 
-    async def _run(self, executor: ThreadPoolExecutor, engine: Engine, work: Callable[[Session], T]) -> T:
+    async def _run(
+        self,
+        executor: ThreadPoolExecutor,
+        engine: Engine,
+        work: Callable[[Session], T],
+        done: Callable[[], None] = lambda: None,
+    ) -> T:
         def transaction() -> T:
             try:
                 with Session(engine, expire_on_commit=False) as session, session.begin():
-                    return work(session)
+                    answer = work(session)
+                done()
+                return answer
             except DatabaseError as error:
                 error.add_note(explain_unusable(self._url, error))
                 raise
 
         return await asyncio.get_running_loop().run_in_executor(executor, transaction)
+
+    async def used_bytes(self) -> int:
+        """How many bytes of the file are in use; the others are free for what is written next."""
+
+        def count(session: Session) -> int:
+            size, pages, free = (
+                session.connection().exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in ("page_size", "page_count", "freelist_count")
+            )
+            return int(size * (pages - free))
+
+        return await self.read(count)
+
+    def _copy_log(self) -> None:
+        with closing(self._read_engine.raw_connection()) as connection:
+            connection.cursor().execute(PASSIVE).fetchall()
+
+    def _empty_log(self) -> bool:
+        with closing(self._write_engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            # Commits wait meanwhile, so this doesn't wait for readers.
+            cursor.execute("PRAGMA busy_timeout=0")
+            try:
+                ((busy, _, _),) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1_000}")
+            return not busy
 
     def upgrade(self) -> None:
         """Brings the schema to the newest version. Raises DatabaseUnusable if the file can't be used."""
@@ -106,6 +162,7 @@ class Database:
 
     def close(self) -> None:
         """Waits for what is being written and closes all connections."""
+        self._checkpoints.close()
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
         self._write_engine.dispose()
@@ -114,12 +171,12 @@ class Database:
 
 def sqlite_url(path: Path) -> str:
     """The SQLAlchemy URL of a SQLite file."""
-    return f"sqlite:///{path}"
+    return f"{SQLITE}{path}"
 
 
 def explain_unusable(url: str, error: DatabaseError) -> str:
     """Why a database can't be opened and what to do about it."""
-    path = url.removeprefix("sqlite:///")
+    path = url.removeprefix(SQLITE)
     return (
         f"the database {path} can't be used ({error.orig}). If it's damaged, move it away together with its -wal and "
         "-shm files and restore a backup, or start without it; if it's a disk or permission problem, mend that. "

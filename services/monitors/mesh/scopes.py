@@ -16,7 +16,7 @@ _SCOPES = {
     },
     "monitors.v1.EvaluatorService": {
         "samples:write": "WriteSamples",
-        "samples:read": "ListSeries QuerySeries",
+        "samples:read": "ListSeries QuerySeries ExportSeries",
         "rules:read": "Backtest Explain GetEvaluatorStatus",
     },
     "monitors.v1.NotifierService": {

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -40,9 +40,13 @@ class MemoryHistory:
         for batch in self.batches[number:]:
             yield batch
 
-    async def read_window(self, oldest: int, newest_batch: int) -> AsyncIterator[Batch]:
+    async def read_window(
+        self, oldest: int, newest_batch: int, series: Collection[int] | None = None
+    ) -> AsyncIterator[Batch]:
         for batch in self.batches[:newest_batch]:
             wanted = batch.times >= oldest
+            if series is not None:
+                wanted &= np.isin(batch.series, list(series))
             yield Batch(
                 batch.number, batch.accepted_at, batch.series[wanted], batch.times[wanted], batch.values[wanted]
             )

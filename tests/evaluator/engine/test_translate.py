@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.machine import Transition, TransitionKind
-from monitors.evaluator.model.series import shard_of
+from monitors.evaluator.model.shards import shard_of
 from monitors.evaluator.model.spec import (
     LOOK_BACK,
     Aggregation,

@@ -11,6 +11,7 @@ import grpc
 
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.engine import EngineStatus
+from monitors.evaluator.housekeeping import Housekeeping, Limits
 from monitors.evaluator.ingest import Ingest, listening
 from monitors.evaluator.intake import Intake
 from monitors.evaluator.model.series import Batch, Series
@@ -114,6 +115,7 @@ class WaysIn:
     newest: Newest
     intake: Intake
     evaluated: Evaluated
+    housekeeping: Housekeeping
     http_port: int
     grpc_port: int
 
@@ -134,13 +136,14 @@ async def ways_in(folder: Path, *, max_series: int = 100, max_waiting: int = 1_0
         stack.callback(database.close)
         channel = await stack.enter_async_context(open_channel(f"unix:{folder / 'rules.sock'}", TOKEN))
         intake = Intake(store, catalogue, newest, Registry(channel), evaluated, RETENTION, max_waiting=max_waiting)
+        housekeeping = Housekeeping(store, newest, Limits(RETENTION, 10**9), lambda: 0)
         running = asyncio.create_task(intake.run())
         ingest = Ingest(intake, LineReader(catalogue), authenticate, lambda: evaluated.healthy)
         http_port = await stack.enter_async_context(listening(ingest, "127.0.0.1", 0))
         server = MeshServer(with_service_token(TOKEN, authenticate), asyncio.Event())
-        server.host(EvaluatorService(Parts(store, catalogue, newest, intake, evaluated, 1)))
+        server.host(EvaluatorService(Parts(store, catalogue, newest, intake, evaluated, housekeeping, 1)))
         (grpc_port,) = await server.start(["127.0.0.1:0"], variable="MONITORS_GRPC_PORT")
-        yield WaysIn(database, store, catalogue, newest, intake, evaluated, http_port, grpc_port)
+        yield WaysIn(database, store, catalogue, newest, intake, evaluated, housekeeping, http_port, grpc_port)
         await server.stop()
         intake.close()
         await running

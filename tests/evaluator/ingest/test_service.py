@@ -257,6 +257,14 @@ def test_the_status_counts_what_was_taken_and_tells_how_far_the_engine_is(stub: 
     assert (status.rule_count, status.shard_count, list(status.problems)) == (1, 256, ["rule r is skipped"])
 
 
+def test_the_status_tells_what_is_wrong_with_the_ways_in_and_the_history(
+    opened: WaysIn, stub: EvaluatorServiceStub
+) -> None:
+    opened.intake.problem, opened.housekeeping.problem = "the disk is full", "the history is short"
+    status = stub.GetEvaluatorStatus(pb.GetEvaluatorStatusRequest(), metadata=bearer())
+    assert list(status.problems) == ["rule r is skipped", "the disk is full", "the history is short"]
+
+
 def test_what_is_not_built_says_so(stub: EvaluatorServiceStub) -> None:
     assert refused(lambda: stub.Backtest(pb.BacktestRequest(), metadata=bearer()))[1] == "NOT_BUILT"
     assert refused(lambda: stub.Explain(pb.ExplainRequest(), metadata=bearer()))[1] == "NOT_BUILT"

@@ -1,6 +1,5 @@
 """Series and points, the values that pass from the store to the window."""
 
-import zlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
@@ -11,13 +10,6 @@ from numpy.typing import NDArray
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-SHARD_COUNT = 256
-
-
-def shard_of(tenant: str, monitor: str) -> int:
-    """The shard that a monitor belongs to: crc32(tenant NUL monitor) mod 256."""
-    return zlib.crc32(f"{tenant}\0{monitor}".encode()) % SHARD_COUNT
 
 
 class FieldType(IntEnum):

@@ -1,0 +1,41 @@
+"""The series' rows."""
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from monitors.evaluator.model.series import FieldType, Series, SeriesKey
+from monitors.evaluator.store.tables import series as table
+from monitors.mesh.rows import insert_rows
+
+_COLUMNS = ("tenant_id", "series_index", "monitor_id", "measurement", "field", "tags", "type")
+
+
+def all_series(session: Session) -> list[Series]:
+    """All series, by index."""
+    columns = table.c
+    query = select(
+        columns.series_index, columns.tenant_id, columns.monitor_id, columns.measurement, columns.field, columns.tags,
+        columns.type,
+    ).order_by(columns.series_index)  # fmt: skip
+    kinds = {int(kind): kind for kind in FieldType}
+    known: dict[bytes, tuple[tuple[str, str], ...]] = {}
+    found = []
+    for index, tenant, monitor, measurement, field, tags, kind in session.execute(query):
+        if tags not in known:
+            known[tags] = tuple((name, value) for name, value in json.loads(tags))
+        found.append(Series(index, SeriesKey(tenant, monitor, measurement, field, known[tags]), kinds[kind]))
+    return found
+
+
+def add_series(session: Session, new: Sequence[Series]) -> None:
+    """Inserts series."""
+    insert_rows(session, table, _COLUMNS, [_to_row(one) for one in new])
+
+
+def _to_row(series: Series) -> tuple[str, int, str, str, str, bytes, int]:
+    key = series.key
+    tags = json.dumps(key.tags, ensure_ascii=False, separators=(",", ":")).encode() if key.tags else b"[]"
+    return key.tenant, series.index, key.monitor, key.measurement, key.field, tags, int(series.type)
