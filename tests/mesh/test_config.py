@@ -28,6 +28,8 @@ def test_beside_an_influxdb_the_endpoint_moves_out_of_its_way() -> None:
         ("MONITORS_RETENTION_DAYS", "a week", "0.01 to 3650"),
         ("MONITORS_HISTORY_GB", "0", "0.01 to 1000000"),
         ("MONITORS_HISTORY_GB", "10 GB", "0.01 to 1000000"),
+        ("MONITORS_MAX_SERIES", "0", "1 to 100000000"),
+        ("MONITORS_MAX_SERIES", "many", "1 to 100000000"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name_with_what_is_accepted(variable: str, value: str, accepted: str) -> None:

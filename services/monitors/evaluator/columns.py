@@ -140,7 +140,10 @@ def _values(text: Text, layout: _Layout) -> tuple[NDArray[np.uint64], Int64s]:
 
 def _long_floats(words: list[bytes], bits: NDArray[np.uint64], places: Int64s) -> Mask:
     """Reads words that should be floats; tells which are."""
-    numbers = np.array([_float(word) for word in words], np.float64)
+    try:
+        numbers = np.array(list(map(float, words)), np.float64)
+    except ValueError:
+        numbers = np.array([_float(word) for word in words], np.float64)
     if b"".join(words).translate(None, _FLOAT_CHARACTERS):
         numbers[[bool(word.translate(None, _FLOAT_CHARACTERS)) for word in words]] = np.nan
     bits[places] = numbers.view(np.uint64)

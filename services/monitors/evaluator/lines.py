@@ -77,29 +77,54 @@ class BadLine(Exception):
 
 @dataclass
 class Head:
-    """A measurement with its tags, and the series that its fields have had so far."""
+    """A measurement with its tags, and the indexes that its fields have had so far."""
 
     monitor: str
     measurement: str
     tags: tuple[tuple[str, str], ...]
-    series: dict[tuple[str, FieldType], int] = field(default_factory=dict)
+    indexes: dict[tuple[str, FieldType], int] = field(default_factory=dict)
 
 
 class Naming:
-    """Says of a body's series which they are: their indexes, or `~number` of a definition; see Submission."""
+    """Says of a body's series which they are: their indexes, or `~number` of a definition; see Submission.
 
-    def __init__(self, tenant: str, index_of: Callable[[Definition], int | None] = lambda _: None) -> None:
+    `heads` are those that were read before, with the indexes of their series.
+    """
+
+    def __init__(
+        self,
+        tenant: str,
+        index_of: Callable[[Definition], int | None] = lambda _: None,
+        heads: dict[str, Head] | None = None,
+    ) -> None:
         self.tenant = tenant
         self.definitions: dict[int, Definition] = {}
         self._index_of = index_of
+        self._heads = {} if heads is None else heads
+        self._new: dict[Definition, int] = {}
+
+    def head(self, text: str) -> Head:
+        """A measurement with its tags. Raises BadLine."""
+        head = self._heads.get(text)
+        if head is None:
+            head = self._heads[text] = parse_head(text)
+        return head
 
     def series(self, head: Head, name: str, kind: FieldType) -> int:
-        """The series of a field."""
-        definition = Definition(SeriesKey(self.tenant, head.monitor, head.measurement, name, head.tags), kind)
+        """The series of a field, whose name is escaped as it came."""
+        known = head.indexes.get((name, kind))
+        if known is not None:
+            return known
+        key = SeriesKey(self.tenant, head.monitor, head.measurement, _unescape(name), head.tags)
+        definition = Definition(key, kind)
+        number = self._new.get(definition)
+        if number is not None:
+            return ~number
         index = self._index_of(definition)
         if index is not None:
+            head.indexes[name, kind] = index
             return index
-        number = len(self.definitions)
+        number = self._new[definition] = len(self.definitions)
         self.definitions[number] = definition
         return ~number
 
@@ -145,7 +170,6 @@ class LineByLine:
 
     def __init__(self, naming: Naming, unit: int, now: int) -> None:
         self._naming, self._unit, self._now = naming, unit, now
-        self._heads: dict[str, Head] = {}
         self._places: list[int] = []
         self._counts: list[int] = []
         self._series: list[int] = []
@@ -177,17 +201,13 @@ class LineByLine:
             raise BadLine("it isn't UTF-8; encode it so")
         match = _HEAD.match(line)
         head_text = match.group() if match else ""
-        head = self._heads.get(head_text)
-        if head is None:
-            head = self._heads[head_text] = parse_head(head_text)
+        head = self._naming.head(head_text)
         found, rest = _parse_fields(line, len(head_text))
         time = self._time(rest)
-        place, known = len(self._times), head.series
+        place, known = len(self._times), head.indexes
         for name, kind, value in found:
-            series = known.get((name, kind))
-            if series is None:
-                series = known[name, kind] = self._naming.series(head, _unescape(name), kind)
-            self._series.append(series)
+            index = known.get((name, kind))
+            self._series.append(self._naming.series(head, name, kind) if index is None else index)
             self._of_kind[kind].append(place)
             self._values[kind].append(value)
             place += 1

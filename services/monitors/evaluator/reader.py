@@ -20,7 +20,6 @@ from monitors.evaluator.lines import (
     ParsedLines,
     decode,
     end_of_line,
-    parse_head,
     parse_lines,
 )
 from monitors.evaluator.model.series import FieldType, Int32s, Int64s
@@ -34,6 +33,7 @@ BLOCK_LINES = 16_384
 FORMS_BYTES = 32_000_000
 BLOCKS_BYTES = 128_000_000
 """How much may be kept of the forms and of the blocks that were seen; the next one then empties what is kept."""
+MAX_HEADS = 50_000
 FORM_OVERHEAD, BLOCK_OVERHEAD = 300, 500
 ENDS = 256
 
@@ -49,7 +49,14 @@ class _Seen:
     def __init__(self) -> None:
         self._forms: dict[str, dict[bytes, tuple[int, ...]]] = {}
         self._blocks: dict[_BlockKey, tuple[bytes, Int32s]] = {}
+        self._heads: dict[str, dict[str, Head]] = {}
         self._forms_bytes = self._blocks_bytes = 0
+
+    def heads(self, tenant: str) -> dict[str, Head]:
+        """The heads of lines. They are counted when a body begins, and so may be more by one body's."""
+        if sum(map(len, self._heads.values())) > MAX_HEADS:
+            self._heads.clear()
+        return self._heads.setdefault(tenant, {})
 
     def forms(self, tenant: str) -> dict[bytes, tuple[int, ...]]:
         """The series of each form, by field."""
@@ -93,7 +100,7 @@ class LineReader:
 
     def read(self, body: bytes, tenant: str, unit: int, now: int) -> ParsedLines:
         """The points of a body whose timestamps count in `unit` nanoseconds; a line without one is of `now`."""
-        naming = Naming(tenant, self._catalogue.index_of)
+        naming = Naming(tenant, self._catalogue.index_of, self._seen.heads(tenant))
         if len(body) < SMALL or body.count(b"\n") * SHORTEST_LINE > len(body):
             return parse_lines(body, naming, unit, now)
         return _Reading(body, naming, self._seen, unit, now).read()
@@ -105,7 +112,6 @@ class _Reading:
     def __init__(self, body: bytes, naming: Naming, seen: _Seen, unit: int, now: int) -> None:
         self._given, self._body = body, body if body.endswith(b"\n") else body + b"\n"
         self._naming, self._seen, self._unit, self._now = naming, seen, unit, now
-        self._heads: dict[str, Head] = {}
         self._new_forms: dict[bytes, tuple[int, ...]] = {}
         characters = np.frombuffer(self._body, np.uint8)
         self._ends = np.flatnonzero(characters == NEWLINE)
@@ -220,18 +226,9 @@ class _Reading:
 
     def _parse_form(self, form: str) -> tuple[int, ...]:
         head_text, _, fields = form.removesuffix(" ").partition(" ")
-        head = self._heads.get(head_text)
-        if head is None:
-            head = self._heads[head_text] = parse_head(head_text)
-        series = []
-        for field in fields.split(","):
-            name, _, word = field.partition("=")
-            field_key = name, _TYPES[word]
-            known = head.series.get(field_key)
-            if known is None:
-                known = head.series[field_key] = self._naming.series(head, *field_key)
-            series.append(known)
-        return tuple(series)
+        head = self._naming.head(head_text)
+        parts = [field.partition("=") for field in fields.split(",")]
+        return tuple([self._naming.series(head, name, _TYPES[word]) for name, _, word in parts])
 
 
 def _in_order(parts: list[tuple[Int64s, Points]]) -> Points:

@@ -1,7 +1,7 @@
 """Tells RuleService which series there are, so that people can make rules on them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import grpc
 
@@ -15,7 +15,11 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 log = logging.getLogger(__name__)
 
 PAGE = 10_000
+PAGE_BYTES = 3_500_000
+OVERHEAD = 24
 PATIENCE_SECONDS = 5.0
+
+_FieldName = tuple[str, str, str]
 
 
 class Registry:
@@ -32,13 +36,11 @@ class Registry:
         Raises ServiceUnavailable if RuleService is away or its disk is full, QuotaExceeded if it refuses more.
         """
         # Tags don't matter here, so that series which differ only in them are one.
-        fields: dict[tuple[str, str, str], FieldType] = {}
+        fields: dict[_FieldName, FieldType] = {}
         for key, kind in definitions:
             fields.setdefault((key.monitor, key.measurement, key.field), kind)
-        names = list(fields)
-        known: dict[tuple[str, str, str], int] = {}
-        for start in range(0, len(names), PAGE):
-            page = names[start : start + PAGE]
+        known: dict[_FieldName, int] = {}
+        for page in _pages(fields):
             request = pb.ReportSeriesRequest(tenant_id=tenant)
             for name in page:
                 one = request.series.add(type=fields[name])
@@ -55,6 +57,22 @@ class Registry:
             other = known.get(name) or fields[name]
             types.append(FieldType(other) if other != kind else None)
         return types
+
+
+def _pages(names: Iterable[_FieldName]) -> Iterator[list[_FieldName]]:
+    """The names in lists that fit into a message each."""
+    page: list[_FieldName] = []
+    size = 0
+    for name in names:
+        # A character takes four bytes at most.
+        length = OVERHEAD + 4 * (len(name[0]) + len(name[1]) + len(name[2]))
+        if len(page) == PAGE or size + length > PAGE_BYTES:
+            yield page
+            page, size = [], 0
+        page.append(name)
+        size += length
+    if page:
+        yield page
 
 
 def _explained(error: grpc.aio.AioRpcError) -> MeshError:

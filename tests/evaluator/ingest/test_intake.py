@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
@@ -113,6 +113,17 @@ def test_a_quota_of_rule_service_is_told_in_its_words(loop_thread: LoopThread, o
         write(loop_thread, opened, "m x=1")
 
 
+def test_many_new_series_are_reported_in_messages_that_fit_and_each_field_once(
+    loop_thread: LoopThread, folder: Path, book: RuleBook
+) -> None:
+    count, filler = 3_000, "ü" * 245
+    lines = [f"m{filler},host={place}{filler},core={core} x{filler}=1" for place in range(count) for core in (0, 1)]
+    with loop_thread.opened(ways_in(folder, max_series=2 * count)) as opened:
+        assert write(loop_thread, opened, "\n".join(lines)) == Written(2 * count, ())
+        assert len(opened.catalogue) == 2 * count
+    assert book.reported == [("acme", f"{place}{filler}", f"x{filler}") for place in range(count)]
+
+
 def test_a_tenant_has_a_limit_of_series_of_its_own(loop_thread: LoopThread, opened: WaysIn) -> None:
     body = "\n".join(f"m,host=h{place} x=1" for place in range(103))
     written = write(loop_thread, opened, body)
@@ -205,6 +216,7 @@ def test_a_flood_of_one_tenant_keeps_no_other_waiting_for_more_than_two_groups(
         assert sum(written.accepted for written in floods) == 1_000_000
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.tuples(st.sampled_from("abcd"), st.integers(1, 30)), st.just(None)), min_size=1, max_size=60),
     st.integers(1, 60),

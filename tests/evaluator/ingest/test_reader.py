@@ -82,7 +82,7 @@ LINES = st.one_of(
 BODIES = st.lists(LINES, min_size=1, max_size=25).map("\n".join)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(body=BODIES, unit=st.sampled_from(sorted(set(PRECISIONS.values()))))
 @example('m m=0.0\n#="\nm m=0.0\nm x=1\\\n', 1)
 @example("m x=1 1\nm x=2\nm x=3 3\n\nm x=-0.0 4", 1)
@@ -102,6 +102,7 @@ def test_whatever_is_read_by_columns_is_what_is_read_line_by_line(body: str, uni
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20), max_size=10), st.binary())
 def test_any_bytes_are_read_alike(lines: list[bytes], tail: bytes) -> None:
     body = b"\n".join([b"m x=1 1", *(b"m x=" + line for line in lines), b"m,t=\xff x=2", b"m,t=\xc3\xbc x=3", tail])
@@ -110,7 +111,7 @@ def test_any_bytes_are_read_alike(lines: list[bytes], tail: bytes) -> None:
     )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(NUMBERS.filter(lambda text: "\n" not in text and text.isascii()), min_size=1, max_size=40))
 def test_numbers_that_are_read_together_are_what_they_are_alone(texts: list[str]) -> None:
     text = Text("\n".join(texts).encode() + b"\n")

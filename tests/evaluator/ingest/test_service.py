@@ -176,6 +176,49 @@ def test_a_service_names_the_tenant(stub: EvaluatorServiceStub) -> None:
     assert refused(lambda: stub.ListSeries(pb.ListSeriesRequest(), metadata=bearer(TOKEN)))[1] == "UNAUTHENTICATED"
 
 
+def test_a_service_writes_for_each_tenant_that_it_names_and_nobody_else_may(
+    stub: EvaluatorServiceStub, opened: WaysIn
+) -> None:
+    now = now_nanos()
+    messages = []
+    for tenant, value in (("acme", 1.0), ("other", 2.0)):
+        message = samples((0, now, value), (0, now + 11 * MINUTE, value), defining=[series("x")])
+        message.tenant_id = tenant
+        messages.append(message)
+    # Each tenant's series are counted apart.
+    later = samples((0, now + 1, 3.0))
+    later.tenant_id = "acme"
+    answer = write(stub, *messages, later, key=TOKEN)
+    assert (answer.accepted_count, answer.rejected_count) == (3, 2)
+    assert [(one.series_index, one.tenant_id) for one in answer.rejections] == [(0, "acme"), (0, "other")]
+    for tenant, value in (("acme", 3.0), ("other", 2.0)):
+        (one,) = stub.ListSeries(pb.ListSeriesRequest(), metadata=bearer(f"{tenant}-key")).series
+        assert one.last_value == value
+    assert refused(lambda: write(stub, *messages))[:2] == (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED")
+    unnamed = samples((0, now, 1.0), defining=[series("x")])
+    assert refused(lambda: write(stub, unnamed, key=TOKEN))[1] == "UNAUTHENTICATED"
+
+
+def test_a_stream_may_define_and_use_series_bit_by_bit_and_name_one_twice(
+    stub: EvaluatorServiceStub, opened: WaysIn
+) -> None:
+    now = now_nanos()
+    answer = write(
+        stub,
+        samples((1, now, 1.0), defining=[series("x"), series("y")]),
+        samples((1, now + 1, 2.0), (0, now + 1, 3.0)),
+        samples((2, now + 2, 4.0), (0, now + 3, 5.0), defining=[series("y")]),
+    )
+    assert (answer.accepted_count, len(opened.catalogue)) == (5, 2)
+    listed = {
+        one.key.field: one.last_value for one in stub.ListSeries(pb.ListSeriesRequest(), metadata=bearer()).series
+    }
+    assert listed == {"x": 5.0, "y": 4.0}
+    # The series were told once, and every point came under the index of its own.
+    told = [batch.series.tolist() for batch in opened.evaluated.batches]
+    assert told == [[0], [0, 1], [0, 1]]
+
+
 def test_points_come_back_oldest_first_one_a_time_and_within_the_range(stub: EvaluatorServiceStub) -> None:
     start = now_nanos() - MINUTE
     rows = [(0, start + 2, 2.0), (0, start + 1, 1.0), (1, start, 9.0), (0, start + 1, 1.5), (0, start + 9, 9.0)]
