@@ -1,15 +1,19 @@
 """What evaluators lease, save and report, and how it survives a restart."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
 import pytest
+from sqlalchemy import select
 
 from monitors.mesh.database import Database, Session, sqlite_url
 from monitors.mesh.errors import LeaseLost
 from monitors.mesh.times import SECOND, now_nanos
 from monitors.rules.model.alert import shard_of
+from monitors.rules.model.leases import Call
 from monitors.rules.store import shards
+from monitors.rules.store.tables import evaluators
 from monitors.v1 import mesh_pb2, monitor_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
@@ -27,25 +31,28 @@ def database(tmp_path: Path) -> "Database":
     return opened
 
 
+def lease(session: Session, who: str, now: int, released: Sequence[int] = ()) -> list[tuple[int, int]]:
+    return shards.lease_shards(session, Call(who, frozenset(released)), f"address of {who}", now).leases
+
+
 def test_shards_pass_from_one_to_the_other_under_a_new_epoch(loop_thread: LoopThread, database: Database) -> None:
     def work(session: Session) -> None:
-        first = shards.lease_all(session, "one", "a", [], 0)
+        first = lease(session, "one", 0)
         assert first == [(shard, 1) for shard in ALL]
         # Kept under the same epoch as long as it's renewed in time; nothing is left for others.
-        assert shards.lease_all(session, "one", "a", [], 9 * SECOND) == first
-        assert shards.lease_all(session, "two", "b", [], 18 * SECOND) == []
+        assert lease(session, "one", 9 * SECOND) == first
+        assert lease(session, "two", 18 * SECOND) == []
         # Given back at once, taken under the next epoch.
-        assert shards.lease_all(session, "one", "a", [3, 4, 999], 18 * SECOND) == [
-            (shard, 1) for shard in ALL if shard not in (3, 4)
-        ]
-        assert shards.lease_all(session, "two", "b", [], 18 * SECOND) == [(3, 2), (4, 2)]
+        assert lease(session, "one", 18 * SECOND, [3, 4, 999]) == [(shard, 1) for shard in ALL if shard not in (3, 4)]
+        assert lease(session, "two", 18 * SECOND) == [(3, 2), (4, 2)]
         shards.check_leases(session, {(3, 2), (5, 1)})
         with pytest.raises(LeaseLost):
             shards.check_leases(session, {(5, 1), (3, 1)})
         # An owner that comes back too late begins anew.
-        assert (5, 2) in shards.lease_all(session, "one", "a", [], 40 * SECOND)
+        assert (5, 2) in lease(session, "one", 40 * SECOND)
         shards.void_all(session)
-        assert shards.lease_all(session, "three", "c", [], 41 * SECOND)[5] == (5, 4)
+        assert lease(session, "three", 41 * SECOND)[5] == (5, 4)
+        assert session.execute(select(evaluators.c.id, evaluators.c.address)).all() == [("three", "address of three")]
 
     loop_thread.run(database.write(work))
     database.close()

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine
 from monitors.mesh.database import Database, sqlite_url
 from monitors.rules.store.tables import metadata
 
-OF_THE_MESH = {"counters", "shards", "shard_states", "tenants"}
+OF_THE_MESH = {"counters", "evaluators", "shards", "shard_states", "tenants"}
 
 
 def test_the_migrations_make_the_tables_that_the_store_uses(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 import grpc
 
 from monitors.evaluator.core import Core
+from monitors.evaluator.leases import CALL_TIMEOUT, Leases
 from monitors.evaluator.model.evaluation import Evaluation, Fill, Points
 from monitors.evaluator.model.machine import Transition
 from monitors.evaluator.model.recovery import begin, checkpoint, restore
 from monitors.evaluator.model.series import Batch, Series
 from monitors.evaluator.model.spec import InstanceKey
 from monitors.evaluator.model.state import Checkpoint, OpenEpisode
-from monitors.evaluator.recorder import CALL_TIMEOUT, Leases, Recorder
+from monitors.evaluator.recorder import Recorder
 from monitors.evaluator.translate import to_open_episode
 from monitors.evaluator.watch import RuleChanges, RuleWatch
 from monitors.mesh.times import now_nanos, to_timestamp
@@ -95,7 +96,7 @@ class Engine:
         self._history = history
         self._closing = closing
         self._core = Core(self._on_transitions)
-        self._leases = Leases(rules, address)
+        self._leases = Leases(rules, address, exclusive=True)
         self._recorder = Recorder(rules, self._leases, self._on_adopted)
         self._watch = RuleWatch(rules)
         self._arrived: list[Batch | Sequence[Series]] | None = None
@@ -317,7 +318,7 @@ class Engine:
             async with asyncio.timeout(FAREWELL_TIMEOUT):
                 if self.ready.is_set():
                     await self._save()
-                await self._leases.release()
+                await self._leases.leave()
 
 
 def _evaluation(state: Checkpoint | None, watermark: int) -> Evaluation:

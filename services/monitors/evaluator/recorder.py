@@ -1,18 +1,19 @@
-"""The evaluator's writes to RuleService: leases, and transitions that are kept until they are recorded."""
+"""The transitions, kept until RuleService has recorded them."""
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import grpc
 
+from monitors.evaluator.leases import CALL_TIMEOUT, Leases
 from monitors.evaluator.model.machine import Transition, TransitionKind
-from monitors.evaluator.model.shards import SHARD_COUNT, shard_of
+from monitors.evaluator.model.shards import shard_of
 from monitors.evaluator.model.spec import InstanceKey
 from monitors.evaluator.translate import from_transition
-from monitors.mesh.channels import evaluator_id
+from monitors.mesh.events import first_of
 from monitors.v1 import mesh_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT = 3.0
-CALL_TIMEOUT = 15.0
 BATCH_LIMIT = 2_000
 # Half of what a server takes in one message.
 BYTES_LIMIT = 2 * 1024 * 1024
@@ -31,46 +30,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 
 Adopted = Callable[[InstanceKey, int, int], None]
 """Called with an instance, its episode, and the open episode that it goes on with."""
-
-
-class Leases:
-    """The shards that this evaluator holds, renewed every three seconds."""
-
-    def __init__(self, rules: "RuleServiceAsyncStub", address: str) -> None:
-        self.held: dict[int, mesh_pb2.ShardLease] = {}
-        self.complete = asyncio.Event()
-        self.problem = ""
-        self._rules = rules
-        self._request = pb.LeaseShardsRequest(evaluator_id=evaluator_id(), address=address)
-
-    async def run(self) -> None:
-        """Renews for ever; what fails is tried again."""
-        while True:
-            try:
-                await self.renew()
-                await asyncio.sleep(HEARTBEAT if self.complete.is_set() else HEARTBEAT / 6)
-            except grpc.aio.AioRpcError as error:
-                self.problem = f"RuleService doesn't renew the leases ({error.code().name}); trying again"
-                await asyncio.sleep(LONGEST_PAUSE / 2)
-
-    async def renew(self) -> None:
-        """Renews what is held and takes what is free. Raises AioRpcError."""
-        response = await self._rules.LeaseShards(self._request, timeout=CALL_TIMEOUT, wait_for_ready=True)
-        self.held = {lease.shard: lease for lease in response.leases}
-        missing = SHARD_COUNT - len(self.held)
-        self.problem = f"{missing} of {SHARD_COUNT} shards are held by another evaluator" if missing else ""
-        if missing:
-            self.complete.clear()
-        else:
-            self.complete.set()
-
-    async def release(self) -> None:
-        """Gives everything back, so that another evaluator needn't wait for the leases' end."""
-        request = pb.LeaseShardsRequest()
-        request.CopyFrom(self._request)
-        request.released.extend(self.held)
-        await self._rules.LeaseShards(request, timeout=1.0)
-        self.held = {}
 
 
 class Recorder:
@@ -83,6 +42,7 @@ class Recorder:
         self._leases = leases
         self._adopted = adopted
         self._waiting: deque[Transition] = deque()
+        self._sending = asyncio.Lock()
         self._changed = asyncio.Condition()
         self._arrived = asyncio.Event()
         self._episodes: dict[tuple[InstanceKey, int], int] = {}
@@ -99,8 +59,19 @@ class Recorder:
 
     def add(self, transitions: Sequence[Transition]) -> None:
         """Takes transitions to be recorded after those before them."""
-        self._waiting.extend(transitions)
-        self._arrived.set()
+        if transitions:
+            self._waiting.extend(transitions)
+            self._arrived.set()
+
+    async def drop(self, shards: Collection[int]) -> None:
+        """Forgets what waits of shards that another evaluator has: it decides the same from their saved state. What
+        `until_recorded` counts takes it as recorded."""
+        async with self._sending:
+            count = len(self._waiting)
+            self._waiting = deque(one for one in self._waiting if _shard(one) not in shards)
+            for known in [known for known in self._episodes if _shard_of_key(known[0]) in shards]:
+                del self._episodes[known]
+            await self._note_recorded(count - len(self._waiting))
 
     async def until_recorded(self, count: int) -> None:
         """Waits until that many transitions in all have been recorded."""
@@ -137,40 +108,63 @@ class Recorder:
             log.warning("the lost leases can't be renewed yet")
 
     async def _record_some(self) -> None:
-        chunk = self._next_chunk()
-        if not chunk:
-            # Held by another evaluator for now; the heartbeat takes the shards as soon as they are free.
-            await self._leases.complete.wait()
-            return
-        request = pb.RecordTransitionsRequest(transitions=[message for _, message in chunk])
-        response = await self._rules.RecordTransitions(request, timeout=CALL_TIMEOUT, wait_for_ready=True)
+        renewed = self._leases.renewed.upcoming
+        self._arrived.clear()
+        async with self._sending:
+            chunk, skipped = self._next_chunk()
+            if chunk:
+                request = pb.RecordTransitionsRequest(transitions=[message for _, message in chunk])
+                response = await self._rules.RecordTransitions(request, timeout=CALL_TIMEOUT, wait_for_ready=True)
+                await self._take_results(chunk, skipped, response)
+                return
+        # Held by another evaluator for now; a heartbeat takes the shards as soon as they are free.
+        await first_of(renewed, self._arrived, within=LONGEST_PAUSE)
+
+    async def _take_results(
+        self,
+        chunk: list[tuple[Transition, mesh_pb2.Transition]],
+        skipped: list[Transition],
+        response: pb.RecordTransitionsResponse,
+    ) -> None:
         again = []
         for (transition, message), result in zip(chunk, response.results, strict=True):
-            self._waiting.popleft()
             self._follow_episode(transition, result)
             renumbered = self._episodes.get((transition.key, transition.episode), message.episode) != message.episode
             if renumbered and result.outcome == mesh_pb2.TRANSITION_OUTCOME_IGNORED:
                 # It resolves an episode that was adopted by the same request, and couldn't know the number.
                 again.append(transition)
             else:
-                self.recorded_count += 1
                 self._forget_episode(transition)
+        for _ in range(len(chunk) + len(skipped)):
+            self._waiting.popleft()
+        self._waiting.extendleft(reversed(skipped))
         self._waiting.extendleft(reversed(again))
+        await self._note_recorded(len(chunk) - len(again))
+
+    async def _note_recorded(self, count: int) -> None:
         async with self._changed:
+            self.recorded_count += count
             self._changed.notify_all()
 
-    def _next_chunk(self) -> list[tuple[Transition, mesh_pb2.Transition]]:
+    def _next_chunk(self) -> tuple[list[tuple[Transition, mesh_pb2.Transition]], list[Transition]]:
+        """The next transitions with their messages, and those among them whose shards aren't held."""
         chunk: list[tuple[Transition, mesh_pb2.Transition]] = []
+        skipped: list[Transition] = []
         size = 0
         for transition in self._waiting:
-            lease = self._leases.held.get(shard_of(transition.key.tenant, transition.key.monitor))
-            if lease is None or len(chunk) == BATCH_LIMIT or size > BYTES_LIMIT:
+            if len(chunk) == BATCH_LIMIT or size > BYTES_LIMIT:
                 break
+            lease = self._leases.held.get(_shard(transition))
+            if lease is None:
+                # All later ones of its instance are of the same shard: none overtakes it.
+                skipped.append(transition)
+                continue
             message = from_transition(transition, lease)
-            message.episode = self._episodes.get((transition.key, transition.episode), transition.episode)
+            if self._episodes:
+                message.episode = self._episodes.get((transition.key, transition.episode), transition.episode)
             size += message.ByteSize()
             chunk.append((transition, message))
-        return chunk
+        return chunk, skipped
 
     def _follow_episode(self, transition: Transition, result: mesh_pb2.TransitionResult) -> None:
         """Goes on with the episode that RuleService had open: its resolve must carry that number."""
@@ -181,3 +175,11 @@ class Recorder:
     def _forget_episode(self, transition: Transition) -> None:
         if transition.kind is TransitionKind.RESOLVED:
             self._episodes.pop((transition.key, transition.episode), None)
+
+
+def _shard(transition: Transition) -> int:
+    return _shard_of_key(transition.key)
+
+
+def _shard_of_key(key: InstanceKey) -> int:
+    return shard_of(key.tenant, key.monitor)

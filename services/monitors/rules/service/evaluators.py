@@ -9,6 +9,7 @@ from monitors.mesh.times import now_nanos, to_timestamp
 from monitors.rules.model.alert import SHARDS
 from monitors.rules.model.catalogue import Field
 from monitors.rules.model.episodes import Ledger
+from monitors.rules.model.leases import Call
 from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import LARGEST_MESSAGE, Part
 from monitors.rules.store import alerts as alert_store
@@ -83,13 +84,16 @@ class EvaluatorCalls(Part):
             for error in check_line(name, text, 256, "send a name that is unique per process"):
                 raise error
         now = now_nanos()
-        leases = await self.core.database.write(
-            lambda session: shards.lease_all(session, request.evaluator_id, request.address, request.released, now)
+        call = Call(request.evaluator_id, frozenset(request.released), request.exclusive, request.leaving)
+        leased = await self.core.database.write(
+            lambda session: shards.lease_shards(session, call, request.address, now)
         )
         return pb.LeaseShardsResponse(
-            leases=[mesh_pb2.ShardLease(shard=shard, epoch=epoch) for shard, epoch in leases],
-            expire_time=to_timestamp(now + shards.LEASE),
+            leases=[mesh_pb2.ShardLease(shard=shard, epoch=epoch) for shard, epoch in leased.leases],
+            expire_time=to_timestamp(leased.expire_time),
             server_time=to_timestamp(now),
+            wanted_back=leased.wanted_back,
+            share=leased.share,
         )
 
     async def LoadShardStates(

@@ -7,11 +7,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import LeaseLost
-from monitors.mesh.times import SECOND
 from monitors.rules.model.alert import SHARDS
-from monitors.rules.store.tables import shard_states, shards
-
-LEASE = 10 * SECOND
+from monitors.rules.model.leases import Call, Decision, Holding, Member, decide
+from monitors.rules.store.tables import evaluators, shard_states, shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +22,76 @@ class SavedState:
     save_time: int
 
 
-def lease_all(session: Session, owner: str, address: str, released: Sequence[int], now: int) -> list[tuple[int, int]]:
-    """Gives back `released`, takes what is free or expired, keeps what is held; all that is held, with its epoch."""
-    rows = {row.shard: row for row in session.execute(select(shards))}
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """What an evaluator holds, as shards with their epochs; what of it it should give back; and its share."""
+
+    leases: list[tuple[int, int]]
+    expire_time: int
+    wanted_back: tuple[int, ...]
+    share: int
+
+
+def lease_shards(session: Session, call: Call, address: str, now: int) -> Leased:
+    """Leases an evaluator its share, as far as it's free."""
+    holdings = _holdings(session)
+    members = [Member(*row) for row in session.execute(_MEMBERS)]
+    decision = decide(list(holdings.values()), members, call, now)
+    _remember_member(session, decision, {member.id for member in members}, address)
+    if decision.freed:
+        freed = update(shards).where(shards.c.shard.in_(decision.freed))
+        session.execute(freed.values(owner="", address="", expire_time=0))
+    expire_time = decision.member.expire_time if decision.member else now
+    held = {"owner": call.evaluator, "address": address, "expire_time": expire_time}
+    if decision.kept:
+        # All that is still its own is what it keeps: no need to name up to 256 of them.
+        is_kept = (shards.c.owner == call.evaluator, shards.c.expire_time > now)
+        session.execute(update(shards).where(*is_kept).values(held))
+    if decision.taken:
+        is_taken = shards.c.shard.in_(decision.taken)
+        session.execute(update(shards).where(is_taken).values(held | {"epoch": shards.c.epoch + 1}))
+    leases = [(shard, holdings[shard].epoch) for shard in decision.kept]
+    leases += [(shard, holdings[shard].epoch + 1) for shard in decision.taken]
+    return Leased(sorted(leases), expire_time, decision.wanted_back, decision.share)
+
+
+_MEMBERS = select(evaluators.c.id, evaluators.c.join_time, evaluators.c.expire_time, evaluators.c.exclusive)
+# Locked, so that two evaluators that call at once are served one after the other.
+_HOLDINGS = select(shards.c.shard, shards.c.epoch, shards.c.owner, shards.c.expire_time).with_for_update()
+
+
+def _holdings(session: Session) -> dict[int, Holding]:
+    """All shards; they're made when they are asked for first."""
+    rows = session.execute(_HOLDINGS).all()
     if not rows:
         made = [{"shard": number, "epoch": 0, "owner": "", "address": "", "expire_time": 0} for number in range(SHARDS)]
         session.execute(insert(shards), made)
-        rows = {row.shard: row for row in session.execute(select(shards))}
-    given_back = {number for number in released if number in rows and rows[number].owner == owner}
-    if given_back:
-        freed = update(shards).where(shards.c.shard.in_(given_back)).values(owner="", address="", expire_time=0)
-        session.execute(freed)
-    kept = [n for n, row in rows.items() if row.owner == owner and row.expire_time > now and n not in given_back]
-    taken = [n for n, row in rows.items() if row.expire_time <= now and n not in given_back]
-    held = {"owner": owner, "address": address, "expire_time": now + LEASE}
-    if kept:
-        session.execute(update(shards).where(shards.c.shard.in_(kept)).values(held))
-    if taken:
-        session.execute(update(shards).where(shards.c.shard.in_(taken)).values(held | {"epoch": shards.c.epoch + 1}))
-    leases = [(number, rows[number].epoch) for number in kept] + [(number, rows[number].epoch + 1) for number in taken]
-    return sorted(leases)
+        rows = session.execute(_HOLDINGS).all()
+    return {row.shard: Holding(*row) for row in rows}
+
+
+def _remember_member(session: Session, decision: Decision, known: set[str], address: str) -> None:
+    if decision.gone:
+        session.execute(delete(evaluators).where(evaluators.c.id.in_(decision.gone)))
+    member = decision.member
+    if member is None:
+        return
+    values = {
+        "address": address,
+        "join_time": member.join_time,
+        "expire_time": member.expire_time,
+        "exclusive": member.exclusive,
+    }
+    if member.id in known:
+        session.execute(update(evaluators).where(evaluators.c.id == member.id).values(values))
+    else:
+        session.execute(insert(evaluators).values(id=member.id, **values))
 
 
 def void_all(session: Session) -> None:
-    """Ends every lease. Whoever held one is refused from now on."""
+    """Ends every lease and forgets every evaluator. Whoever held a shard is refused from now on."""
     session.execute(update(shards).values(owner="", address="", expire_time=0, epoch=shards.c.epoch + 1))
+    session.execute(delete(evaluators))
 
 
 def check_leases(session: Session, leases: set[tuple[int, int]]) -> None:
@@ -65,8 +108,8 @@ def check_leases(session: Session, leases: set[tuple[int, int]]) -> None:
 def save_states(session: Session, states: Sequence[SavedState]) -> None:
     """Remembers the states. Raises LeaseLost, and then remembers none."""
     check_leases(session, {(each.shard, each.epoch) for each in states})
-    session.execute(delete(shard_states).where(shard_states.c.shard.in_([each.shard for each in states])))
     latest = {each.shard: each for each in states}
+    session.execute(delete(shard_states).where(shard_states.c.shard.in_(latest)))
     rows = [
         {"shard": each.shard, "epoch": each.epoch, "state": each.state, "save_time": each.save_time}
         for each in latest.values()

@@ -1,6 +1,6 @@
 """The tables. Every row carries its tenant, and so does every key; times are nanoseconds since 1970.
 
-`counters`, `shards` and `shard_states` belong to the mesh as a whole.
+`counters`, `evaluators`, `shards` and `shard_states` belong to the mesh as a whole.
 """
 
 from sqlalchemy import (
@@ -225,6 +225,16 @@ shards = Table(
     Column("owner", String(256), nullable=False),
     Column("address", String(256), nullable=False),
     Column("expire_time", BigInteger, nullable=False),
+)
+
+evaluators = Table(
+    "evaluators",
+    metadata,
+    Column("id", String(256), primary_key=True),
+    Column("address", String(256), nullable=False),
+    Column("join_time", BigInteger, nullable=False),
+    Column("expire_time", BigInteger, nullable=False),
+    Column("exclusive", Boolean, nullable=False),
 )
 
 shard_states = Table(

@@ -1,0 +1,146 @@
+"""The shards that this evaluator holds: renewed, taken over, and given back as others come and go."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc
+
+from monitors.evaluator.translate import SHARD_COUNT
+from monitors.mesh.channels import evaluator_id
+from monitors.mesh.events import Changes
+from monitors.v1 import mesh_pb2
+from monitors.v1 import rule_service_pb2 as pb
+
+if TYPE_CHECKING:
+    # The stubs' type for asyncio exists for type checkers only.
+    from monitors.v1.rule_service_pb2_grpc import RuleServiceAsyncStub
+
+HEARTBEAT = 3.0
+IMPATIENT_HEARTBEAT = 0.5
+"""While shards are missing, which somebody may give back at any time."""
+PAUSE_AFTER_FAILURE = 1.0
+CALL_TIMEOUT = 15.0
+FAREWELL_TIMEOUT = 1.0
+
+
+@dataclass(frozen=True)
+class LeaseChange:
+    """What has changed since the last one; to be followed in this order."""
+
+    lost: frozenset[int]
+    """Held by another evaluator now, or were meanwhile: what is known about them is out of date."""
+    gained: frozenset[int]
+    """To be taken over from their saved state. A shard that was lost and came back is in both."""
+    wanted_back: frozenset[int]
+    """To be given to `release` once their transitions are recorded and their state is saved. Held until then. Told
+    again with every heartbeat until it's done."""
+
+
+class Leases:
+    """The leases, renewed every three seconds by `run`. `held` is how they are now; `changes` tells one follower what
+    has changed. An `exclusive` evaluator holds all shards or none.
+
+    A shard that this evaluator lost only because nobody renewed it in time, and that nobody else has had since, is
+    held again under its next epoch, and that is no change: an epoch grows by one with each evaluator that gets it.
+    """
+
+    def __init__(
+        self, rules: "RuleServiceAsyncStub", address: str, name: str | None = None, *, exclusive: bool = False
+    ) -> None:
+        self.held: dict[int, mesh_pb2.ShardLease] = {}
+        self.share = SHARD_COUNT
+        self.complete = asyncio.Event()
+        """Set while all shards are held."""
+        self.renewed = Changes()
+        """Announced after each answer of RuleService."""
+        self.problem = ""
+        self._rules = rules
+        self._name, self._address, self._exclusive = name or evaluator_id(), address, exclusive
+        self._one_at_a_time = asyncio.Lock()
+        self._released: set[int] = set()
+        self._lost: set[int] = set()
+        self._gained: set[int] = set()
+        self._wanted_back: frozenset[int] = frozenset()
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Renews for ever; what fails is tried again."""
+        while True:
+            try:
+                await self.renew()
+                await asyncio.sleep(HEARTBEAT if len(self.held) >= self.share else IMPATIENT_HEARTBEAT)
+            except grpc.aio.AioRpcError as error:
+                self.problem = f"RuleService doesn't renew the leases ({error.code().name}); trying again"
+                await asyncio.sleep(PAUSE_AFTER_FAILURE)
+
+    async def changes(self) -> AsyncIterator[LeaseChange]:
+        """Every change from now on, the shards that are held already first. For one follower."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            change = LeaseChange(frozenset(self._lost), frozenset(self._gained), self._wanted_back)
+            self._lost, self._gained = set(), set()
+            yield change
+
+    async def renew(self) -> None:
+        """Renews what is held and takes what is free. Raises AioRpcError."""
+        # One after the other: an answer that is overtaken by a later one would bring back what was released.
+        async with self._one_at_a_time:
+            released = set(self._released)
+            request = pb.LeaseShardsRequest(
+                evaluator_id=self._name, address=self._address, released=released, exclusive=self._exclusive
+            )
+            response = await self._rules.LeaseShards(request, timeout=CALL_TIMEOUT, wait_for_ready=True)
+            self._released -= released
+            self._take(response)
+
+    async def release(self, shards: Iterable[int]) -> None:
+        """Gives shards back; from the call on they aren't held. If RuleService can't be reached now, the next heartbeat
+        tells it. Raises AioRpcError."""
+        for shard in shards:
+            if self.held.pop(shard, None) is not None:
+                self._released.add(shard)
+                self._gained.discard(shard)
+        self._wanted_back -= self._released
+        self.complete.clear()
+        await self.renew()
+
+    async def leave(self) -> None:
+        """Gives everything back, so that the others needn't wait for the leases' end. Raises AioRpcError."""
+        request = pb.LeaseShardsRequest(evaluator_id=self._name, address=self._address, leaving=True)
+        async with self._one_at_a_time:
+            self.held = {}
+            self.complete.clear()
+            await self._rules.LeaseShards(request, timeout=FAREWELL_TIMEOUT)
+
+    def _take(self, response: pb.LeaseShardsResponse) -> None:
+        before, self.held = self.held, {
+            lease.shard: lease for lease in response.leases if lease.shard not in self._released
+        }  # fmt: skip
+        # A RuleService of an earlier version knows no shares: one evaluator has all.
+        self.share = response.share or SHARD_COUNT
+        missing = self.share - len(self.held)
+        self.problem = f"{missing} of {self.share} shards are held by another evaluator" if missing > 0 else ""
+        if len(self.held) == SHARD_COUNT:
+            self.complete.set()
+        else:
+            self.complete.clear()
+        self._note_changes(before, frozenset(response.wanted_back) - self._released)
+        self.renewed.announce()
+
+    def _note_changes(self, before: dict[int, mesh_pb2.ShardLease], wanted_back: frozenset[int]) -> None:
+        had_others = {
+            shard
+            for shard, lease in before.items()
+            if shard in self.held and self.held[shard].epoch not in (lease.epoch, lease.epoch + 1)
+        }
+        lost = (before.keys() - self.held.keys()) | had_others
+        # What came and went unseen is nobody's business.
+        self._lost |= lost - self._gained
+        self._gained -= lost
+        self._gained |= (self.held.keys() - before.keys()) | had_others
+        self._wanted_back = wanted_back
+        if self._lost or self._gained or self._wanted_back:
+            self._changed.set()

@@ -1,0 +1,203 @@
+"""Several evaluators and one RuleService: shards change hands, and what is decided is recorded by who holds them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from sqlalchemy import update
+
+from monitors.evaluator import leases
+from monitors.evaluator.leases import LeaseChange, Leases
+from monitors.evaluator.model.machine import Transition, TransitionKind
+from monitors.evaluator.model.spec import InstanceKey
+from monitors.evaluator.recorder import Recorder
+from monitors.evaluator.translate import shard_of
+from monitors.mesh.channels import open_channel
+from monitors.mesh.database import Database, sqlite_url
+from monitors.mesh.times import now_nanos
+from monitors.rules.store.tables import shards
+from monitors.v1 import rule_service_pb2 as pb
+from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+from tests.harness import LoopThread
+from tests.rules.client import FLOAT, Client
+from tests.rules.running import SERVICE_TOKEN, running
+
+ALL = frozenset(range(256))
+
+
+@pytest.fixture(autouse=True)
+def _quick_hearts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HEARTBEAT", "IMPATIENT_HEARTBEAT"):
+        monkeypatch.setattr(leases, name, 0.05)
+
+
+@dataclass
+class Stage:
+    """A RuleService of its own, whose shards nobody else wants."""
+
+    client: Client
+    address: str
+    loop: LoopThread
+
+    def run(self, scenario: Coroutine[Any, Any, None]) -> None:
+        self.loop.run(scenario, timeout=30)
+
+
+@pytest.fixture
+def play(loop_thread: LoopThread, tmp_path: Path) -> Iterator[Stage]:
+    with loop_thread.opened(running(tmp_path)) as opened:
+        address = f"127.0.0.1:{opened.port}"
+        with grpc.insecure_channel(address) as channel:
+            client = Client.of_new_tenant(RuleServiceStub(channel), opened.rules, loop_thread)
+            yield Stage(client, address, loop_thread)
+
+
+@dataclass
+class Evaluator:
+    """One that follows its leases as the engine does, but has no rules."""
+
+    leases: Leases
+    recorder: Recorder
+    changes: list[LeaseChange] = field(default_factory=list)
+    has: set[int] = field(default_factory=set)
+    gives_back: bool = True
+
+    async def follow(self) -> None:
+        async for change in self.leases.changes():
+            self.changes.append(change)
+            self.has = (self.has - change.lost) | change.gained
+            await self.recorder.drop(change.lost)
+            if change.wanted_back and self.gives_back:
+                self.has -= change.wanted_back
+                await self.leases.release(change.wanted_back)
+
+    async def until(self, count: int, changes: int = 1) -> None:
+        """Waits until it has followed at least so many changes and has so many shards."""
+        async with asyncio.timeout(20):
+            while len(self.changes) < changes or len(self.has) != count or self.leases.held.keys() != self.has:
+                await self.leases.renewed.upcoming.wait()
+                await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def evaluator(
+    stage: Stage, name: str, *, exclusive: bool = False, beats: bool = True
+) -> AsyncIterator[Evaluator]:
+    """`beats` False: it calls only when the test lets it."""
+    async with open_channel(stage.address, SERVICE_TOKEN) as channel:
+        stub = RuleServiceStub(channel)
+        held = Leases(stub, f"address of {name}", name, exclusive=exclusive)
+        made = Evaluator(held, Recorder(stub, held, lambda *_: None))
+        works = [made.follow(), made.recorder.run()] + ([held.run()] if beats else [])
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            yield made
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_shards_are_given_to_who_joins_and_come_back_from_who_leaves(play: Stage) -> None:
+    async def scenario() -> None:
+        async with evaluator(play, "one") as one:
+            await one.until(256)
+            assert one.leases.complete.is_set()
+            async with evaluator(play, "two") as two:
+                await asyncio.gather(one.until(128), two.until(128))
+                assert not one.leases.complete.is_set()
+                assert one.has | two.has == ALL
+                assert (one.leases.problem, two.leases.problem) == ("", "")
+                assert {lease.epoch for lease in two.leases.held.values()} == {2}
+                await two.leases.leave()
+            await one.until(256)
+            assert one.changes[-1].gained == two.has
+            assert not one.changes[-1].lost
+
+    play.run(scenario())
+
+
+def test_what_is_wanted_back_is_held_until_it_is_given(play: Stage) -> None:
+    async def scenario() -> None:
+        async with evaluator(play, "one") as one:
+            await one.until(256)
+            one.gives_back = False
+            async with evaluator(play, "two") as two:
+                await two.leases.renew()
+                await one.leases.renew()
+                await one.leases.renew()
+                assert (len(one.leases.held), two.leases.held) == (256, {})
+                assert "128 of 128 shards are held by another" in two.leases.problem
+                wanted = one.changes[-1].wanted_back
+                await one.leases.release(sorted(wanted)[:1])
+                assert len(one.leases.held) == 255
+
+    play.run(scenario())
+
+
+def test_a_lease_that_only_lapsed_is_no_change_and_one_that_was_voided_is(play: Stage, tmp_path: Path) -> None:
+    database = Database(sqlite_url(tmp_path / "rules.db"), name="lapse", migrations="monitors.rules.migrations")
+
+    async def scenario() -> None:
+        async with evaluator(play, "one", beats=False) as one:
+            await one.leases.renew()
+            await database.write(lambda session: session.execute(update(shards).values(expire_time=1)))
+            await one.leases.renew()
+            assert {lease.epoch for lease in one.leases.held.values()} == {2}
+            await play.client.rules.void_leases()
+            await asyncio.gather(one.until(256, 2), one.leases.renew())
+            assert [(len(each.lost), len(each.gained)) for each in one.changes] == [(0, 256), (256, 256)]
+            assert {lease.epoch for lease in one.leases.held.values()} == {4}
+
+    play.run(scenario())
+    database.close()
+
+
+def test_an_exclusive_evaluator_is_not_asked_to_share(play: Stage) -> None:
+    async def scenario() -> None:
+        async with evaluator(play, "one", exclusive=True) as one:
+            await one.until(256)
+            async with evaluator(play, "two", exclusive=True) as two:
+                await two.leases.renew()
+                await one.leases.renew()
+                assert (len(one.leases.held), one.leases.problem, two.leases.held) == (256, "", {})
+                assert two.leases.problem
+                await one.leases.leave()
+                await two.until(256)
+
+    play.run(scenario())
+
+
+def test_what_cannot_be_recorded_here_holds_nothing_else_up_and_is_dropped_when_it_is_lost(play: Stage) -> None:
+    tenant = play.client.tenant
+    far = next(f"m{n}" for n in range(10_000) if shard_of(tenant, f"m{n}") == 255)
+    near = next(f"m{n}" for n in range(10_000) if shard_of(tenant, f"m{n}") == 0)
+    rules = {}
+    for monitor in (far, near):
+        play.client.report(monitor, [("cpu", "x", FLOAT)])
+        rules[monitor] = play.client.create("x > 1", monitor_id=monitor).id
+
+    def firing(monitor: str, time: int) -> Transition:
+        key = InstanceKey(tenant, rules[monitor], monitor, ())
+        return Transition(key, 1, TransitionKind.FIRING, time, time, 2.0, "", 0)
+
+    async def scenario() -> None:
+        now = now_nanos()
+        async with evaluator(play, "one", beats=False) as one:
+            await one.leases.renew()
+            await one.leases.release([255])
+            one.recorder.add([firing(far, now), firing(near, now + 1)])
+            await one.recorder.until_recorded(1)
+            assert one.recorder.waiting_count == 1
+            await one.recorder.drop({255})
+            await one.recorder.until_recorded(2)
+            assert one.recorder.waiting_count == 0
+
+    play.run(scenario())
+    alerts = play.client.call(pb.ListAlertsRequest()).alerts
+    assert [alert.monitor_id for alert in alerts] == [near]
