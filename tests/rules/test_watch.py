@@ -8,14 +8,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import update
 
 from monitors.mesh.database import Database, sqlite_url
 from monitors.mesh.times import now_nanos
 from monitors.rules.main import MEMORY
-from monitors.rules.store import counters
+from monitors.rules.model.condition import Absence
+from monitors.rules.model.rule import Rule
+from monitors.rules.store import counters, tables
 from monitors.rules.store import rules as rule_store
+from monitors.rules.store import watching as watch_store
 from monitors.rules.store.tables import deleted_rules
+from monitors.rules.translate import watching as watching_messages
+from monitors.rules.translate.watching import encode_rules
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
@@ -117,10 +125,89 @@ def test_deletions_are_forgotten_after_a_week(loop_thread: LoopThread, tmp_path:
         rule_store.delete_rule(session, "t", "rule_1", now_nanos())
         rule_store.delete_rule(session, "t", "rule_2", now_nanos())
         session.execute(update(deleted_rules).where(deleted_rules.c.rule_id == "rule_1").values(delete_time=1))
-        rule_store.forget_deleted_before(session, now_nanos() - MEMORY)
-        return [rule_store.can_resume(session, revision) for revision in (5, 6, 7, 8)]
+        watch_store.forget_before(session, now_nanos() - MEMORY)
+        return [watch_store.can_resume(session, revision) for revision in (5, 6, 7, 8)]
 
     assert loop_thread.run(database.write(work)) == [False, True, True, False]
+    database.close()
+
+
+def test_what_somebody_resolves_by_hand_is_told_to_those_who_watch_rules(client: Client) -> None:
+    rule = client.create()
+    alert_id = client.fire(rule, 1_000, episode=900, group={"cpu": "7"})
+    over = client.fire(rule, 1_000)
+    stream = client.stub.WatchRules(
+        pb.WatchRulesRequest(start_revision=int(rule.etag)), metadata=SERVICE, timeout=DEADLINE
+    )
+    # What the evaluator itself ends isn't news to it.
+    client.record(client.transition(rule, RESOLVED, 2_000, episode=1_000))
+    assert client.alert(over).alert.resolve_reason == "condition"
+    client.call(pb.ResolveAlertRequest(alert_id=alert_id, note="known"))
+    newer = client.create()
+    resolved: list[Any] = []
+    revision = 0
+    while revision < int(newer.etag):
+        message = next(stream)
+        revision = message.revision
+        resolved += message.resolved
+    stream.cancel()
+    (episode,) = [each for each in resolved if each.tenant_id == client.tenant]
+    assert (episode.alert_id, episode.rule_id, episode.monitor_id) == (alert_id, rule.id, "mon_host")
+    assert (episode.episode, episode.fire_time_nanos, dict(episode.group)) == (900, 1_000, {"cpu": "7"})
+
+
+bodies = st.lists(st.tuples(st.text(max_size=200), st.binary(max_size=300), st.integers(0, 2**63 - 1)), max_size=30)
+
+
+@given(bodies, st.integers(1, 2_000))
+def test_rules_as_they_are_stored_are_what_a_watcher_reads(
+    stored: list[tuple[str, bytes, int]], message_size: int
+) -> None:
+    rules = [(tenant, rule_pb2.Rule(title=body.hex()).SerializeToString(), number) for tenant, body, number in stored]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watching_messages, "MESSAGE_SIZE", message_size)
+        messages = list(encode_rules(rules))
+    read = [rule for message in messages for rule in pb.WatchRulesResponse.FromString(message).rules]
+    assert [(rule.tenant_id, rule.rule.SerializeToString(), rule.revision) for rule in read] == rules
+    assert all(
+        len(message) <= message_size + 20 * len(pb.WatchRulesResponse.FromString(message).rules)
+        or len(pb.WatchRulesResponse.FromString(message).rules) == 1
+        for message in messages
+    )
+
+
+def test_no_rule_is_missed_that_changes_while_a_snapshot_is_read(loop_thread: LoopThread, tmp_path: Any) -> None:
+    database = Database(sqlite_url(tmp_path / "rules.db"), name="pages", migrations="monitors.rules.migrations")
+    database.upgrade()
+
+    def put(session: Any, *revisions: int) -> None:
+        for revision in revisions:
+            counters.take(session, counters.REVISION)
+            rule = Rule(
+                id=f"rule_{revision}", monitor_id="m", title=f"{revision}", condition=Absence(SECOND), stated="",
+                revision=revision,
+            )  # fmt: skip
+            rule_store.insert_rules(session, "t", [(rule, f"{revision}".encode())])
+
+    def move(session: Any, rule_id: str, revision: int) -> None:
+        session.execute(update(tables.rules).where(tables.rules.c.id == rule_id).values(revision=revision))
+
+    def work(session: Any) -> None:
+        put(session, 1, 2, 3, 4)
+        first = watch_store.snapshot_page(session, 0, 2)
+        # One that has been read changes, and one that hasn't; another is gone, and one is new.
+        move(session, "rule_1", 5)
+        move(session, "rule_4", 6)
+        put(session, 7)
+        rule_store.delete_rule(session, "t", "rule_3", 1)
+        second = watch_store.snapshot_page(session, 2, 2)
+        third = watch_store.snapshot_page(session, 6, 2)
+        assert [row[1:] for row in (*first, *second, *third)] == [
+            (b"1", 1), (b"2", 2), (b"1", 5), (b"4", 6), (b"7", 7),
+        ]  # fmt: skip
+        assert not watch_store.snapshot_page(session, 7, 2)
+
+    loop_thread.run(database.write(work))
     database.close()
 
 

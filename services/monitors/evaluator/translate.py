@@ -1,8 +1,9 @@
 """Between the contract's messages and the model's values."""
 
 import math
-from collections.abc import Mapping
-from enum import IntEnum
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from sys import intern
 from typing import Any
 
 from monitors.evaluator.model.machine import Transition, TransitionKind
@@ -22,6 +23,9 @@ from monitors.mesh.times import SECOND, from_duration
 from monitors.v1 import alert_pb2, condition_pb2, mesh_pb2, rule_pb2
 
 DEFAULT_INTERVAL = 30 * SECOND
+_OPERATORS = {int(one): one for one in Operator}
+_POLICIES = {int(one): one for one in MissingPolicy}
+_AGGREGATIONS = {condition_pb2.AGGREGATION_UNSPECIFIED: Aggregation.LATEST, **{int(one): one for one in Aggregation}}
 _KINDS = {
     TransitionKind.FIRING: alert_pb2.ALERT_EVENT_KIND_FIRING,
     TransitionKind.RESOLVED: alert_pb2.ALERT_EVENT_KIND_RESOLVED,
@@ -40,78 +44,72 @@ def to_tags(group: Mapping[str, str]) -> Tags:
 def to_spec(watched: mesh_pb2.WatchedRule) -> RuleSpec:
     """A rule for the model. Raises NotEvaluable."""
     rule = watched.rule
+    condition = rule.condition
     if rule.levels:
         raise NotEvaluable("levels can't be evaluated yet; make one rule for each severity")
-    if rule.condition.HasField("recover"):
+    if condition.HasField("recover"):
         raise NotEvaluable("a recover clause can't be evaluated yet; leave it out, or use keep_firing_for")
-    interval = from_duration(rule.interval) or DEFAULT_INTERVAL
+    kind = condition.WhichOneof("kind")
+    translate = _CONDITIONS.get(kind)
+    if translate is None:
+        raise _not_evaluable(kind)
+    group_by = rule.group_by
     return RuleSpec(
-        tenant=watched.tenant_id,
+        tenant=intern(watched.tenant_id),
         rule_id=rule.id,
         revision=watched.revision,
         monitor=rule.monitor_id,
         for_duration=from_duration(rule.for_duration),
         keep_firing_for=from_duration(rule.keep_firing_for),
-        interval=max(interval, 1),
-        no_data=_policy(rule.no_data_policy, MissingPolicy.KEEP),
-        missing_series=_policy(rule.missing_series_policy, MissingPolicy.RESOLVE),
+        interval=max(from_duration(rule.interval), 0) or DEFAULT_INTERVAL,
+        no_data=_POLICIES.get(rule.no_data_policy, MissingPolicy.KEEP),
+        missing_series=_POLICIES.get(rule.missing_series_policy, MissingPolicy.RESOLVE),
         every_point=rule.evaluation_mode != rule_pb2.EVALUATION_MODE_INTERVAL,
-        group_by=tuple(sorted(rule.group_by)),
-        **_condition(rule.condition),
+        group_by=tuple(sorted(group_by)) if group_by else (),
+        **translate(condition),
     )
 
 
-def _policy(policy: int, default: MissingPolicy) -> MissingPolicy:
-    return MissingPolicy(policy) if policy in _numbers(MissingPolicy) else default
+def _not_evaluable(kind: str | None) -> NotEvaluable:
+    if kind is None:
+        return NotEvaluable("the rule has no condition; give it one, such as `cpu_percent > 90`")
+    return NotEvaluable(
+        f"a {kind} can't be evaluated yet; compare one field with a number or a range, or ask for absence"
+    )
 
 
-def _numbers(kind: type[IntEnum]) -> set[int]:
-    return {int(one) for one in kind}
-
-
-def _condition(condition: condition_pb2.Condition) -> dict[str, Any]:
-    match condition.WhichOneof("kind"):
-        case "comparison":
-            return _comparison(condition.comparison)
-        case "range":
-            return _range(condition.range)
-        case "absence":
-            return _absence(condition.absence)
-        case None:
-            raise NotEvaluable("the rule has no condition; give it one, such as `cpu_percent > 90`")
-        case kind:
-            raise NotEvaluable(
-                f"a {kind} can't be evaluated yet; compare one field with a number or a range, or ask for absence"
-            )
-
-
-def _comparison(comparison: condition_pb2.Comparison) -> dict[str, Any]:
+def _comparison(condition: condition_pb2.Condition) -> dict[str, Any]:
+    comparison = condition.comparison
     if comparison.HasField("occurrence"):
         raise NotEvaluable("counting points can't be evaluated yet; aggregate them instead, such as `avg(x, 5m) > 1`")
-    if int(comparison.operator) not in _numbers(Operator):
+    operator = _OPERATORS.get(comparison.operator)
+    if operator is None:
         raise NotEvaluable("this comparison can't be evaluated yet; use one of > >= < <= == !=")
-    if comparison.WhichOneof("right") != "expression" or comparison.expression.WhichOneof("kind") != "number":
+    right = comparison.expression
+    if right.WhichOneof("kind") != "number":
         raise NotEvaluable("only a comparison with a number can be evaluated yet; put a number on the right")
     return {
         "kind": ConditionKind.THRESHOLD,
-        "operator": Operator(comparison.operator),
-        "low": _finite(comparison.expression.number),
+        "operator": operator,
+        "low": _finite(right.number),
         "tolerance": _finite(comparison.tolerance),
         **_expression(comparison.left),
     }
 
 
-def _range(condition: condition_pb2.Range) -> dict[str, Any]:
+def _range(condition: condition_pb2.Condition) -> dict[str, Any]:
+    within = condition.range
     return {
         "kind": ConditionKind.RANGE,
-        "low": _finite(condition.low),
-        "high": _finite(condition.high),
-        "outside": condition.outside,
-        **_expression(condition.expression),
+        "low": _finite(within.low),
+        "high": _finite(within.high),
+        "outside": within.outside,
+        **_expression(within.expression),
     }
 
 
-def _absence(absence: condition_pb2.Absence) -> dict[str, Any]:
+def _absence(condition: condition_pb2.Condition) -> dict[str, Any]:
+    absence = condition.absence
     if absence.expected:
         raise NotEvaluable("expected tag sets can't be evaluated yet; leave them out")
     duration = from_duration(absence.duration)
@@ -119,11 +117,18 @@ def _absence(absence: condition_pb2.Absence) -> dict[str, Any]:
         raise NotEvaluable("absence takes at least one second; say for example `no data for 15m`")
     return {
         "kind": ConditionKind.ABSENCE,
-        "measurement": absence.input.measurement,
-        "field": absence.input.field,
+        "measurement": intern(absence.input.measurement),
+        "field": intern(absence.input.field),
         "filters": _filters(absence.input),
         "absent_for": duration,
     }
+
+
+_CONDITIONS: Mapping[str | None, Callable[[condition_pb2.Condition], dict[str, Any]]] = {
+    "comparison": _comparison,
+    "range": _range,
+    "absence": _absence,
+}
 
 
 def _expression(expression: condition_pb2.Expression) -> dict[str, Any]:
@@ -131,20 +136,26 @@ def _expression(expression: condition_pb2.Expression) -> dict[str, Any]:
         raise NotEvaluable(
             "this expression can't be evaluated yet; compare one field, or its aggregate, such as `avg(x, 5m)`"
         )
-    taken = expression.input
+    return _input(expression.input.SerializeToString())
+
+
+@lru_cache(maxsize=4096)
+def _input(serialised: bytes) -> dict[str, Any]:
+    """What an Input says. A million rules ask for few different ones: each is read once, and its parts are shared."""
+    taken = condition_pb2.Input.FromString(serialised)
     if taken.HasField("offset") and from_duration(taken.offset):
         raise NotEvaluable("an offset can't be evaluated yet; leave it out")
-    aggregation = int(taken.aggregation) or int(Aggregation.LATEST)
-    if aggregation not in _numbers(Aggregation):
+    aggregation = _AGGREGATIONS.get(taken.aggregation)
+    if aggregation is None:
         raise NotEvaluable("this aggregation can't be evaluated yet; use latest, avg, min, max, sum or count")
     window = from_duration(taken.window)
     if not window and aggregation != Aggregation.LATEST:
         raise NotEvaluable("an aggregate needs a window; give it one, such as the 5m of `avg(x, 5m)`")
     return {
-        "measurement": taken.measurement,
-        "field": taken.field,
+        "measurement": intern(taken.measurement),
+        "field": intern(taken.field),
         "filters": _filters(taken),
-        "aggregation": Aggregation(aggregation),
+        "aggregation": aggregation,
         "window": window or LOOK_BACK,
     }
 

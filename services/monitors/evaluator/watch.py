@@ -3,13 +3,16 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import grpc
 
 from monitors.evaluator.model.spec import RuleKey, RuleSpec
-from monitors.evaluator.translate import NotEvaluable, to_spec
+from monitors.evaluator.model.state import OpenEpisode
+from monitors.evaluator.translate import NotEvaluable, to_open_episode, to_spec
+from monitors.mesh.collector import collector_paused
 from monitors.v1 import mesh_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
@@ -32,6 +35,8 @@ class RuleChanges:
     removed: list[RuleKey] = field(default_factory=list)
     unusable: list[RuleKey] = field(default_factory=list)
     """Rules that are there but ask for what can't be evaluated."""
+    resolved: list[OpenEpisode] = field(default_factory=list)
+    """Episodes that somebody has resolved by hand."""
     is_snapshot: bool = False
     """What isn't in `put` doesn't exist."""
 
@@ -44,18 +49,24 @@ class RuleWatch:
         self.problem = ""
         self._rules = rules
         self._revision = 0
-        self._snapshot: list[mesh_pb2.WatchedRule] | None = None
+        self._snapshot: tuple[RuleChanges, dict[RuleKey, str]] | None = None
+        """What has come of a snapshot, and what of it can't be evaluated."""
 
     async def changes(self) -> AsyncIterator[RuleChanges]:
         """A snapshot first, then changes; another snapshot if changes were missed."""
         while True:
             # A snapshot that was cut off is of no use: the stream starts over.
-            self._snapshot = None if self._revision else []
+            self._snapshot = None if self._revision else (RuleChanges(is_snapshot=True), {})
             try:
-                async for response in self._stream():
-                    change = self._take(response)
-                    if change:
-                        yield change
+                with ExitStack() as loading:
+                    if self._snapshot:
+                        loading.enter_context(collector_paused())
+                    async for response in self._stream():
+                        change = self._take(response)
+                        if not self._snapshot:
+                            loading.close()
+                        if change:
+                            yield change
             except grpc.aio.AioRpcError as error:
                 if error.code() is grpc.StatusCode.OUT_OF_RANGE:
                     self._revision = 0
@@ -82,32 +93,37 @@ class RuleWatch:
     def _take(self, response: pb.WatchRulesResponse) -> RuleChanges | None:
         if self._snapshot is None:
             self._revision = max(self._revision, response.revision)
-            if not response.rules and not response.deleted:
+            if not (response.rules or response.deleted or response.resolved):
                 return None
-            return self._translate(response.rules, [RuleKey(one.tenant_id, one.rule_id) for one in response.deleted])
-        self._snapshot += response.rules
+            change = RuleChanges(
+                removed=[RuleKey(one.tenant_id, one.rule_id) for one in response.deleted],
+                resolved=[to_open_episode(one) for one in response.resolved],
+            )
+            for key in change.removed:
+                self.problems.pop(key, None)
+            self._translate(response.rules, change, self.problems)
+            return change
+        change, problems = self._snapshot
+        self._translate(response.rules, change, problems)
         if not response.snapshot_complete:
             return None
-        self.problems.clear()
-        change = self._translate(self._snapshot, [])
-        change.is_snapshot = True
-        self._snapshot, self._revision = None, response.revision
+        self._snapshot, self._revision, self.problems = None, response.revision, problems
         return change
 
-    def _translate(self, watched: Iterable[mesh_pb2.WatchedRule], deleted: list[RuleKey]) -> RuleChanges:
-        change = RuleChanges(removed=deleted)
-        for key in deleted:
-            self.problems.pop(key, None)
+    def _translate(
+        self, watched: Iterable[mesh_pb2.WatchedRule], change: RuleChanges, problems: dict[RuleKey, str]
+    ) -> None:
+        put = change.put.append
         for one in watched:
-            key = RuleKey(one.tenant_id, one.rule.id)
-            self.problems.pop(key, None)
+            if problems:
+                problems.pop(RuleKey(one.tenant_id, one.rule.id), None)
             if one.rule.HasField("enabled") and not one.rule.enabled:
-                change.removed.append(key)
+                change.removed.append(RuleKey(one.tenant_id, one.rule.id))
                 continue
             try:
-                change.put.append(to_spec(one))
+                put(to_spec(one))
             except NotEvaluable as error:
-                self.problems[key] = str(error)
+                key = RuleKey(one.tenant_id, one.rule.id)
+                problems[key] = str(error)
                 change.unusable.append(key)
                 log.warning("rule %s isn't evaluated: %s", key.rule_id, error)
-        return change

@@ -14,10 +14,9 @@ from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.identity import SCOPES, ApiKey, Principal, new_api_key, parse_api_key
 from monitors.mesh.times import DAY, now_nanos
-from monitors.rules.service import Core, RuleService
-from monitors.rules.store import keys, outbox, requests, rules, shards
+from monitors.rules.service import Core, RuleService, add_to_server
+from monitors.rules.store import keys, outbox, requests, shards, watching
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
-from monitors.v1.rule_service_pb2_grpc import add_RuleServiceServicer_to_server
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +36,7 @@ class Rules:
 
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds the servicer and returns the service's full name."""
-        add_RuleServiceServicer_to_server(self._service, server)
-        return "monitors.v1.RuleService"
+        return add_to_server(self._service, server)
 
     async def authenticate(self, credential: str) -> Principal:
         """Who a credential belongs to. Raises Unauthenticated."""
@@ -82,7 +80,7 @@ class Rules:
             keys.note_uses(session, uses)
             requests.forget_before(session, horizon)
             outbox.forget_before(session, horizon)
-            rules.forget_deleted_before(session, horizon)
+            watching.forget_before(session, horizon)
 
         try:
             await self._database.write(work)

@@ -92,6 +92,7 @@ class AlertCalls(Part):
             ledger = _ledger(session, who, [alert])
             closed = ledger.resolve(alert, "manual", who.user, request.note)
             save(session, ledger, encode_notification)
+            store.note_manual_resolution(session, closed, who.now)
             return pb.ResolveAlertResponse(alert=alert_to_proto(closed, who.now))
 
         return await self.change("ResolveAlert", request, pb.ResolveAlertResponse, work)

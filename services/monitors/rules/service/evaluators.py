@@ -1,20 +1,19 @@
-"""RuleService for evaluators: rules as they change, shards and their states, transitions, and what has been seen."""
+"""RuleService for evaluators: shards and their states, transitions, and what has been seen."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from monitors.mesh.database import Session
-from monitors.mesh.errors import InvalidField, RevisionTooOld
+from monitors.mesh.errors import InvalidField
 from monitors.mesh.times import now_nanos, to_timestamp
 from monitors.rules.model.alert import SHARDS
 from monitors.rules.model.catalogue import Field
 from monitors.rules.model.episodes import Ledger
 from monitors.rules.model.leases import Call
 from monitors.rules.model.rule import check_line
-from monitors.rules.service.base import LARGEST_MESSAGE, Part
+from monitors.rules.service.base import Part
 from monitors.rules.store import alerts as alert_store
-from monitors.rules.store import counters, monitors, shards
-from monitors.rules.store import rules as rule_store
+from monitors.rules.store import monitors, shards
 from monitors.rules.store.transitions import load_known, save
 from monitors.rules.translate.alerts import (
     encode_notification,
@@ -24,10 +23,9 @@ from monitors.rules.translate.alerts import (
 )
 from monitors.rules.translate.monitors import field_from_proto
 from monitors.rules.translate.rules import facts_of
-from monitors.v1 import evaluator_service_pb2, mesh_pb2, rule_pb2
+from monitors.v1 import evaluator_service_pb2, mesh_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
-RULES_A_MESSAGE = 1000
 EPISODES_A_MESSAGE = 1000
 MOST_TRANSITIONS = 10_000
 MOST_SERIES = 10_000
@@ -35,48 +33,6 @@ MOST_SERIES = 10_000
 
 class EvaluatorCalls(Part):
     """What evaluators need."""
-
-    async def WatchRules(self, request: pb.WatchRulesRequest, context: Any) -> AsyncIterator[pb.WatchRulesResponse]:
-        """All rules, then every change."""
-        seen = request.start_revision
-        if seen <= 0:
-            seen = await self.core.database.read(lambda session: counters.current(session, counters.REVISION))
-            async for message in self._snapshot(seen):
-                yield message
-        elif not await self.core.database.read(lambda session: rule_store.can_resume(session, seen)):
-            raise RevisionTooOld(seen)
-
-        async def look() -> list[pb.WatchRulesResponse]:
-            nonlocal seen
-            changes = await self.core.database.read(
-                lambda session: rule_store.changes_since(session, seen, RULES_A_MESSAGE)
-            )
-            if changes.revision == seen:
-                return []
-            seen = changes.revision
-            deleted = [mesh_pb2.DeletedRule(tenant_id=tenant, rule_id=rule_id) for tenant, rule_id in changes.deleted]
-            *firsts, last = _batches(changes.rules) or [[]]
-            return [
-                *(pb.WatchRulesResponse(rules=rules) for rules in firsts),
-                pb.WatchRulesResponse(rules=last, deleted=deleted, revision=seen),
-            ]
-
-        sign_of_life = pb.WatchRulesResponse()
-        async for message in self.follow(self.core.rules_changed, look, sign_of_life):
-            if message is sign_of_life:
-                message.revision = seen
-            yield message
-
-    async def _snapshot(self, revision: int) -> AsyncIterator[pb.WatchRulesResponse]:
-        """Every rule. Those that change meanwhile come again, as changes after `revision`."""
-        after = ("", "")
-        while page := await self.core.database.read(
-            lambda session: rule_store.snapshot_page(session, after, RULES_A_MESSAGE)  # noqa: B023 (awaited at once)
-        ):
-            for rules in _batches(page):
-                yield pb.WatchRulesResponse(rules=rules)
-            after = (page[-1].tenant, page[-1].id)
-        yield pb.WatchRulesResponse(revision=revision, snapshot_complete=True)
 
     async def LeaseShards(self, request: pb.LeaseShardsRequest, context: Any) -> pb.LeaseShardsResponse:
         """Takes, keeps and gives back shards."""
@@ -194,19 +150,3 @@ def _seen(series: Iterable[evaluator_service_pb2.SeriesDefinition]) -> list[moni
             field = fields[name] = field_from_proto(*name, f"series[{number}].key")
         seen.append(monitors.Seen(key.monitor_id, field))
     return seen
-
-
-def _batches(stored: Sequence[rule_store.StoredRule]) -> list[list[mesh_pb2.WatchedRule]]:
-    """Rules in lists that fit into a message each."""
-    batches: list[list[mesh_pb2.WatchedRule]] = []
-    size = LARGEST_MESSAGE
-    for rule in stored:
-        size += len(rule.body)
-        if size > LARGEST_MESSAGE:
-            batches.append([])
-            size = len(rule.body)
-        message = mesh_pb2.WatchedRule(
-            tenant_id=rule.tenant, rule=rule_pb2.Rule.FromString(rule.body), revision=rule.revision
-        )
-        batches[-1].append(message)
-    return batches

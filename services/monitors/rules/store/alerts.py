@@ -12,7 +12,7 @@ from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Severity
 from monitors.rules.store import counters
 from monitors.rules.store.paging import chunks
-from monitors.rules.store.tables import alert_events, alerts, deliveries
+from monitors.rules.store.tables import alert_events, alerts, deliveries, manual_resolutions
 
 # Of an alert's row these are written as they are; the others are translated.
 _PLAIN = (
@@ -107,6 +107,15 @@ def insert_events(session: Session, events: Sequence[Event], first_sequence: int
     ]
     if rows:
         session.execute(insert(alert_events), rows)
+
+
+def note_manual_resolution(session: Session, alert: Alert, now: int) -> None:
+    """Remembers, for the evaluators, that somebody has resolved an alert; as a revision among those of the rules."""
+    revision = counters.take(session, counters.REVISION)
+    row = insert(manual_resolutions).values(
+        tenant_id=alert.tenant, alert_id=alert.id, revision=revision, resolve_time=now
+    )
+    session.execute(row)
 
 
 def find_alerts(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, Alert]:

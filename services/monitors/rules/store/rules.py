@@ -24,16 +24,6 @@ class StoredRule:
     create_time: int
 
 
-@dataclass(frozen=True, slots=True)
-class RuleChanges:
-    """Rules changed and deleted up to `revision`. `more`: there are further ones after it."""
-
-    rules: list[StoredRule]
-    deleted: list[tuple[str, str]]
-    revision: int
-    more: bool
-
-
 _COLUMNS = (rules.c.tenant_id, rules.c.id, rules.c.body, rules.c.revision, rules.c.create_time)
 
 
@@ -159,54 +149,3 @@ def count_open_alerts(session: Session, tenant: str, rule_ids: Sequence[str]) ->
         .group_by(alerts.c.rule_id)
     )
     return {row.rule_id: row.alert_count for row in session.execute(query)}
-
-
-def snapshot_page(session: Session, after: tuple[str, str], limit: int) -> list[StoredRule]:
-    """At most `limit` rules of all tenants, by tenant and id, after a place."""
-    tenant, rule_id = after
-    query = (
-        select(*_COLUMNS)
-        .where(or_(rules.c.tenant_id > tenant, and_(rules.c.tenant_id == tenant, rules.c.id > rule_id)))
-        .order_by(rules.c.tenant_id, rules.c.id)
-        .limit(limit)
-    )
-    return _stored(session.execute(query))
-
-
-def changes_since(session: Session, revision: int, limit: int) -> RuleChanges:
-    """What was changed and deleted after a revision, in the order of the revisions, about `limit` at a time."""
-    newest = counters.current(session, counters.REVISION)
-    changed = _stored(
-        session.execute(select(*_COLUMNS).where(rules.c.revision > revision).order_by(rules.c.revision).limit(limit))
-    )
-    gone = session.execute(
-        select(deleted_rules.c.tenant_id, deleted_rules.c.rule_id, deleted_rules.c.revision)
-        .where(deleted_rules.c.revision > revision)
-        .order_by(deleted_rules.c.revision)
-        .limit(limit)
-    ).all()
-    upto = newest
-    if len(changed) == limit:
-        upto = min(upto, changed[-1].revision)
-    if len(gone) == limit:
-        upto = min(upto, gone[-1].revision)
-    return RuleChanges(
-        [rule for rule in changed if rule.revision <= upto],
-        [(row.tenant_id, row.rule_id) for row in gone if row.revision <= upto],
-        upto,
-        upto < newest,
-    )
-
-
-def can_resume(session: Session, revision: int) -> bool:
-    """Whether all changes after a revision are still known."""
-    return counters.current(session, counters.PRUNED) <= revision <= counters.current(session, counters.REVISION)
-
-
-def forget_deleted_before(session: Session, time: int) -> None:
-    """Forgets that rules were deleted before `time`; who watched last before that must start again."""
-    old = deleted_rules.c.delete_time < time
-    newest = session.scalar(select(func.max(deleted_rules.c.revision)).where(old))
-    if newest is not None:
-        session.execute(delete(deleted_rules).where(old))
-        counters.raise_to(session, counters.PRUNED, newest)

@@ -118,6 +118,17 @@ deleted_rules = Table(
     Column("delete_time", BigInteger, nullable=False),
 )
 
+# What evaluators are told beyond rules: that somebody has resolved an alert. In the order of the rules' revisions.
+manual_resolutions = Table(
+    "manual_resolutions",
+    metadata,
+    Column("tenant_id", TENANT, primary_key=True),
+    Column("alert_id", ID, primary_key=True),
+    Column("revision", BigInteger, nullable=False, unique=True),
+    Column("resolve_time", BigInteger, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "alert_id"], ["alerts.tenant_id", "alerts.id"]),
+)
+
 alerts = Table(
     "alerts",
     metadata,
