@@ -6,7 +6,7 @@ BUF := $(VENV)/bin/buf
 BASELINE := $(shell cat protos/BASELINE 2>/dev/null)
 ARGS ?=
 
-.PHONY: help setup run test lint format bench bench-ingest bench-latency bench-history breaking clean
+.PHONY: help setup run test lint format bench bench-ingest bench-latency bench-history bench-transitions breaking clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -50,7 +50,7 @@ format: setup ## Format the code and the contract
 	$(VENV)/bin/ruff format
 	$(BUF) format -w
 
-bench: bench-latency bench-history bench-ingest ## Run every benchmark
+bench: bench-latency bench-history bench-ingest bench-transitions ## Run every benchmark
 
 bench-latency: setup ## Time from a pushed point to the webhook
 	$(VENV)/bin/python -m benchmarks.latency
@@ -60,6 +60,9 @@ bench-history: setup ## Bytes a point, sealing, reading and reopening of the dur
 
 bench-ingest: setup ## Points per CPU-second of every way in
 	$(VENV)/bin/python -m benchmarks.ingest $(ARGS)
+
+bench-transitions: setup ## RuleService: rules made and transitions recorded a second, beside a bare synced insert
+	$(VENV)/bin/python -m benchmarks.transitions
 
 clean: ## Remove the environment and everything that was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

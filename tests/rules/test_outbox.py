@@ -5,6 +5,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from sqlalchemy import insert
 
 from monitors.mesh.database import Database, Session, sqlite_url
@@ -15,7 +16,7 @@ from monitors.rules.service import base, notifications
 from monitors.rules.store import outbox
 from monitors.rules.store.alerts import insert_alerts
 from monitors.rules.store.tables import tenants
-from monitors.v1 import alert_pb2, mesh_pb2
+from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
@@ -234,3 +235,19 @@ def test_the_order_within_a_stream_holds_under_many_changes(client: Client) -> N
         told = opened.take(40)
     assert [(each.kind, each.alert.id) for each in told] == expected
     assert [each.sequence for each in told] == sorted(each.sequence for each in told)
+
+
+def test_many_held_messages_are_stopped_or_moved_in_one_batch(client: Client) -> None:
+    now = now_nanos()
+    rule = client.create(snooze_until_time=to_timestamp(now + 3600 * SECOND))
+    groups = [{"cpu": str(number)} for number in range(5)]
+    ids = [client.fire(rule, now, group=group) for group in groups]
+    client.record(*(client.transition(rule, RESOLVED, now + 1, episode=now, group=group) for group in groups[:3]))
+    # The snooze ends now: what still fires is told, what is over isn't.
+    client.call(
+        pb.UpdateRuleRequest(rule=rule_pb2.Rule(id=rule.id), update_mask=FieldMask(paths=["snooze_until_time"]))
+    )
+    with client.notifications() as opened:
+        assert sorted(opened.told(2)) == sorted((FIRING, alert_id) for alert_id in ids[3:])
+        later = client.fire(client.create())
+        assert opened.told(1) == [(FIRING, later)]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from monitors.mesh.database import Database, sqlite_url
 from monitors.rules.store import alerts, outbox
-from monitors.rules.store.transitions import load_instances
+from monitors.rules.store.transitions import load_open, load_told
 from tests.harness import LoopThread
 
 
@@ -46,8 +46,12 @@ def plan_of(session: Session, work: Callable[[Session], object]) -> list[str]:
     ("work", "expected"),
     [
         (
-            lambda session: load_instances(session, {"t": ["1", "2"]}),
-            ["(tenant_id=? AND open_key=?)", "(tenant_id=? AND instance_key=? AND told_time>?)"],
+            lambda session: load_open(session, {"t": ["1", "2"]}),
+            ["(tenant_id=? AND open_key=?)"],
+        ),
+        (
+            lambda session: load_told(session, {"t": ["1", "2"]}),
+            ["(tenant_id=? AND instance_key=? AND told_time>?)"],
         ),
         (lambda session: outbox.take_over(session, "token", ["note_1", "note_2", "note_3"]), ["(id=?)"]),
         (lambda session: outbox.suppress(session, [("t", "alert_1")]), ["(tenant_id=? AND alert_id=?)"]),

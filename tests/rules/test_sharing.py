@@ -14,9 +14,9 @@ from sqlalchemy import update
 from monitors.evaluator import leases
 from monitors.evaluator.leases import LeaseChange, Leases
 from monitors.evaluator.model.machine import Transition, TransitionKind
+from monitors.evaluator.model.shards import shard_of
 from monitors.evaluator.model.spec import InstanceKey
 from monitors.evaluator.recorder import Recorder
-from monitors.evaluator.translate import shard_of
 from monitors.mesh.channels import open_channel
 from monitors.mesh.database import Database, sqlite_url
 from monitors.mesh.times import now_nanos

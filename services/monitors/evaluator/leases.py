@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from monitors.evaluator.translate import SHARD_COUNT
+from monitors.evaluator.model.shards import SHARD_COUNT
 from monitors.mesh.channels import evaluator_id
 from monitors.mesh.events import Changes
 from monitors.v1 import mesh_pb2

@@ -29,6 +29,7 @@ PRAGMAS = (
     # Some distributions' SQLite writes zeros over every page that it frees: deleting would cost as much as writing.
     "secure_delete=FAST",
 )
+WRITE_CACHE = 4 * 1024 * 1024
 
 
 class DatabaseUnusable(Exception):
@@ -40,13 +41,14 @@ class Database:
 
     What was committed moves from the write-ahead log into the file later, by a thread of its own.
 
-    `url` is an SQLAlchemy URL. `migrations` is the package that holds the service's Alembic versions.
+    `url` is an SQLAlchemy URL. `migrations` is the package that holds the service's Alembic versions. `write_cache` is
+    how many bytes of pages the writer keeps in memory, for a batch that writes all over the indexes of large tables.
     """
 
-    def __init__(self, url: str, *, name: str, migrations: str) -> None:
+    def __init__(self, url: str, *, name: str, migrations: str, write_cache: int = WRITE_CACHE) -> None:
         self._url = url
         self._migrations = migrations
-        self._write_engine = self._engine(url, "BEGIN IMMEDIATE")
+        self._write_engine = self._engine(url, "BEGIN IMMEDIATE", f"cache_size=-{write_cache // 1024}")
         self._read_engine = self._engine(url, "BEGIN")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-writer")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"{name}-reader")
@@ -55,7 +57,7 @@ class Database:
             name, log_file, self._copy_log, lambda: self._writer.submit(self._empty_log).result()
         )
 
-    def _engine(self, url: str, begin: str) -> Engine:
+    def _engine(self, url: str, begin: str, *pragmas: str) -> Engine:
         engine = create_engine(
             url, pool_size=READERS, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
         )
@@ -64,7 +66,7 @@ class Database:
         def configure(connection: Any, _: Any) -> None:
             # The driver's own transaction handling would begin late and not at all before a SELECT.
             connection.isolation_level = None
-            for pragma in PRAGMAS:
+            for pragma in (*PRAGMAS, *pragmas):
                 connection.execute(f"PRAGMA {pragma}")
 
         @event.listens_for(engine, "begin")

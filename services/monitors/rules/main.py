@@ -24,6 +24,8 @@ LOCAL_TENANT = "local"
 # Repeats of a request, watchers that were away and the audit of messages reach back this far.
 MEMORY = 7 * DAY
 HOUSEKEEPING_SECONDS = 60.0
+# Bytes. A batch of transitions writes to a dozen indexes, most of them in random places.
+WRITE_CACHE = 32 * 1024 * 1024
 
 
 class Rules:
@@ -97,7 +99,9 @@ async def open_rules(
 
     Raises DatabaseUnusable if the database can't be opened.
     """
-    database = Database(settings.database_url, name="rules", migrations="monitors.rules.migrations")
+    database = Database(
+        settings.database_url, name="rules", migrations="monitors.rules.migrations", write_cache=WRITE_CACHE
+    )
     try:
         await asyncio.to_thread(database.upgrade)
         # The streams of a former run are gone. To a notifier of another process this is no harm: it knows a repeat.

@@ -1,13 +1,17 @@
-"""An alert, what happened to it, and what people are told about it. Times are nanoseconds."""
+"""An alert, what happened to it, and what people are told about it. Times are nanoseconds.
+
+What every transition makes several of is a NamedTuple: as frozen as a frozen dataclass, made in a fifth of the time.
+"""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 from zlib import crc32
 
 from monitors.rules.model.rule import Severity
+from monitors.rules.model.texts import instance_json
 
 SHARDS = 256
 
@@ -33,7 +37,7 @@ class Instance:
     """The same for the same instance, 64 characters. An alert that is open holds it as its unique `open_key`."""
 
     def __post_init__(self) -> None:
-        text = json.dumps([self.rule_id, self.monitor_id, sorted(self.group.items())], ensure_ascii=False)
+        text = instance_json(self.rule_id, self.monitor_id, self.group)
         object.__setattr__(self, "key", hashlib.sha256(text.encode()).hexdigest())
 
 
@@ -47,8 +51,7 @@ def shard_of(tenant: str, monitor_id: str) -> int:
     return crc32(f"{tenant}\0{monitor_id}".encode()) % SHARDS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
+class Alert(NamedTuple):
     """One episode of one instance."""
 
     tenant: str
@@ -97,8 +100,7 @@ class Alert:
         return "" if released else self.suppress_reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """Something that happened to an alert."""
 
     tenant: str
@@ -113,8 +115,7 @@ class Event:
     sequence: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notification:
+class Notification(NamedTuple):
     """Something that people should be told, from `due_time` on. `alert` is as it was when it happened."""
 
     id: str

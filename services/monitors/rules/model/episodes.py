@@ -6,10 +6,11 @@ batch of thousands is decided without a query in between, and the store writes i
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
-from monitors.mesh.ids import new_id
+from monitors.mesh.ids import id_series
 from monitors.mesh.times import MINUTE
 from monitors.rules.model.alert import Alert, Event, EventKind, Instance, Notification, once_key
 from monitors.rules.model.quantities import format_duration
@@ -28,8 +29,7 @@ class Outcome(IntEnum):
     IGNORED = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """An instance began (FIRING) or ceased (RESOLVED) to fire, as an evaluator decided. `severity` None: the rule's."""
 
     instance: Instance
@@ -43,8 +43,7 @@ class Transition:
     traceparent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What was done with a transition; `episode` only with ADOPTED."""
 
     outcome: Outcome
@@ -88,6 +87,7 @@ class Ledger:
     def __init__(self, known: Known, now: int) -> None:
         self._known = known
         self._now = now
+        self._alert_ids, self._note_ids = id_series("alert"), id_series("note")
         self.opened: dict[str, Alert] = {}
         """New alerts by id, as they are after everything."""
         self.altered: dict[str, Alert] = {}
@@ -123,7 +123,7 @@ class Ledger:
         due, reason = _when_to_tell(facts, transition.time, self._known.told.get(key))
         alert = Alert(
             tenant=transition.instance.tenant,
-            id=new_id("alert"),
+            id=next(self._alert_ids),
             rule_id=transition.instance.rule_id,
             monitor_id=transition.instance.monitor_id,
             group=transition.instance.group,
@@ -164,8 +164,7 @@ class Ledger:
         once: str | None = None,
     ) -> Alert:
         was_told = alert.told_time is not None and (alert.told_time <= time or alert.id in self._known.released)
-        closed = replace(
-            alert,
+        closed = alert._replace(
             resolve_time=time,
             resolve_reason=reason or "condition",
             told_time=alert.told_time if was_told else None,
@@ -186,7 +185,7 @@ class Ledger:
         """Marks an alert as taken care of. One that was acknowledged before stays as it is."""
         if alert.acknowledge_time is not None:
             return alert
-        marked = replace(alert, acknowledge_user=user, acknowledge_time=self._now, acknowledge_note=note)
+        marked = alert._replace(acknowledge_user=user, acknowledge_time=self._now, acknowledge_note=note)
         self._replace(marked)
         due = self._now if marked.is_open and marked.told_time is not None else None
         self._note(marked, EventKind.ACKNOWLEDGED, self._now, user=user, detail=note, due=due)
@@ -199,7 +198,7 @@ class Ledger:
         if is_held:
             due, reason = _when_to_tell(facts, alert.fire_time, self._known.told.get(key))
             due = max(due, self._now)
-            self._replace(replace(alert, told_time=due, suppress_reason=reason or alert.suppress_reason))
+            self._replace(alert._replace(told_time=due, suppress_reason=reason or alert.suppress_reason))
             self.rescheduled.append((alert.tenant, alert.id, due))
         if facts.snooze_until is not None and facts.snooze_until > self._now:
             self._note(alert, EventKind.SNOOZED, self._now, user=user, due=None if is_held else self._now)
@@ -242,7 +241,7 @@ class Ledger:
         if due is not None:
             # What isn't held is due at once, even where the data's clock runs ahead of ours.
             due = due if kind is EventKind.FIRING and alert.suppress_reason else min(due, self._now)
-            self.notifications.append(Notification(id=new_id("note"), event=event, alert=alert, due_time=due))
+            self.notifications.append(Notification(id=next(self._note_ids), event=event, alert=alert, due_time=due))
 
 
 def _when_to_tell(facts: RuleFacts, fire_time: int, last_told: int | None) -> tuple[int, str]:

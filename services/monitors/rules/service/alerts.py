@@ -14,7 +14,7 @@ from monitors.rules.model.filters import ALERT_FILTER, read_filter
 from monitors.rules.model.pages import page_size, read_token, write_token
 from monitors.rules.service.base import Caller, Part, fitting
 from monitors.rules.store import alerts as store
-from monitors.rules.store.transitions import load_instances, save
+from monitors.rules.store.transitions import load_open, save
 from monitors.rules.translate.alerts import alert_to_proto, delivery_to_proto, encode_notification, event_to_proto
 from monitors.v1 import alert_pb2
 from monitors.v1 import rule_service_pb2 as pb
@@ -143,4 +143,4 @@ def _existing(session: Session, tenant: str, ids: Sequence[str]) -> list[Alert]:
 
 
 def _ledger(session: Session, who: Caller, alerts: Sequence[Alert]) -> Ledger:
-    return Ledger(load_instances(session, {who.tenant: [alert.instance_key for alert in alerts]}), who.now)
+    return Ledger(load_open(session, {who.tenant: [alert.instance_key for alert in alerts]}), who.now)

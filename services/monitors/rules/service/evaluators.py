@@ -104,9 +104,7 @@ class EvaluatorCalls(Part):
         def work(session: Session) -> pb.RecordTransitionsResponse:
             leases = {(each.lease.shard, each.lease.epoch) for each in request.transitions if each.lease.epoch > 0}
             shards.check_leases(session, leases)
-            transitions = [
-                transition_from_proto(each, f"transitions[{number}]") for number, each in enumerate(request.transitions)
-            ]
+            transitions = [transition_from_proto(each, number) for number, each in enumerate(request.transitions)]
             ledger = Ledger(load_known(session, transitions, facts_of), now)
             results = [ledger.apply(transition) for transition in transitions]
             save(session, ledger, encode_notification)

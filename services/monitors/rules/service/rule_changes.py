@@ -20,7 +20,7 @@ from monitors.rules.store.rules import (
     insert_rules,
     replace_rule,
 )
-from monitors.rules.store.transitions import load_instances, save
+from monitors.rules.store.transitions import load_open, load_told, save
 from monitors.rules.translate.alerts import encode_notification
 from monitors.rules.translate.rules import facts_of, rule_from_stored, rule_to_proto, stored_to_proto
 from monitors.v1 import rule_service_pb2 as pb
@@ -129,7 +129,7 @@ def _check_etag(rule: Rule, etag: str) -> None:
 def close_alerts(session: Session, who: Caller, rule_id: str, reason: str) -> int:
     """Resolves the open alerts of a rule and returns how many there were."""
     firing = open_alerts(session, who.tenant, rule_id)
-    known = load_instances(session, {who.tenant: [alert.instance_key for alert in firing]})
+    known = load_open(session, {who.tenant: [alert.instance_key for alert in firing]})
     ledger = Ledger(known, who.now)
     for alert in firing:
         ledger.resolve(alert, reason, who.user)
@@ -139,7 +139,9 @@ def close_alerts(session: Session, who: Caller, rule_id: str, reason: str) -> in
 
 def _follow_snooze(session: Session, who: Caller, rule_id: str) -> None:
     firing = open_alerts(session, who.tenant, rule_id)
-    known = load_instances(session, {who.tenant: [alert.instance_key for alert in firing]})
+    instances = {who.tenant: [alert.instance_key for alert in firing]}
+    known = load_open(session, instances)
+    known.told = load_told(session, instances)
     ledger = Ledger(known, who.now)
     facts = facts_of(existing(session, who.tenant, rule_id))
     for alert in firing:

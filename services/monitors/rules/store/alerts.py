@@ -1,7 +1,6 @@
 """Alerts, what happened to them, and what became of their messages."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
@@ -10,103 +9,140 @@ from sqlalchemy.orm import Session
 from monitors.rules.model.alert import SHARDS, Alert, Delivery, Event, EventKind, shard_of
 from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Severity
+from monitors.rules.model.texts import list_json, mapping_json, read_json
 from monitors.rules.store import counters
+from monitors.rules.store.bulk import insert_rows
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import alert_events, alerts, deliveries, manual_resolutions
 
-# Of an alert's row these are written as they are; the others are translated.
-_PLAIN = (
-    "id", "rule_id", "monitor_id", "instance_key", "episode", "title", "condition_text", "value", "fire_time",
-    "record_time", "suppress_reason", "told_time", "resolve_time", "resolve_reason", "acknowledge_user",
-    "acknowledge_time", "acknowledge_note", "traceparent",
-)  # fmt: skip
+# In the table's order.
+_COLUMNS = tuple(column.name for column in alerts.columns)
+_EVENT_COLUMNS = tuple(column.name for column in alert_events.columns)
 _CHANGING = (
     "suppress_reason", "told_time", "resolve_time", "resolve_reason", "acknowledge_user", "acknowledge_time",
     "acknowledge_note",
 )  # fmt: skip
+_SEVERITIES = {int(severity): severity for severity in Severity}
 
 
-def alert_row(alert: Alert) -> dict[str, Any]:
-    """An alert's columns."""
-    row = {name: getattr(alert, name) for name in _PLAIN}
-    row |= {
-        "tenant_id": alert.tenant,
-        "shard": shard_of(alert.tenant, alert.monitor_id),
-        "group": _dump(alert.group),
-        "open_key": alert.instance_key if alert.is_open else None,
-        "severity": int(alert.severity),
-        "labels": _dump(alert.labels),
-        "annotations": _dump(alert.annotations),
-        "channels": _dump(alert.channels),
-    }
-    return row
-
-
-def read_alert(row: Row[Any]) -> Alert:
-    """An alert from its columns."""
-    columns = row._mapping
-    return Alert(
-        tenant=columns["tenant_id"],
-        group=json.loads(columns["group"]),
-        severity=Severity(columns["severity"]),
-        labels=json.loads(columns["labels"]),
-        annotations=json.loads(columns["annotations"]),
-        channels=tuple(json.loads(columns["channels"])),
-        **{name: columns[name] for name in _PLAIN},
+def _row(alert: Alert) -> tuple[Any, ...]:
+    return (
+        alert.tenant,
+        alert.id,
+        alert.rule_id,
+        alert.monitor_id,
+        shard_of(alert.tenant, alert.monitor_id),
+        mapping_json(alert.group),
+        alert.instance_key,
+        alert.instance_key if alert.is_open else None,
+        alert.episode,
+        alert.title,
+        int(alert.severity),
+        alert.condition_text,
+        alert.value,
+        alert.fire_time,
+        alert.record_time,
+        mapping_json(alert.labels),
+        mapping_json(alert.annotations),
+        list_json(alert.channels),
+        alert.suppress_reason,
+        alert.told_time,
+        alert.resolve_time,
+        alert.resolve_reason,
+        alert.acknowledge_user,
+        alert.acknowledge_time,
+        alert.acknowledge_note,
+        alert.traceparent,
     )
 
 
-def _dump(value: Mapping[str, str] | Sequence[str]) -> str:
-    return (
-        json.dumps(value if isinstance(value, Mapping) else list(value), ensure_ascii=False)
-        if value
-        else ("{}" if isinstance(value, Mapping) else "[]")
+def read_alert(row: Row[Any]) -> Alert:
+    """An alert from its columns, which come first and in the table's order."""
+    (
+        tenant, alert_id, rule_id, monitor_id, _, group, instance_key, _, episode, title, severity, condition_text,
+        value, fire_time, record_time, labels, annotations, channels, suppress_reason, told_time, resolve_time,
+        resolve_reason, acknowledge_user, acknowledge_time, acknowledge_note, traceparent,
+    ) = row[: len(_COLUMNS)]  # fmt: skip
+    return Alert(
+        tenant=tenant,
+        id=alert_id,
+        rule_id=rule_id,
+        monitor_id=monitor_id,
+        group=read_json(group),
+        instance_key=instance_key,
+        episode=episode,
+        title=title,
+        severity=_SEVERITIES[severity],
+        condition_text=condition_text,
+        value=value,
+        fire_time=fire_time,
+        record_time=record_time,
+        labels=read_json(labels),
+        annotations=read_json(annotations),
+        channels=tuple(read_json(channels)),
+        suppress_reason=suppress_reason,
+        told_time=told_time,
+        resolve_time=resolve_time,
+        resolve_reason=resolve_reason,
+        acknowledge_user=acknowledge_user,
+        acknowledge_time=acknowledge_time,
+        acknowledge_note=acknowledge_note,
+        traceparent=traceparent,
     )
 
 
 def insert_alerts(session: Session, opened: Sequence[Alert]) -> None:
     """Remembers new alerts."""
-    if opened:
-        session.execute(insert(alerts), [alert_row(alert) for alert in opened])
+    insert_rows(session, alerts, _COLUMNS, [_row(alert) for alert in opened])
+
+
+_CHANGE = (
+    update(alerts)
+    .where(alerts.c.tenant_id == bindparam("row_tenant"), alerts.c.id == bindparam("row_id"))
+    .values({name: bindparam(name) for name in (*_CHANGING, "open_key")})
+)
 
 
 def update_alerts(session: Session, altered: Sequence[Alert]) -> None:
     """Remembers what may change of alerts."""
     if not altered:
         return
-    is_row = and_(alerts.c.tenant_id == bindparam("row_tenant"), alerts.c.id == bindparam("row_id"))
-    change = update(alerts).where(is_row).values({name: bindparam(name) for name in (*_CHANGING, "open_key")})
     rows = [
-        {name: getattr(alert, name) for name in _CHANGING}
-        | {
+        {
+            "suppress_reason": alert.suppress_reason,
+            "told_time": alert.told_time,
+            "resolve_time": alert.resolve_time,
+            "resolve_reason": alert.resolve_reason,
+            "acknowledge_user": alert.acknowledge_user,
+            "acknowledge_time": alert.acknowledge_time,
+            "acknowledge_note": alert.acknowledge_note,
             "open_key": alert.instance_key if alert.is_open else None,
             "row_tenant": alert.tenant,
             "row_id": alert.id,
         }
         for alert in altered
     ]
-    session.execute(change, rows)
+    session.execute(_CHANGE, rows)
 
 
 def insert_events(session: Session, events: Sequence[Event], first_sequence: int) -> None:
     """Remembers events under the sequence numbers from `first_sequence` on."""
     rows = [
-        {
-            "tenant_id": event.tenant,
-            "sequence": first_sequence + number,
-            "alert_id": event.alert_id,
-            "kind": int(event.kind),
-            "time": event.time,
-            "record_time": event.record_time,
-            "value": event.value,
-            "user": event.user,
-            "detail": event.detail,
-            "once_key": event.once_key,
-        }
-        for number, event in enumerate(events)
+        (
+            event.tenant,
+            sequence,
+            event.alert_id,
+            int(event.kind),
+            event.time,
+            event.record_time,
+            event.value,
+            event.user,
+            event.detail,
+            event.once_key,
+        )
+        for sequence, event in enumerate(events, first_sequence)
     ]
-    if rows:
-        session.execute(insert(alert_events), rows)
+    insert_rows(session, alert_events, _EVENT_COLUMNS, rows)
 
 
 def note_manual_resolution(session: Session, alert: Alert, now: int) -> None:

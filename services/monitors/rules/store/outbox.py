@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.times import SECOND
 from monitors.rules.model.alert import EventKind
+from monitors.rules.store.bulk import insert_rows
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import outbox
 
 WAITING, TAKEN, SUPPRESSED = 0, 1, 2
 # For rows that are named: `state = 0` would let SQLite take the index of all that waits instead of theirs.
-_IS_WAITING = outbox.c.state.not_in((TAKEN, SUPPRESSED))
+_IS_WAITING = and_(outbox.c.state != TAKEN, outbox.c.state != SUPPRESSED)
 LEASE = 30 * SECOND
 LARGEST_BATCH = 100
 # A gRPC message has 4 MiB at most.
@@ -45,63 +46,64 @@ class Waiting:
     create_time: int
 
 
+_COLUMNS = tuple(column.name for column in outbox.columns)
+
+
 def insert_waiting(session: Session, rows: Sequence[Waiting]) -> None:
     """Lets notifications wait for their time."""
-    if rows:
-        values = [
-            {
-                "tenant_id": row.tenant,
-                "id": row.id,
-                "sequence": row.sequence,
-                "alert_id": row.alert_id,
-                "kind": int(row.kind),
-                "stream_key": row.stream_key,
-                "state": WAITING,
-                "due_time": row.due_time,
-                "lease_token": "",
-                "lease_until": 0,
-                "body": row.body,
-                "create_time": row.create_time,
-            }
-            for row in rows
-        ]
-        session.execute(insert(outbox), values)
+    values = [
+        (
+            row.tenant,
+            row.id,
+            row.sequence,
+            row.alert_id,
+            int(row.kind),
+            row.stream_key,
+            WAITING,
+            row.due_time,
+            "",
+            0,
+            row.body,
+            row.create_time,
+        )
+        for row in rows
+    ]
+    insert_rows(session, outbox, _COLUMNS, values)
 
 
-def _held_firing(tenant: str, alert_id: str) -> tuple[ColumnElement[bool], ...]:
-    return (
-        outbox.c.tenant_id == tenant,
-        outbox.c.alert_id == alert_id,
-        outbox.c.kind == int(EventKind.FIRING),
-        _IS_WAITING,
-        outbox.c.lease_token == "",
-    )
+_OF_ALERT = (outbox.c.tenant_id == bindparam("row_tenant"), outbox.c.alert_id == bindparam("row_alert"), _IS_WAITING)
+_SUPPRESS = update(outbox).where(*_OF_ALERT).values(state=SUPPRESSED)
+_RESCHEDULE = (
+    update(outbox)
+    .where(*_OF_ALERT, outbox.c.kind == int(EventKind.FIRING), outbox.c.lease_token == "")
+    .values(due_time=bindparam("due"))
+)
+_RELEASED = select(outbox.c.alert_id).where(
+    outbox.c.tenant_id == bindparam("tenant"),
+    outbox.c.alert_id.in_(bindparam("ids", expanding=True)),
+    outbox.c.kind == int(EventKind.FIRING),
+    or_(outbox.c.state == TAKEN, outbox.c.lease_token != ""),
+)
 
 
 def suppress(session: Session, held: Sequence[tuple[str, str]]) -> None:
     """Stops what waits about alerts, named by tenant and id, whose firing is told no more."""
-    for tenant, alert_id in held:
-        waiting = (outbox.c.tenant_id == tenant, outbox.c.alert_id == alert_id, _IS_WAITING)
-        session.execute(update(outbox).where(*waiting).values(state=SUPPRESSED))
+    if held:
+        session.execute(_SUPPRESS, [{"row_tenant": tenant, "row_alert": alert_id} for tenant, alert_id in held])
 
 
 def reschedule(session: Session, held: Sequence[tuple[str, str, int]]) -> None:
     """Moves held messages about firing to another due time."""
-    for tenant, alert_id, due in held:
-        session.execute(update(outbox).where(*_held_firing(tenant, alert_id)).values(due_time=due))
+    if held:
+        rows = [{"row_tenant": tenant, "row_alert": alert_id, "due": due} for tenant, alert_id, due in held]
+        session.execute(_RESCHEDULE, rows)
 
 
 def released(session: Session, tenant: str, alert_ids: Sequence[str]) -> set[str]:
     """Those of the alerts whose message about firing has gone out, or is on its way."""
     found: set[str] = set()
     for part in chunks(alert_ids):
-        query = select(outbox.c.alert_id).where(
-            outbox.c.tenant_id == tenant,
-            outbox.c.alert_id.in_(part),
-            outbox.c.kind == int(EventKind.FIRING),
-            or_(outbox.c.state == TAKEN, outbox.c.lease_token != ""),
-        )
-        found |= set(session.scalars(query))
+        found |= set(session.scalars(_RELEASED, {"tenant": tenant, "ids": part}))
     return found
 
 

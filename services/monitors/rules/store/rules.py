@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from monitors.rules.model.filters import Term
@@ -99,9 +99,13 @@ def find_enabled(session: Session, wanted: Iterable[tuple[str, str]]) -> list[St
         by_tenant.setdefault(tenant, []).append(rule_id)
     for tenant, ids in by_tenant.items():
         for part in chunks(ids):
-            query = select(*_COLUMNS).where(rules.c.tenant_id == tenant, rules.c.id.in_(part), rules.c.enabled)
-            found += _stored(session.execute(query))
+            found += _stored(session.execute(_ENABLED, {"tenant": tenant, "ids": part}).all())
     return found
+
+
+_ENABLED = select(*_COLUMNS).where(
+    rules.c.tenant_id == bindparam("tenant"), rules.c.id.in_(bindparam("ids", expanding=True)), rules.c.enabled
+)
 
 
 def list_rules(

@@ -1,11 +1,12 @@
 """A batch of transitions in one transaction: what is known about its instances, and what was decided."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from monitors.rules.model.alert import Notification, once_key
+from monitors.rules.model.alert import EventKind, Notification, once_key
 from monitors.rules.model.episodes import Known, Ledger, RuleFacts, Transition
 from monitors.rules.store import counters, outbox
 from monitors.rules.store.alerts import insert_alerts, insert_events, read_alert, update_alerts
@@ -17,43 +18,60 @@ Encode = Callable[[Notification], bytes]
 """A notification as a serialised monitors.v1.Notification."""
 
 
+_OPEN = select(alerts).where(
+    alerts.c.tenant_id == bindparam("tenant"), alerts.c.open_key.in_(bindparam("keys", expanding=True))
+)
+_TOLD = (
+    select(alerts.c.tenant_id, alerts.c.instance_key, func.max(alerts.c.told_time))
+    .where(alerts.c.tenant_id == bindparam("tenant"), alerts.c.instance_key.in_(bindparam("keys", expanding=True)))
+    # Over, and not `open_key IS NULL`: by its index every alert of the tenant that is over would be read.
+    .where(alerts.c.told_time.is_not(None), alerts.c.resolve_time.is_not(None))
+    .group_by(alerts.c.tenant_id, alerts.c.instance_key)
+)
+_RECORDED = select(alert_events.c.tenant_id, alert_events.c.once_key, alert_events.c.alert_id).where(
+    alert_events.c.tenant_id == bindparam("tenant"), alert_events.c.once_key.in_(bindparam("keys", expanding=True))
+)
+
+
 def load_known(
     session: Session, transitions: Sequence[Transition], facts_of: Callable[[StoredRule], RuleFacts]
 ) -> Known:
     """What is remembered about the instances and rules of a batch."""
-    wanted = {(each.instance.tenant, each.instance.rule_id) for each in transitions}
-    known = load_instances(session, _by_tenant((each.instance.tenant, each.instance.key) for each in transitions))
-    known.rules = {(rule.tenant, rule.id): facts_of(rule) for rule in find_enabled(session, sorted(wanted))}
+    known = load_open(session, _by_tenant((each.instance.tenant, each.instance.key) for each in transitions))
+    # What ends needs neither its rule nor what was told before.
+    firing = [each.instance for each in transitions if each.kind is EventKind.FIRING]
+    known.told = load_told(session, _by_tenant((each.tenant, each.key) for each in firing))
+    wanted = sorted({(each.tenant, each.rule_id) for each in firing})
+    known.rules = {(rule.tenant, rule.id): facts_of(rule) for rule in find_enabled(session, wanted)}
     once = _by_tenant(
         (each.instance.tenant, once_key(each.instance.key, each.episode, each.kind)) for each in transitions
     )
-    for tenant, keys in once.items():
-        for part in chunks(keys):
-            query = select(alert_events.c.once_key, alert_events.c.alert_id).where(
-                alert_events.c.tenant_id == tenant, alert_events.c.once_key.in_(part)
-            )
-            known.recorded |= {(tenant, key): alert_id for key, alert_id in session.execute(query)}
+    for tenant, key, alert_id in _find(session, _RECORDED, once):
+        known.recorded[tenant, key] = alert_id
     return known
 
 
-def load_instances(session: Session, instances: Mapping[str, Sequence[str]]) -> Known:
-    """What is remembered about instances, given as keys by tenant: their open alerts and when they were last told."""
+def load_open(session: Session, instances: Mapping[str, Sequence[str]]) -> Known:
+    """The open alerts of instances, given as keys by tenant, and which of them have been told after a hold."""
     known = Known()
-    for tenant, keys in instances.items():
-        for part in chunks(keys):
-            rows = session.execute(select(alerts).where(alerts.c.tenant_id == tenant, alerts.c.open_key.in_(part)))
-            known.open |= {(tenant, alert.instance_key): alert for alert in map(read_alert, rows)}
-            told = (
-                select(alerts.c.instance_key, func.max(alerts.c.told_time))
-                .where(alerts.c.tenant_id == tenant, alerts.c.instance_key.in_(part))
-                # Over, and not `open_key IS NULL`: by its index every alert of the tenant that is over would be read.
-                .where(alerts.c.told_time.is_not(None), alerts.c.resolve_time.is_not(None))
-                .group_by(alerts.c.instance_key)
-            )
-            known.told |= {(tenant, key): time for key, time in session.execute(told)}
+    for row in _find(session, _OPEN, instances):
+        alert = read_alert(row)
+        known.open[alert.tenant, alert.instance_key] = alert
+    for tenant in instances:
         held = [alert.id for alert in known.open.values() if alert.tenant == tenant and alert.suppress_reason]
         known.released |= outbox.released(session, tenant, held)
     return known
+
+
+def load_told(session: Session, instances: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], int]:
+    """When alerts of instances that are over were last told, by tenant and instance key."""
+    return {(tenant, key): time for tenant, key, time in _find(session, _TOLD, instances)}
+
+
+def _find(session: Session, query: Select[Any], keys: Mapping[str, Sequence[str]]) -> Iterator[Any]:
+    for tenant, of_tenant in keys.items():
+        for part in chunks(of_tenant):
+            yield from session.execute(query, {"tenant": tenant, "keys": part}).all()
 
 
 def _by_tenant(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
