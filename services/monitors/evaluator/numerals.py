@@ -43,8 +43,11 @@ class Text:
         self.characters: NDArray[np.uint8] = np.frombuffer(self.padded, np.uint8, offset=PAD)
         self._words: Words = np.ndarray((len(self.padded) - 7,), "<u8", self.padded, strides=(1,))
 
-    def digits_before(self, ends: Int64s, counts: Int64s) -> Words:
-        """The last `counts` (0 to 8) characters before each end, less "0", the first of them in the lowest byte."""
+    def digits_before(self, ends: Int64s, counts: Int64s | int) -> Words:
+        """The last `counts` (0 to 8) characters before each end, less "0", the first of them in the lowest byte.
+
+        An end may be as many as 16 bytes before the text.
+        """
         words: Words = (self._words[ends + (PAD - 8)] ^ _ZEROS) & _LAST[counts]
         return words
 
@@ -59,12 +62,14 @@ def unsigned(text: Text, starts: Int64s, ends: Int64s) -> tuple[Words, Mask]:
     lengths = ends - starts
     known = (lengths > 0) & (lengths <= MAX_INTEGER_DIGITS)
     lengths = np.clip(lengths, 0, MAX_INTEGER_DIGITS)
-    longest = int(lengths.max(initial=0))
     values = np.zeros(len(starts), np.uint64)
+    longest, shortest = int(lengths.max(initial=0)), int(lengths.min(initial=MAX_INTEGER_DIGITS))
     for start in range(0, longest, 8):
-        digits = text.digits_before(np.maximum(ends - start, 0), np.clip(lengths - start, 0, 8))
-        if start and (digits == digits[0]).all():
-            # Times of one moment begin alike.
+        # Times are all as long as each other.
+        counts = min(longest - start, 8) if longest == shortest else np.clip(lengths - start, 0, 8)
+        digits = text.digits_before(ends - start, counts)
+        if (digits == digits[0]).all():
+            # Times of one moment are the same, or begin alike.
             digits = digits[:1]
         known &= _are_digits(digits)
         values += _number(digits) * _POWERS[start]
@@ -89,9 +94,7 @@ def floats(text: Text, starts: Int64s, ends: Int64s) -> tuple[Floats, Mask]:
     known &= _are_digits(digits)
     whole, dots = _number(digits), has_dot.astype(np.int64)
     if int(lengths.max(initial=0)) > 8:
-        front, front_has_dot, front_decimals = _without_dot(
-            text.digits_before(np.maximum(ends - 8, 0), np.maximum(lengths - 8, 0))
-        )
+        front, front_has_dot, front_decimals = _without_dot(text.digits_before(ends - 8, np.maximum(lengths - 8, 0)))
         known &= _are_digits(front)
         whole += _number(front) * _POWERS[8 - dots]
         decimals = np.where(front_has_dot, front_decimals + 8, decimals)

@@ -101,9 +101,13 @@ class LineReader:
     def read(self, body: bytes, tenant: str, unit: int, now: int) -> ParsedLines:
         """The points of a body whose timestamps count in `unit` nanoseconds; a line without one is of `now`."""
         naming = Naming(tenant, self._catalogue.index_of, self._seen.heads(tenant))
-        if len(body) < SMALL or body.count(b"\n") * SHORTEST_LINE > len(body):
+        if len(body) <= SMALL or _is_hardly_more_than_breaks(body):
             return parse_lines(body, naming, unit, now)
         return _Reading(body, naming, self._seen, unit, now).read()
+
+
+def _is_hardly_more_than_breaks(body: bytes) -> bool:
+    return bool(np.count_nonzero(np.frombuffer(body, np.uint8) == NEWLINE) * SHORTEST_LINE > len(body))
 
 
 class _Reading:
@@ -117,7 +121,7 @@ class _Reading:
         self._ends = np.flatnonzero(characters == NEWLINE)
         self._starts = np.append(0, self._ends[:-1] + 1)
         self._regular = (characters[self._starts] != HASH) & (self._ends - self._starts <= MAX_LINE)
-        # Where lines end whose texts hold line breaks, so that others are parts of them.
+        # Where lines end whose texts hold line breaks, and so go on in others.
         self._text_ends: dict[int, int] = {}
         self._continued = np.zeros(len(self._ends), np.bool_)
         self._set_apart(characters)
@@ -137,7 +141,7 @@ class _Reading:
         for line in np.unique(lines).tolist():
             if line > last:
                 end = end_of_line(self._given, int(self._starts[line]))
-                # What escapes the last line break goes on to the end of the body.
+                # A backslash may take even the last line break with it.
                 last = min(int(np.searchsorted(self._ends, end)), len(self._ends) - 1)
                 if end > self._ends[line]:
                     self._text_ends[line] = end

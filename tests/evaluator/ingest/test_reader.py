@@ -86,6 +86,7 @@ BODIES = st.lists(LINES, min_size=1, max_size=25).map("\n".join)
 @given(body=BODIES, unit=st.sampled_from(sorted(set(PRECISIONS.values()))))
 @example('m m=0.0\n#="\nm m=0.0\nm x=1\\\n', 1)
 @example("m x=1 1\nm x=2\nm x=3 3\n\nm x=-0.0 4", 1)
+@example('"\nm x=1\\\n', 1)
 @example('m,host=a x=1,y=2i\nm,host=a x="a\nm x=1",y=3i\nm,host=a x=5,y=4i', 1)
 def test_whatever_is_read_by_columns_is_what_is_read_line_by_line(body: str, unit: int) -> None:
     catalogue = Catalogue()
