@@ -59,7 +59,7 @@ def fill(loop: LoopThread, database: Database, rows: list[outbox.Waiting]) -> No
 
 def lease(loop: LoopThread, database: Database, now: int, token: str) -> list[int]:
     batch = loop.run(database.write(lambda session: outbox.lease(session, now, token)))
-    return [each.sequence for each in batch]
+    return [each.sequence for each in batch.leased]
 
 
 def take(loop: LoopThread, database: Database, token: str, *sequences: int) -> None:
@@ -144,6 +144,19 @@ def test_a_transition_wakes_the_notifier(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("_without_polling")
+def test_what_waits_behind_a_leased_message_goes_out_when_that_is_taken_over(client: Client) -> None:
+    now = now_nanos()
+    rule = client.create()
+    with client.notifications() as opened:
+        next(opened.stream)
+        alert_id = client.fire(rule, now)
+        first = next(opened.batches())
+        client.record(client.transition(rule, RESOLVED, now + 1, episode=now))
+        opened.acknowledge(first.lease_token, [each.id for each in first.notifications])
+        assert opened.told(1) == [(RESOLVED, alert_id)]
+
+
+@pytest.mark.usefixtures("_without_polling")
 def test_a_hold_that_ends_wakes_the_notifier(client: Client) -> None:
     rule = client.create(snooze_until_time=to_timestamp(now_nanos() + 2 * SECOND))
     with client.notifications() as opened:
@@ -191,7 +204,7 @@ def test_what_a_crash_left_leased_is_told_at_the_next_start(loop_thread: LoopThr
     database = Database(sqlite_url(tmp_path / "rules.db"), name="crash", migrations="monitors.rules.migrations")
     leased = loop_thread.run(database.write(lambda session: outbox.lease(session, now_nanos(), "of a dead process")))
     database.close()
-    assert len(leased) == 1
+    assert len(leased.leased) == 1
     with (
         loop_thread.opened(running(tmp_path)) as service,
         grpc.insecure_channel(f"127.0.0.1:{service.port}") as channel,

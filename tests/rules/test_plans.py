@@ -53,7 +53,10 @@ def plan_of(session: Session, work: Callable[[Session], object]) -> list[str]:
             lambda session: load_told(session, {"t": ["1", "2"]}),
             ["(tenant_id=? AND instance_key=? AND told_time>?)"],
         ),
-        (lambda session: outbox.take_over(session, "token", ["note_1", "note_2", "note_3"]), ["(id=?)"]),
+        (
+            lambda session: outbox.take_over(session, "token", ["note_1", "note_2", "note_3"]),
+            ["(id=?)", "(id=?)", "(tenant_id=? AND stream_key=?)"],
+        ),
         (lambda session: outbox.suppress(session, [("t", "alert_1")]), ["(tenant_id=? AND alert_id=?)"]),
         (lambda session: outbox.reschedule(session, [("t", "alert_1", 5)]), ["(tenant_id=? AND alert_id=?)"]),
         (lambda session: outbox.released(session, "t", ["alert_1"]), ["(tenant_id=? AND alert_id=?)"]),

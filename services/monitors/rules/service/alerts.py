@@ -110,19 +110,25 @@ class AlertCalls(Part):
         for alert in firing:
             yield pb.WatchAlertsResponse(alert=alert_to_proto(alert, now))
 
-        def changed(session: Session) -> tuple[int, list[pb.WatchAlertsResponse]]:
+        def changed(session: Session) -> tuple[int, list[pb.WatchAlertsResponse], bool]:
             events = store.events_since(session, tenant, seen, PAGE_OF_EVENTS)
             known = store.find_alerts(session, tenant, list({event.alert_id for event in events}))
             now = now_nanos()
-            return (events[-1].sequence if events else seen), [
-                pb.WatchAlertsResponse(alert=alert_to_proto(known[event.alert_id], now), event=event_to_proto(event))
-                for event in events
-            ]
+            return (
+                (events[-1].sequence if events else seen),
+                [
+                    pb.WatchAlertsResponse(
+                        alert=alert_to_proto(known[event.alert_id], now), event=event_to_proto(event)
+                    )
+                    for event in events
+                ],
+                len(events) == PAGE_OF_EVENTS,
+            )
 
-        async def look() -> list[pb.WatchAlertsResponse]:
+        async def look() -> tuple[list[pb.WatchAlertsResponse], bool]:
             nonlocal seen
-            seen, messages = await self.core.database.read(changed)
-            return messages
+            seen, messages, is_more = await self.core.database.read(changed)
+            return messages, is_more
 
         async for message in self.follow(self.core.alerts_changed, look, pb.WatchAlertsResponse()):
             yield message

@@ -53,6 +53,7 @@ class Core:
     evaluator: "EvaluatorServiceAsyncStub | None"
     rules_changed: Changes = field(default_factory=Changes)
     alerts_changed: Changes = field(default_factory=Changes)
+    outbox_changed: Changes = field(default_factory=Changes)
 
 
 class Part:
@@ -81,32 +82,33 @@ class Part:
             )
 
         answer = await self.core.database.write(transaction)
-        self.core.rules_changed.announce()
-        self.core.alerts_changed.announce()
+        for changed in (self.core.rules_changed, self.core.alerts_changed, self.core.outbox_changed):
+            changed.announce()
         return response.FromString(answer)
 
     async def follow(
         self,
         changes: Changes,
-        look: Callable[[], Awaitable[Sequence[M]]],
+        look: Callable[[], Awaitable[tuple[Sequence[M], bool]]],
         sign_of_life: M,
         wait: Callable[[], float] = lambda: POLL_SECONDS,
     ) -> AsyncIterator[M]:
-        """Looks whenever something has changed, and sends what it finds, until the server closes. `wait` says after
-        how many seconds to look at the latest."""
+        """Looks whenever something has changed, and sends what it finds, until the server closes. `look` also says
+        whether there may be more to find at once, `wait` after how many seconds to look at the latest."""
         sent = 0.0
         try:
             while not self.core.closing.is_set():
                 upcoming = changes.upcoming
-                found = await look()
+                found, is_more = await look()
                 for message in found:
                     yield message
                 if found:
                     sent = time.monotonic()
-                    continue
-                if time.monotonic() - sent >= HEARTBEAT_SECONDS:
+                elif time.monotonic() - sent >= HEARTBEAT_SECONDS:
                     yield sign_of_life
                     sent = time.monotonic()
+                if is_more:
+                    continue
                 await first_of(upcoming, self.core.closing, within=min(wait(), HEARTBEAT_SECONDS))
         except asyncio.CancelledError:
             # The client has gone. Passed on, it would be logged by gRPC as a fault of ours.

@@ -101,17 +101,20 @@ class EvaluatorCalls(Part):
             raise InvalidField("transitions", f"there are {len(request.transitions):,}; at most {MOST_TRANSITIONS:,}")
         now = now_nanos()
 
-        def work(session: Session) -> pb.RecordTransitionsResponse:
+        def work(session: Session) -> tuple[Ledger, pb.RecordTransitionsResponse]:
             leases = {(each.lease.shard, each.lease.epoch) for each in request.transitions if each.lease.epoch > 0}
             shards.check_leases(session, leases)
             transitions = [transition_from_proto(each, number) for number, each in enumerate(request.transitions)]
             ledger = Ledger(load_known(session, transitions, facts_of), now)
             results = [ledger.apply(transition) for transition in transitions]
             save(session, ledger, encode_notification)
-            return pb.RecordTransitionsResponse(results=map(result_to_proto, results))
+            return ledger, pb.RecordTransitionsResponse(results=map(result_to_proto, results))
 
-        response = await self.core.database.write(work)
-        self.core.alerts_changed.announce()
+        ledger, response = await self.core.database.write(work)
+        if ledger.events:
+            self.core.alerts_changed.announce()
+        if ledger.notifications:
+            self.core.outbox_changed.announce()
         return response
 
     async def ReportSeries(self, request: pb.ReportSeriesRequest, context: Any) -> pb.ReportSeriesResponse:

@@ -32,24 +32,23 @@ class NotifierCalls(Part):
         due: int | None = None
         token = f"lease_{secrets.token_hex(16)}"
 
-        def lease(session: Session) -> tuple[list[outbox.Leased], int | None]:
+        def lease(session: Session) -> tuple[outbox.Batch, int | None]:
             now = now_nanos()
-            batch = outbox.lease(session, now, token)
-            return batch, None if batch else outbox.next_due(session, now)
+            return outbox.lease(session, now, token), outbox.next_due(session, now)
 
-        async def look() -> list[pb.LeaseNotificationsResponse]:
+        async def look() -> tuple[list[pb.LeaseNotificationsResponse], bool]:
             nonlocal due
             batch, due = await self.core.database.write(lease)
-            if not batch:
-                return []
-            return [pb.LeaseNotificationsResponse(notifications=map(_decode, batch), lease_token=token)]
+            notifications = list(map(_decode, batch.leased))
+            found = [pb.LeaseNotificationsResponse(notifications=notifications, lease_token=token)]
+            return found if notifications else [], batch.is_cut
 
         def wait() -> float:
             # A message that is held goes out when its time has come, not at the next look.
             return POLL_SECONDS if due is None else min(POLL_SECONDS, max(0.0, (due - now_nanos()) / SECOND))
 
         try:
-            async for message in self.follow(self.core.alerts_changed, look, pb.LeaseNotificationsResponse(), wait):
+            async for message in self.follow(self.core.outbox_changed, look, pb.LeaseNotificationsResponse(), wait):
                 yield message
         finally:
             await self._give_back(token)
@@ -60,7 +59,7 @@ class NotifierCalls(Part):
             await self.core.database.write(lambda session: outbox.give_back(session, token))
         except Exception:
             log.warning("what a notifier left behind is sent again when its lease ends", exc_info=True)
-        self.core.alerts_changed.announce()
+        self.core.outbox_changed.announce()
 
     async def AcknowledgeNotifications(
         self, request: pb.AcknowledgeNotificationsRequest, context: Any
@@ -69,9 +68,8 @@ class NotifierCalls(Part):
         if not request.lease_token:
             raise InvalidField("lease_token", "is empty; send it as it came with the notifications")
         ids = list(request.notification_ids)
-        await self.core.database.write(lambda session: outbox.take_over(session, request.lease_token, ids))
-        # What waited behind them in their streams may go out now.
-        self.core.alerts_changed.announce()
+        if await self.core.database.write(lambda session: outbox.take_over(session, request.lease_token, ids)):
+            self.core.outbox_changed.announce()
         return pb.AcknowledgeNotificationsResponse()
 
     async def ReportDeliveries(self, request: pb.ReportDeliveriesRequest, context: Any) -> pb.ReportDeliveriesResponse:

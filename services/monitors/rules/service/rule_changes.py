@@ -4,14 +4,14 @@ from collections.abc import Collection, Sequence
 
 from monitors.mesh.database import Session
 from monitors.mesh.errors import EtagMismatch, InvalidField, InvalidFields, MeshError, NotFound
-from monitors.mesh.ids import new_id
+from monitors.mesh.ids import id_series
 from monitors.rules.model.drafting import Draft, Proposal, propose_change, settle
 from monitors.rules.model.episodes import Ledger
 from monitors.rules.model.rule import Rule, changed, warnings_about
 from monitors.rules.service.base import Caller
 from monitors.rules.store import counters
 from monitors.rules.store.alerts import open_alerts
-from monitors.rules.store.monitors import surroundings
+from monitors.rules.store.monitors import surroundings, surroundings_of
 from monitors.rules.store.rules import (
     StoredRule,
     count_open_alerts,
@@ -23,6 +23,7 @@ from monitors.rules.store.rules import (
 from monitors.rules.store.transitions import load_open, load_told, save
 from monitors.rules.translate.alerts import encode_notification
 from monitors.rules.translate.rules import facts_of, rule_from_stored, rule_to_proto, stored_to_proto
+from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
 
@@ -38,15 +39,13 @@ def create(session: Session, who: Caller, proposal: Proposal) -> pb.CreateRuleRe
     """Makes a rule. Raises InvalidFields."""
     around = surroundings(session, who.tenant, proposal.rule.monitor_id)
     rule = settle(proposal, around)
-    (made,) = _insert(session, who, [rule])
-    return pb.CreateRuleResponse(
-        rule=rule_to_proto(made), warnings=warnings_about(made, who.now, any(around.channels.values()))
-    )
+    ((made, message),) = _insert(session, who, [rule])
+    return pb.CreateRuleResponse(rule=message, warnings=warnings_about(made, who.now, any(around.channels.values())))
 
 
 def batch_create(session: Session, who: Caller, proposals: Sequence[Proposal]) -> pb.BatchCreateRulesResponse:
     """Makes rules, all or none. Raises InvalidFields, which names each wrong field as `rules[3].title`."""
-    known = {each: surroundings(session, who.tenant, each) for each in {each.rule.monitor_id for each in proposals}}
+    known = surroundings_of(session, who.tenant, [each.rule.monitor_id for each in proposals])
     settled: list[Rule] = []
     errors: list[InvalidField] = []
     for number, proposal in enumerate(proposals):
@@ -60,20 +59,22 @@ def batch_create(session: Session, who: Caller, proposals: Sequence[Proposal]) -
     if errors:
         raise InvalidFields.of(errors)
     made = _insert(session, who, settled)
-    response = pb.BatchCreateRulesResponse(rules=map(rule_to_proto, made))
-    for number, rule in enumerate(made):
+    response = pb.BatchCreateRulesResponse(rules=[message for _, message in made])
+    for number, (rule, _) in enumerate(made):
         warnings = warnings_about(rule, who.now, any(known[rule.monitor_id].channels.values()))
         response.warnings.extend(f"rules[{number}]: {warning}" for warning in warnings)
     return response
 
 
-def _insert(session: Session, who: Caller, settled: Sequence[Rule]) -> list[Rule]:
+def _insert(session: Session, who: Caller, settled: Sequence[Rule]) -> list[tuple[Rule, rule_pb2.Rule]]:
+    """The rules as they were made, each with its message."""
     revision = counters.take(session, counters.REVISION, len(settled))
-    made = [
+    ids = id_series("rule")
+    rules = [
         changed(
             rule,
             {
-                "id": new_id("rule"),
+                "id": next(ids),
                 # Of rules that are made together the later is the newer.
                 "create_time": who.now + number,
                 "update_time": who.now + number,
@@ -83,7 +84,8 @@ def _insert(session: Session, who: Caller, settled: Sequence[Rule]) -> list[Rule
         )
         for number, rule in enumerate(settled)
     ]
-    insert_rules(session, who.tenant, [(rule, rule_to_proto(rule).SerializeToString()) for rule in made])
+    made = [(rule, rule_to_proto(rule)) for rule in rules]
+    insert_rules(session, who.tenant, [(rule, message.SerializeToString()) for rule, message in made])
     return made
 
 

@@ -33,11 +33,11 @@ class WatchCalls(Part):
         elif not await self.core.database.read(lambda session: watching.can_resume(session, seen)):
             raise RevisionTooOld(seen)
 
-        async def look() -> list[pb.WatchRulesResponse]:
+        async def look() -> tuple[list[pb.WatchRulesResponse], bool]:
             nonlocal seen
-            messages = await self.core.database.read(lambda session: _changes(session, seen))
+            messages, is_more = await self.core.database.read(lambda session: _changes(session, seen))
             seen = messages[-1].revision
-            return messages if any(map(_says_something, messages)) else []
+            return messages if any(map(_says_something, messages)) else [], is_more
 
         sign_of_life = pb.WatchRulesResponse()
         async for message in self.follow(self.core.rules_changed, look, sign_of_life):
@@ -59,8 +59,8 @@ class WatchCalls(Part):
                 yield message
 
 
-def _changes(session: Session, revision: int) -> list[pb.WatchRulesResponse]:
-    """What happened after a revision; the last message says up to which."""
+def _changes(session: Session, revision: int) -> tuple[list[pb.WatchRulesResponse], bool]:
+    """What happened after a revision; the last message says up to which. And whether there is more after that."""
     changes = watching.changes_since(session, revision, RULES_A_PAGE)
     messages = [pb.WatchRulesResponse.FromString(message) for message in encode_rules(changes.rules)]
     messages = messages or [pb.WatchRulesResponse()]
@@ -69,7 +69,7 @@ def _changes(session: Session, revision: int) -> list[pb.WatchRulesResponse]:
     )
     messages[-1].resolved.extend(map(episode_to_proto, changes.resolved))
     messages[-1].revision = changes.revision
-    return messages
+    return messages, changes.more
 
 
 def _says_something(message: pb.WatchRulesResponse) -> bool:

@@ -94,17 +94,30 @@ def remember(
 
 def surroundings(session: Session, tenant: str, monitor_id: str) -> Surroundings:
     """What a rule on `monitor_id` can refer to."""
+    return surroundings_of(session, tenant, [monitor_id])[monitor_id]
+
+
+def surroundings_of(session: Session, tenant: str, monitor_ids: Sequence[str]) -> dict[str, Surroundings]:
+    """What rules can refer to, by what they say as `monitor_id`; asked for together."""
     of_tenant = monitors.c.tenant_id == tenant
-    if is_pattern(monitor_id):
-        prefix = monitor_id.partition("*")[0]
-        named = session.scalars(select(monitors.c.id).where(of_tenant, func.instr(monitors.c.id, prefix) == 1))
-        ids = [each for each in named if matches_pattern(each, monitor_id)]
-    else:
-        ids = list(session.scalars(select(monitors.c.id).where(of_tenant, monitors.c.id == monitor_id)))
-    others = [] if ids else list(session.scalars(select(monitors.c.id).where(of_tenant).limit(MOST_NAMED)))
-    fields = [field for each in fields_of(session, tenant, ids).values() for field in each]
+    wanted = list(dict.fromkeys(monitor_ids))
+    there: set[str] = set()
+    for part in chunks([each for each in wanted if not is_pattern(each)]):
+        there |= set(session.scalars(select(monitors.c.id).where(of_tenant, monitors.c.id.in_(part))))
+    named = {each: [each] if each in there else [] for each in wanted}
+    for pattern in filter(is_pattern, wanted):
+        prefix = pattern.partition("*")[0]
+        begun = session.scalars(select(monitors.c.id).where(of_tenant, func.instr(monitors.c.id, prefix) == 1))
+        named[pattern] = [each for each in begun if matches_pattern(each, pattern)]
+    others: list[str] = []
+    if not all(named.values()):
+        others = list(session.scalars(select(monitors.c.id).where(of_tenant).limit(MOST_NAMED)))
+    fields = fields_of(session, tenant, list({each for ids in named.values() for each in ids}))
     channels = {channel.name: channel.is_default for channel in list_channels(session, tenant)}
-    return Surroundings(ids, fields, others, channels)
+    return {
+        each: Surroundings(ids, [field for one in ids for field in fields.get(one, ())], others, channels)
+        for each, ids in named.items()
+    }
 
 
 def fields_of(session: Session, tenant: str, monitor_ids: Sequence[str]) -> dict[str, list[Field]]:

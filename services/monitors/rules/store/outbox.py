@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.times import SECOND
@@ -13,8 +13,14 @@ from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import outbox
 
 WAITING, TAKEN, SUPPRESSED = 0, 1, 2
-# For rows that are named: `state = 0` would let SQLite take the index of all that waits instead of theirs.
-_IS_WAITING = and_(outbox.c.state != TAKEN, outbox.c.state != SUPPRESSED)
+
+
+def _is_waiting(table: FromClause) -> ColumnElement[bool]:
+    """For rows that are named: `state = 0` would let SQLite take the index of all that waits instead of theirs."""
+    return and_(table.c.state != TAKEN, table.c.state != SUPPRESSED)
+
+
+_IS_WAITING = _is_waiting(outbox)
 LEASE = 30 * SECOND
 LARGEST_BATCH = 100
 # A gRPC message has 4 MiB at most.
@@ -29,6 +35,14 @@ class Leased:
     id: str
     sequence: int
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some of what was due; `is_cut`: there may be more."""
+
+    leased: list[Leased]
+    is_cut: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,26 +121,31 @@ def released(session: Session, tenant: str, alert_ids: Sequence[str]) -> set[str
     return found
 
 
-def lease(session: Session, now: int, token: str) -> list[Leased]:
+_OTHER = outbox.alias()
+_DUE = (
+    select(outbox.c.tenant_id, outbox.c.id, outbox.c.sequence, outbox.c.body)
+    .where(outbox.c.state == WAITING, outbox.c.due_time <= bindparam("now"), outbox.c.lease_until <= bindparam("now"))
+    .where(
+        ~exists().where(
+            _OTHER.c.tenant_id == outbox.c.tenant_id,
+            _OTHER.c.stream_key == outbox.c.stream_key,
+            _OTHER.c.state == WAITING,
+            _OTHER.c.sequence < outbox.c.sequence,
+            or_(_OTHER.c.due_time > bindparam("now"), _OTHER.c.lease_until > bindparam("now")),
+        )
+    )
+    .order_by(outbox.c.sequence)
+    .limit(LARGEST_BATCH)
+)
+
+
+def lease(session: Session, now: int, token: str) -> Batch:
     """Leases what is due, in order, for 30 seconds. A message waits while an earlier one of its stream is held or
     leased; it may come in the same batch."""
-    earlier = outbox.alias()
-    is_blocked = exists().where(
-        earlier.c.tenant_id == outbox.c.tenant_id,
-        earlier.c.stream_key == outbox.c.stream_key,
-        earlier.c.state == WAITING,
-        earlier.c.sequence < outbox.c.sequence,
-        or_(earlier.c.due_time > now, earlier.c.lease_until > now),
-    )
-    query = (
-        select(outbox.c.tenant_id, outbox.c.id, outbox.c.sequence, outbox.c.body)
-        .where(outbox.c.state == WAITING, outbox.c.due_time <= now, outbox.c.lease_until <= now, ~is_blocked)
-        .order_by(outbox.c.sequence)
-        .limit(LARGEST_BATCH)
-    )
     batch: list[Leased] = []
     size = 0
-    for row in session.execute(query):
+    rows = session.execute(_DUE, {"now": now}).all()
+    for row in rows:
         size += len(row.body)
         if batch and size > LARGEST_BATCH_BYTES:
             break
@@ -137,7 +156,7 @@ def lease(session: Session, now: int, token: str) -> list[Leased]:
             .where(outbox.c.sequence.in_([each.sequence for each in batch]))
             .values(lease_token=token, lease_until=now + LEASE)
         )
-    return batch
+    return Batch(batch, is_cut=len(batch) < len(rows) or len(rows) == LARGEST_BATCH)
 
 
 def next_due(session: Session, now: int) -> int | None:
@@ -147,16 +166,34 @@ def next_due(session: Session, now: int) -> int | None:
     return due
 
 
-def take_over(session: Session, token: str, ids: Sequence[str]) -> None:
-    """Marks leased notifications as the notifier's own. What isn't leased under the token stays as it is."""
-    by_id = (
-        update(outbox)
-        .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
-        .where(outbox.c.lease_token == token, _IS_WAITING)
-        .values(state=TAKEN)
+_TAKE_OVER = (
+    update(outbox)
+    .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
+    .where(outbox.c.lease_token == bindparam("token"), _IS_WAITING)
+    .values(state=TAKEN)
+)
+_BEHIND = (
+    select(1)
+    .select_from(outbox)
+    .join(
+        _OTHER,
+        and_(
+            _OTHER.c.tenant_id == outbox.c.tenant_id,
+            _OTHER.c.stream_key == outbox.c.stream_key,
+            _is_waiting(_OTHER),
+        ),
     )
+    .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
+    .limit(1)
+)
+
+
+def take_over(session: Session, token: str, ids: Sequence[str]) -> bool:
+    """Marks leased notifications as the notifier's own. What isn't leased under the token stays as it is. Returns
+    whether something waits behind them in their streams, which may go out now."""
     for part in chunks(ids):
-        session.execute(by_id, {"ids": list(part)})
+        session.execute(_TAKE_OVER, {"ids": part, "token": token})
+    return any(session.execute(_BEHIND, {"ids": part}).first() for part in chunks(ids))
 
 
 def give_back(session: Session, token: str | None = None) -> None:

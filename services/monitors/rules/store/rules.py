@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Rule, Severity
 from monitors.rules.store import counters
+from monitors.rules.store.bulk import insert_rows
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import alerts, deleted_rules, rule_attributes, rules
 
@@ -51,12 +52,19 @@ def _attributes(tenant: str, rule: Rule) -> list[dict[str, object]]:
     return [{"tenant_id": tenant, "rule_id": rule.id, "name": name, "value": value} for name, value in pairs]
 
 
+_ROW = tuple(column.name for column in rules.columns)
+_ATTRIBUTE = tuple(column.name for column in rule_attributes.columns)
+
+
+def _in_order(row: dict[str, object], columns: tuple[str, ...]) -> tuple[object, ...]:
+    return tuple([row[name] for name in columns])
+
+
 def insert_rules(session: Session, tenant: str, made: Sequence[tuple[Rule, bytes]]) -> None:
     """Remembers new rules with their bodies."""
-    session.execute(insert(rules), [_columns(tenant, rule, body) for rule, body in made])
-    attributes = [row for rule, _ in made for row in _attributes(tenant, rule)]
-    if attributes:
-        session.execute(insert(rule_attributes), attributes)
+    insert_rows(session, rules, _ROW, [_in_order(_columns(tenant, rule, body), _ROW) for rule, body in made])
+    attributes = [_in_order(row, _ATTRIBUTE) for rule, _ in made for row in _attributes(tenant, rule)]
+    insert_rows(session, rule_attributes, _ATTRIBUTE, attributes)
 
 
 def replace_rule(session: Session, tenant: str, rule: Rule, body: bytes) -> None:
