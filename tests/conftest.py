@@ -4,8 +4,13 @@ import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.harness import LoopThread
+
+# How fast the machine is says nothing about the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 MAY_NOT_SKIP = bool(os.environ.get("MONITORS_TESTS_MAY_NOT_SKIP"))
 
