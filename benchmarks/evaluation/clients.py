@@ -1,0 +1,107 @@
+"""Clients of a running mesh: the official stubs with a key of one's own, and points pushed as columns."""
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import grpc
+import numpy as np
+
+from benchmarks.measure import say
+from monitors.evaluator.model.series import Floats
+from monitors.v1.evaluator_service_pb2 import (
+    GetEvaluatorStatusRequest,
+    GetEvaluatorStatusResponse,
+    SeriesDefinition,
+    WriteSamplesRequest,
+    WriteSamplesResponse,
+)
+from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
+from monitors.v1.monitor_pb2 import FIELD_TYPE_FLOAT, SeriesKey
+from monitors.v1.rule_service_pb2 import ListAlertsRequest
+from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+
+MEASUREMENT, FIELD = "m", "value"
+DEFINITIONS_A_MESSAGE = 20_000
+SAMPLES_A_MESSAGE = 150_000
+Metadata = tuple[tuple[str, str], ...]
+
+
+def monitor_name(number: int) -> str:
+    """The id of a benchmark's monitor."""
+    return f"mon_{number}"
+
+
+@dataclass(frozen=True)
+class Client:
+    """Both services, and what to send with each call."""
+
+    rules: RuleServiceStub
+    evaluator: EvaluatorServiceStub
+    metadata: Metadata
+
+    def alert_count(self, state: str = "") -> int:
+        """How many alerts there are, in that state."""
+        request = ListAlertsRequest(page_size=1, filter=f"state={state}" if state else "")
+        return self.rules.ListAlerts(request, metadata=self.metadata, timeout=60).total_count
+
+    def status(self) -> GetEvaluatorStatusResponse:
+        """How the evaluator fares."""
+        return self.evaluator.GetEvaluatorStatus(GetEvaluatorStatusRequest(), metadata=self.metadata, timeout=60)
+
+
+@contextmanager
+def connected(rules_port: int, evaluator_port: int, key: str) -> Iterator[Client]:
+    """A client with a key."""
+    with (
+        grpc.insecure_channel(f"127.0.0.1:{rules_port}") as rules,
+        grpc.insecure_channel(f"127.0.0.1:{evaluator_port}") as evaluator,
+    ):
+        yield Client(RuleServiceStub(rules), EvaluatorServiceStub(evaluator), (("authorization", f"Bearer {key}"),))
+
+
+class Pusher:
+    """One WriteSamples stream, as a sender holds it open: series are defined once, then every push is columns."""
+
+    def __init__(self, client: Client, names: Sequence[str]) -> None:
+        self._queue: queue.SimpleQueue[WriteSamplesRequest | None] = queue.SimpleQueue()
+        self._indexes = np.arange(len(names), dtype="<u4")
+        self._sent = 0
+        self._answer: WriteSamplesResponse | None = None
+        for start in range(0, len(names), DEFINITIONS_A_MESSAGE):
+            keys = [
+                SeriesKey(monitor_id=name, measurement=MEASUREMENT, field=FIELD)
+                for name in names[start : start + DEFINITIONS_A_MESSAGE]
+            ]
+            definitions = [SeriesDefinition(key=key, type=FIELD_TYPE_FLOAT) for key in keys]
+            self._queue.put(WriteSamplesRequest(series=definitions))
+        self._thread = threading.Thread(target=self._run, args=(client,), daemon=True)
+        self._thread.start()
+
+    def _run(self, client: Client) -> None:
+        self._answer = client.evaluator.WriteSamples(iter(self._queue.get, None), metadata=client.metadata)
+
+    def push(self, time: int, values: Floats) -> None:
+        """Sends one point of each series, all of the same time."""
+        data = values.astype("<f8")
+        for start in range(0, len(data), SAMPLES_A_MESSAGE):
+            part = slice(start, start + SAMPLES_A_MESSAGE)
+            count = len(data[part])
+            self._queue.put(
+                WriteSamplesRequest(
+                    series_indexes=self._indexes[part].tobytes(),
+                    times=np.full(count, time, "<i8").tobytes(),
+                    values=data[part].tobytes(),
+                )
+            )
+            self._sent += count
+
+    def finish(self) -> None:
+        """Waits until everything is durable. Raises RuntimeError if anything was refused."""
+        self._queue.put(None)
+        self._thread.join()
+        if self._answer is None or self._answer.accepted_count != self._sent:
+            say(f"WriteSamples answered {self._answer}")
+            raise RuntimeError(f"of {self._sent:,} points not all were taken")
