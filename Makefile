@@ -6,7 +6,7 @@ BUF := $(VENV)/bin/buf
 BASELINE := $(shell cat protos/BASELINE 2>/dev/null)
 ARGS ?=
 
-.PHONY: help setup run test lint format bench bench-ingest bench-latency bench-history bench-transitions breaking clean
+.PHONY: help setup run test lint format bench bench-latency bench-eval bench-history bench-ingest bench-transitions breaking clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -50,7 +50,7 @@ format: setup ## Format the code and the contract
 	$(VENV)/bin/ruff format
 	$(BUF) format -w
 
-bench: bench-latency bench-history bench-ingest bench-transitions ## Run every benchmark
+bench: bench-latency bench-eval bench-history bench-ingest bench-transitions ## Run every benchmark
 
 bench-latency: setup ## Time from a pushed point to the webhook
 	$(VENV)/bin/python -m benchmarks.latency
@@ -63,6 +63,9 @@ bench-ingest: setup ## Points per CPU-second of every way in
 
 bench-transitions: setup ## RuleService: rules made and transitions recorded a second, beside a bare synced insert
 	$(VENV)/bin/python -m benchmarks.transitions
+
+bench-eval: setup ## Rules per CPU second, memory, starts and latency beside Prometheus, e.g. make bench-eval ARGS="step memory"
+	@$(VENV)/bin/python -m benchmarks.evaluation $(ARGS)
 
 clean: ## Remove the environment and everything that was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from monitors.evaluator.model.arrays import Places
 from monitors.evaluator.model.series import Floats
 from monitors.evaluator.model.spec import Aggregation
 
@@ -41,10 +42,14 @@ class Load:
         return [np.round(self.thresholds + side * distance, 2) for distance in distances]
 
     @cached_property
-    def _order(self) -> np.ndarray:
+    def _order(self) -> Places:
         numbers = np.arange(self.size)
         able = (numbers % round(1 / FIRING_SHARE) != 0) & (~self.mixed | (numbers % 2 == 0))
         return np.random.default_rng(3).permutation(np.flatnonzero(able))
+
+    def fires(self, number: int) -> bool:
+        """Whether a rule fires all the time."""
+        return number % round(1 / FIRING_SHARE) == 0
 
     @property
     def always_firing(self) -> int:
@@ -59,9 +64,13 @@ class Load:
     def values(self, tick: int) -> Floats:
         """Each series' value at a tick."""
         values = self._frames[tick % FRAMES].copy()
-        places = np.arange(tick * self.spikes, (tick + 1) * self.spikes) % len(self._order)
-        values[self._order[places]] += SPIKE
+        values[self.lifted(tick)] += SPIKE
         return values
+
+    def lifted(self, tick: int) -> Places:
+        """The rules that begin to fire at a tick."""
+        places = np.arange(tick * self.spikes, (tick + 1) * self.spikes) % len(self._order)
+        return self._order[places]
 
     def fired(self, ticks: int) -> int:
         """How many alerts have begun after ticks 0 to `ticks` − 1."""

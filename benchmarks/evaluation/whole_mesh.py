@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
 from benchmarks.evaluation.clients import FIELD, Client, Pusher, connected, monitor_name
 from benchmarks.evaluation.homes import INTERVAL, make_tenants
+from benchmarks.evaluation.latency import measure_latency
 from benchmarks.evaluation.load import Load
 from benchmarks.evaluation.processes import Served, serving
-from benchmarks.measure import cpu_seconds, rss_bytes, say
+from benchmarks.measure import Spread, cpu_seconds, rss_bytes, say
+from monitors.evaluator.model.series import Floats
 from monitors.mesh.times import SECOND, now_nanos
 from monitors.v1.rule_pb2 import Rule
 from monitors.v1.rule_service_pb2 import BatchCreateRulesRequest
@@ -22,25 +25,35 @@ from tests.processes import wait_for
 
 TENANT = "bench"
 RULES_A_CALL = 1_000
+SPAN = 5
+ALERTS_A_SECOND = 100
 WARM_UP_TICKS = 5
 PATIENCE = 300.0
 
 
 @dataclass(frozen=True)
 class MeshResult:
-    """CPU seconds of a tick, ours alone. `behind` is how many seconds after the last tick everything was recorded."""
+    """What was measured on one mesh. CPU seconds are those of RuleService and the evaluator together."""
 
     rules: int
     ticks: int
-    cpu_per_tick: float
+    cpu: Spread
+    """CPU seconds of a tick, over spans of 5 ticks."""
+    rules_service_cpu: float
+    evaluator_cpu: float
+    """CPU seconds of a tick on average, by process."""
     transitions: int
-    memory: int
+    memory_per_rule: float
+    """Bytes of the evaluator's process, all that it holds."""
     behind: float
+    """How many seconds after the last tick everything was recorded."""
+    latency: Floats
+    """Milliseconds from single pushed points to their transitions."""
 
     @property
     def rules_per_cpu_second(self) -> float:
-        """Rule evaluations per CPU second."""
-        return self.rules / self.cpu_per_tick
+        """Rule evaluations per CPU second over all ticks."""
+        return self.rules / (self.rules_service_cpu + self.evaluator_cpu)
 
 
 @contextmanager
@@ -77,37 +90,58 @@ def create_rules(client: Client, names: Sequence[str], load: Load) -> None:
         client.rules.BatchCreateRules(request, metadata=client.metadata, timeout=60)
 
 
-def measure_mesh(size: int, ticks: int) -> MeshResult:
-    """CPU of RuleService and EvaluatorService over `ticks` seconds.
+def measure_mesh(size: int, ticks: int, period: float, alerts: int) -> MeshResult:
+    """A tick every `period` seconds, then single points for `alerts` alerts.
 
     Raises RuntimeError if the transitions aren't what they must be.
     """
     load = Load(size)
     with loaded_mesh(load) as (mesh, client, pusher):
-        push_ticks(pusher, load, range(WARM_UP_TICKS))
+        push_ticks(pusher, load, range(WARM_UP_TICKS), period)
         _wait_for_alerts(client, load, WARM_UP_TICKS)
-        before = cpu_seconds(*mesh.pids)
-        push_ticks(pusher, load, range(WARM_UP_TICKS, WARM_UP_TICKS + ticks))
+        marks = [_cpu(mesh)]
+        for start in range(WARM_UP_TICKS, WARM_UP_TICKS + ticks, SPAN):
+            push_ticks(pusher, load, range(start, start + SPAN), period)
+            marks.append(_cpu(mesh))
         ended = time.monotonic()
         # The first look comes after the last tick's second, so that looking isn't measured unless we lag behind.
-        after = cpu_seconds(*mesh.pids)
         if not _is_recorded(client, load, WARM_UP_TICKS + ticks):
             _wait_for_alerts(client, load, WARM_UP_TICKS + ticks)
-            after = cpu_seconds(*mesh.pids)
+            marks[-1] = _cpu(mesh)
         behind = time.monotonic() - ended
-        recorded = load.fired(WARM_UP_TICKS + ticks) - load.fired(WARM_UP_TICKS) + load.spikes * ticks
-        return MeshResult(size, ticks, (after - before) / ticks, recorded, rss_bytes(*mesh.pids), behind)
+        say(f"{ticks} ticks done; single points now")
+        latency = measure_latency(client, mesh.http_port, load, WARM_UP_TICKS + ticks - 1, alerts, ALERTS_A_SECOND)
+        by_process = (np.array(marks[-1]) - np.array(marks[0])) / ticks
+        return MeshResult(
+            rules=size,
+            ticks=ticks,
+            cpu=Spread.of((np.diff(np.array(marks), axis=0).sum(axis=1) / SPAN).tolist()),
+            rules_service_cpu=float(by_process[0]),
+            evaluator_cpu=float(by_process[1]),
+            transitions=2 * load.spikes * ticks,
+            memory_per_rule=rss_bytes(mesh.evaluator_pid) / size,
+            behind=behind,
+            latency=latency,
+        )
 
 
-def push_ticks(pusher: Pusher, load: Load, ticks: range) -> None:
-    """Pushes a tick at the beginning of each second, and returns at the end of the last one."""
-    pause = threading.Event()
-    second = now_nanos() // SECOND + 1
+def _cpu(mesh: Served) -> tuple[float, float]:
+    return cpu_seconds(mesh.rules_pid), cpu_seconds(mesh.evaluator_pid)
+
+
+def push_ticks(pusher: Pusher, load: Load, ticks: range, period: float) -> None:
+    """Pushes a tick at each multiple of `period` seconds, and returns at the end of the last one's."""
+    pause, length = threading.Event(), round(period * SECOND)
+    first = now_nanos() // length + 1
+
+    def wait_until(number: int) -> None:
+        pause.wait(max(0.0, ((first + number) * length - now_nanos()) / SECOND))
+
     for number, tick in enumerate(ticks):
         values = load.values(tick)
-        pause.wait(max(0.0, ((second + number) * SECOND - now_nanos()) / SECOND))
+        wait_until(number)
         pusher.push(now_nanos(), values)
-    pause.wait(max(0.0, ((second + len(ticks)) * SECOND - now_nanos()) / SECOND))
+    wait_until(len(ticks))
 
 
 def _is_recorded(client: Client, load: Load, ticks: int) -> bool:

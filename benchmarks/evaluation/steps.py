@@ -1,0 +1,237 @@
+"""The step by itself: `Evaluation.advance` on points that are arrays already; nothing is durable."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.evaluation.clients import FIELD, MEASUREMENT, monitor_name
+from benchmarks.evaluation.homes import INTERVAL
+from benchmarks.evaluation.load import MIXED, Load
+from benchmarks.measure import Spread, collector_off, cpu_of, repeated, rss_bytes, say
+from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Fill, Points
+from monitors.evaluator.model.machine import Transition
+from monitors.evaluator.model.series import FieldType, Series, SeriesKey
+from monitors.evaluator.model.spec import Aggregation, ConditionKind, Operator, RuleKey, RuleSpec
+from monitors.mesh.times import MINUTE, SECOND
+
+TENANT = "bench"
+WINDOW = 5 * MINUTE
+WINDOW_POINTS = 30
+START = 1_700_000_000 * SECOND
+# Points come between slots, as they do in life.
+OFFSET = SECOND // 3
+PASS_COUNT = 7
+PAGE = 10_000
+
+
+class Bed:
+    """An evaluation with one rule for each series of a load, firing and flipping as the load makes them."""
+
+    def __init__(self, load: Load, cadence: int) -> None:
+        self.load, self.cadence = load, cadence
+        self.now, self.tick = START, 0
+        self.evaluation = Evaluation(self.now)
+        self._series = np.arange(load.size, dtype=np.int32)
+        self._seen = np.ones(load.size, dtype=np.bool_)
+        for start in range(0, load.size, PAGE):
+            self.evaluation.add_series(self.series(number) for number in range(start, min(start + PAGE, load.size)))
+        self.put(self.specs())
+        say(f"{load.size:,} rules put in {time.process_time():.0f} CPU-s")
+
+    def series(self, number: int) -> Series:
+        """A series of the load."""
+        return Series(number, SeriesKey(TENANT, monitor_name(number), MEASUREMENT, FIELD), FieldType.FLOAT)
+
+    def specs(self) -> Iterator[RuleSpec]:
+        """The load's rules."""
+        for number, threshold in enumerate(self.load.thresholds.tolist()):
+            yield self.spec(number, threshold)
+
+    def spec(self, number: int, threshold: float) -> RuleSpec:
+        """The rule on one series."""
+        aggregation = MIXED[number % len(MIXED)] if self.load.mixed else Aggregation.LATEST
+        if aggregation is Aggregation.COUNT:
+            threshold = 0.0 if self.load.fires(number) else float(WINDOW_POINTS * 100)
+        return RuleSpec(
+            tenant=TENANT,
+            rule_id=f"rule_{number}",
+            monitor=monitor_name(number),
+            kind=ConditionKind.THRESHOLD,
+            measurement=MEASUREMENT,
+            field=FIELD,
+            aggregation=aggregation,
+            window=WINDOW,
+            operator=Operator.GREATER,
+            low=threshold,
+            interval=INTERVAL,
+        )
+
+    def put(self, specs: Iterator[RuleSpec]) -> None:
+        """Puts rules as the engine does: all of them, then what they lack, then they are evaluated."""
+        rows: set[int] = set()
+        oldest, keys = self.now, []
+        for spec in specs:
+            fill, _ = self.evaluation.put_rule(spec, self.now)
+            rows |= fill.rows
+            oldest = min(oldest, fill.oldest)
+            keys.append(spec.key)
+        self.evaluation.filled(Fill(frozenset(rows), oldest), self._seen)
+        self.evaluation.activate(keys)
+
+    def points(self) -> Points:
+        """The next tick's points, a `cadence` after the last ones."""
+        self.now += self.cadence
+        values = self.load.values(self.tick)
+        self.tick += 1
+        return Points(self._series, np.full(self.load.size, self.now + OFFSET, dtype=np.int64), values)
+
+    def step(self) -> tuple[float, list[Transition]]:
+        """CPU seconds of the next tick's step, and its transitions."""
+        points, result = self.points(), list[Transition]()
+        cpu = cpu_of(lambda: result.extend(self.evaluation.advance(points, self.now + OFFSET)))
+        return cpu, result
+
+    def steps(self, count: int) -> list[float]:
+        """CPU seconds of the next ticks. Raises RuntimeError if their transitions aren't as many as the load makes."""
+        seconds, flips = [], 0
+        with collector_off():
+            for _ in range(count):
+                cpu, transitions = self.step()
+                seconds.append(cpu)
+                flips += len(transitions)
+        if flips != 2 * self.load.spikes * count:
+            raise RuntimeError(
+                f"{count} steps gave {flips:,} transitions; the load makes {2 * self.load.spikes * count:,}"
+            )
+        return seconds
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """CPU seconds of a step and of one numpy pass over as many bytes; bytes of memory per rule, with its points."""
+
+    rules: int
+    step: Spread
+    total: float
+    """Of all measured steps."""
+    count: int
+    one_pass: Spread
+    memory_per_rule: float
+
+    @property
+    def rules_per_cpu_second(self) -> float:
+        """Rule evaluations per CPU second over all measured steps."""
+        return self.rules * self.count / self.total
+
+
+def measure_steps(load: Load, count: int) -> StepResult:
+    """Steps of rules on the latest point, a tick a second; or, `mixed`, of 5-minute windows of 30 points."""
+    baseline = _memory_with(load)
+    bed = Bed(load, WINDOW // WINDOW_POINTS if load.mixed else SECOND)
+    # The window fills, and from then on as many alerts end as begin.
+    warm_up = WINDOW_POINTS + 3 if load.mixed else 3
+    with collector_off():
+        for _ in range(warm_up):
+            bed.step()
+    memory = (rss_bytes() - baseline) / load.size
+    seconds = bed.steps(count)
+    return StepResult(load.size, Spread.of(seconds), sum(seconds), count, _one_pass(load.size, load.mixed), memory)
+
+
+def _memory_with(load: Load) -> int:
+    """Memory before the evaluation is there, with the load's own arrays in it."""
+    load.values(0)
+    return rss_bytes()
+
+
+def _one_pass(size: int, mixed: bool) -> Spread:
+    """CPU seconds of a sum over as many bytes as a step must read at least.
+
+    For each rule the new point (index 4, time 8, value 8), threshold and state (8 + 1), and, with a window, its points
+    (8 + 8 each).
+    """
+    data = np.ones(size * (29 + (16 * WINDOW_POINTS if mixed else 0)) // 8)
+    return repeated(data.sum, PASS_COUNT)
+
+
+@dataclass(frozen=True)
+class MachineResult:
+    """CPU seconds of evaluating all rules with no new point, nothing and a tenth breaching, and of one numpy pass."""
+
+    idle: Spread
+    breaching: Spread
+    one_pass: Spread
+
+
+@dataclass(frozen=True)
+class LargeResult:
+    """All that is measured on one bed of the largest size. Changes are milliseconds of each, by what was done."""
+
+    steps: StepResult
+    machine: MachineResult
+    changes: dict[str, list[float]]
+
+
+def measure_large(size: int, step_count: int, change_count: int) -> LargeResult:
+    """Steps, changes of single rules, and the state machine alone, among `size` rules on the latest point."""
+    load = Load(size)
+    baseline = _memory_with(load)
+    bed = Bed(load, SECOND)
+    with collector_off():
+        for _ in range(3):
+            bed.step()
+    memory = (rss_bytes() - baseline) / size
+    seconds = bed.steps(step_count)
+    steps = StepResult(size, Spread.of(seconds), sum(seconds), step_count, _one_pass(size, False), memory)
+    changes = _measure_changes(bed, change_count)
+    return LargeResult(steps, _measure_machine(bed, step_count), changes)
+
+
+def _measure_changes(bed: Bed, count: int) -> dict[str, list[float]]:
+    """Edits, deletes and adds rules one by one; each with the step after it, by which it must be in force."""
+    chosen = np.random.default_rng(4).choice(bed.load.size, count, replace=False).tolist()
+    thresholds = bed.load.thresholds.tolist()
+    taken: dict[str, list[float]] = {"edit": [], "delete": [], "add": []}
+
+    def timed(name: str, work: Callable[[], object]) -> None:
+        def change() -> None:
+            work()
+            bed.evaluation.advance(NO_POINTS, bed.now + OFFSET)
+
+        bed.now += SECOND // 1_000
+        taken[name].append(cpu_of(change) * 1e3)
+
+    with collector_off():
+        for number in chosen:
+            timed("edit", lambda number=number: bed.put(iter([bed.spec(number, thresholds[number] + 0.25)])))  # type: ignore[misc]
+            timed("delete", lambda number=number: bed.evaluation.remove_rule(RuleKey(TENANT, f"rule_{number}")))  # type: ignore[misc]
+            timed("add", lambda number=number: bed.put(iter([bed.spec(number, thresholds[number])])))  # type: ignore[misc]
+    return taken
+
+
+def _measure_machine(bed: Bed, count: int) -> MachineResult:
+    """Every rule is evaluated at a slot, with no point since the last one."""
+    size = bed.load.size
+    values, thresholds = bed.load.thresholds - 1, bed.load.thresholds.copy()
+    state, holds, active = np.zeros(size, np.uint8), np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+
+    def one_pass() -> None:
+        np.greater(values, thresholds, out=holds)
+        np.logical_or(holds, state, out=active)
+
+    def slots() -> Spread:
+        taken = []
+        for _ in range(count):
+            bed.now = (bed.now // INTERVAL + 1) * INTERVAL
+            taken.append(cpu_of(lambda: bed.evaluation.advance(NO_POINTS, bed.now)))
+        return Spread.of(taken)
+
+    with collector_off():
+        bed.step()
+        bed.evaluation.advance(NO_POINTS, bed.now + 2 * OFFSET)
+        breaching = slots()
+        idle_points = Points(bed.points().series, np.full(size, bed.now + OFFSET, np.int64), values)
+        bed.evaluation.advance(idle_points, bed.now + OFFSET)
+        return MachineResult(slots(), breaching, repeated(one_pass, PASS_COUNT))
