@@ -4,6 +4,7 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 from benchmarks.evaluation.parts import PARTS, Run
@@ -14,9 +15,9 @@ BESIDE = ("history", "ingest", "transitions")
 """Modules of their own that print their figures themselves."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the parts that are named, or all, and prints the table. Returns the exit code."""
-    given = _arguments()
+    given = _arguments(arguments)
     run = Run(
         rules=given.rules,
         large=given.large,
@@ -50,11 +51,10 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation", description=__doc__)
-    parser.add_argument(
-        "parts", nargs="*", metavar="part", help=f"{', '.join([*PARTS, *BESIDE])}; all if none is named"
-    )
+    known = [*PARTS, *BESIDE]
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(known)}; all if none is named")
     parser.add_argument("--rules", type=int, default=Run.rules, help="rules beside Prometheus (%(default)s)")
     parser.add_argument("--large", type=int, default=Run.large, help="rules of the large figures (%(default)s)")
     parser.add_argument("--ticks", type=int, default=Run.ticks, help="seconds of the whole mesh (%(default)s)")
@@ -62,7 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--changes", type=int, default=Run.changes, help="rules that are changed (%(default)s)")
     parser.add_argument("--alerts", type=int, default=Run.alerts, help="points whose way is timed (%(default)s)")
     parser.add_argument("--no-peer", action="store_true", help="leave Prometheus and the ratios to it out")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     for name in given.parts:
         if name not in known:
             parser.error(f"there is no part {name!r}; there are {', '.join(known)}")

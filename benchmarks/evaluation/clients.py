@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import grpc
 import numpy as np
 
+from benchmarks.evaluation.load import FIELD, MEASUREMENT
 from benchmarks.measure import say
 from monitors.evaluator.model.series import Floats
 from monitors.v1.evaluator_service_pb2 import (
@@ -23,15 +24,9 @@ from monitors.v1.monitor_pb2 import FIELD_TYPE_FLOAT, SeriesKey
 from monitors.v1.rule_service_pb2 import ListAlertsRequest
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
-MEASUREMENT, FIELD = "m", "value"
 DEFINITIONS_A_MESSAGE = 20_000
 SAMPLES_A_MESSAGE = 150_000
 Metadata = tuple[tuple[str, str], ...]
-
-
-def monitor_name(number: int) -> str:
-    """The id of a benchmark's monitor."""
-    return f"mon_{number}"
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.evaluation.clients import Pusher, connected, monitor_name
+from benchmarks.evaluation.clients import Pusher, connected
 from benchmarks.evaluation.homes import make_rules, make_tenants
-from benchmarks.evaluation.load import Load
+from benchmarks.evaluation.load import Load, monitor_name
 from benchmarks.evaluation.processes import free_ports, serving, serving_evaluator, serving_rules
 from benchmarks.measure import cpu_seconds, rss_bytes, say
 from monitors.mesh.times import now_nanos

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.evaluation.clients import FIELD, MEASUREMENT
+from benchmarks.evaluation.load import FIELD, INTERVAL, MEASUREMENT
 from monitors.evaluator.model.series import Floats
 from monitors.mesh.config import load_settings
 from monitors.mesh.database import Database, Session
 from monitors.mesh.ids import new_id
-from monitors.mesh.times import SECOND, now_nanos
+from monitors.mesh.times import now_nanos
 from monitors.rules.conditions.canonical import condition_text
 from monitors.rules.main import open_rules
 from monitors.rules.model.catalogue import Field, FieldType
@@ -21,7 +21,6 @@ from monitors.rules.store.rules import insert_rules
 from monitors.rules.translate.rules import rule_to_proto
 
 PAGE = 10_000
-INTERVAL = 30 * SECOND
 _FIELD = Field(MEASUREMENT, FIELD, FieldType.FLOAT)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import grpc
 import numpy as np
 
-from benchmarks.evaluation.clients import FIELD, MEASUREMENT, Client, monitor_name
-from benchmarks.evaluation.load import SPIKE, Load
+from benchmarks.evaluation.clients import Client
+from benchmarks.evaluation.load import FIELD, MEASUREMENT, SPIKE, Load, monitor_name
 from monitors.evaluator.model.series import Floats
 from monitors.mesh.times import now_nanos
 from monitors.v1.alert_pb2 import ALERT_EVENT_KIND_FIRING

@@ -8,12 +8,21 @@ import numpy as np
 from monitors.evaluator.model.arrays import Places
 from monitors.evaluator.model.series import Floats
 from monitors.evaluator.model.spec import Aggregation
+from monitors.mesh.times import SECOND
 
+MEASUREMENT, FIELD = "m", "value"
+INTERVAL = 30 * SECOND
+"""Of every rule: each is also evaluated at the multiples of this."""
 FIRING_SHARE = 0.1
 FLIP_SHARE = 0.001
 FRAMES = 6
 SPIKE = 2_000.0
 """Added to one point; it lifts even the average of 31 points over its threshold."""
+
+
+def monitor_name(number: int) -> str:
+    """The id of the monitor whose series a rule is on."""
+    return f"mon_{number}"
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from urllib.error import URLError
 from urllib.parse import quote
 from urllib.request import urlopen
 
-from benchmarks.evaluation.clients import monitor_name
-from benchmarks.evaluation.load import Load
+from benchmarks.evaluation.load import Load, monitor_name
 from benchmarks.evaluation.processes import free_ports
 from benchmarks.measure import Spread, cpu_seconds, rss_bytes, say
 from tests.processes import BIN, wait_for

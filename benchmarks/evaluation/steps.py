@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.evaluation.clients import FIELD, MEASUREMENT, monitor_name
-from benchmarks.evaluation.homes import INTERVAL
-from benchmarks.evaluation.load import MIXED, Load
+from benchmarks.evaluation.load import FIELD, INTERVAL, MEASUREMENT, MIXED, Load, monitor_name
 from benchmarks.measure import Spread, collector_off, cpu_of, repeated, rss_bytes, say
 from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Fill, Points
 from monitors.evaluator.model.machine import Transition

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
-from benchmarks.evaluation.clients import FIELD, Client, Pusher, connected, monitor_name
-from benchmarks.evaluation.homes import INTERVAL, make_tenants
+from benchmarks.evaluation.clients import Client, Pusher, connected
+from benchmarks.evaluation.homes import make_tenants
 from benchmarks.evaluation.latency import measure_latency
-from benchmarks.evaluation.load import Load
+from benchmarks.evaluation.load import FIELD, INTERVAL, Load, monitor_name
 from benchmarks.evaluation.processes import Served, serving
 from benchmarks.measure import Spread, cpu_seconds, rss_bytes, say
 from monitors.evaluator.model.series import Floats
