@@ -19,8 +19,8 @@ BIN = Path(sys.executable).parent
 START_SECONDS = 30.0
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
-    """Waits until the condition gives something true and returns that; looks again every 10 ms."""
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0, *, every: float = 0.01) -> Any:
+    """Waits until the condition gives something true and returns that; looks again every 10 ms, or as `every` says."""
     deadline = time.monotonic() + seconds
     tick = threading.Event()
     while True:
@@ -29,7 +29,7 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> 
             return answer
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds} s in vain for {what}")
-        tick.wait(0.01)
+        tick.wait(every)
 
 
 @dataclass(frozen=True)

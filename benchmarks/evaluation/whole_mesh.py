@@ -29,6 +29,7 @@ SPAN = 5
 ALERTS_A_SECOND = 100
 WARM_UP_TICKS = 5
 PATIENCE = 300.0
+LOOK = 0.2
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,16 @@ def loaded_mesh(load: Load) -> Iterator[tuple[Served, Client, Pusher]]:
             start = time.monotonic()
             pusher = Pusher(client, names)
             pusher.push(now_nanos(), load.thresholds - 1)
-            wait_for(lambda: client.status().accepted_point_count >= load.size, "the first points", PATIENCE)
+            wait_for(
+                lambda: client.status().accepted_point_count >= load.size, "the first points", PATIENCE, every=LOOK
+            )
             say(f"{load.size:,} series known after {time.monotonic() - start:.1f} s")
             start = time.monotonic()
             create_rules(client, names, load)
             say(f"{load.size:,} rules made after {time.monotonic() - start:.1f} s")
-            wait_for(lambda: client.status().instance_count >= load.size, "the rules to be evaluated", PATIENCE)
+            wait_for(
+                lambda: client.status().instance_count >= load.size, "the rules to be watched", PATIENCE, every=0.2
+            )
             say(f"… and evaluated after {time.monotonic() - start:.1f} s")
             yield mesh, client, pusher
             pusher.finish()
@@ -155,4 +160,4 @@ def _is_recorded(client: Client, load: Load, ticks: int) -> bool:
 
 
 def _wait_for_alerts(client: Client, load: Load, ticks: int) -> None:
-    wait_for(lambda: _is_recorded(client, load, ticks), "the transitions to be recorded", PATIENCE)
+    wait_for(lambda: _is_recorded(client, load, ticks), "the transitions to be recorded", PATIENCE, every=LOOK)
