@@ -4,6 +4,7 @@ import argparse
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from importlib.util import find_spec
 
@@ -42,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except NoPrometheus as error:
             print(f"{error}, or leave it out with --no-peer", file=sys.stderr)
             return 1
-        except (RuntimeError, AssertionError, subprocess.CalledProcessError) as error:
-            # What was measured before is worth more than a clean end.
-            say(f"{name} failed: {error}")
+        except Exception:
+            # The table of what was measured before is worth more than an early end.
+            traceback.print_exc()
             failed.append(name)
     print_table(title, figures)
     say(f"took {time.monotonic() - started:.0f} s" + (f"; failed: {', '.join(failed)}" if failed else ""))

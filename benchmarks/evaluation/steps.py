@@ -1,7 +1,7 @@
 """The step by itself: `Evaluation.advance` on points that are arrays already; nothing is durable."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,18 +34,15 @@ class Bed:
         self._series = np.arange(load.size, dtype=np.int32)
         self._seen = np.ones(load.size, dtype=np.bool_)
         for start in range(0, load.size, PAGE):
-            self.evaluation.add_series(self.series(number) for number in range(start, min(start + PAGE, load.size)))
-        self.put(self.specs())
+            numbers = range(start, min(start + PAGE, load.size))
+            self.evaluation.add_series(self.series(number) for number in numbers)
+            thresholds = load.thresholds[numbers.start : numbers.stop].tolist()
+            self.put([self.spec(*pair) for pair in zip(numbers, thresholds, strict=True)])
         say(f"{load.size:,} rules put in {time.process_time():.0f} CPU-s")
 
     def series(self, number: int) -> Series:
         """A series of the load."""
         return Series(number, SeriesKey(TENANT, monitor_name(number), MEASUREMENT, FIELD), FieldType.FLOAT)
-
-    def specs(self) -> Iterator[RuleSpec]:
-        """The load's rules."""
-        for number, threshold in enumerate(self.load.thresholds.tolist()):
-            yield self.spec(number, threshold)
 
     def spec(self, number: int, threshold: float) -> RuleSpec:
         """The rule on one series."""
@@ -66,17 +63,16 @@ class Bed:
             interval=INTERVAL,
         )
 
-    def put(self, specs: Iterator[RuleSpec]) -> None:
+    def put(self, specs: Sequence[RuleSpec]) -> None:
         """Puts rules as the engine does: all of them, then what they lack, then they are evaluated."""
         rows: set[int] = set()
-        oldest, keys = self.now, []
+        oldest = self.now
         for spec in specs:
             fill, _ = self.evaluation.put_rule(spec, self.now)
             rows |= fill.rows
             oldest = min(oldest, fill.oldest)
-            keys.append(spec.key)
         self.evaluation.filled(Fill(frozenset(rows), oldest), self._seen)
-        self.evaluation.activate(keys)
+        self.evaluation.activate([spec.key for spec in specs])
 
     def points(self) -> Points:
         """The next tick's points, a `cadence` after the last ones."""
@@ -203,9 +199,9 @@ def _measure_changes(bed: Bed, count: int) -> dict[str, list[float]]:
 
     with collector_off():
         for number in chosen:
-            timed("edit", lambda number=number: bed.put(iter([bed.spec(number, thresholds[number] + 0.25)])))  # type: ignore[misc]
+            timed("edit", lambda number=number: bed.put([bed.spec(number, thresholds[number] + 0.25)]))  # type: ignore[misc]
             timed("delete", lambda number=number: bed.evaluation.remove_rule(RuleKey(TENANT, f"rule_{number}")))  # type: ignore[misc]
-            timed("add", lambda number=number: bed.put(iter([bed.spec(number, thresholds[number])])))  # type: ignore[misc]
+            timed("add", lambda number=number: bed.put([bed.spec(number, thresholds[number])]))  # type: ignore[misc]
     return taken
 
 
