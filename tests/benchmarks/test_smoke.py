@@ -28,9 +28,9 @@ def test_each_part_measures_something(name: str, run: Run, capsys: pytest.Captur
 
 @pytest.mark.process
 def test_the_command_prints_the_table_of_the_parts_that_are_named(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["linear", "--no-peer", "--rules", "1000", "--large", "2000", "--steps", "2", "--ticks", "2"]) == 0
+    assert main(["step", "--no-peer", "--rules", "1000", "--steps", "2", "--ticks", "2"]) == 0
     printed = capfd.readouterr().out
-    assert "cost of a rule at 100, 1,000, 2,000" in printed
+    assert "step alone, 1,000 rules, 2 ticks" in printed
 
 
 def test_the_command_names_the_parts_there_are(capfd: pytest.CaptureFixture[str]) -> None:
