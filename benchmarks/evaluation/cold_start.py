@@ -37,7 +37,7 @@ def measure_cold_start(size: int) -> ColdStart:
         with serving_rules(home, ports) as rules_pid:
             before, start = cpu_seconds(rules_pid), time.monotonic()
             with serving_evaluator(home, ports, rules_pid) as served:
-                wait_for(served.is_evaluating, "the first step", PATIENCE)
+                wait_for(served.is_evaluating, "the first step", PATIENCE, every=0.05)
                 seconds = time.monotonic() - start
                 say(f"{size:,} rules evaluated {seconds:.1f} s after the start")
                 return ColdStart(
