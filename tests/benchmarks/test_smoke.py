@@ -31,6 +31,7 @@ def test_the_command_prints_the_table_of_the_parts_that_are_named(capfd: pytest.
     assert main(["step", "--no-peer", "--rules", "1000", "--steps", "2", "--ticks", "2"]) == 0
     printed = capfd.readouterr().out
     assert "step alone, 1,000 rules, 2 ticks" in printed
+    assert "aren't judged" in printed
 
 
 def test_the_command_names_the_parts_there_are(capfd: pytest.CaptureFixture[str]) -> None:
