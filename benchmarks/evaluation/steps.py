@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.evaluation.load import FIELD, INTERVAL, MEASUREMENT, MIXED, Load, monitor_name
 from benchmarks.measure import Spread, collector_off, cpu_of, repeated, rss_bytes, say
-from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Fill, Points
+from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Points
 from monitors.evaluator.model.machine import Transition
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
 from monitors.evaluator.model.spec import Aggregation, ConditionKind, Operator, RuleKey, RuleSpec
@@ -65,13 +65,8 @@ class Bed:
 
     def put(self, specs: Sequence[RuleSpec]) -> None:
         """Puts rules as the engine does: all of them, then what they lack, then they are evaluated."""
-        rows: set[int] = set()
-        oldest = self.now
-        for spec in specs:
-            fill, _ = self.evaluation.put_rule(spec, self.now)
-            rows |= fill.rows
-            oldest = min(oldest, fill.oldest)
-        self.evaluation.filled(Fill(frozenset(rows), oldest), self._seen)
+        fill, _ = self.evaluation.put_rules(specs, self.now)
+        self.evaluation.filled(fill, self._seen)
         self.evaluation.activate([spec.key for spec in specs])
 
     def points(self) -> Points:
