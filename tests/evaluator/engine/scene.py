@@ -13,8 +13,8 @@ from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleSpec
 from monitors.evaluator.model.state import Status
 
 SECOND = 10**9
-START = 1_700_000_000 * SECOND
-"""A multiple of ten seconds."""
+START = 472_223 * 3600 * SECOND
+"""The beginning of an hour."""
 NAN = float("nan")
 
 
@@ -68,6 +68,14 @@ def told(transitions: Iterable[Transition]) -> list[tuple[str, float, str]]:
     ]
 
 
+def status_of(evaluation: Evaluation, key: InstanceKey) -> Status:
+    """The state of an instance. Raises LookupError if there is no such."""
+    place = evaluation.plan.place_of(key)
+    if place is None:
+        raise LookupError(f"there is no instance {key}")
+    return Status(int(evaluation.state.instances.status[place]))
+
+
 class Scene:
     """An evaluation whose series and rules are there from the start, with time in seconds."""
 
@@ -94,6 +102,4 @@ class Scene:
 
     def status(self, monitor: str = "m", rule_id: str = "rule_1", **tags: str) -> Status:
         """The state of an instance."""
-        place = self.evaluation.plan.place_of(InstanceKey("t", rule_id, monitor, tuple(sorted(tags.items()))))
-        assert place is not None
-        return Status(int(self.evaluation.state.instances.status[place]))
+        return status_of(self.evaluation, InstanceKey("t", rule_id, monitor, tuple(sorted(tags.items()))))

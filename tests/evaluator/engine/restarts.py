@@ -1,0 +1,74 @@
+"""Another process takes an evaluation up: from a saved state, the open episodes, and the points that were stored."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from monitors.evaluator.model.evaluation import Evaluation, Points
+from monitors.evaluator.model.machine import Transition, TransitionKind
+from monitors.evaluator.model.recovery import checkpoint, restore
+from monitors.evaluator.model.series import Series
+from monitors.evaluator.model.spec import InstanceKey, RuleSpec
+from monitors.evaluator.model.state import Checkpoint, OpenEpisode
+
+
+@dataclass
+class OpenAlerts:
+    """What RuleService has open: by instance, after the transitions that were recorded there."""
+
+    episodes: dict[InstanceKey, OpenEpisode] = field(default_factory=dict)
+
+    def record(self, transitions: Iterable[Transition]) -> None:
+        """Takes transitions in their order."""
+        for one in transitions:
+            if one.kind is TransitionKind.FIRING:
+                self.episodes.setdefault(one.key, OpenEpisode(one.key, one.episode, one.time))
+            elif one.key in self.episodes and self.episodes[one.key].episode == one.episode:
+                del self.episodes[one.key]
+
+    def close(self, tenant: str, rule_id: str) -> None:
+        """Closes what a rule has open, as its deletion does."""
+        gone = [key for key in self.episodes if (key.tenant, key.rule_id) == (tenant, rule_id)]
+        for key in gone:
+            del self.episodes[key]
+
+    def listed(self) -> list[OpenEpisode]:
+        """The open episodes."""
+        return list(self.episodes.values())
+
+
+def saved(evaluation: Evaluation, batch_number: int = 1) -> Checkpoint:
+    """The state as it is read back from what was saved."""
+    return Checkpoint.from_bytes(checkpoint(evaluation, batch_number).to_bytes())
+
+
+def taken_up(
+    state: Checkpoint,
+    series: Sequence[Series],
+    specs: Iterable[RuleSpec],
+    stored: Sequence[Points],
+    episodes: Sequence[OpenEpisode] = (),
+) -> tuple[Evaluation, list[Transition]]:
+    """An evaluation that goes on from a state; `stored` are the batches up to it, in their order of arrival.
+
+    Also returns what it tells about rules that were edited meanwhile.
+    """
+    evaluation = Evaluation(state.watermark)
+    evaluation.state.resumed_at = state.resumed_at
+    evaluation.state.gaps = list(state.gaps)
+    evaluation.add_series(series)
+    seen = np.zeros(len(series), dtype=np.bool_)
+    for batch in stored:
+        evaluation.hold(batch.where(batch.times > state.watermark))
+        seen[batch.series] = True
+    keys = []
+    for spec in specs:
+        keys.append(spec.key)
+        fill, _ = evaluation.put_rule(spec, state.watermark)
+        for batch in stored:
+            evaluation.fill(fill, batch)
+        evaluation.filled(fill, seen)
+    transitions = restore(evaluation, state, episodes, state.watermark)
+    evaluation.activate(keys, at_once=False)
+    return evaluation, transitions

@@ -1,0 +1,111 @@
+"""What a case of a peer is: facts about its input and about what the peer says of it. Times are seconds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from monitors.evaluator.model.spec import Aggregation
+
+LOOK_BACK = 300.0
+
+Samples = tuple[tuple[float, float], ...]
+"""(second, value), in the order of time."""
+
+
+class Message(NamedTuple):
+    """What is told of an instance, `rule/series`, and when. `what` is `firing` or `resolved`."""
+
+    second: float
+    what: str
+    instance: str
+
+
+@dataclass(frozen=True)
+class PeerRule:
+    """`field operator low`, one instance for each series of the field."""
+
+    name: str = "rule"
+    field: str = "v"
+    operator: str = ">"
+    low: float = 0.0
+    pending: float = 0.0
+    """How long the condition must hold: `for`."""
+    keep: float = 0.0
+    """How long it goes on firing afterwards."""
+    recover: tuple[str, float] | None = None
+    """What ends it once it fires, if that isn't the opposite of the condition."""
+    aggregation: Aggregation = Aggregation.LATEST
+    window: float = LOOK_BACK
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is said of a case. Whatever a peer doesn't publish is left out and not looked at."""
+
+    states: Mapping[str, Sequence[tuple[float, str]]] = field(default_factory=dict)
+    """For an instance, `rule/series`: its state after the evaluation at a second."""
+    levels: Sequence[tuple[float, str]] = ()
+    """The name of the last rule that fires, of all rules in their order; `OK` if none does."""
+    messages: Sequence[Message] | None = None
+    """Everything that is told, in the order of time."""
+    begun: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """For an instance: since when the condition has held, each time it fires."""
+
+    @property
+    def count(self) -> int:
+        """How many facts these are."""
+        told = len(self.messages) if self.messages is not None else 0
+        lists = (*self.states.values(), *self.begun.values(), self.levels)
+        # That nothing at all is told is a fact too.
+        return told + sum(len(one) for one in lists) + (self.messages is not None and not told)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case. Evaluated at the multiples of the interval only, the first at second 0."""
+
+    peer: str
+    name: str
+    interval: float
+    rules: tuple[PeerRule, ...]
+    series: Mapping[str, Samples]
+    """By `field/series`, or by the series alone if the field is `v`."""
+    expected: Expected
+    outage: tuple[float, float] | None = None
+    """The process is killed after the first second's evaluation and comes back at the other."""
+    before: tuple[PeerRule, ...] | None = None
+    """The rules before the outage, if they were others."""
+    series_before: Mapping[str, Samples] | None = None
+    """The series before the outage, if they were others."""
+    differs: str = ""
+    """Why we say something else, if we do on purpose."""
+    ours: Expected | None = None
+    """What we say instead."""
+
+    @property
+    def last(self) -> float:
+        """The last second that matters."""
+        samples = [second for one in self.series.values() for second, _ in one]
+        looked_at = [second for one in (self.expected, self.ours) if one for second in _seconds(one)]
+        return max([*samples, *looked_at])
+
+
+def _seconds(expected: Expected) -> Iterable[float]:
+    for states in expected.states.values():
+        yield from (second for second, _ in states)
+    yield from (second for second, _ in expected.levels)
+    yield from (one.second for one in expected.messages or ())
+
+
+def every(step: float, *values: float, start: float = 0.0) -> Samples:
+    """Values at regular intervals."""
+    return tuple((start + step * index, value) for index, value in enumerate(values))
+
+
+def steps(*blocks: tuple[float, float], step: float, until: float) -> Samples:
+    """Regular samples that keep a value: `blocks` are (from which second, value)."""
+    samples = []
+    for index in range(round(until / step) + 1):
+        second = index * step
+        samples.append((second, [value for begin, value in blocks if begin <= second][-1]))
+    return tuple(samples)
