@@ -5,8 +5,11 @@ UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/bin/uv)
 BUF := $(VENV)/bin/buf
 BASELINE := $(shell cat protos/BASELINE 2>/dev/null)
 ARGS ?=
+EXAMPLES ?= 100000
+SEED ?= $(shell date +%s)
 
-.PHONY: help setup run test lint format bench bench-latency bench-eval bench-history bench-ingest bench-transitions breaking clean
+.PHONY: help setup run test fuzz lint format breaking clean \
+	bench bench-latency bench-eval bench-history bench-ingest bench-transitions
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -30,6 +33,11 @@ run: setup ## Start the whole mesh with its collectors, e.g. make run ARGS="--ch
 
 test: setup ## Run every test
 	$(VENV)/bin/pytest -n auto --dist loadfile $(ARGS)
+
+fuzz: setup ## Compare the engine with its oracle on many random lives, e.g. make fuzz EXAMPLES=1000000 SEED=7
+	@echo "seed $(SEED), $(EXAMPLES) examples; what fails is kept in .hypothesis and tried first by the next run"
+	MONITORS_FUZZ_EXAMPLES=$(EXAMPLES) $(VENV)/bin/pytest -n auto --dist loadfile --hypothesis-seed=$(SEED) \
+		tests/evaluator/engine/test_sequences_of_*.py tests/evaluator/engine/test_oracle.py $(ARGS)
 
 lint: setup breaking ## Check style, types, architecture and contract
 	$(VENV)/bin/ruff check

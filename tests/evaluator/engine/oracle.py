@@ -4,6 +4,7 @@ It says the same as the array engine in as different a way as possible, so that 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from monitors.evaluator.model.series import Series
@@ -15,6 +16,10 @@ Told = tuple[str, str, tuple[tuple[str, str], ...], int, int, float | None, str]
 """Kind, monitor, tags, time, episode, value, reason."""
 
 
+Identity = tuple[str, tuple[tuple[str, str], ...]]
+"""Monitor and tags."""
+
+
 @dataclass
 class Instance:
     """One instance of the rule and what is remembered of it; None where there is nothing."""
@@ -22,8 +27,8 @@ class Instance:
     monitor: str
     tags: tuple[tuple[str, str], ...]
     series: list[int]
-    next_slot: int
-    evaluated: int
+    next_slot: int = 0
+    due: int | None = None
     state: str = "inactive"
     active_at: int | None = None
     false_since: int | None = None
@@ -31,25 +36,142 @@ class Instance:
     missing_since: int | None = None
     last: int = -(2**62)
     instants: set[int] = field(default_factory=set)
+    touched: bool = False
+    """Whether the next step is an instant by itself, and when that is."""
+    asked: int | None = None
+
+    def forget(self) -> None:
+        """Nothing goes on any more."""
+        self.state = "inactive"
+        self.active_at = self.false_since = self.frozen_since = self.missing_since = None
 
 
 class Oracle:
-    """Evaluates one rule over series that are all known from the start."""
+    """Evaluates one rule over the series that have become known, from the raw points and the list of our outages."""
 
     def __init__(self, spec: RuleSpec, series: list[Series], start: int) -> None:
         self.spec = spec
-        self.points: dict[int, dict[int, float]] = {one.index: {} for one in series}
+        self.series: list[Series] = []
+        self.points: dict[int, dict[int, float]] = {}
         self.held: list[tuple[int, int, float]] = []
         self.told: list[Told] = []
         self.now = start
-        self.instances: dict[tuple[str, tuple[tuple[str, str], ...]], Instance] = {}
+        self.outages: list[tuple[int, int]] = []
+        self.resumed_at: int | None = None
+        self.instances: dict[Identity, Instance] = {}
         for one in series:
-            if not spec.matches(one.key):
-                continue
-            tags = spec.instance_tags(one.key)
-            slot = (start // spec.interval + 1) * spec.interval
-            empty = Instance(one.key.monitor, tags, [], slot, start)
-            self.instances.setdefault((one.key.monitor, tags), empty).series.append(one.index)
+            self.add_series(one)
+
+    # --- what happens besides points ---
+
+    def add_series(self, one: Series) -> None:
+        """A series has become known."""
+        self.series.append(one)
+        self.points[one.index] = {}
+        self.bind(one)
+
+    def bind(self, one: Series) -> None:
+        """Makes a series an input, if the rule watches it."""
+        if not self.spec.matches(one.key):
+            return
+        identity = (one.key.monitor, self.spec.instance_tags(one.key))
+        if identity not in self.instances:
+            self.instances[identity] = Instance(*identity, [])
+            self.begin(self.instances[identity])
+        self.instances[identity].series.append(one.index)
+
+    def begin(self, one: Instance) -> None:
+        """From here on the instance is evaluated: its slots are those after now, and what it has is not evaluated."""
+        self.look_ahead(one)
+        newest = self.newest(one, self.now)
+        one.last = one.last if newest is None else max(one.last, newest)
+
+    def remember(self, points: list[tuple[int, int, float]]) -> None:
+        """Points that came before the rule was made."""
+        for index, time, value in points:
+            if time <= self.now:
+                self.points[index][time] = value
+            else:
+                self.held.append((index, time, value))
+        for one in self.instances.values():
+            self.begin(one)
+
+    def touch(self, monitor: str = "") -> None:
+        """The next step evaluates at its own time, whatever else there is; the instances of one monitor, or all."""
+        for one in self.instances.values():
+            one.touched |= monitor in ("", one.monitor)
+
+    def edit(self, spec: RuleSpec, now: int) -> list[Told]:
+        """Gives the rule another definition: what it still produces goes on, the rest resolves (E1, E2)."""
+        self.told = []
+        old, self.instances, self.spec = self.instances, {}, spec
+        for series in self.series:
+            self.bind(series)
+        for identity, one in self.instances.items():
+            if identity in old:
+                kept = old.pop(identity)
+                kept.series = one.series
+                self.instances[identity] = kept
+        for gone in old.values():
+            if gone.state == "firing":
+                self.told.append(("resolved", gone.monitor, gone.tags, now, gone.active_at or 0, None, "updated"))
+        for one in self.instances.values():
+            self.begin(one)
+        self.touch()
+        return self.told
+
+    def be_away(self, now: int) -> None:
+        """Nobody evaluated until now: no clock ran, and after more than an hour what was pending starts over (R2)."""
+        length = now - self.now
+        if length <= 0:
+            return
+        for one in self.instances.values():
+            if one.state == "pending" and length > HOUR:
+                one.forget()
+            if one.frozen_since is None and one.state == "pending":
+                one.active_at = (one.active_at or 0) + length
+            if one.frozen_since is None and one.false_since is not None:
+                one.false_since += length
+        self.outages.append((self.now, now))
+        self.resumed_at = self.now = now
+        for one in self.instances.values():
+            self.look_ahead(one)
+
+    def restart(self, opened: Mapping[Identity, int], *, edited: bool) -> None:
+        """Another process goes on. `opened` are the alerts that are open, and when they fired.
+
+        What fires without one starts over if the rule isn't the same any more; otherwise somebody has closed it.
+        """
+        for identity, one in self.instances.items():
+            if identity in opened:
+                one.last = max(one.last, opened[identity])
+            elif one.state == "firing" and edited:
+                one.forget()
+            self.begin(one)
+
+    def set_back(self, now: int) -> None:
+        """The clock was set back to `now`: nothing that is remembered lies in the future (C2)."""
+        for known in self.points.values():
+            for time in [time for time in known if time > now]:
+                del known[time]
+        for one in self.instances.values():
+            one.last = min(one.last, now)
+            for clock in ("active_at", "false_since", "frozen_since", "missing_since"):
+                time = getattr(one, clock)
+                if time is not None and (clock != "active_at" or one.state == "pending"):
+                    setattr(one, clock, min(time, now))
+        self.outages = [(min(start, now), min(end, now)) for start, end in self.outages]
+        self.resumed_at = None if self.resumed_at is None else min(self.resumed_at, now)
+        self.now = now
+        for one in self.instances.values():
+            self.look_ahead(one)
+
+    def look_ahead(self, one: Instance) -> None:
+        """Sets the next slot and deadline after now."""
+        one.next_slot = (self.now // self.spec.interval + 1) * self.spec.interval
+        one.due = self.deadline(one, self.now)
+
+    # --- points and time ---
 
     def feed(self, points: list[tuple[int, int, float]], now: int) -> list[Told]:
         """Takes (series, time, value) points, evaluates until `now`, and returns what was told, by time."""
@@ -71,18 +193,20 @@ class Oracle:
                 and now - HOUR <= time <= now
                 and time >= one.last
             }
+            if one.touched and self.spec.every_point and now not in one.instants:
+                one.asked = now
+            one.touched = False
             while (instant := self.next_instant(one)) <= now:
                 self.evaluate(one, instant)
         return sorted(self.told, key=lambda told: told[3])
 
     def next_instant(self, one: Instance) -> int:
         """The next instant at which the instance is evaluated."""
-        return min([one.next_slot, *one.instants, *self.deadlines(one)])
+        others = [instant for instant in (one.asked, one.due) if instant is not None]
+        return min([one.next_slot, *one.instants, *others])
 
-    def deadlines(self, one: Instance) -> list[int]:
-        """Deadlines that lie after the last evaluation."""
-        if not self.spec.every_point:
-            return []
+    def deadline(self, one: Instance, evaluated: int) -> int | None:
+        """The next deadline, as it is seen at an evaluation; what had passed before is due as soon as can be."""
         found: list[int] = []
         if one.frozen_since is None:
             if one.state == "pending" and one.active_at is not None:
@@ -91,10 +215,14 @@ class Oracle:
                 found.append(one.false_since + self.spec.keep_firing_for)
         if one.missing_since is not None:
             found.append(one.missing_since + 2 * self.spec.interval)
-        newest = self.newest(one, one.evaluated)
+        newest = self.newest(one, evaluated)
         if self.spec.kind is ConditionKind.ABSENCE and one.state == "inactive" and newest is not None:
-            found.append(newest + self.spec.absent_for + 1)
-        return [instant for instant in found if instant > one.evaluated]
+            found.append(newest + self.spec.absent_for + self.away_since(newest) + 1)
+        return max(min(found), evaluated + 1) if found and self.spec.every_point else None
+
+    def away_since(self, time: int) -> int:
+        """How long nobody evaluated, after a time."""
+        return sum(max(0, end - max(start, time)) for start, end in self.outages)
 
     def newest(self, one: Instance, until: int) -> int | None:
         """The time of the newest point at or before `until`."""
@@ -127,7 +255,7 @@ class Oracle:
         spec = self.spec
         if spec.kind is ConditionKind.ABSENCE:
             newest = self.newest(one, now)
-            return newest is not None and now - newest > spec.absent_for
+            return newest is not None and now - newest - self.away_since(newest) > spec.absent_for
         value = self.value(one, now)
         if value is None:
             return None
@@ -152,9 +280,12 @@ class Oracle:
         """One evaluation of one instance."""
         from_point = now in one.instants
         one.instants.discard(now)
+        if one.asked == now:
+            one.asked = None
+        if now == one.due:
+            one.due = None
         if now == one.next_slot:
             one.next_slot += self.spec.interval
-        one.evaluated = now
         if now < one.last:
             return
         before = (one.state, one.active_at, one.false_since, one.frozen_since, one.missing_since)
@@ -162,6 +293,7 @@ class Oracle:
         after = (one.state, one.active_at, one.false_since, one.frozen_since, one.missing_since)
         if from_point or before != after:
             one.last = now
+        one.due = self.deadline(one, now)
 
     def decide(self, one: Instance, now: int) -> None:
         """Truth, policy, and the state machine."""
@@ -172,6 +304,9 @@ class Oracle:
             others = [other for other in self.instances.values() if other is not one and other.monitor == one.monitor]
             reporting = any(self.truth(other, now) is not None for other in others)
             policy = self.spec.missing_series if reporting else self.spec.no_data
+            if self.resumed_at is not None and now - self.resumed_at < self.spec.window:
+                # We were away ourselves: nothing is known to be missing before its look-back has passed once.
+                policy = MissingPolicy.KEEP
             truth = {MissingPolicy.OK: False, MissingPolicy.ALERT: True}.get(policy)
             waiting = reporting and policy is MissingPolicy.RESOLVE and one.state != "inactive"
         if not waiting:
@@ -214,8 +349,7 @@ class Oracle:
         """The episode is over."""
         if one.state == "firing":
             self.tell("resolved", one, now, reason)
-        one.state = "inactive"
-        one.active_at = one.false_since = one.frozen_since = one.missing_since = None
+        one.forget()
 
     def tell(self, kind: str, one: Instance, now: int, reason: str) -> None:
         """Notes a transition."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from monitors.evaluator.model.evaluation import Evaluation, Points
 from monitors.evaluator.model.machine import Transition, TransitionKind
-from monitors.evaluator.model.recovery import checkpoint, restore
+from monitors.evaluator.model.recovery import begin, checkpoint, restore
 from monitors.evaluator.model.series import Series
 from monitors.evaluator.model.spec import InstanceKey, RuleSpec
 from monitors.evaluator.model.state import Checkpoint, OpenEpisode
@@ -18,10 +18,14 @@ class OpenAlerts:
     """What RuleService has open: by instance, after the transitions that were recorded there."""
 
     episodes: dict[InstanceKey, OpenEpisode] = field(default_factory=dict)
+    known: set[tuple[InstanceKey, int, TransitionKind]] = field(default_factory=set)
 
     def record(self, transitions: Iterable[Transition]) -> None:
-        """Takes transitions in their order."""
+        """Takes transitions in their order; one that was recorded before changes nothing."""
         for one in transitions:
+            if (one.key, one.episode, one.kind) in self.known:
+                continue
+            self.known.add((one.key, one.episode, one.kind))
             if one.kind is TransitionKind.FIRING:
                 self.episodes.setdefault(one.key, OpenEpisode(one.key, one.episode, one.time))
             elif one.key in self.episodes and self.episodes[one.key].episode == one.episode:
@@ -49,16 +53,17 @@ def taken_up(
     specs: Iterable[RuleSpec],
     stored: Sequence[Points],
     episodes: Sequence[OpenEpisode] = (),
+    *,
+    every_seen: bool = False,
 ) -> tuple[Evaluation, list[Transition]]:
     """An evaluation that goes on from a state; `stored` are the batches up to it, in their order of arrival.
 
-    Also returns what it tells about rules that were edited meanwhile.
+    With `every_seen` each series has had a point, be it one that isn't stored any more. Also returns what it tells
+    about rules that were edited meanwhile.
     """
-    evaluation = Evaluation(state.watermark)
-    evaluation.state.resumed_at = state.resumed_at
-    evaluation.state.gaps = list(state.gaps)
+    evaluation = begin(state, state.watermark, Evaluation(state.watermark))
     evaluation.add_series(series)
-    seen = np.zeros(len(series), dtype=np.bool_)
+    seen = np.full(len(series), every_seen, dtype=np.bool_)
     for batch in stored:
         evaluation.hold(batch.where(batch.times > state.watermark))
         seen[batch.series] = True

@@ -81,14 +81,15 @@ class Scene:
 
     def __init__(self, *specs: RuleSpec, known: Iterable[Series] = (), at_once: bool = False) -> None:
         self.evaluation = Evaluation(START)
-        self.evaluation.add_series(list(known) or [series(0)])
+        self.known = list(known) or [series(0)]
+        self.evaluation.add_series(self.known)
         for spec in specs:
             self.put(spec, 0, at_once=at_once)
 
     def put(self, spec: RuleSpec, seconds: float, *, at_once: bool = True) -> list[tuple[str, float, str]]:
         """Adds or changes a rule for which no older points exist."""
         fill, transitions = self.evaluation.put_rule(spec, at(seconds))
-        self.evaluation.filled(fill, [False] * len(self.evaluation.plan.series))
+        self.evaluation.filled(fill, [False] * len(self.known))
         self.evaluation.activate([spec.key], at_once=at_once)
         return told(transitions)
 

@@ -1,38 +1,31 @@
 """Going on after an interruption (R1–R4), the saved state, and clocks that jump (C1, C2)."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.arrays import UNSET
 from monitors.evaluator.model.evaluation import Evaluation
-from monitors.evaluator.model.machine import Transition
-from monitors.evaluator.model.recovery import begin, checkpoint, reanchor, restore, resume
+from monitors.evaluator.model.recovery import reanchor, restore, resume
 from monitors.evaluator.model.spec import Aggregation, InstanceKey, MissingPolicy, Operator, RuleSpec
 from monitors.evaluator.model.state import Checkpoint, OpenEpisode, SavedInstance, Status
+from tests.evaluator.engine.restarts import saved, taken_up
 from tests.evaluator.engine.scene import Scene, absence, at, points, series, threshold, told
-from tests.evaluator.engine.test_oracle import KNOWN, Arrival, arrivals, as_points, in_nanos, plainly, rules
 
 
 def restart(
     scene: Scene,
     *specs: RuleSpec,
-    episodes: list[OpenEpisode] | None = None,
-    rows: list[tuple[int, float, float]] = (),  # type: ignore[assignment]
+    episodes: Sequence[OpenEpisode] = (),
+    rows: Sequence[tuple[int, float, float]] = (),
 ) -> tuple[Scene, list[tuple[str, float, str]]]:
     """Another process takes up what the first one saved; `rows` are the points that were stored before."""
-    saved = Checkpoint.from_bytes(checkpoint(scene.evaluation, 1).to_bytes())
-    again = Scene()
-    again.evaluation = begin(saved, saved.watermark, Evaluation(saved.watermark))
-    again.evaluation.add_series(scene.evaluation.plan.series)
-    for spec in specs:
-        fill, _ = again.evaluation.put_rule(spec, saved.watermark)
-        again.evaluation.fill(fill, points(rows))
-        again.evaluation.filled(fill, [True] * len(again.evaluation.plan.series))
-    transitions = restore(again.evaluation, saved, episodes or [], saved.watermark)
-    again.evaluation.activate([spec.key for spec in specs], at_once=False)
+    again = Scene(known=scene.known)
+    again.evaluation, transitions = taken_up(
+        saved(scene.evaluation), scene.known, specs, [points(rows)], episodes, every_seen=True
+    )
     return again, told(transitions)
 
 
@@ -288,61 +281,3 @@ def test_what_is_saved_is_read_back_exactly(
 ) -> None:
     state = Checkpoint(batch, watermark, resumed, tuple(gaps), saved)
     assert Checkpoint.from_bytes(state.to_bytes()) == state
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(rules(), min_size=1, max_size=3), arrivals(oldest=30), st.data())
-def test_a_restart_between_any_two_batches_changes_nothing(
-    specs: list[RuleSpec], batches: list[Arrival], data: st.DataObject
-) -> None:
-    specs = [replace(spec, rule_id=f"rule_{number}") for number, spec in enumerate(specs)]
-    steady = made(specs, at(0))
-    cut = data.draw(st.integers(0, len(batches)), label="batches before the restart")
-    for now, rows in batches[:cut]:
-        step(steady, rows, now)
-    saved = checkpoint(steady, cut)
-    other = restarted(specs, saved, batches[:cut], open_episodes(steady))
-    for now, rows in batches[cut:]:
-        assert [plainly(one) for one in step(other, rows, now)] == [plainly(one) for one in step(steady, rows, now)]
-
-
-def made(specs: list[RuleSpec], watermark: int) -> Evaluation:
-    evaluation = Evaluation(watermark)
-    evaluation.add_series(KNOWN)
-    for spec in specs:
-        fill, _ = evaluation.put_rule(spec, watermark)
-        evaluation.filled(fill, [False] * len(KNOWN))
-    evaluation.activate([spec.key for spec in specs], at_once=False)
-    return evaluation
-
-
-def step(evaluation: Evaluation, rows: list[tuple[int, float, float]], now: float) -> list[Transition]:
-    return evaluation.advance(as_points(in_nanos(rows)), at(now))
-
-
-def restarted(
-    specs: list[RuleSpec], saved: Checkpoint, batches: list[Arrival], episodes: list[OpenEpisode]
-) -> Evaluation:
-    evaluation = Evaluation(saved.watermark)
-    evaluation.add_series(KNOWN)
-    for _, rows in batches:
-        arrived = as_points(in_nanos(rows))
-        evaluation.hold(arrived.where(arrived.times > saved.watermark))
-    seen = [any(row[0] == index for _, rows in batches for row in rows) for index in range(len(KNOWN))]
-    for spec in specs:
-        fill, _ = evaluation.put_rule(spec, saved.watermark)
-        for _, rows in batches:
-            evaluation.fill(fill, as_points(in_nanos(rows)))
-        evaluation.filled(fill, seen)
-    restore(evaluation, saved, episodes, saved.watermark)
-    evaluation.activate([spec.key for spec in specs], at_once=False)
-    return evaluation
-
-
-def open_episodes(evaluation: Evaluation) -> list[OpenEpisode]:
-    columns, plan = evaluation.state.instances, evaluation.plan
-    return [
-        OpenEpisode(plan.key_of(place), int(columns.active_at[place]), int(columns.fired_at[place]))
-        for place in range(plan.size)
-        if columns.status[place] == Status.FIRING
-    ]

@@ -1,0 +1,435 @@
+"""Sequences of events, played on the engine and on one oracle for each rule, which must agree after each of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Points
+from monitors.evaluator.model.machine import Transition, TransitionKind
+from monitors.evaluator.model.recovery import reanchor, resume
+from monitors.evaluator.model.series import Series
+from monitors.evaluator.model.spec import InstanceKey, RuleKey, RuleSpec
+from monitors.evaluator.model.state import Checkpoint
+from tests.evaluator.engine.oracle import Identity, Oracle, Told
+from tests.evaluator.engine.restarts import OpenAlerts, saved, taken_up
+from tests.evaluator.engine.scene import SECOND, START, status_of
+
+Rows = tuple[tuple[int, float, float], ...]
+"""(series, seconds before the time of arrival, value); a negative age is a point of the future."""
+
+
+@dataclass(frozen=True)
+class Arrive:
+    """Points come, so many seconds after what happened before. Those of series that aren't known yet are left out."""
+
+    after: float
+    rows: Rows = ()
+
+
+@dataclass(frozen=True)
+class Appear:
+    """The next series becomes known."""
+
+
+@dataclass(frozen=True)
+class Put:
+    """A rule is made, or the named fields of the one that is there are changed; no fields are all of them."""
+
+    spec: RuleSpec
+    changed: tuple[str, ...] = ()
+    after: float = 0.0
+
+
+@dataclass(frozen=True)
+class Remove:
+    """A rule is deleted or paused; if it became unusable, the evaluator itself closes what fires."""
+
+    rule_id: str
+    unusable: bool = False
+
+
+@dataclass(frozen=True)
+class Close:
+    """A person closes what a rule has open."""
+
+    rule_id: str
+
+
+@dataclass(frozen=True)
+class Save:
+    """The state is saved: a crash goes back to here and replays what came since."""
+
+
+@dataclass(frozen=True)
+class Crash:
+    """The process dies and comes back after so many seconds."""
+
+    away: float
+
+
+@dataclass(frozen=True)
+class Restart:
+    """The process saves, ends and comes back after so many seconds; meanwhile a rule may have been changed."""
+
+    away: float
+    put: Put | None = None
+
+
+@dataclass(frozen=True)
+class Stand:
+    """The process stands still for so many seconds."""
+
+    away: float
+
+
+@dataclass(frozen=True)
+class SetBack:
+    """The clock is set back by so many seconds."""
+
+    by: float
+
+
+@dataclass(frozen=True)
+class Move:
+    """Another evaluator takes a monitor over."""
+
+    monitor: str
+
+
+Event = Arrive | Appear | Put | Remove | Close | Save | Crash | Restart | Stand | SetBack | Move
+
+
+def nanos(seconds: float) -> int:
+    return round(seconds * SECOND)
+
+
+@dataclass
+class Member:
+    """An evaluator, and the monitors for which it speaks. It is fed everything; what it says of others is dropped."""
+
+    evaluation: Evaluation
+    monitors: frozenset[str]
+
+
+@dataclass
+class _Saving:
+    """A saved state, and what came since."""
+
+    state: Checkpoint
+    batch_count: int
+    is_replayable: bool = True
+    """Whether a replay must come to exactly the same: nothing came but points, and no point came late.
+
+    Nor was there an evaluation still to come that a new or changed rule had asked for, which a state doesn't hold.
+    """
+
+
+@dataclass
+class World:
+    """The engine in one or more processes, RuleService's open alerts, the stored points, and the oracles.
+
+    `candidates` are the series in the order in which they appear, the first `known_count` of which are known at first.
+    """
+
+    candidates: Sequence[Series]
+    known_count: int
+    now: int = START
+    members: list[Member] = field(default_factory=list)
+    oracles: dict[str, Oracle] = field(default_factory=dict)
+    alerts: OpenAlerts = field(default_factory=OpenAlerts)
+    told: set[tuple[str, Told]] = field(default_factory=set)
+    batches: list[tuple[int, Points]] = field(default_factory=list)
+    outages: list[tuple[int, int]] = field(default_factory=list)
+    resumed_at: int | None = None
+    saving: _Saving | None = None
+    revision: int = 0
+    asked: bool = False
+    """Whether rules are to be evaluated in the next step, whatever comes."""
+
+    def __post_init__(self) -> None:
+        evaluation = Evaluation(self.now)
+        evaluation.add_series(self.known)
+        self.members = [Member(evaluation, frozenset(one.key.monitor for one in self.candidates))]
+
+    @property
+    def known(self) -> list[Series]:
+        """The series that have appeared."""
+        return list(self.candidates[: self.known_count])
+
+    @property
+    def stored(self) -> list[Points]:
+        """All points, by batch."""
+        return [points for _, points in self.batches]
+
+    @property
+    def specs(self) -> list[RuleSpec]:
+        """The rules as they are now."""
+        return [oracle.spec for oracle in self.oracles.values()]
+
+    def play(self, event: Event) -> None:
+        """Lets something happen, and compares."""
+        match event:
+            case Arrive(after, rows):
+                self.arrive(self.now + nanos(after), rows)
+            case Appear():
+                self.appear()
+            case Put():
+                self.put(event)
+            case Remove(rule_id, unusable):
+                self.remove(rule_id, unusable)
+            case Close(rule_id):
+                self.alerts.close("t", rule_id)
+            case Save():
+                self.saving = _Saving(self.state(), len(self.batches), not self.asked)
+            case Crash(away):
+                self.crash(nanos(away))
+            case Restart(away, put):
+                self.restart(nanos(away), put)
+            case Stand(away):
+                self.stand(nanos(away))
+            case SetBack(by):
+                self.set_back(self.now - nanos(by))
+            case Move(monitor):
+                self.move(monitor)
+        self.compare_states()
+
+    # --- events ---
+
+    def arrive(self, now: int, rows: Rows) -> None:
+        """Points, or the passing of time alone."""
+        listed = [(index, now - nanos(age), value) for index, age, value in rows if index < self.known_count]
+        points = Points(
+            np.array([row[0] for row in listed], dtype=np.int32),
+            np.array([row[1] for row in listed], dtype=np.int64),
+            np.array([row[2] for row in listed], dtype=np.float64),
+        )
+        if any(time <= self.now for _, time, _ in listed):
+            self._spoil_replay()
+        expected = {rule_id: oracle.feed(listed, now) for rule_id, oracle in self.oracles.items()}
+        self.now = now
+        if listed:
+            self.batches.append((now, points))
+        told = []
+        for member in self.members:
+            wake = member.evaluation.next_wake()
+            mine = self._of(member, member.evaluation.advance(points, now))
+            # The thread sleeps until `next_wake`: what time alone brings about must not come before it.
+            assert listed or not mine or wake <= now
+            told += mine
+        self.asked = False
+        self.compare(told, expected)
+
+    def appear(self) -> None:
+        """One more series."""
+        if self.known_count == len(self.candidates):
+            return
+        self._spoil_replay()
+        series = self.candidates[self.known_count]
+        self.known_count += 1
+        for oracle in self.oracles.values():
+            oracle.add_series(series)
+        for member in self.members:
+            member.evaluation.add_series([series])
+
+    def put(self, put: Put) -> None:
+        """A new rule, or an edit."""
+        self._spoil_replay()
+        spec, now = self._edited(put), self.now + nanos(put.after)
+        told, expected = [], {}
+        oracle = self.oracles.get(spec.rule_id)
+        if oracle:
+            expected[spec.rule_id] = oracle.edit(spec, now)
+        else:
+            self.oracles[spec.rule_id] = self._new_oracle(spec)
+        for member in self.members:
+            fill, transitions = member.evaluation.put_rule(spec, now)
+            told += self._of(member, transitions)
+            for batch in self.stored:
+                member.evaluation.fill(fill, batch)
+            member.evaluation.filled(fill, self._seen())
+            member.evaluation.activate([spec.key])
+        self.asked = True
+        self.compare(told, expected)
+
+    def remove(self, rule_id: str, unusable: bool) -> None:
+        """A deletion, a pause, or an edit to what can't be evaluated."""
+        oracle = self.oracles.pop(rule_id, None)
+        if oracle is None:
+            return
+        self._spoil_replay()
+        nothing = replace(oracle.spec, monitor="nobody")
+        expected = {rule_id: oracle.edit(nothing, self.now) if unusable else []}
+        told = []
+        for member in self.members:
+            resolve_at = self.now if unusable else None
+            told += self._of(member, member.evaluation.remove_rule(RuleKey("t", rule_id), resolve_at=resolve_at))
+        self.compare(told, expected)
+        self.alerts.close("t", rule_id)
+
+    def stand(self, away: int) -> None:
+        """An outage without the loss of anything."""
+        self._spoil_replay()
+        self._be_away(away)
+        for member in self.members:
+            resume(member.evaluation, self.now)
+
+    def set_back(self, now: int) -> None:
+        """A clock that was wrong."""
+        self._spoil_replay()
+        for member in self.members:
+            reanchor(member.evaluation, now)
+        for oracle in self.oracles.values():
+            oracle.set_back(now)
+        # What had come by then and lies in the future now is forgotten; what was of the future anyway still waits.
+        self.batches = [
+            (min(accepted, now), points.where((points.times <= now) | (points.times > self.now)))
+            for accepted, points in self.batches
+        ]
+        self.outages = [(min(start, now), min(end, now)) for start, end in self.outages]
+        self.resumed_at = None if self.resumed_at is None else min(self.resumed_at, now)
+        self.now = now
+
+    def move(self, monitor: str) -> None:
+        """Another evaluator takes up what one has saved of a monitor, and speaks for it from now on."""
+        for member in self.members:
+            if monitor in member.monitors and len(member.monitors) > 1:
+                state = _part_of(saved(member.evaluation), frozenset({monitor}))
+                episodes = [one for one in self.alerts.listed() if one.key.monitor == monitor]
+                other, told = taken_up(state, self.known, self.specs, self.stored, episodes)
+                assert told == []
+                other.activate([spec.key for spec in self.specs])
+                for oracle in self.oracles.values():
+                    oracle.touch(monitor)
+                self.asked = True
+                member.monitors -= {monitor}
+                self.members.append(Member(other, frozenset({monitor})))
+                return
+
+    def restart(self, away: int, put: Put | None = None) -> None:
+        """All that there is to know is in the saved state, the open alerts and the stored points."""
+        state, expected, edited = self.state(), {}, ""
+        if put and put.spec.rule_id in self.oracles:
+            edited = put.spec.rule_id
+            told = self.oracles[edited].edit(self._edited(put), self.now)
+            # What nobody has open any more needs no end.
+            opened = self._opened(edited)
+            expected[edited] = [one for one in told if (one[1], one[2]) in opened]
+        for rule_id, oracle in self.oracles.items():
+            oracle.restart(self._opened(rule_id), edited=rule_id == edited)
+        evaluation, transitions = taken_up(state, self.known, self.specs, self.stored, self.alerts.listed())
+        self.compare(transitions, expected)
+        self._come_back(evaluation, away)
+
+    def crash(self, away: int) -> None:
+        """What came since the state was saved is replayed, and comes to what had been recorded already."""
+        saving = self.saving
+        if saving is None or not saving.is_replayable or (self.batches and self.batches[-1][0] != self.now):
+            self.restart(away)
+            return
+        before = self.stored[: saving.batch_count]
+        evaluation, transitions = taken_up(saving.state, self.known, self.specs, before, self.alerts.listed())
+        for accepted, points in self.batches[saving.batch_count :]:
+            transitions += evaluation.advance(points, accepted)
+        # Nothing may have come since but time, which no point bears witness to.
+        transitions += evaluation.advance(NO_POINTS, self.now)
+        assert {(one.key.rule_id, plainly(one)) for one in transitions} <= self.told
+        self.members = [Member(evaluation, frozenset(one.key.monitor for one in self.candidates))]
+        self.compare_states()
+        for rule_id, oracle in self.oracles.items():
+            oracle.restart(self._opened(rule_id), edited=False)
+        self._come_back(evaluation, away)
+
+    # --- in common ---
+
+    def state(self) -> Checkpoint:
+        """What all members have saved, each of its monitors."""
+        states = [_part_of(saved(member.evaluation), member.monitors) for member in self.members]
+        instances = {key: one for state in states for key, one in state.instances.items()}
+        return replace(states[0], instances=instances)
+
+    def _come_back(self, evaluation: Evaluation, away: int) -> None:
+        self._be_away(away)
+        resume(evaluation, self.now)
+        evaluation.activate([spec.key for spec in self.specs])
+        self.asked = True
+        for oracle in self.oracles.values():
+            oracle.touch()
+        self.members = [Member(evaluation, frozenset(one.key.monitor for one in self.candidates))]
+        self.saving = None
+
+    def _be_away(self, away: int) -> None:
+        if away:
+            self.outages.append((self.now, self.now + away))
+            self.now += away
+            self.resumed_at = self.now
+        for oracle in self.oracles.values():
+            oracle.be_away(self.now)
+
+    def _edited(self, put: Put) -> RuleSpec:
+        self.revision += 1
+        oracle = self.oracles.get(put.spec.rule_id)
+        if oracle is None or not put.changed:
+            return replace(put.spec, revision=self.revision)
+        changes: dict[str, Any] = {name: getattr(put.spec, name) for name in put.changed}
+        return replace(oracle.spec, **changes, revision=self.revision)
+
+    def _new_oracle(self, spec: RuleSpec) -> Oracle:
+        oracle = Oracle(spec, self.known, self.now)
+        oracle.outages, oracle.resumed_at = list(self.outages), self.resumed_at
+        rows = [row for points in self.stored for row in zip(*(column.tolist() for column in points), strict=True)]
+        oracle.remember(rows)
+        oracle.touch()
+        return oracle
+
+    def _seen(self) -> list[bool]:
+        seen = {index for points in self.stored for index in points.series.tolist()}
+        return [one.index in seen for one in self.known]
+
+    def _opened(self, rule_id: str) -> dict[Identity, int]:
+        listed = [one for one in self.alerts.listed() if one.key.rule_id == rule_id]
+        return {(one.key.monitor, one.key.tags): one.fired_at for one in listed}
+
+    def _spoil_replay(self) -> None:
+        if self.saving:
+            self.saving.is_replayable = False
+
+    @staticmethod
+    def _of(member: Member, transitions: list[Transition]) -> list[Transition]:
+        return [one for one in transitions if one.key.monitor in member.monitors]
+
+    # --- comparison ---
+
+    def compare(self, transitions: list[Transition], expected: dict[str, list[Told]]) -> None:
+        """What was told is what the oracles tell, of each instance in the same order."""
+        told: dict[str, list[Told]] = {rule_id: [] for rule_id in expected}
+        for one in transitions:
+            told.setdefault(one.key.rule_id, []).append(plainly(one))
+        for rule_id, mine in told.items():
+            assert by_time(mine) == by_time(expected.get(rule_id, [])), f"of {rule_id}"
+        self.told |= {(rule_id, one) for rule_id, mine in told.items() for one in mine}
+        self.alerts.record(transitions)
+
+    def compare_states(self) -> None:
+        """Every instance is in the state in which its oracle is."""
+        for rule_id, oracle in self.oracles.items():
+            for (monitor, tags), one in oracle.instances.items():
+                (member,) = [member for member in self.members if monitor in member.monitors]
+                status = status_of(member.evaluation, InstanceKey("t", rule_id, monitor, tags))
+                assert status.name.lower() == one.state, f"of {rule_id} on {monitor} {tags}"
+
+
+def _part_of(state: Checkpoint, monitors: frozenset[str]) -> Checkpoint:
+    return replace(state, instances={key: one for key, one in state.instances.items() if key.monitor in monitors})
+
+
+def plainly(one: Transition) -> Told:
+    """A transition as the oracle tells it."""
+    kind = "firing" if one.kind is TransitionKind.FIRING else "resolved"
+    return (kind, one.key.monitor, one.key.tags, one.time, one.episode, one.value, one.reason)
+
+
+def by_time(told: list[Told]) -> list[Told]:
+    """Instances that change at the same instant have no order among themselves, the changes of one have."""
+    return sorted(told, key=lambda one: (one[3], one[1], one[2]))

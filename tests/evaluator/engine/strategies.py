@@ -1,0 +1,157 @@
+"""Random rules, points and events for the comparison of engine and oracle."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from monitors.evaluator.model.spec import Aggregation, ConditionKind, MissingPolicy, Operator, RuleSpec, TagFilter
+from tests.evaluator.engine.scene import SECOND, series
+from tests.evaluator.engine.sequences import (
+    Appear,
+    Arrive,
+    Close,
+    Crash,
+    Event,
+    Move,
+    Put,
+    Remove,
+    Restart,
+    Save,
+    SetBack,
+    Stand,
+)
+
+ORDINARY = 2000
+"""How many examples of sequences all tests together try, unless MONITORS_FUZZ_EXAMPLES says otherwise."""
+
+KNOWN = [
+    series(0, core="0"),
+    series(1, core="1"),
+    series(2, monitor="n", core="0"),
+    series(3, field="load"),
+    series(4, monitor="n", core="1"),
+]
+VALUES = st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 10.5, float("nan"), float("inf"), float("-inf")])
+RULE_IDS = ["rule_0", "rule_1", "rule_2"]
+
+HARMLESS = ("for_duration", "keep_firing_for", "interval", "no_data", "missing_series", "every_point")
+THRESHOLD = ("aggregation", "window", "operator", "low", "high", "outside", "tolerance")
+INPUTS = ("monitor", "field", "filters")
+
+
+def share(examples: int) -> settings:
+    """Settings for a test that tries so many of the ORDINARY examples, or as many of those that were asked for."""
+    asked = int(os.environ.get("MONITORS_FUZZ_EXAMPLES", ORDINARY))
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    return settings(
+        max_examples=max(1, asked * examples // ORDINARY), deadline=None, print_blob=True, suppress_health_check=slow
+    )
+
+
+def seconds(*choices: float) -> st.SearchStrategy[int]:
+    """A duration in nanoseconds."""
+    return st.sampled_from([round(choice * SECOND) for choice in choices])
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> RuleSpec:
+    """Any rule on the known series."""
+    kind = draw(st.sampled_from(ConditionKind))
+    any_field = kind is ConditionKind.ABSENCE and draw(st.booleans())
+    low = draw(st.sampled_from([0.0, 1.0, 5.0]))
+    return RuleSpec(
+        "t", "rule_1",
+        monitor=draw(st.sampled_from(["m", "n", "*", "m*"])),
+        kind=kind,
+        field="" if any_field else draw(st.sampled_from(["cpu", "cpu", "host.load"])),
+        filters=draw(st.sampled_from([(), (TagFilter("core", "1", negated=True),)])),
+        aggregation=draw(st.sampled_from(Aggregation)),
+        window=draw(seconds(0, 3, 10, 40)),
+        operator=draw(st.sampled_from(Operator)),
+        low=low,
+        high=low + draw(st.sampled_from([0.0, 4.5])),
+        outside=draw(st.booleans()),
+        tolerance=draw(st.sampled_from([0.0, 0.5])),
+        absent_for=draw(seconds(1, 7, 30)),
+        for_duration=draw(seconds(0, 0, 4, 10, 25)),
+        keep_firing_for=draw(seconds(0, 0, 5, 20)),
+        interval=draw(seconds(2, 4, 10, 30)),
+        no_data=draw(st.sampled_from([MissingPolicy.KEEP, MissingPolicy.OK, MissingPolicy.ALERT])),
+        missing_series=draw(st.sampled_from(MissingPolicy)),
+        every_point=draw(st.integers(0, 4)) > 0,
+    )  # fmt: skip
+
+
+@st.composite
+def arrivals(draw: st.DrawFn, oldest: float) -> Arrive:
+    """Points that come together: some in time, some late, some of the future, some twice."""
+    after = draw(st.sampled_from([0.0, 0.5, 1.0, 1.0, 5.0, 12.0, 40.0]))
+    in_time = [0.0, after / 4, after / 2, after * 0.75]
+    others = [0.25, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 3600.0, 3601.0, -1.0, -7.0]
+    ages = st.sampled_from(in_time * 2 + [one for one in others if one <= oldest])
+    point = st.tuples(st.integers(0, len(KNOWN) - 1), ages, VALUES)
+    return Arrive(after, tuple(draw(st.lists(point, max_size=8))))
+
+
+@st.composite
+def fresh_arrivals(draw: st.DrawFn) -> Arrive:
+    """Points of which none comes late."""
+    after = draw(st.sampled_from([0.5, 1.0, 4.0, 12.0, 30.0]))
+    ages = st.sampled_from([0.0, after / 4, after / 2, after * 0.75, -1.0])
+    point = st.tuples(st.integers(0, len(KNOWN) - 1), ages, VALUES)
+    return Arrive(after, tuple(draw(st.lists(point, max_size=6))))
+
+
+def puts() -> st.SearchStrategy[Put]:
+    """New rules and edits, of the kinds that keep the state and of those that may not."""
+    changed = st.sampled_from([HARMLESS, THRESHOLD, INPUTS, ("for_duration",), ("filters",), ()])
+    named = st.builds(lambda spec, rule_id: replace(spec, rule_id=rule_id), rules(), st.sampled_from(RULE_IDS))
+    return st.builds(Put, named, changed, st.sampled_from([0.0, 0.0, 0.3]))
+
+
+CLOSE: st.SearchStrategy[Event] = st.builds(Close, st.sampled_from(RULE_IDS))
+AWAY = st.sampled_from([0.0, 0.5, 5.0, 31.0, 200.0, 3599.0, 3601.0])
+EDITS: Sequence[st.SearchStrategy[Event]] = (
+    puts(),
+    puts(),
+    st.builds(Remove, st.sampled_from(RULE_IDS), st.booleans()),
+    st.builds(Appear),
+)
+RESTARTS: Sequence[st.SearchStrategy[Event]] = (
+    st.builds(Restart, AWAY, st.none() | puts()),
+    st.builds(Restart, AWAY),
+    CLOSE,
+    st.builds(Move, st.sampled_from(["m", "n"])),
+)
+CLOCKS: Sequence[st.SearchStrategy[Event]] = (
+    st.builds(Stand, AWAY),
+    st.builds(SetBack, st.sampled_from([0.5, 3.0, 9.0])),
+)
+
+
+@st.composite
+def beginnings(draw: st.DrawFn) -> list[Event]:
+    """What is there before anything happens: one to three rules, and in most cases every series."""
+    specs = draw(st.lists(rules(), min_size=1, max_size=3))
+    return [Put(replace(spec, rule_id=rule_id)) for spec, rule_id in zip(specs, RULE_IDS, strict=False)]
+
+
+def lives(*others: st.SearchStrategy[Event], oldest: float = 30.0, longest: int = 14) -> st.SearchStrategy[list[Event]]:
+    """Points, half of the time, among events of other kinds."""
+    events = st.one_of(*[arrivals(oldest)] * max(1, len(others)), *others)
+    return st.tuples(beginnings(), st.lists(events, min_size=2, max_size=longest)).map(lambda both: both[0] + both[1])
+
+
+@st.composite
+def crashes(draw: st.DrawFn) -> list[Event]:
+    """Lives in which the process dies some time after its state was saved, with nothing but points in between."""
+    parts: list[Event] = draw(beginnings())
+    for _ in range(draw(st.integers(1, 3))):
+        parts += draw(st.lists(arrivals(30.0), min_size=1, max_size=3))
+        parts.append(Save())
+        parts += draw(st.lists(st.one_of(fresh_arrivals(), fresh_arrivals(), CLOSE), min_size=1, max_size=5))
+        parts.append(Crash(draw(AWAY)))
+    return parts + draw(st.lists(arrivals(30.0), min_size=1, max_size=3))

@@ -1,0 +1,23 @@
+"""Engine and oracle agree while points come and rules come, change and go."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.evaluator.engine.sequences import Event, World
+from tests.evaluator.engine.strategies import EDITS, KNOWN, lives, share
+
+
+@share(500)
+@given(lives())
+def test_points_alone(events: list[Event]) -> None:
+    world = World(KNOWN, len(KNOWN))
+    for event in events:
+        world.play(event)
+
+
+@share(500)
+@given(lives(*EDITS), st.integers(0, len(KNOWN)))
+def test_edits_deletions_pauses_and_new_series(events: list[Event], known_count: int) -> None:
+    world = World(KNOWN, known_count)
+    for event in events:
+        world.play(event)

@@ -1,0 +1,39 @@
+"""Engine and oracle agree over restarts, crashes, outages, moves to other evaluators and clocks that jump."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.evaluator.engine.sequences import Event, World
+from tests.evaluator.engine.strategies import CLOCKS, EDITS, KNOWN, RESTARTS, crashes, lives, share
+
+
+@share(250)
+@given(lives(*RESTARTS), st.integers(0, len(KNOWN)))
+def test_restarts_and_moves(events: list[Event], known_count: int) -> None:
+    world = World(KNOWN, known_count)
+    for event in events:
+        world.play(event)
+
+
+@share(250)
+@given(crashes())
+def test_crashes_between_two_savings(events: list[Event]) -> None:
+    world = World(KNOWN, len(KNOWN))
+    for event in events:
+        world.play(event)
+
+
+@share(250)
+@given(lives(*CLOCKS, oldest=5.0))
+def test_clocks_and_outages(events: list[Event]) -> None:
+    world = World(KNOWN, len(KNOWN))
+    for event in events:
+        world.play(event)
+
+
+@share(250)
+@given(lives(*EDITS, *RESTARTS, *CLOCKS, oldest=5.0, longest=20), st.integers(0, len(KNOWN)))
+def test_everything_at_once(events: list[Event], known_count: int) -> None:
+    world = World(KNOWN, known_count)
+    for event in events:
+        world.play(event)
