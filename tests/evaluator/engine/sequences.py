@@ -120,10 +120,7 @@ class _Saving:
     state: Checkpoint
     batch_count: int
     is_replayable: bool = True
-    """Whether a replay must come to exactly the same: nothing came but points, and no point came late.
-
-    Nor was there an evaluation still to come that a new or changed rule had asked for, which a state doesn't hold.
-    """
+    """Whether a replay must come to exactly the same: nothing came but points, and no point came late."""
 
 
 @dataclass
@@ -146,7 +143,7 @@ class World:
     saving: _Saving | None = None
     revision: int = 0
     asked: bool = False
-    """Whether rules are to be evaluated in the next step, whatever comes."""
+    """Whether something waits for the next step, whatever comes: rules that are new, points that had to wait."""
 
     def __post_init__(self) -> None:
         evaluation = Evaluation(self.now)
@@ -182,7 +179,8 @@ class World:
             case Close(rule_id):
                 self.alerts.close("t", rule_id)
             case Save():
-                self.saving = _Saving(self.state(), len(self.batches), not self.asked)
+                self.settle()
+                self.saving = _Saving(self.state(), len(self.batches))
             case Crash(away):
                 self.crash(nanos(away))
             case Restart(away, put):
@@ -272,6 +270,7 @@ class World:
         """An outage without the loss of anything."""
         self._spoil_replay()
         self._be_away(away)
+        self.asked = True
         for member in self.members:
             resume(member.evaluation, self.now)
 
@@ -293,6 +292,7 @@ class World:
 
     def move(self, monitor: str) -> None:
         """Another evaluator takes up what one has saved of a monitor, and speaks for it from now on."""
+        self.settle()
         for member in self.members:
             if monitor in member.monitors and len(member.monitors) > 1:
                 state = _part_of(saved(member.evaluation), frozenset({monitor}))
@@ -309,6 +309,7 @@ class World:
 
     def restart(self, away: int, put: Put | None = None) -> None:
         """All that there is to know is in the saved state, the open alerts and the stored points."""
+        self.settle()
         state, expected, edited = self.state(), {}, ""
         if put and put.spec.rule_id in self.oracles:
             edited = put.spec.rule_id
@@ -342,6 +343,11 @@ class World:
         self._come_back(evaluation, away)
 
     # --- in common ---
+
+    def settle(self) -> None:
+        """What is to be evaluated at once has been before a state is saved, which doesn't hold it."""
+        if self.asked:
+            self.arrive(self.now, ())
 
     def state(self) -> Checkpoint:
         """What all members have saved, each of its monitors."""

@@ -93,7 +93,7 @@ def arrivals(draw: st.DrawFn, oldest: float) -> Arrive:
     others = [0.25, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 3600.0, 3601.0, -1.0, -7.0]
     ages = st.sampled_from(in_time * 2 + [one for one in others if one <= oldest])
     point = st.tuples(st.integers(0, len(KNOWN) - 1), ages, VALUES)
-    return Arrive(after, tuple(draw(st.lists(point, max_size=8))))
+    return Arrive(after, tuple(draw(st.lists(point, min_size=draw(st.sampled_from([2, 1, 0])), max_size=8))))
 
 
 @st.composite
@@ -113,6 +113,8 @@ def puts() -> st.SearchStrategy[Put]:
 
 
 CLOSE: st.SearchStrategy[Event] = st.builds(Close, st.sampled_from(RULE_IDS))
+KNOWN_COUNTS = st.sampled_from([len(KNOWN), len(KNOWN), 3, 1, 0])
+"""How many series are known from the start."""
 AWAY = st.sampled_from([0.0, 0.5, 5.0, 31.0, 200.0, 3599.0, 3601.0])
 EDITS: Sequence[st.SearchStrategy[Event]] = (
     puts(),
@@ -134,15 +136,17 @@ CLOCKS: Sequence[st.SearchStrategy[Event]] = (
 
 @st.composite
 def beginnings(draw: st.DrawFn) -> list[Event]:
-    """What is there before anything happens: one to three rules, and in most cases every series."""
-    specs = draw(st.lists(rules(), min_size=1, max_size=3))
+    """What is there before anything happens: two or three rules."""
+    specs = draw(st.lists(rules(), min_size=2, max_size=3))
     return [Put(replace(spec, rule_id=rule_id)) for spec, rule_id in zip(specs, RULE_IDS, strict=False)]
 
 
-def lives(*others: st.SearchStrategy[Event], oldest: float = 30.0, longest: int = 14) -> st.SearchStrategy[list[Event]]:
-    """Points, half of the time, among events of other kinds."""
-    events = st.one_of(*[arrivals(oldest)] * max(1, len(others)), *others)
-    return st.tuples(beginnings(), st.lists(events, min_size=2, max_size=longest)).map(lambda both: both[0] + both[1])
+def lives(*others: st.SearchStrategy[Event], oldest: float = 30.0, longest: int = 8) -> st.SearchStrategy[list[Event]]:
+    """Points, and between them events of other kinds."""
+    between = st.lists(st.one_of(*others), max_size=2) if others else st.just([])
+    moments = st.tuples(arrivals(oldest), between).map(lambda both: [both[0], *both[1]])
+    length = st.integers(3, longest).flatmap(lambda count: st.lists(moments, min_size=count, max_size=count))
+    return st.tuples(beginnings(), length).map(lambda both: [*both[0], *(one for moment in both[1] for one in moment)])
 
 
 @st.composite

@@ -1,10 +1,9 @@
 """Engine and oracle agree while points come and rules come, change and go."""
 
 from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.evaluator.engine.sequences import Event, World
-from tests.evaluator.engine.strategies import EDITS, KNOWN, lives, share
+from tests.evaluator.engine.strategies import EDITS, KNOWN, KNOWN_COUNTS, lives, share
 
 
 @share(500)
@@ -16,7 +15,7 @@ def test_points_alone(events: list[Event]) -> None:
 
 
 @share(500)
-@given(lives(*EDITS), st.integers(0, len(KNOWN)))
+@given(lives(*EDITS), KNOWN_COUNTS)
 def test_edits_deletions_pauses_and_new_series(events: list[Event], known_count: int) -> None:
     world = World(KNOWN, known_count)
     for event in events:

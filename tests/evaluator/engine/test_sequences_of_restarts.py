@@ -1,14 +1,13 @@
 """Engine and oracle agree over restarts, crashes, outages, moves to other evaluators and clocks that jump."""
 
 from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.evaluator.engine.sequences import Event, World
-from tests.evaluator.engine.strategies import CLOCKS, EDITS, KNOWN, RESTARTS, crashes, lives, share
+from tests.evaluator.engine.strategies import CLOCKS, EDITS, KNOWN, KNOWN_COUNTS, RESTARTS, crashes, lives, share
 
 
 @share(250)
-@given(lives(*RESTARTS), st.integers(0, len(KNOWN)))
+@given(lives(*RESTARTS), KNOWN_COUNTS)
 def test_restarts_and_moves(events: list[Event], known_count: int) -> None:
     world = World(KNOWN, known_count)
     for event in events:
@@ -32,7 +31,7 @@ def test_clocks_and_outages(events: list[Event]) -> None:
 
 
 @share(250)
-@given(lives(*EDITS, *RESTARTS, *CLOCKS, oldest=5.0, longest=20), st.integers(0, len(KNOWN)))
+@given(lives(*EDITS, *RESTARTS, *CLOCKS, oldest=5.0), KNOWN_COUNTS)
 def test_everything_at_once(events: list[Event], known_count: int) -> None:
     world = World(KNOWN, known_count)
     for event in events:
