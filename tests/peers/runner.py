@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import monitors.evaluator.model.spec as model
 from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.recovery import resume
@@ -21,7 +22,7 @@ OPERATORS = {
     "==": Operator.EQUAL,
     "!=": Operator.NOT_EQUAL,
 }
-KNOWS_RECOVER = "recover_low" in {one.name for one in fields(RuleSpec)}
+KNOWS_RECOVER = "recover" in {one.name for one in fields(RuleSpec)}
 
 
 def to_spec(rule: PeerRule, interval: float) -> RuleSpec:
@@ -46,7 +47,7 @@ def to_spec(rule: PeerRule, interval: float) -> RuleSpec:
 
 def _recovery(recover: tuple[str, float]) -> dict[str, Any]:
     operator, bound = recover
-    return {"recover_operator": OPERATORS[operator], "recover_low": bound}
+    return {"recover": vars(model)["bounds"](OPERATORS[operator], bound)}
 
 
 def to_series(names: Mapping[str, Samples]) -> list[Series]:

@@ -8,8 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.spec import Aggregation, ConditionKind, MissingPolicy, Operator, RuleSpec, TagFilter
-from tests.evaluator.engine.scene import SECOND, series
-from tests.evaluator.engine.sequences import (
+from tests.evaluator.engine.events import (
     Appear,
     Arrive,
     Close,
@@ -23,6 +22,7 @@ from tests.evaluator.engine.sequences import (
     SetBack,
     Stand,
 )
+from tests.evaluator.engine.scene import SECOND, series
 
 ORDINARY = 2000
 """How many examples of sequences all tests together try, unless MONITORS_FUZZ_EXAMPLES says otherwise."""

@@ -2,11 +2,12 @@
 
 from hypothesis import given
 
-from tests.evaluator.engine.sequences import Event, World
+from tests.evaluator.engine.events import Event
+from tests.evaluator.engine.sequences import World
 from tests.evaluator.engine.strategies import EDITS, KNOWN, KNOWN_COUNTS, lives, share
 
 
-@share(500)
+@share(400)
 @given(lives())
 def test_points_alone(events: list[Event]) -> None:
     world = World(KNOWN, len(KNOWN))
@@ -14,7 +15,7 @@ def test_points_alone(events: list[Event]) -> None:
         world.play(event)
 
 
-@share(500)
+@share(400)
 @given(lives(*EDITS), KNOWN_COUNTS)
 def test_edits_deletions_pauses_and_new_series(events: list[Event], known_count: int) -> None:
     world = World(KNOWN, known_count)

@@ -2,7 +2,8 @@
 
 from hypothesis import given
 
-from tests.evaluator.engine.sequences import Event, World
+from tests.evaluator.engine.events import Event
+from tests.evaluator.engine.sequences import World
 from tests.evaluator.engine.strategies import CLOCKS, EDITS, KNOWN, KNOWN_COUNTS, RESTARTS, crashes, lives, share
 
 
@@ -22,7 +23,7 @@ def test_crashes_between_two_savings(events: list[Event]) -> None:
         world.play(event)
 
 
-@share(250)
+@share(200)
 @given(lives(*CLOCKS, oldest=5.0))
 def test_clocks_and_outages(events: list[Event]) -> None:
     world = World(KNOWN, len(KNOWN))
@@ -30,7 +31,7 @@ def test_clocks_and_outages(events: list[Event]) -> None:
         world.play(event)
 
 
-@share(250)
+@share(300)
 @given(lives(*EDITS, *RESTARTS, *CLOCKS, oldest=5.0), KNOWN_COUNTS)
 def test_everything_at_once(events: list[Event], known_count: int) -> None:
     world = World(KNOWN, known_count)
