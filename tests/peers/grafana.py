@@ -32,7 +32,7 @@ def loaded(name: str, before: frozenset[str], after: frozenset[str]) -> Case:
     )
 
 
-HYSTERESIS = (
+CASES = (
     loaded("only the bound that loads counts if nothing is loaded", frozenset(), frozenset({"value1"})),
     loaded(
         "what is loaded is held against the bound that unloads",

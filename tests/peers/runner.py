@@ -1,15 +1,13 @@
 """Plays a peer's case on the engine and says what came of it, in the terms in which the case was written down."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
-import monitors.evaluator.model.spec as model
 from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.recovery import resume
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
-from monitors.evaluator.model.spec import ConditionKind, InstanceKey, Operator, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, Operator, RuleSpec, bounds
 from tests.evaluator.engine.restarts import OpenAlerts, saved, taken_up
 from tests.evaluator.engine.scene import SECOND, START, at, points, status_of
 from tests.peers.cases import Case, Expected, Message, PeerRule, Samples
@@ -22,12 +20,11 @@ OPERATORS = {
     "==": Operator.EQUAL,
     "!=": Operator.NOT_EQUAL,
 }
-KNOWS_RECOVER = "recover" in {one.name for one in fields(RuleSpec)}
 
 
 def to_spec(rule: PeerRule, interval: float) -> RuleSpec:
     """A peer's rule as ours, evaluated at the multiples of the interval only."""
-    spec = RuleSpec(
+    return RuleSpec(
         "t",
         rule.name,
         "m",
@@ -41,13 +38,8 @@ def to_spec(rule: PeerRule, interval: float) -> RuleSpec:
         keep_firing_for=round(rule.keep * SECOND),
         interval=round(interval * SECOND),
         every_point=False,
+        recover=bounds(OPERATORS[rule.recover[0]], rule.recover[1]) if rule.recover else None,
     )
-    return replace(spec, **_recovery(rule.recover)) if rule.recover else spec
-
-
-def _recovery(recover: tuple[str, float]) -> dict[str, Any]:
-    operator, bound = recover
-    return {"recover": vars(model)["bounds"](OPERATORS[operator], bound)}
 
 
 def to_series(names: Mapping[str, Samples]) -> list[Series]:

@@ -6,14 +6,9 @@ import pytest
 
 from tests.peers import grafana, kapacitor, prometheus, vmalert
 from tests.peers.cases import Case
-from tests.peers.runner import KNOWS_RECOVER, observe, plainly, play
+from tests.peers.runner import observe, plainly, play
 
-CASES = (
-    *prometheus.CASES,
-    *vmalert.CASES,
-    *kapacitor.CASES,
-    *((*kapacitor.HYSTERESIS, *grafana.HYSTERESIS) if KNOWS_RECOVER else ()),
-)
+CASES = (*prometheus.CASES, *vmalert.CASES, *kapacitor.CASES, *grafana.CASES)
 
 NOT_REPLAYED = {
     "prometheus/compliance B4, rule on rules": "a condition over the states of other rules (S14) can't be said yet",
@@ -30,8 +25,9 @@ COUNTS = {
     "vmalert/exec": (11, 50),
     "vmalert/range": (11, 49),
     "vmalert/restore": (9, 13),
-    "kapacitor": (8, 58),
-} | ({"kapacitor": (11, 92), "grafana": (3, 26)} if KNOWS_RECOVER else {})
+    "kapacitor": (11, 92),
+    "grafana": (3, 26),
+}
 """How many cases of each peer are replayed, and how many facts they are held against."""
 
 
