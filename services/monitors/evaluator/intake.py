@@ -27,6 +27,7 @@ MAX_GROUP_POINTS = 1_000_000
 MAX_WAITING_POINTS = 4_000_000
 TENANT_SHARE_POINTS = 100_000
 """How many points of one tenant a group takes, beyond the first of its writes, while others wait."""
+BREATH = 2_000
 RETRY_SECONDS = 5.0
 FUTURE = "points more than 10 minutes ahead of the server's clock; check the sender's clock and the precision"
 EXPIRED = "points beyond retention policy"
@@ -148,7 +149,10 @@ class Intake:
     async def _find_or_add(self, definitions: Sequence[Definition]) -> tuple[Int32s, dict[int, str]]:
         """The index of each series, -1 for those that can't be had, and why they can't, by place."""
         catalogue = self._catalogue
-        found = [catalogue.find(definition) for definition in definitions]
+        found: list[int | str | None] = []
+        for place, definition in enumerate(definitions):
+            found.append(catalogue.find(definition))
+            await _breathe(place)
         new = [definition for definition, one in zip(definitions, found, strict=True) if one is None]
         if new:
             await self._register(new[: catalogue.room(new[0].key.tenant)])
@@ -160,6 +164,7 @@ class Intake:
                 reasons[place] = result
             else:
                 indexes[place] = result
+            await _breathe(place)
         return indexes, reasons
 
     async def _register(self, new: list[Definition]) -> None:
@@ -226,6 +231,12 @@ class Intake:
         for waiting in group:
             if not waiting.durable.done():
                 waiting.durable.set_result(None)
+
+
+async def _breathe(place: int) -> None:
+    """Lets others come to the loop now and then in a long loop of ours."""
+    if place % BREATH == BREATH - 1:
+        await asyncio.sleep(0)
 
 
 def _refuse(waiting: _Waiting, error: Exception) -> None:
