@@ -57,7 +57,7 @@ def told_by(ledger: Ledger) -> list[tuple[EventKind, int]]:
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), max_size=25), st.integers(0, 60))
 def test_what_is_told_is_what_the_plain_model_tells(steps: list[tuple[int, bool]], snooze_until: int) -> None:
-    instance = Instance("t", "rule_1", "m", {"a": "b"})
+    instance = Instance.of("t", "rule_1", "m", {"a": "b"})
     ledger = Ledger(Known(rules={("t", "rule_1"): facts(snooze_until)}), now=1_000_000)
     oracle, time = Oracle(), 0
     for step, is_firing in steps:
@@ -75,7 +75,7 @@ def test_what_is_told_is_what_the_plain_model_tells(steps: list[tuple[int, bool]
 transitions = st.lists(
     st.builds(
         lambda group, episode, kind, delay: Transition(
-            Instance("t", "rule_1", "m", {"n": str(group)}), episode, kind, episode + delay
+            Instance.of("t", "rule_1", "m", {"n": str(group)}), episode, kind, episode + delay
         ),
         st.integers(0, 2),
         st.integers(0, 20),
@@ -111,7 +111,7 @@ def test_an_instance_has_one_open_alert_at_most_and_events_in_pairs(batch: list[
 
 
 def test_a_message_that_went_out_during_the_hold_is_followed_by_its_end() -> None:
-    instance = Instance("t", "rule_1", "m", {})
+    instance = Instance.of("t", "rule_1", "m", {})
     known = Known(rules={("t", "rule_1"): facts(0)}, told={("t", instance.key): 100})
     ledger = Ledger(known, now=108)
     held = ledger.apply(Transition(instance, 105, EventKind.FIRING, 105)).alert_id

@@ -14,7 +14,7 @@ from monitors.rules.model.alert import shard_of
 from monitors.rules.model.leases import Call
 from monitors.rules.store import shards
 from monitors.rules.store.tables import evaluators
-from monitors.v1 import mesh_pb2, monitor_pb2
+from monitors.v1 import alert_pb2, mesh_pb2, monitor_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
@@ -146,3 +146,24 @@ def test_everything_is_there_after_a_restart(loop_thread: LoopThread, tmp_path: 
         assert error.reason == "LEASE_LOST"
         with after.notifications() as outbox:
             assert outbox.told(1) == [(FIRING, alert_id)]
+
+
+def test_a_batch_that_is_sent_again_is_repeated_whatever_has_become_of_its_alerts(client: Client) -> None:
+    rule = client.create(cooldown={})
+    now = now_nanos()
+    groups = [{"cpu": str(number)} for number in range(4)]
+    begin = [client.transition(rule, FIRING, now, group=group) for group in groups]
+    first = client.record(*begin)
+    end = [client.transition(rule, RESOLVED, now + 1, episode=now, group=group) for group in groups[:3]]
+    ended = client.record(*end)
+    again = [client.transition(rule, FIRING, now + 2, group=group) for group in groups[:2]]
+    newer = client.record(*again)
+    # Open, over, and over with a newer one open: each is known for what it was, and nothing is recorded twice.
+    new = client.transition(rule, FIRING, now + 3, group={"cpu": "new"})
+    results = client.record(*begin, *end, new)
+    repeated = mesh_pb2.TRANSITION_OUTCOME_REPEATED
+    assert [each.outcome for each in results] == [repeated] * 7 + [mesh_pb2.TRANSITION_OUTCOME_RECORDED]
+    assert [each.alert_id for each in results[:7]] == [each.alert_id for each in (*first, *ended)]
+    for each in newer:
+        assert client.alert(each.alert_id).alert.state == alert_pb2.ALERT_STATE_FIRING
+        assert len(client.alert(each.alert_id).timeline) == 1

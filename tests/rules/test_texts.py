@@ -27,7 +27,7 @@ utf8 = st.text(st.characters(codec="utf-8"))
 @given(utf8, utf8, st.dictionaries(utf8, utf8))
 def test_an_instance_has_the_key_that_it_always_had(rule: str, monitor: str, group: dict[str, str]) -> None:
     text = json.dumps([rule, monitor, sorted(group.items())], ensure_ascii=False)
-    assert Instance("t", rule, monitor, group).key == hashlib.sha256(text.encode()).hexdigest()
+    assert Instance.of("t", rule, monitor, group).key == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_ids_that_are_made_together_are_all_different_and_look_like_others() -> None:

@@ -179,20 +179,25 @@ def _finite(number: float) -> float:
 def from_transition(transition: Transition, lease: mesh_pb2.ShardLease) -> mesh_pb2.Transition:
     """A transition as RecordTransitions takes it, under the lease of its monitor's shard."""
     key = transition.key
-    return mesh_pb2.Transition(
-        tenant_id=key.tenant,
-        rule_id=key.rule_id,
-        rule_revision=transition.revision,
-        monitor_id=key.monitor,
-        group=dict(key.tags),
-        episode=transition.episode,
-        kind=_KINDS[transition.kind],
-        time_nanos=transition.time,
-        value=transition.value,
-        reason=transition.reason if transition.kind is TransitionKind.RESOLVED else "",
-        delay_nanos=transition.delay,
-        lease=lease,
-    )
+    message = mesh_pb2.Transition()
+    # Field by field: to construct it with its fields takes three times as long.
+    message.tenant_id = key.tenant
+    message.rule_id = key.rule_id
+    message.rule_revision = transition.revision
+    message.monitor_id = key.monitor
+    group = message.group
+    for name, value in key.tags:
+        group[name] = value
+    message.episode = transition.episode
+    message.kind = _KINDS[transition.kind]
+    message.time_nanos = transition.time
+    if transition.value is not None:
+        message.value = transition.value
+    if transition.kind is TransitionKind.RESOLVED:
+        message.reason = transition.reason
+    message.delay_nanos = transition.delay
+    message.lease.CopyFrom(lease)
+    return message
 
 
 def to_open_episode(episode: mesh_pb2.OpenEpisode) -> OpenEpisode:

@@ -5,7 +5,7 @@ What every transition makes several of is a NamedTuple: as frozen as a frozen da
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 from zlib import crc32
@@ -25,20 +25,21 @@ class EventKind(IntEnum):
     SNOOZED = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """What fires: a rule on one series (or group) of one monitor."""
+class Instance(NamedTuple):
+    """What fires: a rule on one series (or group) of one monitor. Made with `of`."""
 
     tenant: str
     rule_id: str
     monitor_id: str
-    group: Mapping[str, str] = field(hash=False)
-    key: str = field(init=False)
+    group: Mapping[str, str]
+    key: str
     """The same for the same instance, 64 characters. An alert that is open holds it as its unique `open_key`."""
 
-    def __post_init__(self) -> None:
-        text = instance_json(self.rule_id, self.monitor_id, self.group)
-        object.__setattr__(self, "key", hashlib.sha256(text.encode()).hexdigest())
+    @classmethod
+    def of(cls, tenant: str, rule_id: str, monitor_id: str, group: Mapping[str, str]) -> "Instance":
+        """The instance with its key."""
+        text = instance_json(rule_id, monitor_id, group)
+        return cls(tenant, rule_id, monitor_id, group, hashlib.sha256(text.encode()).hexdigest())
 
 
 def once_key(instance_key: str, episode: int, kind: EventKind) -> str:

@@ -51,8 +51,7 @@ class Result(NamedTuple):
     episode: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RuleFacts:
+class RuleFacts(NamedTuple):
     """What an alert takes from its rule."""
 
     title: str
@@ -76,9 +75,17 @@ class Known:
     told: dict[tuple[str, str], int] = field(default_factory=dict)
     """When an alert of the instance was last told, by tenant and instance key."""
     recorded: dict[tuple[str, str], str] = field(default_factory=dict)
-    """The alert of each transition that has been recorded, by tenant and once key."""
+    """The alert of each transition that has been recorded, by tenant and once key; see `is_surprising`."""
     released: set[str] = field(default_factory=set)
     """Open alerts whose held message has gone out."""
+
+
+def is_surprising(known: Known, transition: Transition) -> bool:
+    """Whether it must be looked up whether a transition has been recorded before. What begins while nothing is open,
+    and what ends while something is, hardly ever has; that it has after all, the database itself finds when the event
+    is written, for a transition can be recorded once only."""
+    is_open = (transition.instance.tenant, transition.instance.key) in known.open
+    return is_open is (transition.kind is EventKind.FIRING)
 
 
 class Ledger:

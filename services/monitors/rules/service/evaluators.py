@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
+from monitors.mesh.collector import collector_paused
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.times import now_nanos, to_timestamp
@@ -14,7 +15,7 @@ from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Part
 from monitors.rules.store import alerts as alert_store
 from monitors.rules.store import monitors, shards
-from monitors.rules.store.transitions import load_known, save
+from monitors.rules.store.transitions import AlreadyRecorded, load_known, save
 from monitors.rules.translate.alerts import (
     encode_notification,
     episode_to_proto,
@@ -101,16 +102,20 @@ class EvaluatorCalls(Part):
             raise InvalidField("transitions", f"there are {len(request.transitions):,}; at most {MOST_TRANSITIONS:,}")
         now = now_nanos()
 
-        def work(session: Session) -> tuple[Ledger, pb.RecordTransitionsResponse]:
+        def work(session: Session, *, look_up_all: bool = False) -> tuple[Ledger, pb.RecordTransitionsResponse]:
             leases = {(each.lease.shard, each.lease.epoch) for each in request.transitions if each.lease.epoch > 0}
             shards.check_leases(session, leases)
             transitions = [transition_from_proto(each, number) for number, each in enumerate(request.transitions)]
-            ledger = Ledger(load_known(session, transitions, facts_of), now)
+            ledger = Ledger(load_known(session, transitions, facts_of, look_up_all=look_up_all), now)
             results = [ledger.apply(transition) for transition in transitions]
             save(session, ledger, encode_notification)
             return ledger, pb.RecordTransitionsResponse(results=map(result_to_proto, results))
 
-        ledger, response = await self.core.database.write(work)
+        with collector_paused():
+            try:
+                ledger, response = await self.core.database.write(work)
+            except AlreadyRecorded:
+                ledger, response = await self.core.database.write(lambda session: work(session, look_up_all=True))
         if ledger.events:
             self.core.alerts_changed.announce()
         if ledger.notifications:

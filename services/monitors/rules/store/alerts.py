@@ -11,17 +11,13 @@ from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Severity
 from monitors.rules.model.texts import list_json, mapping_json, read_json
 from monitors.rules.store import counters
-from monitors.rules.store.bulk import insert_rows
+from monitors.rules.store.bulk import execute_rows, insert_rows
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import alert_events, alerts, deliveries, manual_resolutions
 
 # In the table's order.
 _COLUMNS = tuple(column.name for column in alerts.columns)
 _EVENT_COLUMNS = tuple(column.name for column in alert_events.columns)
-_CHANGING = (
-    "suppress_reason", "told_time", "resolve_time", "resolve_reason", "acknowledge_user", "acknowledge_time",
-    "acknowledge_note",
-)  # fmt: skip
 _SEVERITIES = {int(severity): severity for severity in Severity}
 
 
@@ -96,33 +92,35 @@ def insert_alerts(session: Session, opened: Sequence[Alert]) -> None:
     insert_rows(session, alerts, _COLUMNS, [_row(alert) for alert in opened])
 
 
+_CHANGED = (
+    "open_key", "suppress_reason", "told_time", "resolve_time", "resolve_reason", "acknowledge_user",
+    "acknowledge_time", "acknowledge_note",
+)  # fmt: skip
 _CHANGE = (
     update(alerts)
     .where(alerts.c.tenant_id == bindparam("row_tenant"), alerts.c.id == bindparam("row_id"))
-    .values({name: bindparam(name) for name in (*_CHANGING, "open_key")})
+    .values({name: bindparam(name) for name in _CHANGED})
 )
 
 
 def update_alerts(session: Session, altered: Sequence[Alert]) -> None:
     """Remembers what may change of alerts."""
-    if not altered:
-        return
     rows = [
-        {
-            "suppress_reason": alert.suppress_reason,
-            "told_time": alert.told_time,
-            "resolve_time": alert.resolve_time,
-            "resolve_reason": alert.resolve_reason,
-            "acknowledge_user": alert.acknowledge_user,
-            "acknowledge_time": alert.acknowledge_time,
-            "acknowledge_note": alert.acknowledge_note,
-            "open_key": alert.instance_key if alert.is_open else None,
-            "row_tenant": alert.tenant,
-            "row_id": alert.id,
-        }
+        (
+            alert.instance_key if alert.is_open else None,
+            alert.suppress_reason,
+            alert.told_time,
+            alert.resolve_time,
+            alert.resolve_reason,
+            alert.acknowledge_user,
+            alert.acknowledge_time,
+            alert.acknowledge_note,
+            alert.tenant,
+            alert.id,
+        )
         for alert in altered
     ]
-    session.execute(_CHANGE, rows)
+    execute_rows(session, _CHANGE, (*_CHANGED, "row_tenant", "row_id"), rows)
 
 
 def insert_events(session: Session, events: Sequence[Event], first_sequence: int) -> None:

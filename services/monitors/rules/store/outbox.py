@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -45,8 +46,7 @@ class Batch:
     is_cut: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A row to be written; see the table."""
 
     tenant: str

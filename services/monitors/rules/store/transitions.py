@@ -4,15 +4,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from monitors.rules.model.alert import EventKind, Notification, once_key
-from monitors.rules.model.episodes import Known, Ledger, RuleFacts, Transition
+from monitors.rules.model.episodes import Known, Ledger, RuleFacts, Transition, is_surprising
 from monitors.rules.store import counters, outbox
 from monitors.rules.store.alerts import insert_alerts, insert_events, read_alert, update_alerts
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.rules import StoredRule, find_enabled
 from monitors.rules.store.tables import alert_events, alerts
+
+
+class AlreadyRecorded(Exception):
+    """One of the transitions has been recorded before; the transaction must be given up."""
+
 
 Encode = Callable[[Notification], bytes]
 """A notification as a serialised monitors.v1.Notification."""
@@ -34,9 +40,15 @@ _RECORDED = select(alert_events.c.tenant_id, alert_events.c.once_key, alert_even
 
 
 def load_known(
-    session: Session, transitions: Sequence[Transition], facts_of: Callable[[StoredRule], RuleFacts]
+    session: Session,
+    transitions: Sequence[Transition],
+    facts_of: Callable[[StoredRule], RuleFacts],
+    *,
+    look_up_all: bool,
 ) -> Known:
-    """What is remembered about the instances and rules of a batch."""
+    """What is remembered about the instances and rules of a batch. Unless all are looked up, only of surprising
+    transitions it's known whether they have been recorded: saving what was decided raises AlreadyRecorded if one of the
+    others has."""
     known = load_open(session, _by_tenant((each.instance.tenant, each.instance.key) for each in transitions))
     # What ends needs neither its rule nor what was told before.
     firing = [each.instance for each in transitions if each.kind is EventKind.FIRING]
@@ -44,7 +56,9 @@ def load_known(
     wanted = sorted({(each.tenant, each.rule_id) for each in firing})
     known.rules = {(rule.tenant, rule.id): facts_of(rule) for rule in find_enabled(session, wanted)}
     once = _by_tenant(
-        (each.instance.tenant, once_key(each.instance.key, each.episode, each.kind)) for each in transitions
+        (each.instance.tenant, once_key(each.instance.key, each.episode, each.kind))
+        for each in transitions
+        if look_up_all or is_surprising(known, each)
     )
     for tenant, key, alert_id in _find(session, _RECORDED, once):
         known.recorded[tenant, key] = alert_id
@@ -82,7 +96,7 @@ def _by_tenant(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def save(session: Session, ledger: Ledger, encode: Encode) -> None:
-    """Remembers everything that was decided."""
+    """Remembers everything that was decided. Raises AlreadyRecorded."""
     # What ends makes room first: an instance's next alert may begin in the same batch, and one alone can be open.
     update_alerts(session, list(ledger.altered.values()))
     insert_alerts(session, list(ledger.opened.values()))
@@ -90,19 +104,22 @@ def save(session: Session, ledger: Ledger, encode: Encode) -> None:
         outbox.reschedule(session, ledger.rescheduled)
         return
     first = counters.take(session, counters.SEQUENCE, len(ledger.events))
-    insert_events(session, ledger.events, first)
+    try:
+        insert_events(session, ledger.events, first)
+    except IntegrityError as error:
+        raise AlreadyRecorded from error
     sequences = {id(event): first + number for number, event in enumerate(ledger.events)}
     rows = [
         outbox.Waiting(
-            tenant=each.alert.tenant,
-            id=each.id,
-            sequence=sequences[id(each.event)],
-            alert_id=each.alert.id,
-            kind=each.event.kind,
-            stream_key=each.alert.stream_key,
-            due_time=each.due_time,
-            body=encode(each),
-            create_time=each.event.record_time,
+            each.alert.tenant,
+            each.id,
+            sequences[id(each.event)],
+            each.alert.id,
+            each.event.kind,
+            each.alert.stream_key,
+            each.due_time,
+            encode(each),
+            each.event.record_time,
         )
         for each in ledger.notifications
     ]

@@ -136,7 +136,7 @@ def transition_from_proto(message: mesh_pb2.Transition, number: int) -> Transiti
         )
     group, severity = message.group, int(message.severity)
     return Transition(
-        instance=Instance(tenant, rule_id, monitor_id, {name: group[name] for name in group}),
+        instance=Instance.of(tenant, rule_id, monitor_id, {name: group[name] for name in group}),
         episode=_checked_time(f"transitions[{number}].episode", message.episode),
         kind=kind,
         time=_checked_time(f"transitions[{number}].time_nanos", message.time_nanos),

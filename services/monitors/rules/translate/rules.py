@@ -16,6 +16,7 @@ from monitors.rules.store.rules import StoredRule
 from monitors.rules.translate.conditions import condition_from_proto, condition_to_proto
 from monitors.v1 import rule_pb2 as pb
 
+_SEVERITIES = {int(severity): severity for severity in Severity}
 _DURATIONS = ("for_duration", "keep_firing_for", "cooldown", "repeat_interval", "interval")
 _ENUMS: Mapping[str, Callable[[int], Any]] = {
     "severity": Severity,
@@ -142,7 +143,7 @@ def facts_of(stored: StoredRule) -> RuleFacts:
     labels, annotations = message.labels, message.annotations
     return RuleFacts(
         title=message.title,
-        severity=Severity(message.severity),
+        severity=_SEVERITIES[message.severity],
         condition_text=message.condition_text,
         # A protobuf map is made a dictionary twice as fast like this.
         labels={name: labels[name] for name in labels},
