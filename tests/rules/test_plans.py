@@ -62,6 +62,10 @@ def plan_of(session: Session, work: Callable[[Session], object]) -> list[str]:
         (lambda session: outbox.released(session, "t", ["alert_1"]), ["(tenant_id=? AND alert_id=?)"]),
         (lambda session: alerts.open_alerts(session, "t", "rule_1"), ["(tenant_id=? AND rule_id=? AND open_key>?)"]),
         (lambda session: alerts.open_alerts(session, "t"), ["(tenant_id=? AND open_key>?)"]),
+        (
+            lambda session: alerts.open_episodes(session, [1, 2], ("t", "key"), 10),
+            ["(tenant_id=? AND open_key>?)", "(tenant_id>?)"],
+        ),
         (lambda session: alerts.timeline(session, "t", "alert_1"), ["(tenant_id=? AND alert_id=?)"]),
         (lambda session: alerts.events_since(session, "t", 1, 10), ["(tenant_id=? AND sequence>?)"]),
     ],

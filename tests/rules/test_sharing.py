@@ -11,15 +11,17 @@ import grpc
 import pytest
 from sqlalchemy import update
 
-from monitors.evaluator import leases
+from monitors.evaluator import leases, states
 from monitors.evaluator.leases import LeaseChange, Leases
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.shards import shard_of
 from monitors.evaluator.model.spec import InstanceKey
 from monitors.evaluator.recorder import Recorder
+from monitors.evaluator.states import load_states, save_states
 from monitors.mesh.channels import open_channel
 from monitors.mesh.database import Database, sqlite_url
 from monitors.mesh.times import now_nanos
+from monitors.rules.service import evaluators
 from monitors.rules.store.tables import shards
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
@@ -169,6 +171,47 @@ def test_an_exclusive_evaluator_is_not_asked_to_share(play: Stage) -> None:
                 assert two.leases.problem
                 await one.leases.leave()
                 await two.until(256)
+
+    play.run(scenario())
+
+
+def test_states_are_saved_in_calls_that_fit_and_loaded_with_what_is_open(
+    play: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "MESSAGE_SIZE", 1000)
+    monkeypatch.setattr(evaluators, "EPISODES_A_MESSAGE", 1)
+    client = play.client
+    other = Client.of_new_tenant(client.stub, client.rules, client.loop)
+    fired = {}
+    for each in (client, other):
+        rule = each.create()
+        over = each.fire(rule, 50, group={"cpu": "1"})
+        each.call(pb.ResolveAlertRequest(alert_id=over))
+        fired[each.tenant] = (rule.id, each.fire(rule, 100, episode=90))
+    shard_of_other = shard_of(other.tenant, "mon_host")
+
+    async def scenario() -> None:
+        async with evaluator(play, "one", beats=False) as one, open_channel(play.address, SERVICE_TOKEN) as channel:
+            stub = RuleServiceStub(channel)
+            await one.leases.renew()
+            saved = {shard: bytes([shard]) * 300 for shard in range(0, 256, 2)}
+            await save_states(stub, saved, one.leases.held)
+            await save_states(stub, {0: b"newer"}, one.leases.held)
+            loaded = await load_states(stub, list(one.leases.held.values()))
+            assert loaded.states == saved | {0: b"newer"}
+            assert {(each.key.tenant, each.key.rule_id, each.episode) for each in loaded.episodes} == {
+                (tenant, rule_id, 90) for tenant, (rule_id, _) in fired.items()
+            }
+            part = await load_states(stub, [one.leases.held[shard_of_other]])
+            assert {each.key.tenant for each in part.episodes} == {
+                tenant for tenant in fired if shard_of(tenant, "mon_host") == shard_of_other
+            }
+            lost = dict(one.leases.held)
+            await client.rules.void_leases()
+            with pytest.raises(grpc.aio.AioRpcError, match="no longer held"):
+                await save_states(stub, {2: b"late"}, lost)
+            with pytest.raises(grpc.aio.AioRpcError, match="no longer held"):
+                await load_states(stub, list(lost.values()))
 
     play.run(scenario())
 

@@ -71,7 +71,7 @@ class Rings:
         known = len(self._holes)
         if pages <= known:
             return
-        pages = max(pages, known + known // 8)
+        pages = max(pages, known + known // 4)
         if known:
             # In place, where the system can.
             self.times.resize(pages * self.span, refcheck=False)

@@ -101,6 +101,19 @@ class Alert(NamedTuple):
         return "" if released else self.suppress_reason
 
 
+class Episode(NamedTuple):
+    """What an evaluator needs to know of an alert that is open, or that somebody has resolved."""
+
+    tenant: str
+    rule_id: str
+    alert_id: str
+    monitor_id: str
+    group: Mapping[str, str]
+    instance_key: str
+    episode: int
+    fire_time: int
+
+
 class Event(NamedTuple):
     """Something that happened to an alert."""
 

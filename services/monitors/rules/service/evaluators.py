@@ -15,6 +15,7 @@ from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Part
 from monitors.rules.store import alerts as alert_store
 from monitors.rules.store import monitors, shards
+from monitors.rules.store.paging import chunks
 from monitors.rules.store.transitions import AlreadyRecorded, load_known, save
 from monitors.rules.translate.alerts import (
     encode_notification,
@@ -22,12 +23,15 @@ from monitors.rules.translate.alerts import (
     result_to_proto,
     transition_from_proto,
 )
+from monitors.rules.translate.leases import state_to_proto
 from monitors.rules.translate.monitors import field_from_proto
 from monitors.rules.translate.rules import facts_of
 from monitors.v1 import evaluator_service_pb2, mesh_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
 EPISODES_A_MESSAGE = 1000
+# Each may be megabytes; all of them at once would be a load.
+STATES_A_READ = 16
 MOST_TRANSITIONS = 10_000
 MOST_SERIES = 10_000
 
@@ -60,29 +64,17 @@ class EvaluatorCalls(Part):
         if len(request.leases) > SHARDS:
             raise InvalidField("leases", f"there are {len(request.leases):,}; at most {SHARDS}")
         leases = {(lease.shard, lease.epoch) for lease in request.leases}
+        await self.core.database.read(lambda session: shards.check_leases(session, leases))
         numbers = sorted({shard for shard, _ in leases})
-
-        def load(session: Session) -> list[shards.SavedState]:
-            shards.check_leases(session, leases)
-            return list(shards.load_states(session, numbers))
-
-        for state in await self.core.database.read(load):
-            yield pb.LoadShardStatesResponse(
-                states=[
-                    mesh_pb2.ShardState(
-                        shard=state.shard,
-                        epoch=state.epoch,
-                        state=state.state,
-                        save_time=to_timestamp(state.save_time),
-                    )
-                ]
-            )
+        for part in chunks(numbers, STATES_A_READ):
+            for state in await self.core.database.read(lambda session: shards.load_states(session, part)):  # noqa: B023
+                yield pb.LoadShardStatesResponse(states=[state_to_proto(state)])
         after = ("", "")
         while page := await self.core.database.read(
-            lambda session: alert_store.open_alerts_of_shards(session, numbers, after, EPISODES_A_MESSAGE)  # noqa: B023
+            lambda session: alert_store.open_episodes(session, numbers, after, EPISODES_A_MESSAGE)  # noqa: B023
         ):
             yield pb.LoadShardStatesResponse(open_episodes=map(episode_to_proto, page))
-            after = (page[-1].tenant, page[-1].id)
+            after = (page[-1].tenant, page[-1].instance_key)
 
     async def SaveShardState(self, request: pb.SaveShardStateRequest, context: Any) -> pb.SaveShardStateResponse:
         """Saves the states of leased shards."""

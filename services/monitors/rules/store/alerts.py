@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from monitors.rules.model.alert import SHARDS, Alert, Delivery, Event, EventKind, shard_of
+from monitors.rules.model.alert import SHARDS, Alert, Delivery, Episode, Event, EventKind, shard_of
 from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Severity
 from monitors.rules.model.texts import list_json, mapping_json, read_json
@@ -170,17 +170,38 @@ def open_alerts(session: Session, tenant: str, rule_id: str | None = None) -> li
     return sorted(map(read_alert, session.execute(query)), key=lambda alert: (alert.fire_time, alert.id))
 
 
-def open_alerts_of_shards(session: Session, shards: Sequence[int], after: tuple[str, str], limit: int) -> list[Alert]:
-    """At most `limit` open alerts of all tenants whose monitors belong to the shards, by tenant and id."""
-    tenant, alert_id = after
-    conditions = [
-        alerts.c.open_key.is_not(None),
-        or_(alerts.c.tenant_id > tenant, and_(alerts.c.tenant_id == tenant, alerts.c.id > alert_id)),
-    ]
-    if len(set(shards)) < SHARDS:
-        conditions.append(alerts.c.shard.in_(shards))
-    query = select(alerts).where(*conditions).order_by(alerts.c.tenant_id, alerts.c.id).limit(limit)
-    return [read_alert(row) for row in session.execute(query)]
+EPISODE_COLUMNS = (
+    alerts.c.tenant_id, alerts.c.rule_id, alerts.c.id, alerts.c.monitor_id, alerts.c.group, alerts.c.instance_key,
+    alerts.c.episode, alerts.c.fire_time,
+)  # fmt: skip
+
+
+def read_episode(row: Sequence[Any]) -> Episode:
+    """An episode from its columns, which come first."""
+    tenant, rule_id, alert_id, monitor_id, group, instance_key, episode, fire_time = row[: len(EPISODE_COLUMNS)]
+    return Episode(tenant, rule_id, alert_id, monitor_id, read_json(group), instance_key, episode, fire_time)
+
+
+def open_episodes(session: Session, shards: Sequence[int], after: tuple[str, str], limit: int) -> list[Episode]:
+    """At most `limit` open episodes of all tenants whose monitors belong to the shards, by tenant and instance key.
+
+    Tenant by tenant, so that the index of what is open is read, and not all that ever fired.
+    """
+    tenant, key = after
+    found: list[Episode] = []
+    while len(found) < limit:
+        query = select(*EPISODE_COLUMNS).where(alerts.c.tenant_id == tenant, alerts.c.open_key > key)
+        if len(set(shards)) < SHARDS:
+            query = query.where(alerts.c.shard.in_(shards))
+        rows = session.execute(query.order_by(alerts.c.open_key).limit(limit - len(found))).all()
+        found += map(read_episode, rows)
+        if len(found) < limit:
+            later = select(alerts.c.tenant_id).where(alerts.c.tenant_id > tenant)
+            following = session.scalar(later.order_by(alerts.c.tenant_id).limit(1))
+            if following is None:
+                break
+            tenant, key = following, ""
+    return found
 
 
 def list_alerts(

@@ -1,6 +1,6 @@
 """Which evaluator holds which shard, and the states that they saved."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
@@ -118,8 +118,7 @@ def save_states(session: Session, states: Sequence[SavedState]) -> None:
         session.execute(insert(shard_states), rows)
 
 
-def load_states(session: Session, numbers: Sequence[int]) -> Iterator[SavedState]:
-    """The saved states of shards."""
+def load_states(session: Session, numbers: Sequence[int]) -> list[SavedState]:
+    """The saved states of shards; one without is left out."""
     query = select(shard_states).where(shard_states.c.shard.in_(numbers)).order_by(shard_states.c.shard)
-    for row in session.execute(query):
-        yield SavedState(row.shard, row.epoch, bytes(row.state), row.save_time)
+    return [SavedState(row.shard, row.epoch, bytes(row.state), row.save_time) for row in session.execute(query)]

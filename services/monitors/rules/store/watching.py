@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, delete, func, select
 from sqlalchemy.orm import Session
 
-from monitors.rules.model.alert import Alert
+from monitors.rules.model.alert import Episode
 from monitors.rules.store import counters
-from monitors.rules.store.alerts import read_alert
+from monitors.rules.store.alerts import EPISODE_COLUMNS, read_episode
 from monitors.rules.store.tables import alerts, deleted_rules, manual_resolutions, rules
 
 StoredBody = tuple[str, bytes, int]
@@ -23,7 +23,7 @@ class Changes:
     rules: Sequence[StoredBody]
     deleted: list[tuple[str, str]]
     """Tenant and rule."""
-    resolved: list[Alert]
+    resolved: list[Episode]
     """Resolved by hand."""
     revision: int
     more: bool
@@ -31,7 +31,7 @@ class Changes:
 
 _BODIES = select(rules.c.tenant_id, rules.c.body, rules.c.revision)
 _DELETED = select(deleted_rules.c.tenant_id, deleted_rules.c.rule_id, deleted_rules.c.revision)
-_RESOLVED = select(alerts, manual_resolutions.c.revision).join_from(manual_resolutions, alerts)
+_RESOLVED = select(*EPISODE_COLUMNS, manual_resolutions.c.revision).join_from(manual_resolutions, alerts)
 
 
 def snapshot_page(session: Session, after: int, limit: int) -> Sequence[StoredBody]:
@@ -53,7 +53,7 @@ def changes_since(session: Session, revision: int, limit: int) -> Changes:
     return Changes(
         [row for row in changed if row[-1] <= upto],
         [(row.tenant_id, row.rule_id) for row in gone if row.revision <= upto],
-        [read_alert(row) for row in resolved if row.revision <= upto],
+        [read_episode(row) for row in resolved if row.revision <= upto],
         upto,
         upto < newest,
     )

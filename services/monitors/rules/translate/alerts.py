@@ -4,7 +4,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.times import DAY, SECOND, from_timestamp, to_timestamp
-from monitors.rules.model.alert import Alert, Delivery, Event, EventKind, Instance, Notification
+from monitors.rules.model.alert import Alert, Delivery, Episode, Event, EventKind, Instance, Notification
 from monitors.rules.model.episodes import Result, Transition
 from monitors.rules.model.rule import LONGEST_TIME, Severity
 from monitors.v1 import alert_pb2 as pb
@@ -164,14 +164,14 @@ def result_to_proto(result: Result) -> mesh_pb2.TransitionResult:
     )
 
 
-def episode_to_proto(alert: Alert) -> mesh_pb2.OpenEpisode:
-    """An open alert as an evaluator goes on with it."""
+def episode_to_proto(episode: Episode) -> mesh_pb2.OpenEpisode:
+    """An episode as an evaluator goes on with it."""
     return mesh_pb2.OpenEpisode(
-        tenant_id=alert.tenant,
-        rule_id=alert.rule_id,
-        alert_id=alert.id,
-        monitor_id=alert.monitor_id,
-        group=alert.group,
-        episode=alert.episode,
-        fire_time_nanos=alert.fire_time,
+        tenant_id=episode.tenant,
+        rule_id=episode.rule_id,
+        alert_id=episode.alert_id,
+        monitor_id=episode.monitor_id,
+        group=episode.group,
+        episode=episode.episode,
+        fire_time_nanos=episode.fire_time,
     )
