@@ -1,6 +1,6 @@
 """Numbers that grow. The row is locked until the commit, so a number that is seen has no smaller one still to come."""
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from monitors.rules.store.tables import counters
@@ -13,15 +13,21 @@ PRUNED = "pruned"
 """The highest revision of a deletion that has been forgotten."""
 
 
+# Made once: to put a statement together takes longer than to execute it, and every transition needs these.
+_CURRENT = select(counters.c.value).where(counters.c.name == bindparam("wanted"))
+_GROW = (
+    update(counters).where(counters.c.name == bindparam("wanted")).values(value=counters.c.value + bindparam("growth"))
+)
+
+
 def current(session: Session, name: str) -> int:
     """The last number that was taken; 0 before the first."""
-    return session.scalar(select(counters.c.value).where(counters.c.name == name)) or 0
+    return session.scalar(_CURRENT, {"wanted": name}) or 0
 
 
 def take(session: Session, name: str, count: int = 1) -> int:
     """Takes `count` numbers and returns the first."""
-    grown = update(counters).where(counters.c.name == name).values(value=counters.c.value + count)
-    if session.execute(grown).rowcount == 0:  # type: ignore[attr-defined]
+    if session.execute(_GROW, {"wanted": name, "growth": count}).rowcount == 0:  # type: ignore[attr-defined]
         session.execute(insert(counters).values(name=name, value=count))
         return 1
     return current(session, name) - count + 1

@@ -139,6 +139,13 @@ _DUE = (
 )
 
 
+_LEASE = (
+    update(outbox)
+    .where(outbox.c.sequence.in_(bindparam("sequences", expanding=True)))
+    .values(lease_token=bindparam("token"), lease_until=bindparam("until"))
+)
+
+
 def lease(session: Session, now: int, token: str) -> Batch:
     """Leases what is due, in order, for 30 seconds. A message waits while an earlier one of its stream is held or
     leased; it may come in the same batch."""
@@ -151,18 +158,17 @@ def lease(session: Session, now: int, token: str) -> Batch:
             break
         batch.append(Leased(*row))
     if batch:
-        session.execute(
-            update(outbox)
-            .where(outbox.c.sequence.in_([each.sequence for each in batch]))
-            .values(lease_token=token, lease_until=now + LEASE)
-        )
+        sequences = [each.sequence for each in batch]
+        session.execute(_LEASE, {"sequences": sequences, "token": token, "until": now + LEASE})
     return Batch(batch, is_cut=len(batch) < len(rows) or len(rows) == LARGEST_BATCH)
+
+
+_NEXT_DUE = select(func.min(outbox.c.due_time)).where(outbox.c.state == WAITING, outbox.c.due_time > bindparam("now"))
 
 
 def next_due(session: Session, now: int) -> int | None:
     """When the next message that is held comes due."""
-    held = select(func.min(outbox.c.due_time)).where(outbox.c.state == WAITING, outbox.c.due_time > now)
-    due: int | None = session.scalar(held)
+    due: int | None = session.scalar(_NEXT_DUE, {"now": now})
     return due
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import LeaseLost
@@ -94,12 +94,19 @@ def void_all(session: Session) -> None:
     session.execute(delete(evaluators))
 
 
+_EPOCHS = (
+    select(shards.c.shard, shards.c.epoch)
+    .where(shards.c.shard.in_(bindparam("numbers", expanding=True)))
+    .with_for_update(read=True)
+)
+
+
 def check_leases(session: Session, leases: set[tuple[int, int]]) -> None:
     """Raises LeaseLost unless each shard is still under its epoch."""
     if not leases:
         return
-    query = select(shards.c.shard, shards.c.epoch).where(shards.c.shard.in_({shard for shard, _ in leases}))
-    epochs = {row.shard: row.epoch for row in session.execute(query.with_for_update(read=True))}
+    numbers = sorted({shard for shard, _ in leases})
+    epochs = {row.shard: row.epoch for row in session.execute(_EPOCHS, {"numbers": numbers})}
     for shard, epoch in sorted(leases):
         if epochs.get(shard) != epoch:
             raise LeaseLost(shard, epoch)
