@@ -9,30 +9,29 @@ from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.profiles import Term
 from monitors.evaluator.model.series import Floats, Int32s, Int64s
-from monitors.evaluator.model.spec import Aggregation, MissingPolicy
+from monitors.evaluator.model.spec import Aggregation, ConditionKind, MissingPolicy
 from monitors.evaluator.model.state import State
 from monitors.evaluator.model.window import Window
 
 
 class Truths(NamedTuple):
-    """Of each instance: whether its condition holds, whether that is unknown, and the value that decided (or NaN)."""
+    """Of each instance: whether its condition holds, and the value that decided, NaN if there is none."""
 
     holds: Booleans
-    unknown: Booleans
     values: Floats
 
     def at(self, some: Places) -> "Truths":
         """Those of some of the instances."""
-        return Truths(self.holds[some], self.unknown[some], self.values[some])
+        return Truths(self.holds[some], self.values[some])
 
 
 def truths(plan: Plan, window: Window, state: State, places: Places, times: Int64s) -> Truths:
     """What each place's condition says at its time."""
-    columns, profiles, where = plan.instances, plan.profiles, selection(places)
+    columns, where = plan.instances, selection(places)
     rows = columns.series[where]
     values: Floats | None = None
     absent: list[tuple[Places | slice, Booleans]] = []
-    for term, some in profiles.by_term(columns.profile[where]):
+    for term, some in plan.profiles.by_term(columns.profile[where]):
         if term.aggregation is None:
             absent.append((some, _is_absent(plan, window, state, places[some], times[some])))
             continue
@@ -44,15 +43,29 @@ def truths(plan: Plan, window: Window, state: State, places: Places, times: Int6
             values[some] = found
     if values is None:
         values = np.full(len(places), np.nan)
+    holds = compare(plan, places, values)
+    for some, is_absent in absent:
+        holds[some] = is_absent
+    return Truths(holds, values)
+
+
+def compare(plan: Plan, places: Places, values: Floats) -> Booleans:
+    """Whether each value is what its place's rule asks for. Not a number never is, whatever the operator (T7)."""
+    columns, where = plan.instances, selection(places)
     holds = values >= columns.low[where]
     holds &= values <= columns.high[where]
-    holds ^= columns.outside[where]
-    # Not a number is unknown, whatever the comparison makes of it (T7).
-    unknown = np.isnan(values)
-    holds &= ~unknown
-    for some, is_absent in absent:
-        holds[some], unknown[some] = is_absent, False
-    return Truths(holds, unknown, values)
+    if plan.profiles.outside_count:
+        holds ^= columns.outside[where]
+        holds &= ~np.isnan(values)
+    return holds
+
+
+def unknown(plan: Plan, places: Places, values: Floats) -> Booleans:
+    """Whether what each place's condition says is unknown; an absence is always known."""
+    nothing = np.isnan(values)
+    if plan.profiles.absence_count:
+        nothing &= plan.profiles.kind[plan.instances.profile[places]] != ConditionKind.ABSENCE
+    return nothing
 
 
 def _aggregate(window: Window, term: Term, rows: Int32s, times: Int64s) -> Floats:
@@ -111,7 +124,7 @@ def unknown_policies(
     which_scope, members = which_scope[live], members[live]
     found = truths(plan, window, state, members, scopes[1][which_scope])
     known = np.zeros(scopes.shape[1], dtype=np.bool_)
-    known[which_scope[~found.unknown]] = True
+    known[which_scope[~unknown(plan, members, found.values)]] = True
     others_report = known[which.reshape(-1)]
     profiles = plan.profiles
     policies = np.where(others_report, profiles.missing_series[numbers], profiles.no_data[numbers])

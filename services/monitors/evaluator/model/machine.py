@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, selection
-from monitors.evaluator.model.condition import Truths, absence_due, recovered, truths, unknown_policies
+from monitors.evaluator.model.condition import Truths, absence_due, recovered, truths, unknown, unknown_policies
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.series import Floats, Int64s
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, MissingPolicy
@@ -21,9 +21,6 @@ from monitors.evaluator.model.window import Window
 
 MISSING_INTERVALS = 2
 """After how many of its rule's intervals a series that is missing resolves (M2)."""
-
-
-_FIRING_BIT = Status.FIRING.bit_length() - 1
 
 
 class TransitionKind(IntEnum):
@@ -92,37 +89,42 @@ class Changes:
 
 def evaluate(plan: Plan, window: Window, state: State, places: Places, times: Int64s, changes: Changes) -> None:
     """Evaluates distinct places, each at its own time, and moves their states on."""
-    instances, profiles = state.instances, plan.profiles
-    found = truths(plan, window, state, places, times)
-    # What is at rest stays there: inactive (0) and false, or firing (2) and true, with no clock running.
-    where = selection(places)
-    stirs = instances.status[where] != np.left_shift(found.holds.view(np.int8), _FIRING_BIT)
+    apply(plan, window, state, places, times, truths(plan, window, state, places, times), changes)
+
+
+def apply(
+    plan: Plan, window: Window, state: State, places: Places, times: Int64s, found: Truths, changes: Changes
+) -> None:
+    """Moves the states of distinct places on by what their conditions say at their times."""
+    instances, profiles, where = state.instances, plan.profiles, selection(places)
+    # What is at rest stays there unless a clock runs.
+    stirs = instances.status[where] != found.holds.view(np.int8)
     stirs |= instances.clocked[where]
     if profiles.absence_count or profiles.alerting_count:
-        numbers = plan.instances.profile[places]
+        numbers = plan.instances.profile[where]
         stirs |= profiles.kind[numbers] == ConditionKind.ABSENCE
-        stirs |= found.unknown & profiles.alerting[numbers]
+        stirs |= np.isnan(found.values) & profiles.alerting[numbers]
     some = np.flatnonzero(stirs)
-    if not len(some):
-        return
-    places, times, found = places[some], times[some], found.at(some)
-    truth, resolving = _settled(plan, window, state, places, times, found)
-    _move(plan, state, places, times, truth, found, resolving, changes)
-    schedule(plan, window, state, places, times)
+    if len(some):
+        places, times, found = places[some], times[some], found.at(some)
+        is_unknown = unknown(plan, places, found.values)
+        truth, resolving = _settled(plan, window, state, places, times, found, is_unknown)
+        _move(plan, state, places, times, truth, found.values, is_unknown, resolving, changes)
+        schedule(plan, window, state, places, times)
 
 
 def _settled(
-    plan: Plan, window: Window, state: State, places: Places, times: Int64s, found: Truths
+    plan: Plan, window: Window, state: State, places: Places, times: Int64s, found: Truths, is_unknown: Booleans
 ) -> tuple[NDArray[np.int8], Booleans]:
     """The Truth of each, after recover clauses and policies for the unknown; and which are missing to be resolved."""
-    truth = np.where(found.unknown, Truth.UNKNOWN, found.holds).astype(np.int8)
+    truth = np.where(is_unknown, Truth.UNKNOWN, found.holds).astype(np.int8)
     resolving = np.zeros(len(places), dtype=np.bool_)
     status, numbers = state.instances.status[places], plan.instances.profile[places]
     latched = np.flatnonzero((truth == Truth.FALSE) & (status == Status.FIRING) & plan.profiles.recovers[numbers])
     if len(latched):
         truth[latched] = ~recovered(plan, places[latched], found.values[latched])
     matters = plan.profiles.alerting[numbers] | (status != Status.INACTIVE)
-    some = np.flatnonzero(found.unknown & matters)
+    some = np.flatnonzero(is_unknown & matters)
     if len(some):
         applied, others_report = unknown_policies(plan, window, state, places[some], times[some])
         truth[some[applied == MissingPolicy.OK]] = Truth.FALSE
@@ -132,8 +134,8 @@ def _settled(
 
 
 def _move(
-    plan: Plan, state: State, places: Places, times: Int64s, truth: NDArray[np.int8], found: Truths,
-    resolving: Booleans, changes: Changes,
+    plan: Plan, state: State, places: Places, times: Int64s, truth: NDArray[np.int8], values: Floats,
+    is_unknown: Booleans, resolving: Booleans, changes: Changes,
 ) -> None:  # fmt: skip
     instances, profiles, numbers = state.instances, plan.profiles, plan.instances.profile[places]
     status = instances.status[places]
@@ -167,7 +169,7 @@ def _move(
     told = resolved & ~instances.silent[places]
     for kind, some in ((TransitionKind.FIRING, firing), (TransitionKind.RESOLVED, told)):
         if some.any():
-            changes.add(kind, places[some], times[some], active_at[some], found.values[some], found.unknown[some])
+            changes.add(kind, places[some], times[some], active_at[some], values[some], is_unknown[some])
 
     changed = after != status
     clocks = (active_at, false_since, frozen_since, missing_since)

@@ -79,8 +79,8 @@ class Profiles(Columns):
         super().__init__()
         self.templates: list[RuleSpec | None] = []
         self.terms: list[Term] = []
-        self.absence_count = self.alerting_count = 0
-        """How many profiles are about absence, and for how many unknown may mean true."""
+        self.absence_count = self.alerting_count = self.outside_count = 0
+        """How many profiles are about absence, for how many unknown may mean true, how many ask for the outside."""
         self._numbers: dict[tuple[object, ...], int] = {}
         self._terms: dict[Term, int] = {}
         self._free: list[int] = []
@@ -115,8 +115,7 @@ class Profiles(Columns):
         self.users[number] -= 1
         if not self.users[number]:
             template = self.template(number)
-            self.absence_count -= template.kind is ConditionKind.ABSENCE
-            self.alerting_count -= bool(self.alerting[number])
+            self._count(number, -1)
             del self._numbers[template.shape]
             self.templates[number] = None
             self.clear(number)
@@ -138,9 +137,14 @@ class Profiles(Columns):
             self.recover_low[number], self.recover_high[number], self.recover_outside[number] = template.recover
         self.term[number] = self._number_of_term(Term.of(template))
         self.alerting[number] = MissingPolicy.ALERT in (template.no_data, template.missing_series)
-        self.absence_count += template.kind is ConditionKind.ABSENCE
-        self.alerting_count += bool(self.alerting[number])
+        self._count(number, 1)
         return number
+
+    def _count(self, number: int, one: int) -> None:
+        template = self.template(number)
+        self.absence_count += one * (template.kind is ConditionKind.ABSENCE)
+        self.alerting_count += one * bool(self.alerting[number])
+        self.outside_count += one * template.bounds(0.0, 0.0).outside
 
     def _number_of_term(self, term: "Term") -> int:
         if term not in self._terms:

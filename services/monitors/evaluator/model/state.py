@@ -41,11 +41,11 @@ class Truth(IntEnum):
 
 
 class Status(IntEnum):
-    """Where an instance is in its life."""
+    """Where an instance is in its life. What doesn't hold and is INACTIVE, or holds and is FIRING, is at rest."""
 
     INACTIVE = 0
-    PENDING = 1
-    FIRING = 2
+    FIRING = 1
+    PENDING = 2
 
 
 class InstanceStates(Columns):
