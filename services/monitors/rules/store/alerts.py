@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from monitors.mesh.rows import execute_rows, insert_rows
 from monitors.rules.model.alert import SHARDS, Alert, Delivery, Episode, Event, EventKind, shard_of
 from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Severity
 from monitors.rules.model.texts import list_json, mapping_json, read_json
 from monitors.rules.store import counters
-from monitors.rules.store.bulk import execute_rows, insert_rows
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import alert_events, alerts, deliveries, manual_resolutions
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, FromClause, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from monitors.mesh.rows import insert_rows
 from monitors.mesh.times import SECOND
 from monitors.rules.model.alert import EventKind
-from monitors.rules.store.bulk import insert_rows
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import outbox
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from monitors.mesh.rows import insert_rows
 from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Rule, Severity
 from monitors.rules.store import counters
-from monitors.rules.store.bulk import insert_rows
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import alerts, deleted_rules, rule_attributes, rules
 
