@@ -265,6 +265,15 @@ def test_m2_a_pending_instance_that_goes_missing_is_forgotten_after_two_interval
     assert scene.status(core="0") is Status.INACTIVE
 
 
+def test_m2_a_series_at_rest_that_goes_missing_has_nothing_to_resolve() -> None:
+    # Were a clock of it to run, its deadline would be over from the second interval on, and be due for ever.
+    spec = threshold(no_data=MissingPolicy.ALERT, for_duration=60)
+    scene = Scene(spec, known=[series(0, core="0"), series(1, core="1")])
+    scene.feed((0, 1, 5), (1, 1, 5), (0, 2, NAN), now=2)
+    assert scene.feed(*[(1, float(second), 5.0) for second in range(10, 60, 10)], now=59) == []
+    assert scene.evaluation.next_wake() == at(60)
+
+
 def test_m3_no_data_keeps_a_firing_alert_and_lets_nothing_pending_mature() -> None:
     scene = Scene(threshold(), threshold(rule_id="rule_2", for_duration=400))
     assert scene.feed((0, 1, 20), now=3000) == [("firing", 1, "")]

@@ -129,7 +129,8 @@ def _settled(
         applied, others_report = unknown_policies(plan, window, state, places[some], times[some])
         truth[some[applied == MissingPolicy.OK]] = Truth.FALSE
         truth[some[applied == MissingPolicy.ALERT]] = Truth.TRUE
-        resolving[some] = others_report & (applied == MissingPolicy.RESOLVE)
+        # What is at rest has nothing to resolve, and no clock that could run.
+        resolving[some] = others_report & (applied == MissingPolicy.RESOLVE) & (status[some] != Status.INACTIVE)
     return truth, resolving
 
 
