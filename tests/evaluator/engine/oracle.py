@@ -276,6 +276,14 @@ class Oracle:
             case Operator.NOT_EQUAL:
                 return not abs(value - spec.low) <= spec.tolerance
 
+    def has_recovered(self, one: Instance, now: int) -> bool:
+        """Whether the clause that ends what fires holds."""
+        value, clause = self.value(one, now), self.spec.recover
+        assert value is not None
+        assert clause is not None
+        inside = clause.low <= value <= clause.high
+        return not inside if clause.outside else inside
+
     def evaluate(self, one: Instance, now: int) -> None:
         """One evaluation of one instance."""
         from_point = now in one.instants
@@ -299,6 +307,8 @@ class Oracle:
         """Truth, policy, and the state machine."""
         truth: bool | None = self.truth(one, now)
         reason = "condition" if truth is not None else "missing_series"
+        if truth is False and one.state == "firing" and self.spec.recover is not None:
+            truth = not self.has_recovered(one, now)
         waiting = False
         if truth is None:
             others = [other for other in self.instances.values() if other is not one and other.monitor == one.monitor]

@@ -10,7 +10,7 @@ from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Points
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.recovery import reanchor, resume
 from monitors.evaluator.model.series import Series
-from monitors.evaluator.model.spec import InstanceKey, RuleKey, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
 from monitors.evaluator.model.state import Checkpoint
 from tests.evaluator.engine.events import (
     Appear,
@@ -315,7 +315,9 @@ class World:
         if oracle is None or not put.changed:
             return replace(put.spec, revision=self.revision)
         changes: dict[str, Any] = {name: getattr(put.spec, name) for name in put.changed}
-        return replace(oracle.spec, **changes, revision=self.revision)
+        edited = replace(oracle.spec, **changes, revision=self.revision)
+        # Silence has no value that could recover.
+        return replace(edited, recover=None) if edited.kind is ConditionKind.ABSENCE else edited
 
     def _new_oracle(self, spec: RuleSpec) -> Oracle:
         oracle = Oracle(spec, self.known, self.now)

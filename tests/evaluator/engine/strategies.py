@@ -7,7 +7,16 @@ from dataclasses import replace
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from monitors.evaluator.model.spec import Aggregation, ConditionKind, MissingPolicy, Operator, RuleSpec, TagFilter
+from monitors.evaluator.model.spec import (
+    Aggregation,
+    Bounds,
+    ConditionKind,
+    MissingPolicy,
+    Operator,
+    RuleSpec,
+    TagFilter,
+    bounds,
+)
 from tests.evaluator.engine.events import (
     Appear,
     Arrive,
@@ -34,11 +43,19 @@ KNOWN = [
     series(3, field="load"),
     series(4, monitor="n", core="1"),
 ]
+RECOVERIES = [
+    None,
+    None,
+    None,
+    bounds(Operator.LESS, 1.0),
+    bounds(Operator.GREATER_OR_EQUAL, 5.0),
+    Bounds(0.5, 2, True),
+]
 VALUES = st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 10.5, float("nan"), float("inf"), float("-inf")])
 RULE_IDS = ["rule_0", "rule_1", "rule_2"]
 
 HARMLESS = ("for_duration", "keep_firing_for", "interval", "no_data", "missing_series", "every_point")
-THRESHOLD = ("aggregation", "window", "operator", "low", "high", "outside", "tolerance")
+THRESHOLD = ("aggregation", "window", "operator", "low", "high", "outside", "tolerance", "recover")
 INPUTS = ("monitor", "field", "filters")
 
 
@@ -75,6 +92,7 @@ def rules(draw: st.DrawFn) -> RuleSpec:
         high=low + draw(st.sampled_from([0.0, 4.5])),
         outside=draw(st.booleans()),
         tolerance=draw(st.sampled_from([0.0, 0.5])),
+        recover=None if kind is ConditionKind.ABSENCE else draw(st.sampled_from(RECOVERIES)),
         absent_for=draw(seconds(1, 7, 30)),
         for_duration=draw(seconds(0, 0, 4, 10, 25)),
         keep_firing_for=draw(seconds(0, 0, 5, 20)),
