@@ -58,7 +58,7 @@ format: setup ## Format the code and the contract
 	$(VENV)/bin/ruff format
 	$(BUF) format -w
 
-bench: bench-latency bench-eval bench-history bench-ingest bench-transitions ## Run every benchmark
+bench: bench-latency bench-eval ## Run every benchmark
 
 bench-latency: setup ## Time from a pushed point to the webhook
 	$(VENV)/bin/python -m benchmarks.latency
