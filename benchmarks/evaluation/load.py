@@ -16,6 +16,8 @@ INTERVAL = 30 * SECOND
 FIRING_SHARE = 0.1
 FLIP_SHARE = 0.001
 FRAMES = 6
+WARM_UP_TICKS = 40
+"""After so many ticks windows hold all that they keep, and as many alerts end as begin: the state that goes on."""
 SPIKE = 2_000.0
 """Added to one point; it lifts even the average of 31 points over its threshold."""
 

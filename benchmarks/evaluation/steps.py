@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.evaluation.load import FIELD, INTERVAL, MEASUREMENT, MIXED, Load, monitor_name
+from benchmarks.evaluation.load import FIELD, INTERVAL, MEASUREMENT, MIXED, WARM_UP_TICKS, Load, monitor_name
 from benchmarks.measure import Spread, collector_off, cpu_of, repeated, rss_bytes, say
 from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Points
 from monitors.evaluator.model.machine import Transition
@@ -117,22 +117,24 @@ class StepResult:
 
 def measure_steps(load: Load, count: int) -> StepResult:
     """Steps of rules on the latest point, a tick a second; or, `mixed`, of 5-minute windows of 30 points."""
-    baseline = _memory_with(load)
-    bed = Bed(load, WINDOW // WINDOW_POINTS if load.mixed else SECOND)
-    # The window fills, and from then on as many alerts end as begin.
-    warm_up = WINDOW_POINTS + 3 if load.mixed else 3
-    with collector_off():
-        for _ in range(warm_up):
-            bed.step()
-    memory = (rss_bytes() - baseline) / load.size
-    seconds = bed.steps(count)
-    return StepResult(load.size, Spread.of(seconds), sum(seconds), count, _one_pass(load.size, load.mixed), memory)
+    return _steps_of(*_warmed_up(load), count)
 
 
-def _memory_with(load: Load) -> int:
-    """Memory before the evaluation is there, with the load's own arrays in it."""
+def _warmed_up(load: Load) -> tuple[Bed, float]:
+    """A bed whose windows hold all points that they keep, and bytes of memory per rule."""
+    # The load's own arrays are in what was there before.
     load.values(0)
-    return rss_bytes()
+    baseline = rss_bytes()
+    bed = Bed(load, WINDOW // WINDOW_POINTS if load.mixed else SECOND)
+    with collector_off():
+        for _ in range(WARM_UP_TICKS):
+            bed.step()
+    return bed, (rss_bytes() - baseline) / load.size
+
+
+def _steps_of(bed: Bed, memory: float, count: int) -> StepResult:
+    seconds, load = bed.steps(count), bed.load
+    return StepResult(load.size, Spread.of(seconds), sum(seconds), count, _one_pass(load.size, load.mixed), memory)
 
 
 def _one_pass(size: int, mixed: bool) -> Spread:
@@ -165,15 +167,8 @@ class LargeResult:
 
 def measure_large(size: int, step_count: int, change_count: int) -> LargeResult:
     """Steps, changes of single rules, and the state machine alone, among `size` rules on the latest point."""
-    load = Load(size)
-    baseline = _memory_with(load)
-    bed = Bed(load, SECOND)
-    with collector_off():
-        for _ in range(3):
-            bed.step()
-    memory = (rss_bytes() - baseline) / size
-    seconds = bed.steps(step_count)
-    steps = StepResult(size, Spread.of(seconds), sum(seconds), step_count, _one_pass(size, False), memory)
+    bed, memory = _warmed_up(Load(size))
+    steps = _steps_of(bed, memory, step_count)
     changes = _measure_changes(bed, change_count)
     return LargeResult(steps, _measure_machine(bed, step_count), changes)
 
@@ -203,12 +198,9 @@ def _measure_changes(bed: Bed, count: int) -> dict[str, list[float]]:
 def _measure_machine(bed: Bed, count: int) -> MachineResult:
     """Every rule is evaluated at a slot, with no point since the last one."""
     size = bed.load.size
-    values, thresholds = bed.load.thresholds - 1, bed.load.thresholds.copy()
-    state, holds, active = np.zeros(size, np.uint8), np.zeros(size, np.bool_), np.zeros(size, np.bool_)
-
-    def one_pass() -> None:
-        np.greater(values, thresholds, out=holds)
-        np.logical_or(holds, state, out=active)
+    values = bed.load.thresholds - 1
+    # The newest value and its time, both bounds, which side of them counts, the state, and whether a clock runs.
+    read = np.ones(size * (8 + 8 + 8 + 8 + 1 + 1 + 1) // 8)
 
     def slots() -> Spread:
         taken = []
@@ -223,4 +215,4 @@ def _measure_machine(bed: Bed, count: int) -> MachineResult:
         breaching = slots()
         idle_points = Points(bed.points().series, np.full(size, bed.now + OFFSET, np.int64), values)
         bed.evaluation.advance(idle_points, bed.now + OFFSET)
-        return MachineResult(slots(), breaching, repeated(one_pass, PASS_COUNT))
+        return MachineResult(slots(), breaching, repeated(read.sum, PASS_COUNT))

@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from benchmarks.evaluation.clients import Client, Pusher, connected
 from benchmarks.evaluation.homes import make_tenants
 from benchmarks.evaluation.latency import measure_latency
-from benchmarks.evaluation.load import FIELD, INTERVAL, Load, monitor_name
+from benchmarks.evaluation.load import FIELD, INTERVAL, WARM_UP_TICKS, Load, monitor_name
 from benchmarks.evaluation.processes import Served, serving
 from benchmarks.measure import Spread, cpu_seconds, rss_bytes, say
 from monitors.evaluator.model.series import Floats
@@ -27,7 +27,6 @@ TENANT = "bench"
 RULES_A_CALL = 1_000
 SPAN = 5
 ALERTS_A_SECOND = 100
-WARM_UP_TICKS = 5
 PATIENCE = 300.0
 LOOK = 0.2
 

@@ -12,7 +12,7 @@ from benchmarks.measure import Figure, Spread, print_table
 @pytest.fixture(scope="module")
 def run() -> Run:
     """Sizes that take seconds."""
-    return Run(rules=1_000, large=1_000, ticks=5, period=0.1, steps=3, changes=3, alerts=20, with_peer=False)
+    return Run(rules=1_000, large=1_000, ticks=5, period=0.02, steps=3, changes=3, alerts=20, with_peer=False)
 
 
 @pytest.mark.process
