@@ -34,7 +34,7 @@ class Columns:
         """Makes room for at least `size` entries; new ones hold the defaults."""
         if size <= self.capacity:
             return
-        capacity = max(size, self.capacity + self.capacity // 2)
+        capacity = max(size, self.capacity + self.capacity // 4)
         for name, (kind, default) in self.LAYOUT.items():
             column = np.full(capacity, default, dtype=kind)
             if self.capacity:
@@ -217,6 +217,6 @@ class Links:
 def _grown(array: Int32s, size: int) -> Int32s:
     if size <= len(array):
         return array
-    larger = np.full(max(size, len(array) + len(array) // 2), -1, dtype=np.int32)
+    larger = np.full(max(size, len(array) + len(array) // 4), -1, dtype=np.int32)
     larger[: len(array)] = array
     return larger

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from monitors.evaluator.model.arrays import Booleans, Columns, Layout, Links, Places
 from monitors.evaluator.model.identities import Identities
-from monitors.evaluator.model.monitors import Monitors
+from monitors.evaluator.model.monitors import Monitors, SeriesTable
 from monitors.evaluator.model.profiles import Profiles
 from monitors.evaluator.model.series import Floats, Int32s, Int64s, Series
 from monitors.evaluator.model.shards import ALL_SHARDS, SHARD_COUNT
@@ -125,7 +125,7 @@ class Plan:
     # --- what there is ---
 
     @property
-    def series(self) -> list[Series]:
+    def series(self) -> SeriesTable:
         """All series, by index."""
         return self.monitors.series
 
