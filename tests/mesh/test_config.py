@@ -28,6 +28,8 @@ def test_beside_an_influxdb_the_endpoint_moves_out_of_its_way() -> None:
         ("MONITORS_RETENTION_DAYS", "a week", "0.01 to 3650"),
         ("MONITORS_HISTORY_GB", "0", "0.01 to 1000000"),
         ("MONITORS_HISTORY_GB", "10 GB", "0.01 to 1000000"),
+        ("MONITORS_MAX_INSTANCES", "0", "1 to 100000000"),
+        ("MONITORS_WINDOW_POINTS", "5", "100000 to 100000000000"),
         ("MONITORS_MAX_SERIES", "0", "1 to 100000000"),
         ("MONITORS_MAX_SERIES", "many", "1 to 100000000"),
     ],

@@ -15,8 +15,15 @@ SOME_DAYS = "must be a number of days, 0.01 to 3650"
 DAYS: Any = {"validate": validate.Range(min=0.01, max=3650, error=SOME_DAYS), "error_messages": {"invalid": SOME_DAYS}}
 
 MAX_SERIES = 100_000
+MAX_INSTANCES = 10_000
+WINDOW_POINTS = 200_000_000
 A_COUNT = "must be a whole number, 1 to 100000000"
 COUNT: Any = {"validate": validate.Range(min=1, max=100_000_000, error=A_COUNT), "error_messages": {"invalid": A_COUNT}}
+MANY = "must be a whole number, 100000 to 100000000000"
+BIG_COUNT: Any = {
+    "validate": validate.Range(min=100_000, max=100_000_000_000, error=MANY),
+    "error_messages": {"invalid": MANY},
+}
 SOME_SIZE = "must be a number of gigabytes, 0.01 to 1000000"
 SIZE: Any = {
     "validate": validate.Range(min=0.01, max=1_000_000, error=SOME_SIZE),
@@ -62,6 +69,10 @@ class EvaluatorSettings:
     """How many series a tenant may have."""
     history_bytes: int = 10_000_000_000
     """How much of the disk the points may take; beyond it the oldest go first."""
+    max_instances: int = MAX_INSTANCES
+    """How many series a rule may watch, each for itself; it watches the first ones."""
+    window_points: int = WINDOW_POINTS
+    """How many recent points are kept in memory, at 16 bytes each; beyond it rules look back less far."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +159,8 @@ def _read(env: Env) -> Settings:
             retention=int(days * 86_400 * SECOND),
             max_series=env.int("MONITORS_MAX_SERIES", MAX_SERIES, **COUNT),
             history_bytes=int(gigabytes * 1e9),
+            max_instances=env.int("MONITORS_MAX_INSTANCES", MAX_INSTANCES, **COUNT),
+            window_points=env.int("MONITORS_WINDOW_POINTS", WINDOW_POINTS, **BIG_COUNT),
         ),
         notifier=NotifierSettings(
             database_url=env.str("MONITORS_NOTIFIER_DATABASE_URL", f"sqlite:///{home / 'notifier.db'}"),

@@ -1,12 +1,14 @@
 """Which instances rules have, and that changes of rules and series amount to the same as a fresh plan."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.arrays import Links
-from monitors.evaluator.model.plan import Plan
+from monitors.evaluator.model.plan import Limits, Plan
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec, TagFilter
 from tests.evaluator.engine.scene import SECOND, absence, series, threshold
@@ -169,3 +171,32 @@ def test_links_follow_what_was_added_and_not_removed(changes: list[tuple[bool, i
     found = sorted(zip(np.arange(len(lefts))[positions].tolist(), rights.tolist(), strict=True))
     wanted = sorted((at, right) for at, one in enumerate(lefts) for left, right in expected if left == one)
     assert found == wanted
+
+
+def test_a_rule_keeps_its_first_instances_and_says_how_many_series_are_left_out() -> None:
+    plan = Plan(limits=Limits(per_rule=3))
+    plan.add_series([series(index, core=str(index)) for index in range(5)])
+    plan.put_rule(threshold())
+    plan.add_series([series(5, core="5")])
+    kept = [plan.key_of(place).tags for place in sorted(plan.places_of(threshold().key))]
+    assert kept == [(("core", "0"),), (("core", "1"),), (("core", "2"),)]
+    assert plan.problems[threshold().key].startswith("3 of its series are not evaluated, since a rule's limit of 3")
+    plan.put_rule(threshold(filters=(TagFilter("core", "4"),)))
+    assert not plan.problems
+    assert [plan.key_of(place).tags for place in plan.places_of(threshold().key)] == [(("core", "4"),)]
+
+
+def test_a_tenants_rules_share_its_limit_and_another_tenants_have_their_own() -> None:
+    plan = Plan(limits=Limits(per_tenant=2))
+    ours = [series(index, core=str(index)) for index in range(3)]
+    theirs = [replace(one, index=one.index + 3, key=one.key._replace(tenant="u")) for one in ours]
+    plan.add_series([*ours, *theirs])
+    first, second = threshold(rule_id="rule_1", filters=(TagFilter("core", "0"),)), threshold(rule_id="rule_2")
+    for spec in (first, second, replace(second, tenant="u", filters=(TagFilter("core", "1"),))):
+        plan.put_rule(spec)
+    assert [len(plan.places_of(key)) for key in (first.key, second.key, RuleKey("u", "rule_2"))] == [1, 1, 1]
+    assert "the tenant's limit of 2" in plan.problems[second.key]
+    assert RuleKey("u", "rule_2") not in plan.problems
+    plan.free(plan.remove_rule(first.key).removed)
+    plan.put_rule(second)
+    assert len(plan.places_of(second.key)) == 2

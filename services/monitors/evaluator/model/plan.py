@@ -369,14 +369,16 @@ class Plan:
         scope = self._make_scope(rule, monitor)
         place = self._find(scope, tags)
         if place is None:
-            place = left.pop((monitor, tags), None)
-            if place is not None:
-                change.kept.append(place)
-            elif self._is_full(rule, key.tenant):
+            place = left.get((monitor, tags))
+            if self._is_full(rule, key.tenant):
                 return
+            if place is not None:
+                del left[monitor, tags]
+                change.kept.append(place)
             else:
-                place = self._take_place(rule, key.tenant)
+                place = self._take_place()
                 change.created.append(place)
+            self._count(rule, 1)
             self._attach(place, rule, scope, index, tags)
         elif template.kind is not ConditionKind.ABSENCE:
             self._report_collision(rule, index, place)
@@ -412,6 +414,7 @@ class Plan:
                 change.series.update(series)
                 self.further_inputs.clear(place)
                 self.instances.live[place] = False
+                self._count(int(self.instances.rule[place]), -1)
             self.instances_of_scope.clear(scope)
             self._by_tags.pop(scope, None)
         return left
@@ -421,17 +424,17 @@ class Plan:
             rule = int(self.instances.rule[place])
             tenant, rule_id = self._ids[rule]
             change.removed[place] = InstanceKey(tenant, rule_id, self.monitors.name(monitor), tags)
-            self._rules.instances[rule] -= 1
-            self._count_of_tenant[tenant] -= 1
 
     def _settle(self, change: PlanChange) -> None:
         """Tells the series that nobody uses any more from those that are used."""
         change.dropped = sorted(index for index in change.series if not self.instances_of_series.has(index))
         change.series.difference_update(change.dropped)
 
-    def _take_place(self, rule: int, tenant: str) -> int:
-        self._rules.instances[rule] += 1
-        self._count_of_tenant[tenant] += 1
+    def _count(self, rule: int, one: int) -> None:
+        self._rules.instances[rule] += one
+        self._count_of_tenant[self._ids[rule][0]] += one
+
+    def _take_place(self) -> int:
         if self._free_places:
             return self._free_places.pop()
         self.size += 1
