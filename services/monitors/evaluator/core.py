@@ -94,6 +94,18 @@ class Core:
         """What is wrong with rules on the series that there are."""
         return dict(self._evaluation.plan.problems)
 
+    @property
+    def general_problems(self) -> list[str]:
+        """What is wrong with the evaluation as a whole."""
+        count = len(self._evaluation.window.shortened)
+        if not count:
+            return []
+        problem = (
+            f"{count:,} series look back less far than their rules ask, since as many recent points are in memory as "
+            "MONITORS_WINDOW_POINTS allows; raise it, or shorten the windows of rules"
+        )
+        return [problem]
+
     # --- in the thread ---
 
     def begin(self, evaluation: Evaluation, batch_number: int, series: Iterable[Series]) -> None:

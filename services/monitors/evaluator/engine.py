@@ -12,7 +12,7 @@ import grpc
 
 from monitors.evaluator.core import Core
 from monitors.evaluator.leases import CALL_TIMEOUT, Leases
-from monitors.evaluator.model.evaluation import Evaluation, Fill, Points
+from monitors.evaluator.model.evaluation import AMPLE, Capacity, Evaluation, Fill, Points
 from monitors.evaluator.model.machine import Transition
 from monitors.evaluator.model.recovery import begin, checkpoint, restore
 from monitors.evaluator.model.series import Batch, Series
@@ -88,12 +88,21 @@ class Engine:
     and come to the same.
     """
 
-    def __init__(self, rules: "RuleServiceAsyncStub", history: History, closing: asyncio.Event, address: str) -> None:
+    def __init__(
+        self,
+        rules: "RuleServiceAsyncStub",
+        history: History,
+        closing: asyncio.Event,
+        address: str,
+        *,
+        capacity: Capacity = AMPLE,
+    ) -> None:
         self.ready = asyncio.Event()
         self.saved_batch = 0
         """No batch up to this one is ever evaluated again: the state after it has been saved."""
         self._rules = rules
         self._history = history
+        self._capacity = capacity
         self._closing = closing
         self._core = Core(self._on_transitions)
         self._leases = Leases(rules, address, exclusive=True)
@@ -123,7 +132,11 @@ class Engine:
             missed_slots=progress.missed_slots,
             unrecorded_transitions=self._recorder.waiting_count,
             shard_count=len(self._leases.held),
-            problems=[one for one in general if one] + [f"rule {key.rule_id}: {text}" for key, text in by_rule.items()],
+            problems=[
+                *filter(None, general),
+                *self._core.general_problems,
+                *(f"rule {key.rule_id}: {text}" for key, text in by_rule.items()),
+            ],
         )
 
     async def run(self) -> None:
@@ -189,7 +202,7 @@ class Engine:
         if saved.state:
             # A history that is shorter than it was has been replaced; its batches count from the beginning.
             number, watermark = min(saved.state.batch_number, newest), min(saved.state.watermark, now)
-        await self._core.call(lambda _: self._core.begin(_evaluation(saved.state, watermark), number, series))
+        await self._core.call(lambda _: self._core.begin(self._evaluation(saved.state, watermark), number, series))
         fill = await self._put(change, now)
         await self._fill(fill, number, hold=True)
 
@@ -206,6 +219,9 @@ class Engine:
             self._forward(arrived)
         self._arrived = None
         self.ready.set()
+
+    def _evaluation(self, state: Checkpoint | None, watermark: int) -> Evaluation:
+        return begin(state, watermark, Evaluation(watermark, capacity=self._capacity))
 
     async def _load(self) -> _Saved:
         while True:
@@ -249,6 +265,8 @@ class Engine:
             for key in change.unusable:
                 transitions += evaluation.remove_rule(key, resolve_at=now)
             plan = evaluation.plan
+            for episode in change.resolved:
+                evaluation.silence(episode.key, episode.episode)
             if change.is_snapshot:
                 change.put = [spec for spec in change.put if spec.key not in plan or plan.spec(spec.key) != spec]
             fill, resolved = evaluation.put_rules(change.put, now)
@@ -319,10 +337,6 @@ class Engine:
                 if self.ready.is_set():
                     await self._save()
                 await self._leases.leave()
-
-
-def _evaluation(state: Checkpoint | None, watermark: int) -> Evaluation:
-    return begin(state, watermark, Evaluation(watermark))
 
 
 def _read_state(data: bytes) -> Checkpoint | None:

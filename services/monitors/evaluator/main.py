@@ -13,6 +13,8 @@ from monitors.evaluator.engine import Engine
 from monitors.evaluator.housekeeping import Housekeeping, Limits
 from monitors.evaluator.ingest import Ingest, listening
 from monitors.evaluator.intake import Intake
+from monitors.evaluator.model.evaluation import Capacity
+from monitors.evaluator.model.plan import Limits as InstanceLimits
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.reader import LineReader
 from monitors.evaluator.registry import PAGE, Registry
@@ -57,7 +59,8 @@ async def open_evaluator(
         async for points in store.load_newest():
             newest.update(points, store.is_text(points))
         registry = Registry(rules)
-        engine = Engine(RuleServiceStub(rules), store, closing, settings.address)
+        capacity = Capacity(InstanceLimits(settings.max_instances), settings.window_points)
+        engine = Engine(RuleServiceStub(rules), store, closing, settings.address, capacity=capacity)
         intake = Intake(store, catalogue, newest, registry, engine, settings.retention)
         limits = Limits(settings.retention, settings.history_bytes)
         housekeeping = Housekeeping(store, newest, limits, lambda: engine.saved_batch)

@@ -10,6 +10,7 @@ import grpc
 import numpy as np
 
 from monitors.evaluator.engine import Engine
+from monitors.evaluator.model.evaluation import AMPLE, Capacity
 from monitors.evaluator.model.series import Batch, Series
 from monitors.mesh.channels import open_channel
 from monitors.mesh.errors import LeaseLost, RevisionTooOld, ServiceUnavailable, Unauthenticated
@@ -226,20 +227,20 @@ class Stage:
         await self._server.stop()
 
     @asynccontextmanager
-    async def engine(self) -> AsyncIterator[Engine]:
+    async def engine(self, capacity: Capacity = AMPLE) -> AsyncIterator[Engine]:
         """An engine that is ready; it's closed as an operator would."""
         closing = asyncio.Event()
-        async with self.running(closing) as engine:
+        async with self.running(closing, capacity) as engine:
             async with asyncio.timeout(20):
                 await engine.ready.wait()
             yield engine
             closing.set()
 
     @asynccontextmanager
-    async def running(self, closing: asyncio.Event) -> AsyncIterator[Engine]:
+    async def running(self, closing: asyncio.Event, capacity: Capacity = AMPLE) -> AsyncIterator[Engine]:
         """An engine that starts; if `closing` isn't set in the end, it's cut off as a crash would."""
         channel = open_channel(self.address, TOKEN)
-        engine = Engine(RuleServiceStub(channel), self.history, closing, "127.0.0.1:1")
+        engine = Engine(RuleServiceStub(channel), self.history, closing, "127.0.0.1:1", capacity=capacity)
         running = self.running_engine = asyncio.create_task(engine.run())
         try:
             yield engine

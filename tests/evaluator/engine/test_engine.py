@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from monitors.evaluator.engine import Engine
+from monitors.evaluator.model.evaluation import Capacity
+from monitors.evaluator.model.plan import Limits
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
 from monitors.mesh.times import MINUTE, SECOND, now_nanos, to_duration
 from monitors.v1 import alert_pb2, condition_pb2, mesh_pb2, rule_pb2
@@ -335,3 +337,21 @@ def test_a_fault_in_the_thread_ends_the_engine_instead_of_silence(play: Play) ->
 
     with pytest.raises(ValueError, match="series 99 came before series 1"):
         play.run(scenario())
+
+
+def test_what_a_rule_or_the_memory_has_no_room_for_is_told_by_the_status(play: Play) -> None:
+    async def scenario() -> list[str]:
+        for index in range(1, 4):
+            tags = (("core", str(index)),)
+            play.stage.history.known.append(Series(index, SeriesKey("t", "m", "host", "cpu", tags), FieldType.FLOAT))
+        await play.rules.put(rule())
+        async with play.stage.engine(Capacity(Limits(per_rule=2), window_points=8)) as engine:
+            for _ in range(20):
+                await write(play, engine, 5)
+            await write(play, engine, 20)
+            await recorded(play, 1)
+            return engine.status().problems
+
+    problems = play.run(scenario())
+    assert any("a rule's limit of 2 instances" in problem for problem in problems)
+    assert any("1 series look back less far" in problem for problem in problems)

@@ -17,7 +17,7 @@ from monitors.evaluator.model.state import OpenEpisode, State, Status
 from monitors.evaluator.model.window import MOST_CELLS, Window
 from monitors.mesh.times import HOUR
 
-__all__ = ["CATCH_UP", "NO_POINTS", "Evaluation", "Fill", "Points"]
+__all__ = ["AMPLE", "CATCH_UP", "NO_POINTS", "Capacity", "Evaluation", "Fill", "Points"]
 
 CATCH_UP = HOUR
 """Points that are older than this when they come are history: they enter windows but are never evaluated at."""
@@ -39,6 +39,17 @@ class Fill:
         return np.asarray(self.rows[at] == rows)
 
 
+@dataclass(frozen=True)
+class Capacity:
+    """How much an evaluation takes on: instances, and points in memory."""
+
+    instances: Limits
+    window_points: int
+
+
+AMPLE = Capacity(Limits(), MOST_CELLS)
+
+
 class Evaluation:
     """Plan, window and state, which belong together. Owned by one thread; time is always an argument.
 
@@ -51,11 +62,10 @@ class Evaluation:
         now: int,
         shards: Iterable[int] = ALL_SHARDS,
         *,
-        limits: Limits | None = None,
-        most_cells: int = MOST_CELLS,
+        capacity: Capacity = AMPLE,
     ) -> None:
-        self.plan = Plan(shards, limits)
-        self.window = Window(most_cells)
+        self.plan = Plan(shards, capacity.instances)
+        self.window = Window(capacity.window_points)
         self.state = State(now)
         self.orphans: list[OpenEpisode] = []
         """Open episodes whose instance isn't known (yet)."""
