@@ -288,7 +288,7 @@ def test_a_preview_explains_and_saves_nothing(client: Client) -> None:
     assert client.refused(request).code == "UNIMPLEMENTED"
 
 
-def test_turning_a_rule_off_closes_its_alerts(client: Client) -> None:
+def test_e4_turning_a_rule_off_closes_its_alerts(client: Client) -> None:
     rule = client.create()
     alert_id = client.fire(rule)
     assert client.get(rule.id).open_alert_count == 1
@@ -298,7 +298,7 @@ def test_turning_a_rule_off_closes_its_alerts(client: Client) -> None:
         assert outbox.told(2) == [(FIRING, alert_id), (RESOLVED, alert_id)]
 
 
-def test_deleting_a_rule_resolves_its_alerts_exactly_once(client: Client) -> None:
+def test_e4_deleting_a_rule_resolves_its_alerts_exactly_once(client: Client) -> None:
     rule = client.create()
     ids = {client.fire(rule, group={"cpu": str(number)}) for number in range(3)}
     assert client.call(pb.DeleteRuleRequest(rule_id=rule.id)).resolved_alert_count == 3

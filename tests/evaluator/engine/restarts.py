@@ -1,7 +1,7 @@
 """Another process takes an evaluation up: from a saved state, the open episodes, and the points that were stored."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -45,6 +45,11 @@ class OpenAlerts:
 def saved(evaluation: Evaluation, batch_number: int = 1) -> Checkpoint:
     """The state as it is read back from what was saved."""
     return Checkpoint.from_bytes(checkpoint(evaluation, batch_number).to_bytes())
+
+
+def part_of(state: Checkpoint, monitors: frozenset[str]) -> Checkpoint:
+    """A state of these monitors only."""
+    return replace(state, instances={key: one for key, one in state.instances.items() if key.monitor in monitors})
 
 
 def taken_up(

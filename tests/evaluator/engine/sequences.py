@@ -28,7 +28,7 @@ from tests.evaluator.engine.events import (
     Stand,
 )
 from tests.evaluator.engine.oracle import Identity, Oracle, Told
-from tests.evaluator.engine.restarts import OpenAlerts, saved, taken_up
+from tests.evaluator.engine.restarts import OpenAlerts, part_of, saved, taken_up
 from tests.evaluator.engine.scene import SECOND, START, status_of
 
 
@@ -110,7 +110,7 @@ class World:
             case Remove(rule_id, unusable):
                 self.remove(rule_id, unusable)
             case Close(rule_id):
-                self.alerts.close("t", rule_id)
+                self.close(rule_id)
             case Save():
                 self.settle()
                 self.saving = _Saving(self.state(), len(self.batches))
@@ -200,6 +200,14 @@ class World:
         self.compare(told, expected)
         self.alerts.close("t", rule_id)
 
+    def close(self, rule_id: str) -> None:
+        """A person resolves what fires: the evaluators learn of it, and go on in silence."""
+        for episode in self.alerts.listed():
+            if episode.key.rule_id == rule_id:
+                for member in self.members:
+                    member.evaluation.silence(episode.key, episode.episode)
+        self.alerts.close("t", rule_id)
+
     def stand(self, away: int) -> None:
         """An outage without the loss of anything."""
         self._spoil_replay()
@@ -231,7 +239,7 @@ class World:
         self.settle()
         for member in self.members:
             if monitor in member.monitors and len(member.monitors) > 1:
-                state = _part_of(saved(member.evaluation), frozenset({monitor}))
+                state = part_of(saved(member.evaluation), frozenset({monitor}))
                 episodes = [one for one in self.alerts.listed() if one.key.monitor == monitor]
                 other, told = taken_up(state, self.known, self.specs, self.stored, episodes)
                 assert told == []
@@ -287,7 +295,7 @@ class World:
 
     def state(self) -> Checkpoint:
         """What all members have saved, each of its monitors."""
-        states = [_part_of(saved(member.evaluation), member.monitors) for member in self.members]
+        states = [part_of(saved(member.evaluation), member.monitors) for member in self.members]
         instances = {key: one for state in states for key, one in state.instances.items()}
         return replace(states[0], instances=instances)
 
@@ -363,10 +371,6 @@ class World:
                 (member,) = [member for member in self.members if monitor in member.monitors]
                 status = status_of(member.evaluation, InstanceKey("t", rule_id, monitor, tags))
                 assert status.name.lower() == one.state, f"of {rule_id} on {monitor} {tags}"
-
-
-def _part_of(state: Checkpoint, monitors: frozenset[str]) -> Checkpoint:
-    return replace(state, instances={key: one for key, one in state.instances.items() if key.monitor in monitors})
 
 
 def plainly(one: Transition) -> Told:
