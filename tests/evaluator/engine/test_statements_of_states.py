@@ -1,9 +1,10 @@
 """The statements about an alert's life (S) and about edits of its rule (E), each by name."""
 
-from monitors.evaluator.model.evaluation import Evaluation
+from monitors.evaluator.model.evaluation import Capacity, Evaluation
 from monitors.evaluator.model.plan import Limits
 from monitors.evaluator.model.spec import TagFilter
 from monitors.evaluator.model.state import Status
+from monitors.evaluator.model.window import MOST_CELLS
 from tests.evaluator.engine.scene import START, Scene, at, points, series, threshold, told
 
 
@@ -134,7 +135,7 @@ def test_e4_deleting_a_rule_says_nothing_because_its_owner_closes_the_alerts() -
 
 
 def test_e6_beyond_the_limit_the_first_series_stay_and_the_rest_are_reported() -> None:
-    evaluation = Evaluation(START, limits=Limits(per_rule=2))
+    evaluation = Evaluation(START, capacity=Capacity(Limits(per_rule=2), MOST_CELLS))
     known = [series(index, core=str(index)) for index in range(4)]
     evaluation.add_series(known[:3])
     fill, _ = evaluation.put_rule(threshold(), START)
