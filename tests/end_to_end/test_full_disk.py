@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -90,7 +91,10 @@ def test_a_full_disk_refuses_in_plain_words_and_is_over_when_there_is_room(tmp_p
         assert command(mesh, key, "rules", "create", *rule).returncode == 0
 
         disk.fill()
-        status, said = write(mesh, key, "room,monitor_id=room c=40")
+        # What is left in the log's file may take some more.
+        many = "\n".join(f"room,monitor_id=room c=20 {time.time_ns() - 10**9 + place}" for place in range(2_000))
+        wait_for(lambda: write(mesh, key, many)[0] == 503, "a refusal")
+        status, said = write(mesh, key, many)
         assert status == 503
         assert FULL in said
         for refused in (
@@ -121,6 +125,9 @@ def test_what_breaks_a_rule_while_alerts_cannot_be_stored_is_told_once_there_is_
         assert mesh.command("rules", "create", *rule).returncode == 0
 
         disk.fill()
+        # What is left in the log's file may take some more.
+        another = ("--monitor", "room", "--title", "Boiling", "--when", "c > 1000", "--notify", "ops")
+        wait_for(lambda: mesh.command("rules", "create", *another).returncode != 0, "a refusal", seconds=90)
         assert write(mesh, mesh.key, "room,monitor_id=room c=40")[0] == 204
         wait_for(lambda: mesh.command("status").returncode != 0, "the problem in the status")
         assert not hook.deliveries
