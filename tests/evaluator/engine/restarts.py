@@ -19,6 +19,8 @@ class OpenAlerts:
 
     episodes: dict[InstanceKey, OpenEpisode] = field(default_factory=dict)
     known: set[tuple[InstanceKey, int, TransitionKind]] = field(default_factory=set)
+    closed: set[tuple[InstanceKey, int]] = field(default_factory=set)
+    """What was closed before its end was told."""
 
     def record(self, transitions: Iterable[Transition]) -> None:
         """Takes transitions in their order; one that was recorded before changes nothing."""
@@ -35,7 +37,11 @@ class OpenAlerts:
         """Closes what a rule has open, as its deletion does."""
         gone = [key for key in self.episodes if (key.tenant, key.rule_id) == (tenant, rule_id)]
         for key in gone:
-            del self.episodes[key]
+            self.closed.add((key, self.episodes.pop(key).episode))
+
+    def ended_before(self, one: Transition) -> bool:
+        """Whether this is the end of what was closed already, and so says nothing."""
+        return one.kind is TransitionKind.RESOLVED and (one.key, one.episode) in self.closed
 
     def listed(self) -> list[OpenEpisode]:
         """The open episodes."""
