@@ -55,6 +55,8 @@ class Core:
         self._evaluation = Evaluation(now_nanos())
         self._seen = np.zeros(0, dtype=np.bool_)
         self._live = False
+        self.evaluating_since = 0
+        """Since when everything that came has been evaluated as it came. Written by the thread alone."""
 
     def start(self) -> None:
         """Starts the thread."""
@@ -128,9 +130,23 @@ class Core:
 
     def go_live(self) -> None:
         """Takes the time since the last batch as an outage, and follows the clock from now on. In the thread."""
-        resume(self._evaluation, now_nanos())
+        self._resume(now_nanos())
         self._evaluation.activate(list(self._evaluation.plan.rules()))
         self._live = True
+
+    def advance(self, at_least: int = 0) -> int:
+        """Evaluates up to now, or up to a time that another clock has reached by now if ours agrees roughly.
+
+        Returns up to when everything has been evaluated. To be called in the thread.
+        """
+        now = self._pass_time()
+        self._advance(NO_POINTS, max(now, at_least) if at_least <= now + CLOCK_SLACK else now)
+        return self._evaluation.state.watermark
+
+    def tell(self, transitions: list[Transition]) -> None:
+        """Tells transitions in their order among those of the steps. To be called in the thread."""
+        if transitions:
+            self._tell_loop(self._on_transitions, transitions)
 
     def _run(self) -> None:
         try:
@@ -158,19 +174,29 @@ class Core:
         """Does what has become due with the passing of time."""
         if not self._live:
             return
+        now = self._pass_time()
+        if self._evaluation.next_wake() <= now or now - self._evaluation.state.watermark >= LONGEST_SLEEP * SECOND:
+            self._advance(NO_POINTS, now)
+
+    def _pass_time(self) -> int:
+        """Follows a clock that jumped, which is told by how far everything has been evaluated. Returns the time."""
         now, watermark = now_nanos(), self._evaluation.state.watermark
         if now < watermark - CLOCK_SLACK:
             reanchor(self._evaluation, now)
+            self.evaluating_since = now
         elif now > watermark + OUTAGE:
-            resume(self._evaluation, now)
-        if self._evaluation.next_wake() <= now or now - self._evaluation.state.watermark >= LONGEST_SLEEP * SECOND:
-            self._advance(NO_POINTS, now)
+            self._resume(now)
+        return now
+
+    def _resume(self, now: int) -> None:
+        resume(self._evaluation, now)
+        self.evaluating_since = now
 
     def _step(self, batch: Batch, outage: int) -> None:
         if batch.number <= self.progress.batch_number:
             return
         if batch.accepted_at > self._evaluation.state.watermark + outage:
-            resume(self._evaluation, batch.accepted_at)
+            self._resume(batch.accepted_at)
         self.seen()[batch.series] = True
         self._advance(Points(batch.series, batch.times, batch.values), batch.accepted_at)
         self.progress.batch_number = batch.number
@@ -180,8 +206,7 @@ class Core:
         transitions = self._evaluation.advance(points, now)
         self.progress.step_count += 1
         self._note()
-        if transitions:
-            self._tell_loop(self._on_transitions, transitions)
+        self.tell(transitions)
         self.progress.last_step_duration = time.perf_counter_ns() - started
 
     def _note(self) -> None:

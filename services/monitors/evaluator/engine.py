@@ -2,28 +2,28 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import grpc
 
 from monitors.evaluator.core import Core
-from monitors.evaluator.leases import CALL_TIMEOUT, Leases
+from monitors.evaluator.history import History
+from monitors.evaluator.leases import Leases
+from monitors.evaluator.loading import load
 from monitors.evaluator.model.evaluation import AMPLE, Capacity, Evaluation, Fill, Points
 from monitors.evaluator.model.machine import Transition
-from monitors.evaluator.model.recovery import begin, checkpoint, restore
+from monitors.evaluator.model.recovery import begin, restore
 from monitors.evaluator.model.series import Batch, Series
 from monitors.evaluator.model.spec import InstanceKey
-from monitors.evaluator.model.state import Checkpoint, OpenEpisode
+from monitors.evaluator.model.state import Checkpoint
 from monitors.evaluator.recorder import Recorder
-from monitors.evaluator.translate import to_open_episode
+from monitors.evaluator.saving import STATE_SHARD, Saver, ShardSaver, WholeSaver
+from monitors.evaluator.takeover import ShardFollower
 from monitors.evaluator.watch import RuleChanges, RuleWatch
-from monitors.mesh.times import now_nanos, to_timestamp
-from monitors.v1 import mesh_pb2
-from monitors.v1 import rule_service_pb2 as pb
+from monitors.mesh.times import now_nanos
 
 if TYPE_CHECKING:
     # The stubs' type for asyncio exists for type checkers only.
@@ -31,33 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STATE_SHARD = 0
-"""One evaluator holds all shards, and saves one state for all of them under this one."""
-SAVE_INTERVAL = 5.0
-IDLE_SAVE_INTERVAL = 15.0
-"""How often the state is saved if only time has passed: what passed unsaved counts as an outage after a crash."""
 FAREWELL_TIMEOUT = 2.0
-
-
-class History(Protocol):
-    """The stored points, as the engine needs them."""
-
-    async def series(self) -> list[Series]:
-        """All series, by index."""
-
-    async def newest_batch(self) -> int:
-        """The number of the last batch, 0 if there is none."""
-
-    def batches_after(self, number: int) -> AsyncIterator[Batch]:
-        """All batches later than `number`, in order."""
-
-    def read_window(
-        self, oldest: int, newest_batch: int, series: Collection[int] | None = None
-    ) -> AsyncIterator[Batch]:
-        """The points of time `oldest` and later from the batches up to `newest_batch`, in order of arrival.
-
-        Only those of the series with these indexes, if they're given.
-        """
 
 
 @dataclass(frozen=True)
@@ -72,16 +46,15 @@ class EngineStatus:
     unrecorded_transitions: int
     shard_count: int
     problems: list[str]
-
-
-@dataclass(frozen=True)
-class _Saved:
-    state: Checkpoint | None
-    episodes: list[OpenEpisode]
+    evaluated_batch: int = 0
+    """The number of the last batch that has been evaluated."""
 
 
 class Engine:
     """Evaluates all rules. `run` does everything; `add_series` and `push` feed it from the loop that it runs on.
+
+    An `exclusive` one evaluates all monitors or none. Others share them out by shards; each is to be fed everything
+    that is stored, whoever holds its shard. `name` tells it from the other evaluators, if a process has several.
 
     What it decides is told to RuleService and kept until it is recorded there. Its state is saved with the number of
     the last batch whose transitions have been recorded, so that after a crash the later batches are evaluated again
@@ -96,20 +69,32 @@ class Engine:
         address: str,
         *,
         capacity: Capacity = AMPLE,
+        exclusive: bool = True,
+        name: str | None = None,
     ) -> None:
         self.ready = asyncio.Event()
-        self.saved_batch = 0
-        """No batch up to this one is ever evaluated again: the state after it has been saved."""
         self._rules = rules
         self._history = history
         self._capacity = capacity
         self._closing = closing
         self._core = Core(self._on_transitions)
-        self._leases = Leases(rules, address, exclusive=True)
+        self._leases = Leases(rules, address, name, exclusive=exclusive)
         self._recorder = Recorder(rules, self._leases, self._on_adopted)
         self._watch = RuleWatch(rules)
         self._arrived: list[Batch | Sequence[Series]] | None = None
-        self._save_problem = ""
+        self._one_at_a_time = asyncio.Lock()
+        """Held while rules or shards change."""
+        self._saver: Saver = WholeSaver(rules, self._core, self._recorder, self._leases)
+        self._follower: ShardFollower | None = None
+        if not exclusive:
+            saver = ShardSaver(rules, self._core, self._recorder, self._leases)
+            self._saver = saver
+            self._follower = ShardFollower(rules, self._core, self._leases, self._recorder, saver, history)
+
+    @property
+    def saved_batch(self) -> int:
+        """No batch up to this one is ever evaluated again: the state after it has been saved."""
+        return self._saver.saved_batch
 
     def add_series(self, series: Sequence[Series]) -> None:
         """Makes new series known, before their first batch."""
@@ -123,7 +108,7 @@ class Engine:
         """How it fares."""
         progress = self._core.progress
         by_rule = {**self._core.problems, **self._watch.problems}
-        general = (self._leases.problem, self._watch.problem, self._recorder.problem, self._save_problem)
+        general = (self._leases.problem, self._watch.problem, self._recorder.problem, self._saver.problem)
         return EngineStatus(
             rule_count=progress.rule_count,
             instance_count=progress.instance_count,
@@ -131,12 +116,13 @@ class Engine:
             last_step_duration=progress.last_step_duration,
             missed_slots=progress.missed_slots,
             unrecorded_transitions=self._recorder.waiting_count,
-            shard_count=len(self._leases.held),
+            shard_count=len(self._leases.held if self._follower is None else self._follower.shards),
             problems=[
                 *filter(None, general),
                 *self._core.general_problems,
                 *(f"rule {key.rule_id}: {text}" for key, text in by_rule.items()),
             ],
+            evaluated_batch=progress.batch_number,
         )
 
     async def run(self) -> None:
@@ -150,7 +136,8 @@ class Engine:
                 ("leases", self._leases.run()),
                 ("recorder", self._recorder.run()),
                 ("rules", self._follow_rules()),
-                ("saver", self._save_again_and_again()),
+                ("saver", self._once_ready(self._saver.run)),
+                ("shards", self._once_ready(self._follow_shards)),
             )
         ]
         closing, *_ = tasks
@@ -182,59 +169,73 @@ class Engine:
         else:
             self._core.post(lambda evaluation: evaluation.add_series(arrived))
 
+    async def _once_ready(self, work: Callable[[], Awaitable[None]]) -> None:
+        await self.ready.wait()
+        await work()
+
+    async def _follow_shards(self) -> None:
+        if self._follower:
+            await self._follower.run(self._one_at_a_time)
+        else:
+            await self._closing.wait()
+
     async def _follow_rules(self) -> None:
-        await self._leases.complete.wait()
+        if self._follower is None:
+            await self._leases.complete.wait()
         async for change in self._watch.changes():
-            if not self.ready.is_set():
-                await self._start(change)
-            else:
-                await self._apply(change)
+            async with self._one_at_a_time:
+                if self.ready.is_set():
+                    await self._apply(change)
+                elif self._follower is None:
+                    await self._start(change)
+                else:
+                    await self._start_without_shards(change)
 
     # --- start ---
 
+    async def _start_without_shards(self, change: RuleChanges) -> None:
+        """Shards are taken over as they come, the first ones like all others."""
+        self._arrived = []
+        series, newest = await self._history.series(), await self._history.newest_batch()
+        now = now_nanos()
+        await self._core.call(lambda _: self._core.begin(Evaluation(now, (), capacity=self._capacity), newest, series))
+        await self._put(change, now)
+        await self._go_live()
+
     async def _start(self, change: RuleChanges) -> None:
-        saved = await self._load()
+        loaded = await load(self._rules, lambda: self._leases.held.values())
+        saved = loaded.states.get(STATE_SHARD)
         # From here on nothing may be missed: what comes now is kept until the history has been replayed.
         self._arrived = []
         series, newest = await self._history.series(), await self._history.newest_batch()
         now = now_nanos()
         number, watermark = newest, now
-        if saved.state:
+        if saved:
             # A history that is shorter than it was has been replaced; its batches count from the beginning.
-            number, watermark = min(saved.state.batch_number, newest), min(saved.state.watermark, now)
-        await self._core.call(lambda _: self._core.begin(self._evaluation(saved.state, watermark), number, series))
+            number, watermark = min(saved.batch_number, newest), min(saved.watermark, now)
+        await self._core.call(lambda _: self._core.begin(self._evaluation(saved, watermark), number, series))
         fill = await self._put(change, now)
         await self._fill(fill, number, hold=True)
 
         def take_up(evaluation: Evaluation) -> list[Transition]:
-            transitions = restore(evaluation, saved.state, saved.episodes, now)
+            transitions = restore(evaluation, saved, loaded.episodes, now)
             evaluation.activate(list(evaluation.plan.rules()), at_once=False)
             return transitions
 
         self._recorder.add(await self._core.call(take_up))
         await self._replay(number, len(series))
+        await self._go_live()
+
+    async def _go_live(self) -> None:
         await self._core.call(lambda _: self._core.go_live())
-        await self._save()
-        for arrived in self._arrived:
+        await self._saver.save()
+        for arrived in self._arrived or ():
             self._forward(arrived)
         self._arrived = None
         self.ready.set()
 
     def _evaluation(self, state: Checkpoint | None, watermark: int) -> Evaluation:
         return begin(state, watermark, Evaluation(watermark, capacity=self._capacity))
-
-    async def _load(self) -> _Saved:
-        while True:
-            try:
-                state, episodes = b"", []
-                request = pb.LoadShardStatesRequest(leases=self._leases.held.values())
-                async for response in self._rules.LoadShardStates(request, wait_for_ready=True):
-                    state = next((one.state for one in response.states if one.shard == STATE_SHARD), state)
-                    episodes += [to_open_episode(one) for one in response.open_episodes]
-                return _Saved(_read_state(state), episodes)
-            except grpc.aio.AioRpcError as error:
-                log.warning("the saved state can't be loaded yet (%s); trying again", error.code().name)
-                await asyncio.sleep(1.0)
 
     async def _replay(self, number: int, series_count: int) -> None:
         """Evaluates the batches after `number` as if they came now, each at the time when it was accepted."""
@@ -298,55 +299,13 @@ class Engine:
     def _on_adopted(self, key: InstanceKey, episode: int, adopted: int) -> None:
         self._core.post(lambda evaluation: evaluation.adopt(key, episode, adopted))
 
-    async def _save_again_and_again(self) -> None:
-        await self.ready.wait()
-        saved_number, saved_count, saved_at = self._core.progress.batch_number, 0, time.monotonic()
-        while True:
-            await asyncio.sleep(SAVE_INTERVAL)
-            number, count = self._core.progress.batch_number, self._recorder.added_count
-            waited = time.monotonic() - saved_at
-            if (number, count) == (saved_number, saved_count) and waited < IDLE_SAVE_INTERVAL:
-                continue
-            if await self._save():
-                saved_number, saved_count, saved_at = number, count, time.monotonic()
-
-    async def _save(self) -> bool:
-        """Saves the state once everything that it contains is recorded."""
-        core = self._core
-        state = await core.call(lambda evaluation: checkpoint(evaluation, core.progress.batch_number))
-        await self._recorder.until_recorded(self._recorder.added_count)
-        data = await asyncio.to_thread(state.to_bytes)
-        lease = self._leases.held.get(STATE_SHARD, mesh_pb2.ShardLease())
-        message = mesh_pb2.ShardState(
-            shard=STATE_SHARD, epoch=lease.epoch, state=data, save_time=to_timestamp(now_nanos())
-        )
-        try:
-            await self._rules.SaveShardState(pb.SaveShardStateRequest(states=[message]), timeout=CALL_TIMEOUT)
-        except grpc.aio.AioRpcError as error:
-            self._save_problem = f"RuleService doesn't save the state ({error.code().name}); trying again"
-            log.warning("%s", self._save_problem)
-            return False
-        self._save_problem = ""
-        self.saved_batch = state.batch_number
-        return True
-
     async def _say_farewell(self) -> None:
         """Records and saves what can be; what can't is evaluated again at the next start."""
         with suppress(TimeoutError, grpc.aio.AioRpcError):
             async with asyncio.timeout(FAREWELL_TIMEOUT):
                 if self.ready.is_set():
-                    await self._save()
+                    await self._saver.save()
                 await self._leases.leave()
-
-
-def _read_state(data: bytes) -> Checkpoint | None:
-    if not data:
-        return None
-    try:
-        return Checkpoint.from_bytes(data)
-    except ValueError as error:
-        log.error("%s; going on from the open alerts alone", error)
-        return None
 
 
 async def _wait_for(future: asyncio.Future[None]) -> None:

@@ -62,6 +62,8 @@ class Leases:
         self._released: set[int] = set()
         self._lost: set[int] = set()
         self._gained: set[int] = set()
+        self._unsettled: set[int] = set()
+        """Lost, as the follower has been told, while it still has what it decided about them."""
         self._wanted_back: frozenset[int] = frozenset()
         self._changed = asyncio.Event()
 
@@ -81,8 +83,21 @@ class Leases:
             await self._changed.wait()
             self._changed.clear()
             change = LeaseChange(frozenset(self._lost), frozenset(self._gained), self._wanted_back)
+            self._unsettled |= self._lost
             self._lost, self._gained = set(), set()
             yield change
+
+    def lease_of(self, shard: int) -> mesh_pb2.ShardLease | None:
+        """The lease to write under, None if there is none. A shard that was lost and came back has none before `settle`
+        was called for it: what was decided about it meanwhile isn't to be written under the new lease."""
+        # An exclusive evaluator goes on from what it has, and nobody follows its changes.
+        if not self._exclusive and (shard in self._lost or shard in self._unsettled):
+            return None
+        return self.held.get(shard)
+
+    def settle(self, shards: Iterable[int]) -> None:
+        """Notes that nothing is left of what was decided about shards before they were lost."""
+        self._unsettled.difference_update(shards)
 
     async def renew(self) -> None:
         """Renews what is held and takes what is free. Raises AioRpcError."""

@@ -13,7 +13,7 @@ from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.shards import shard_of
 from monitors.evaluator.model.spec import InstanceKey
 from monitors.evaluator.translate import from_transition
-from monitors.mesh.events import first_of
+from monitors.mesh.events import Changes, first_of
 from monitors.v1 import mesh_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
@@ -44,6 +44,7 @@ class Recorder:
         self._waiting: deque[Transition] = deque()
         self._sending = asyncio.Lock()
         self._changed = asyncio.Condition()
+        self._progress = Changes()
         self._arrived = asyncio.Event()
         self._episodes: dict[tuple[InstanceKey, int], int] = {}
 
@@ -71,12 +72,23 @@ class Recorder:
             self._waiting = deque(one for one in self._waiting if _shard(one) not in shards)
             for known in [known for known in self._episodes if _shard_of_key(known[0]) in shards]:
                 del self._episodes[known]
+            self._leases.settle(shards)
             await self._note_recorded(count - len(self._waiting))
 
     async def until_recorded(self, count: int) -> None:
         """Waits until that many transitions in all have been recorded."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.recorded_count >= count)
+
+    async def until_recorded_of(self, shards: Collection[int]) -> None:
+        """Waits for what was added of these shards so far, unless another evaluator has them by now."""
+        missing = [one for one in self._waiting if _shard(one) in shards]
+        while missing:
+            renewed, progress = self._leases.renewed.upcoming, self._progress.upcoming
+            waiting = set(map(id, self._waiting))
+            missing = [one for one in missing if id(one) in waiting and self._leases.lease_of(_shard(one))]
+            if missing:
+                await first_of(renewed, progress, within=LONGEST_PAUSE)
 
     async def run(self) -> None:
         """Records for ever; what fails is tried again, in the same order, until it succeeds."""
@@ -145,6 +157,7 @@ class Recorder:
         async with self._changed:
             self.recorded_count += count
             self._changed.notify_all()
+        self._progress.announce()
 
     def _next_chunk(self) -> tuple[list[tuple[Transition, mesh_pb2.Transition]], list[Transition]]:
         """The next transitions with their messages, and those among them whose shards aren't held."""
@@ -154,7 +167,7 @@ class Recorder:
         for transition in self._waiting:
             if len(chunk) == BATCH_LIMIT or size > BYTES_LIMIT:
                 break
-            lease = self._leases.held.get(_shard(transition))
+            lease = self._leases.lease_of(_shard(transition))
             if lease is None:
                 # All later ones of its instance are of the same shard: none overtakes it.
                 skipped.append(transition)

@@ -64,6 +64,7 @@ class Evaluation:
         *,
         capacity: Capacity = AMPLE,
     ) -> None:
+        self.capacity = capacity
         self.plan = Plan(shards, capacity.instances)
         self.window = Window(capacity.window_points)
         self.state = State(now)
@@ -258,6 +259,10 @@ class Evaluation:
         """Keeps points whose time is still to come."""
         if len(points.times):
             self._held = self._held.then(points)
+
+    def waiting(self) -> Points:
+        """The points whose time is still to come."""
+        return self._held
 
     def next_wake(self) -> int:
         """When there is something to do even if no point comes; in the past if there is now. NEVER if never."""

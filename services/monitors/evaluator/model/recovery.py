@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from monitors.evaluator.model.arrays import NEVER, UNSET, Places
+from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places
 from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.machine import Transition, TransitionKind, schedule
 from monitors.evaluator.model.series import Int64s
 from monitors.evaluator.model.shards import ALL_SHARDS, SHARD_COUNT
-from monitors.evaluator.model.spec import RuleKey
+from monitors.evaluator.model.spec import InstanceKey, RuleKey
 from monitors.evaluator.model.state import CLOCKS, Checkpoint, Gap, OpenEpisode, SavedInstance, Status
 from monitors.mesh.times import HOUR
 
@@ -25,16 +26,53 @@ def checkpoint(evaluation: Evaluation, batch_number: int, shards: Iterable[int] 
     points. What fires and rests is only named, since RuleService knows its episode.
     """
     plan, state = evaluation.plan, evaluation.state
-    columns = state.instances
-    held = np.zeros(SHARD_COUNT, dtype=np.bool_)
-    held[list(shards)] = True
-    size = plan.size
-    stirring = (columns.status[:size] == Status.PENDING) | columns.clocked[:size] | columns.silent[:size]
+    held = _mask(shards)
+    restless, firing = (places[held[plan.shards_at(places)]] for places in _restless_and_firing(evaluation))
+    gaps = tuple((gap.start, gap.end) for gap in state.gaps if (gap.shards & held).any())
+    resumed_at = int(state.resumed_at[held].max(initial=UNSET))
+    saved = _saved_instances(evaluation, restless)
+    return Checkpoint(batch_number, state.watermark, resumed_at, gaps, saved, _names(evaluation, firing))
+
+
+def checkpoints(evaluation: Evaluation, batch_number: int, shards: Iterable[int]) -> dict[int, Checkpoint]:
+    """The state of each of some shards by itself; see `checkpoint`."""
+    plan, state = evaluation.plan, evaluation.state
+    restless, firing = (_by_shard(plan.shards_at(places), places) for places in _restless_and_firing(evaluation))
+    nothing = np.empty(0, dtype=np.intp)
+    return {
+        shard: Checkpoint(
+            batch_number,
+            state.watermark,
+            int(state.resumed_at[shard]),
+            tuple((gap.start, gap.end) for gap in state.gaps if gap.shards[shard]),
+            _saved_instances(evaluation, restless.get(shard, nothing)),
+            _names(evaluation, firing.get(shard, nothing)),
+        )
+        for shard in shards
+    }
+
+
+def _restless_and_firing(evaluation: Evaluation) -> tuple[Places, Places]:
+    """The places that are saved in full, and those that are named since they fire and rest."""
+    plan, columns, size = evaluation.plan, evaluation.state.instances, evaluation.plan.size
+    status = columns.status[:size]
+    stirring = (status == Status.PENDING) | columns.clocked[:size] | columns.silent[:size]
     without_point = columns.changed_at[:size] > evaluation.window.newest[plan.instances.series[:size]]
-    places = np.flatnonzero((stirring | without_point) & (plan.instances.rule[:size] >= 0))
-    saved = {}
-    for place in places[held[plan.shards_at(places)]].tolist():
-        saved[plan.key_of(place)] = SavedInstance(
+    restless = stirring | without_point
+    there = plan.instances.rule[:size] >= 0
+    return np.flatnonzero(restless & there), np.flatnonzero((status == Status.FIRING) & ~restless & there)
+
+
+def _by_shard(shards: NDArray[np.uint8], places: Places) -> dict[int, Places]:
+    order = np.argsort(shards, kind="stable")
+    numbers, starts = np.unique(shards[order], return_index=True)
+    return dict(zip(numbers.tolist(), np.split(places[order], starts[1:]), strict=True)) if len(places) else {}
+
+
+def _saved_instances(evaluation: Evaluation, places: Places) -> dict[InstanceKey, SavedInstance]:
+    plan, columns = evaluation.plan, evaluation.state.instances
+    return {
+        plan.key_of(place): SavedInstance(
             revision=plan.revision_of(place),
             status=Status(int(columns.status[place])),
             active_at=int(columns.active_at[place]),
@@ -44,11 +82,18 @@ def checkpoint(evaluation: Evaluation, batch_number: int, shards: Iterable[int] 
             missing_since=int(columns.missing_since[place]),
             changed_at=int(columns.changed_at[place]),
         )
-    gaps = tuple((gap.start, gap.end) for gap in state.gaps if (gap.shards & held).any())
-    resumed_at = int(state.resumed_at[held].max(initial=UNSET))
-    fires = np.flatnonzero((columns.status[:size] == Status.FIRING) & ~stirring & ~without_point)
-    firing = _fingerprints(evaluation, fires[held[plan.shards_at(fires)]])
-    return Checkpoint(batch_number, state.watermark, resumed_at, gaps, saved, firing.astype("<i8").tobytes())
+        for place in places.tolist()
+    }
+
+
+def _names(evaluation: Evaluation, places: Places) -> bytes:
+    return _fingerprints(evaluation, places).astype("<i8").tobytes()
+
+
+def _mask(shards: Iterable[int]) -> Booleans:
+    mask = np.zeros(SHARD_COUNT, dtype=np.bool_)
+    mask[list(shards)] = True
+    return mask
 
 
 def _fingerprints(evaluation: Evaluation, places: Places) -> Int64s:
@@ -60,8 +105,7 @@ def _fingerprints(evaluation: Evaluation, places: Places) -> Int64s:
 
 def begin(saved: Checkpoint | None, watermark: int, evaluation: Evaluation) -> Evaluation:
     """Sets the times of an evaluation that nothing was evaluated in yet to those that were saved."""
-    held = np.zeros(SHARD_COUNT, dtype=np.bool_)
-    held[list(evaluation.plan.shards)] = True
+    held = _mask(evaluation.plan.shards)
     evaluation.state.watermark = watermark
     if saved:
         evaluation.state.resumed_at[held] = saved.resumed_at
@@ -154,8 +198,7 @@ def resume(evaluation: Evaluation, now: int) -> None:
     keeping = (status == Status.FIRING) & running & (columns.false_since[places] != UNSET)
     columns.false_since[places[keeping]] += length
     skip_slots(evaluation, now)
-    held = np.zeros(SHARD_COUNT, dtype=np.bool_)
-    held[list(plan.shards)] = True
+    held = _mask(plan.shards)
     state.add_gap(Gap(state.watermark, now, held))
     state.resumed_at[held] = state.watermark = now
     _reschedule(evaluation)

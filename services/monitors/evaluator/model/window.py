@@ -17,6 +17,7 @@ from monitors.evaluator.model.arrays import (
     are_distinct,
     chunks,
     pieces,
+    runs,
     selection,
 )
 from monitors.evaluator.model.rings import CAPACITIES, Rings
@@ -125,6 +126,12 @@ class Window:
         if not count:
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64)
         return self._points_at(np.full(count, row), np.arange(count))
+
+    def points_of(self, rows: Places) -> tuple[Int32s, Int64s, Floats]:
+        """The points of distinct rows: row, time and value of each, row by row and ascending in time."""
+        lengths = self._rows.length[rows].astype(np.int64)
+        repeated = np.repeat(rows.astype(np.int32), lengths)
+        return (repeated, *self._points_at(repeated, runs(np.zeros(len(rows), dtype=np.int64), lengths)))
 
     # --- where points are ---
 

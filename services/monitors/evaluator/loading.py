@@ -1,0 +1,59 @@
+"""What RuleService has of leased shards: their saved states and open episodes."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import grpc
+
+from monitors.evaluator.model.state import Checkpoint, OpenEpisode
+from monitors.evaluator.translate import to_open_episode
+from monitors.v1 import mesh_pb2
+from monitors.v1 import rule_service_pb2 as pb
+
+if TYPE_CHECKING:
+    # The stubs' type for asyncio exists for type checkers only.
+    from monitors.v1.rule_service_pb2_grpc import RuleServiceAsyncStub
+
+log = logging.getLogger(__name__)
+
+PAUSE = 1.0
+
+
+@dataclass
+class Loaded:
+    """Saved states by shard, of those that have a readable one, and all open episodes."""
+
+    states: dict[int, Checkpoint] = field(default_factory=dict)
+    episodes: list[OpenEpisode] = field(default_factory=list)
+
+
+async def load(rules: "RuleServiceAsyncStub", leases: Callable[[], Collection[mesh_pb2.ShardLease]]) -> Loaded:
+    """Loads them under the leases that there are then, and tries again until it succeeds or none is left."""
+    while current := leases():
+        try:
+            loaded = Loaded()
+            request = pb.LoadShardStatesRequest(leases=current)
+            async for response in rules.LoadShardStates(request, wait_for_ready=True):
+                for one in response.states:
+                    state = _read_state(one.state)
+                    if state:
+                        loaded.states[one.shard] = state
+                loaded.episodes += map(to_open_episode, response.open_episodes)
+            return loaded
+        except grpc.aio.AioRpcError as error:
+            log.warning("the saved state can't be loaded yet (%s); trying again", error.code().name)
+            await asyncio.sleep(PAUSE)
+    return Loaded()
+
+
+def _read_state(data: bytes) -> Checkpoint | None:
+    if not data:
+        return None
+    try:
+        return Checkpoint.from_bytes(data)
+    except ValueError as error:
+        log.error("%s; going on from the open alerts alone", error)
+        return None
