@@ -71,6 +71,9 @@ class Stepping:
             self._evaluation.filled(fill, [False] * len(self._evaluation.plan.series))
             self._evaluation.activate(list(self._evaluation.plan.rules()), at_once=False)
 
+    async def room(self) -> None:
+        """There is always room: it evaluates at once."""
+
     def push(self, batch: Batch) -> None:
         self._evaluation.advance(Points(batch.series, batch.times, batch.values), batch.accepted_at)
         self.step_count += 1

@@ -16,6 +16,7 @@ from monitors.evaluator.model.machine import Transition
 from monitors.evaluator.model.recovery import reanchor, resume
 from monitors.evaluator.model.series import Batch, Series
 from monitors.evaluator.model.spec import RuleKey
+from monitors.mesh.events import Changes, first_of
 from monitors.mesh.times import SECOND, now_nanos
 
 T = TypeVar("T")
@@ -25,6 +26,10 @@ OUTAGE = 10 * SECOND
 """Time that passed unseen for longer than this was an outage of ours: slots are skipped, silence is no absence."""
 REPLAY_OUTAGE = 30 * SECOND
 """The same in a replay; states are saved often enough that a running evaluator leaves no such gap."""
+OVERRUN = 3 * SECOND
+"""Slots that have waited for longer than this aren't evaluated one after the other: only the last of them is."""
+MOST_WAITING = 4_000_000
+"""How many points may wait to be evaluated; writers wait when there are more."""
 CLOCK_SLACK = 2 * SECOND
 """A clock that is set back by more than this is followed; by less, it is waited for."""
 
@@ -45,7 +50,7 @@ class Progress:
 class Core:
     """Takes batches and other work in order, in one thread. `on_transitions` is called on the loop that made it."""
 
-    def __init__(self, on_transitions: Callable[[list[Transition]], None]) -> None:
+    def __init__(self, on_transitions: Callable[[list[Transition]], None], *, most_waiting: int = MOST_WAITING) -> None:
         self.progress = Progress()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
@@ -55,6 +60,10 @@ class Core:
         self._evaluation = Evaluation(now_nanos())
         self._seen = np.zeros(0, dtype=np.bool_)
         self._live = False
+        # Each is written by one thread only: the loop's and the evaluating one.
+        self._pushed = self._stepped = 0
+        self._most_waiting = most_waiting
+        self._relieved = Changes()
         self.evaluating_since = 0
         """Since when everything that came has been evaluated as it came. Written by the thread alone."""
 
@@ -85,7 +94,13 @@ class Core:
 
     def push(self, batch: Batch) -> None:
         """Evaluates a batch after what was put before; one that was evaluated already is passed over."""
-        self._queue.put(lambda: self._step(batch, OUTAGE))
+        self._pushed += len(batch.series)
+        self._queue.put(lambda: self._step_pushed(batch))
+
+    async def room(self) -> None:
+        """Returns when so few points wait to be evaluated that more may come."""
+        while self._pushed - self._stepped > self._most_waiting:
+            await first_of(self._relieved.upcoming, within=LONGEST_SLEEP)
 
     def post(self, work: Callable[[Evaluation], None]) -> None:
         """Runs `work` in the thread after everything that was put before; nobody waits for it."""
@@ -99,14 +114,20 @@ class Core:
     @property
     def general_problems(self) -> list[str]:
         """What is wrong with the evaluation as a whole."""
+        problems = []
+        behind = now_nanos() - self.progress.evaluated_to
+        if self._live and behind > OVERRUN:
+            problems.append(
+                f"the evaluation is {behind / SECOND:.0f} seconds behind, so that rules skip instants of their "
+                "intervals; have fewer rules, longer intervals or fewer points"
+            )
         count = len(self._evaluation.window.shortened)
-        if not count:
-            return []
-        problem = (
-            f"{count:,} series look back less far than their rules ask, since as many recent points are in memory as "
-            "MONITORS_WINDOW_POINTS allows; raise it, or shorten the windows of rules"
-        )
-        return [problem]
+        if count:
+            problems.append(
+                f"{count:,} series look back less far than their rules ask, since as many recent points are in memory "
+                "as MONITORS_WINDOW_POINTS allows; raise it, or shorten the windows of rules"
+            )
+        return problems
 
     # --- in the thread ---
 
@@ -192,6 +213,13 @@ class Core:
         resume(self._evaluation, now)
         self.evaluating_since = now
 
+    def _step_pushed(self, batch: Batch) -> None:
+        crowded = self._pushed - self._stepped > self._most_waiting
+        self._step(batch, OUTAGE)
+        self._stepped += len(batch.series)
+        if crowded:
+            self._tell_loop(self._relieved.announce)
+
     def _step(self, batch: Batch, outage: int) -> None:
         if batch.number <= self.progress.batch_number:
             return
@@ -203,11 +231,16 @@ class Core:
 
     def _advance(self, points: Points, now: int) -> None:
         started = time.perf_counter_ns()
-        transitions = self._evaluation.advance(points, now)
+        transitions = self._evaluation.advance(points, now, clock=self._overrun_at())
         self.progress.step_count += 1
         self._note()
         self.tell(transitions)
         self.progress.last_step_duration = time.perf_counter_ns() - started
+
+    def _overrun_at(self) -> int:
+        """What time it is if slots have waited for too long; else 0."""
+        now = now_nanos()
+        return now if self._live and now > int(self._evaluation.plan.profiles.next_slot.min()) + OVERRUN else 0
 
     def _note(self) -> None:
         state, plan = self._evaluation.state, self._evaluation.plan

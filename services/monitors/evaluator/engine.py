@@ -104,6 +104,10 @@ class Engine:
         """Evaluates a batch that has become durable; in the order of the batches."""
         self._feed(batch)
 
+    async def room(self) -> None:
+        """Returns when so few points wait to be evaluated that more may come."""
+        await self._core.room()
+
     def status(self) -> EngineStatus:
         """How it fares."""
         progress = self._core.progress

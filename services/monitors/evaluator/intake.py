@@ -45,6 +45,9 @@ class Evaluation(Protocol):
     def push(self, batch: Batch) -> None:
         """A batch that has just become durable."""
 
+    async def room(self) -> None:
+        """Returns when more points may come."""
+
 
 class SeriesRegistry(Protocol):
     """Whoever must know of a series before its first point is taken."""
@@ -194,6 +197,8 @@ class Intake:
                 await self._arrived.wait()
                 self._arrived.clear()
                 while self._waiting:
+                    # What can't be evaluated in time waits where its senders learn of it.
+                    await self._evaluation.room()
                     await self._commit(self._waiting.next_group(MAX_GROUP_POINTS, TENANT_SHARE_POINTS))
         finally:
             self._closed = True

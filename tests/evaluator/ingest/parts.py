@@ -87,6 +87,14 @@ class Evaluated:
 
     told: list[tuple[str, Any]] = field(default_factory=list)
     healthy: bool = True
+    relieved: asyncio.Event = field(default_factory=asyncio.Event)
+    """Unset while it takes no more."""
+
+    def __post_init__(self) -> None:
+        self.relieved.set()
+
+    async def room(self) -> None:
+        await self.relieved.wait()
 
     def add_series(self, series: Sequence[Series]) -> None:
         self.told.append(("series", [one.key.field for one in series]))

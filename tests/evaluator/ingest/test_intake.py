@@ -216,6 +216,28 @@ def test_a_flood_of_one_tenant_keeps_no_other_waiting_for_more_than_two_groups(
         assert sum(written.accepted for written in floods) == 1_000_000
 
 
+def test_what_cannot_be_evaluated_in_time_waits_and_then_is_refused(
+    loop_thread: LoopThread, folder: Path, book: RuleBook
+) -> None:
+    with loop_thread.opened(ways_in(folder, max_waiting=3)) as opened:
+        write(loop_thread, opened, "m x=1")
+        relieved = opened.evaluated.relieved
+
+        async def scenario() -> None:
+            relieved.clear()
+            one, three = (parse_lines(body, Naming("acme"), 1, now_nanos()).submission
+                          for body in (b"m x=2", b"m x=3\nm x=4\nm x=5"))  # fmt: skip
+            waiting = asyncio.ensure_future(opened.intake.write(one))
+            await asyncio.sleep(0)
+            with pytest.raises(QuotaExceeded):
+                await opened.intake.write(three)
+            assert not waiting.done()
+            relieved.set()
+            assert await waiting == Written(1, ())
+
+        loop_thread.run(scenario())
+
+
 @settings(deadline=None)
 @given(
     st.lists(st.one_of(st.tuples(st.sampled_from("abcd"), st.integers(1, 30)), st.just(None)), min_size=1, max_size=60),

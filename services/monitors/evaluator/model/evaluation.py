@@ -271,10 +271,12 @@ class Evaluation:
         held = int(self._held.times.min()) if len(self._held.times) else NEVER
         return min(self.state.earliest, int(self.plan.profiles.next_slot.min()), held)
 
-    def advance(self, points: Points, now: int) -> list[Transition]:
+    def advance(self, points: Points, now: int, *, clock: int = 0) -> list[Transition]:
         """Takes points and evaluates at every instant up to `now`, each instance's in the order of time.
 
         Instants are the times of new points, the slots k × interval, and deadlines. Points from later than `now` wait.
+        If `clock` is later than `now`, the evaluation is behind: once a slot has been evaluated, those that are over by
+        the clock are skipped and counted, but for the last.
         Returns the transitions, by time; of one instance in order.
         """
         now = max(now, self.state.watermark)
@@ -291,6 +293,7 @@ class Evaluation:
             self._run(places[before], times[before], slot, changes, single=single)
             places, times = places[~before], times[~before]
             self._evaluate_slot(slot, changes)
+            self._set_next_slot(slot, clock)
         self._run(places, times, now, changes, single=single)
         self._touched = []
         self._note_groups(*pointed)
@@ -331,7 +334,16 @@ class Evaluation:
         for part in chunks(len(places)):
             times = np.full(part.stop - part.start, slot, dtype=np.int64)
             evaluate(self.plan, self.window, self.state, places[part], times, changes)
-        profiles.next_slot[ours] += profiles.interval[ours]
+
+    def _set_next_slot(self, slot: int, clock: int) -> None:
+        profiles = self.plan.profiles
+        ours = np.flatnonzero(profiles.next_slot == slot)
+        intervals = profiles.interval[ours]
+        following = np.maximum(slot + intervals, clock // intervals * intervals)
+        skipped = (following - slot) // intervals - 1
+        if skipped.any():
+            self.state.missed_slots += int((skipped * self.plan.live_counts()[ours]).sum())
+        profiles.next_slot[ours] = following
 
     def _due(self, points: Points, now: int) -> Points:
         """The points whose time has come, of rows that keep any; the future ones are held."""

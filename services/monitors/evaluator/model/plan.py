@@ -207,6 +207,12 @@ class Plan:
         np.maximum.at(span, which, self.profiles.span[profile])
         return retention, span
 
+    def live_counts(self) -> Int64s:
+        """How many instances of each profile are evaluated."""
+        columns = self.instances
+        live = columns.profile[: self.size][columns.live[: self.size]]
+        return np.bincount(live, minlength=self.profiles.capacity)
+
     def _number(self, key: RuleKey) -> int:
         number = self._ids.find(*key)
         if number is None:

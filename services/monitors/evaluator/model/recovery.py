@@ -210,9 +210,7 @@ def skip_slots(evaluation: Evaluation, now: int) -> None:
     some = np.flatnonzero(profiles.next_slot <= now)
     intervals = profiles.interval[some]
     skipped = now // intervals - (profiles.next_slot[some] - 1) // intervals
-    members = np.bincount(plan.instances.profile[: plan.size][plan.instances.live[: plan.size]],
-                          minlength=profiles.capacity)  # fmt: skip
-    evaluation.state.missed_slots += int((skipped * members[some]).sum())
+    evaluation.state.missed_slots += int((skipped * plan.live_counts()[some]).sum())
     profiles.next_slot[some] = (now // intervals + 1) * intervals
 
 
