@@ -291,7 +291,9 @@ class Engine:
                 evaluation.hold(points.where(points.times > evaluation.state.watermark))
 
         if len(fill.rows):
-            async for batch in self._history.read_window(fill.oldest, newest_batch):
+            # Points from the future are held of all series, also of those that lack none.
+            series = None if hold else fill.rows.tolist()
+            async for batch in self._history.read_window(fill.oldest, newest_batch, series):
                 await self._core.call(lambda evaluation, batch=batch: take(evaluation, batch))  # type: ignore[misc]
         await self._core.call(lambda evaluation: evaluation.filled(fill, self._core.seen()))
 

@@ -30,6 +30,8 @@ class MemoryHistory:
     def __init__(self) -> None:
         self.known: list[Series] = []
         self.batches: list[Batch] = []
+        self.read: list[Collection[int] | None] = []
+        """Of which series windows were read."""
 
     async def series(self) -> list[Series]:
         return list(self.known)
@@ -44,6 +46,7 @@ class MemoryHistory:
     async def read_window(
         self, oldest: int, newest_batch: int, series: Collection[int] | None = None
     ) -> AsyncIterator[Batch]:
+        self.read.append(series)
         for batch in self.batches[:newest_batch]:
             wanted = batch.times >= oldest
             if series is not None:

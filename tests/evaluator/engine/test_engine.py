@@ -101,6 +101,18 @@ def test_a_rule_is_evaluated_on_what_was_stored_before_it_was_made(play: Play) -
     assert play.told() == [(FIRING, 30, "")]
 
 
+def test_a_new_rule_reads_the_history_of_its_own_series_only(play: Play) -> None:
+    async def scenario() -> None:
+        play.stage.history.known.append(LOAD)
+        play.stage.history.store([(0, now_nanos() - MINUTE, 30), (1, now_nanos() - MINUTE, 30)])
+        async with play.stage.engine():
+            await play.rules.put(rule(field="load"))
+            await recorded(play, 1)
+
+    play.run(scenario())
+    assert play.stage.history.read == [[1]]
+
+
 def test_a_series_that_comes_up_later_is_evaluated_from_its_first_point(play: Play) -> None:
     async def scenario() -> None:
         await play.rules.put(rule(field="load"))
