@@ -19,8 +19,9 @@ from monitors.evaluator.model.recovery import begin, restore
 from monitors.evaluator.model.series import Batch, Series
 from monitors.evaluator.model.spec import InstanceKey
 from monitors.evaluator.model.state import Checkpoint
+from monitors.evaluator.parts import HEAD_SHARD
 from monitors.evaluator.recorder import Recorder
-from monitors.evaluator.saving import STATE_SHARD, Saver, ShardSaver, WholeSaver
+from monitors.evaluator.saving import Saver, ShardSaver, WholeSaver
 from monitors.evaluator.takeover import ShardFollower
 from monitors.evaluator.watch import RuleChanges, RuleWatch
 from monitors.mesh.times import now_nanos
@@ -208,7 +209,7 @@ class Engine:
 
     async def _start(self, change: RuleChanges) -> None:
         loaded = await load(self._rules, lambda: self._leases.held.values())
-        saved = loaded.states.get(STATE_SHARD)
+        saved, self._saver.parts = loaded.states.get(HEAD_SHARD), loaded.parts
         # From here on nothing may be missed: what comes now is kept until the history has been replayed.
         self._arrived = []
         series, newest = await self._history.series(), await self._history.newest_batch()

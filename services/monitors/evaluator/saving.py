@@ -14,6 +14,7 @@ from monitors.evaluator.core import Core
 from monitors.evaluator.leases import CALL_TIMEOUT, Leases
 from monitors.evaluator.model.recovery import checkpoint, checkpoints
 from monitors.evaluator.model.state import Checkpoint
+from monitors.evaluator.parts import HEAD_SHARD, PART_BYTES, named_by, split
 from monitors.evaluator.recorder import Recorder
 from monitors.mesh.times import now_nanos, to_timestamp
 from monitors.v1 import mesh_pb2
@@ -25,17 +26,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STATE_SHARD = 0
-"""An exclusive evaluator holds all shards, and saves one state for all of them under this one."""
 SAVE_INTERVAL = 5.0
 IDLE_SAVE_INTERVAL = 15.0
 """How often the state is saved if only time has passed: what passed unsaved counts as an outage after a crash."""
-BYTES_LIMIT = 2 * 1024 * 1024
-"""How much state goes into one message, unless one shard has more: half of what a server takes."""
 
 
 class Saver:
     """Saves the state again and again, with the number of the last batch that it contains."""
+
+    parts = range(0)
+    """The shards that hold parts of the state that was saved last."""
 
     def __init__(self, rules: "RuleServiceAsyncStub", core: Core, recorder: Recorder, leases: Leases) -> None:
         self.problem = ""
@@ -97,11 +97,23 @@ class WholeSaver(Saver):
         state = await core.call(lambda evaluation: checkpoint(evaluation, core.progress.batch_number))
         await self._recorder.until_recorded(self._recorder.added_count)
         data = await asyncio.to_thread(state.to_bytes)
-        lease = self._leases.held.get(STATE_SHARD, mesh_pb2.ShardLease())
-        saved = await self._send([_message(STATE_SHARD, lease.epoch, data)])
+        try:
+            parts, head = split(data, self.parts)
+        except ValueError as error:
+            self.problem = f"{error}; after a restart more is evaluated again. Have fewer rules that wait or cool down"
+            return False
+        for shard, part in parts.items():
+            if not await self._send([self._message(shard, part)]):
+                return False
+        former, now = self.parts, named_by(head)
+        unused = [self._message(shard, b"") for shard in former if shard not in now]
+        saved = await self._send([self._message(HEAD_SHARD, head), *unused])
         if saved:
-            self._saved_batch = state.batch_number
+            self._saved_batch, self.parts = state.batch_number, now
         return saved
+
+    def _message(self, shard: int, data: bytes) -> mesh_pb2.ShardState:
+        return _message(shard, self._leases.held.get(shard, mesh_pb2.ShardLease()).epoch, data)
 
 
 class ShardSaver(Saver):
@@ -175,7 +187,7 @@ def _portions(states: list[mesh_pb2.ShardState]) -> Iterator[list[mesh_pb2.Shard
     some: list[mesh_pb2.ShardState] = []
     size = 0
     for one in states:
-        if some and size + len(one.state) > BYTES_LIMIT:
+        if some and size + len(one.state) > PART_BYTES:
             yield some
             some, size = [], 0
         some.append(one)

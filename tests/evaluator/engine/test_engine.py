@@ -1,6 +1,7 @@
 """The engine as it runs: a real RuleService server, a real thread, real time."""
 
 import asyncio
+import random
 import time
 from collections.abc import Coroutine, Iterator
 from typing import Any
@@ -11,6 +12,9 @@ from monitors.evaluator.engine import Engine
 from monitors.evaluator.model.evaluation import Capacity
 from monitors.evaluator.model.plan import Limits
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
+from monitors.evaluator.model.spec import Tags
+from monitors.evaluator.model.state import Checkpoint
+from monitors.evaluator.parts import joined, named_by
 from monitors.mesh.times import MINUTE, SECOND, now_nanos, to_duration
 from monitors.v1 import alert_pb2, condition_pb2, mesh_pb2, rule_pb2
 from tests.evaluator.engine.contract import ContractRules, Stage, stage, unavailable
@@ -283,6 +287,37 @@ def test_a_damaged_state_is_told_and_the_open_alerts_suffice(play: Play) -> None
     play.run(scenario())
     assert [kind for kind, _, _ in play.told()] == [FIRING, RESOLVED]
     assert play.rules.recorded[0].episode == play.rules.recorded[1].episode
+
+
+def test_a_state_that_is_larger_than_a_message_is_saved_and_loaded_in_parts(play: Play) -> None:
+    # Random names, since a state is compressed.
+    names = [random.Random(number).randbytes(10_000).hex() for number in range(250)]
+    for number, name in enumerate(names, start=1):
+        key = SeriesKey("t", "m", "host", "cpu", (("core", name),))
+        play.stage.history.known.append(Series(number, key, FieldType.FLOAT))
+
+    def since() -> dict[Tags, int]:
+        data = joined({shard: state.state for shard, state in play.rules.states.items()})[0]
+        return {key.tags: one.active_at for key, one in Checkpoint.from_bytes(data).instances.items()}
+
+    async def scenario() -> dict[Tags, int]:
+        await play.rules.put(rule(for_=10 * MINUTE))
+        began = now_nanos() - MINUTE
+        async with play.stage.engine() as engine:
+            engine.push(play.stage.history.store([(number + 1, began, 20) for number in range(len(names))]))
+        assert len(named_by(play.rules.states[0].state)) > 1
+        before = since()
+        assert set(before.values()) == {began}
+        restarted = now_nanos()
+        async with play.stage.engine():
+            await asyncio.sleep(0)
+        # What was saved goes on, less the time of the outage; what wasn't would begin now.
+        assert max(since().values()) < restarted
+        return before
+
+    before = play.run(scenario())
+    assert before.keys() == since().keys()
+    assert len(before) == len(names)
 
 
 def test_an_open_alert_of_another_episode_is_adopted_and_resolved_under_its_number(play: Play) -> None:
