@@ -62,7 +62,7 @@ def bytes_a_point(blocks: list[Block]) -> float:
 @example(EDGES)
 def test_every_value_survives_sealing_to_the_last_bit_and_the_last_write_wins(samples: list[Sample]) -> None:
     points = columns(samples)
-    blocks = list(seal(points, TYPES))
+    blocks = list(seal([points], TYPES))
     opened = [open_block(block.data) for block in blocks]
     assert sorted(one for part in opened for one in content(part)) == last_written(points)
     for block, part in zip(blocks, opened, strict=True):
@@ -78,10 +78,27 @@ def test_a_part_of_a_block_is_what_the_whole_says_of_those_series_and_times(
     samples: list[Sample], chosen: set[int], span: tuple[int, int]
 ) -> None:
     wanted = np.array(sorted(chosen), np.int32)
-    for block in seal(columns(samples), TYPES):
+    for block in seal([columns(samples)], TYPES):
         part = open_block(block.data, wanted, *span)
         whole = content(open_block(block.data))
         assert content(part) == [one for one in whole if one[0] in chosen and span[0] <= one[1] <= span[1]]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.lists(SAMPLES, max_size=8), max_size=6))
+def test_it_makes_no_difference_in_how_many_parts_points_came(parts: list[list[Sample]]) -> None:
+    together = columns([sample for part in parts for sample in part])
+    assert list(seal([columns(part) for part in parts], TYPES)) == list(seal([together], TYPES))
+
+
+def test_series_of_different_digits_share_a_block_and_stay_exact() -> None:
+    parts = []
+    for tick in range(20):
+        values = np.array([tick, tick + 0.5, tick / 4, 0.1 * tick, 7.0 if tick else np.pi, np.nan])
+        times = np.full(len(values), START + tick * SECOND)
+        parts.append(Points(np.arange(len(values), dtype=np.int32), times, values.view(np.uint64)))
+    (block,) = seal(parts, doubles(6))
+    assert rows(open_block(block.data)) == rows(*parts)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +112,7 @@ def test_a_part_of_a_block_is_what_the_whole_says_of_those_series_and_times(
     ids=["hour", "short", "full doubles", "one long series"],
 )
 def test_random_walks_take_few_bytes(points: Points, limit: float) -> None:
-    blocks = list(seal(points, doubles(3_000)))
+    blocks = list(seal([points], doubles(3_000)))
     assert bytes_a_point(blocks) < limit
     order = np.lexsort((points.times, points.series))
     parts = [open_block(block.data) for block in blocks]
@@ -106,10 +123,10 @@ def test_random_walks_take_few_bytes(points: Points, limit: float) -> None:
 
 def test_a_rare_value_that_is_no_decimal_does_not_make_its_series_big() -> None:
     points = walks(100, 360)
-    plain = bytes_a_point(list(seal(points, doubles(100))))
+    plain = bytes_a_point(list(seal([points], doubles(100))))
     for place, bits in ((5_000, NEGATIVE_ZERO), (7_001, SIGNALING_NAN), (9_002, 0x7FF << 52)):
         points.values[place] = bits
-    blocks = list(seal(points, doubles(100)))
+    blocks = list(seal([points], doubles(100)))
     assert bytes_a_point(blocks) < plain + 0.01
     assert rows(*(open_block(block.data) for block in blocks)) == rows(points)
 
@@ -117,27 +134,27 @@ def test_a_rare_value_that_is_no_decimal_does_not_make_its_series_big() -> None:
 def test_equal_values_and_steps_take_next_to_nothing() -> None:
     points = walks(100, 360)
     points.values[:] = np.float64(21.5).view(np.uint64)
-    assert bytes_a_point(list(seal(points, doubles(100)))) < 0.02
+    assert bytes_a_point(list(seal([points], doubles(100)))) < 0.02
 
 
 def test_series_that_were_measured_at_their_own_times_keep_them() -> None:
     points = walks(50, 100)
     jitter = np.random.default_rng(1).integers(0, SECOND, len(points))
     jittered = Points(points.series, points.times + jitter, points.values)
-    blocks = list(seal(jittered, doubles(50)))
+    blocks = list(seal([jittered], doubles(50)))
     assert rows(*(open_block(block.data) for block in blocks)) == rows(jittered)
 
 
 def test_no_block_holds_two_days_or_more_points_than_it_may() -> None:
     points = walks(700, 100, step=HOUR)
-    blocks = list(seal(points, doubles(700)))
+    blocks = list(seal([points], doubles(700)))
     assert all(block.first_time // DAY == block.last_time // DAY for block in blocks)
     assert max(block.point_count for block in blocks) <= 65_536
     assert sum(block.point_count for block in blocks) == len(points)
 
 
 def test_nothing_seals_to_nothing() -> None:
-    assert list(seal(EMPTY, TYPES)) == []
+    assert list(seal([EMPTY], TYPES)) == []
 
 
 @pytest.mark.parametrize(
@@ -151,6 +168,6 @@ def test_nothing_seals_to_nothing() -> None:
     ],
 )
 def test_a_damaged_block_is_refused(damage: Callable[[bytes], bytes]) -> None:
-    (block,) = seal(walks(20, 30), doubles(20))
+    (block,) = seal([walks(20, 30)], doubles(20))
     with pytest.raises(DamagedBlock):
         open_block(damage(block.data))

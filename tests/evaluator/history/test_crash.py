@@ -66,7 +66,7 @@ def test_a_kill_in_the_middle_of_sealing_loses_and_doubles_nothing(loop_thread: 
 def test_a_fault_of_the_database_in_the_middle_of_sealing_changes_nothing(
     loop_thread: LoopThread, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitors.evaluator.blocks.sealing.BLOCK_POINTS", 2)
+    monkeypatch.setattr("monitors.evaluator.blocks.ordering.BLOCK_POINTS", 2)
 
     async def seal(store: Store) -> bool:
         return await store.seal_closed(START + 2 * HOUR, 2)

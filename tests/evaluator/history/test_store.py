@@ -281,7 +281,7 @@ def test_a_damaged_block_is_told_as_a_damaged_database(loop_thread: LoopThread, 
 def test_only_the_blocks_of_the_series_and_times_that_are_asked_for_are_read(
     loop_thread: LoopThread, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitors.evaluator.blocks.sealing.BLOCK_POINTS", 2)
+    monkeypatch.setattr("monitors.evaluator.blocks.ordering.BLOCK_POINTS", 2)
     texts = [(SERIES[4], START, "a"), (SERIES[4], START + HOUR, "b")]
     numbers = [(SERIES[1], START, 1), (SERIES[1], START + HOUR, 2), (SERIES[1], START + DAY, 3)]
 

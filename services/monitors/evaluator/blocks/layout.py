@@ -29,6 +29,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from monitors.evaluator.model.series import Int64s
+
 Numbers = NDArray[Any]
 UInts = NDArray[np.uint64]
 
@@ -54,6 +56,14 @@ _DIRECTORY, _VECTORS, _PATCHES, _TEXTS, _TIMES = range(5)
 _RESIDUALS = _TIMES + TIME_PLANES
 _FRAMES = _RESIDUALS + sum(WIDTHS)
 _LENGTHS = struct.Struct(f"<{_FRAMES}I")
+
+
+def ranges(starts: Int64s, counts: Int64s) -> Int64s:
+    """start, start + 1, … for each start, count numbers each."""
+    ends = np.cumsum(counts)
+    numbers: Int64s = np.repeat(starts - (ends - counts), counts)
+    numbers += np.arange(len(numbers))
+    return numbers
 
 
 class DamagedBlock(ValueError):

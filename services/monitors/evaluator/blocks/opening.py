@@ -2,7 +2,17 @@
 
 import numpy as np
 
-from monitors.evaluator.blocks.layout import DECIMALS, TIME_UNITS, WIDTHS, XOR, DamagedBlock, Numbers, Packed, UInts
+from monitors.evaluator.blocks.layout import (
+    DECIMALS,
+    TIME_UNITS,
+    WIDTHS,
+    XOR,
+    DamagedBlock,
+    Numbers,
+    Packed,
+    UInts,
+    ranges,
+)
 from monitors.evaluator.model.series import Int32s, Int64s
 from monitors.evaluator.points import EMPTY, Points
 
@@ -30,14 +40,6 @@ def open_block(data: bytes, wanted: Int32s | None = None, start: int = _INT64.mi
     return points if timely.all() else points.take(timely)
 
 
-def _ranges(starts: Int64s, counts: Int64s) -> Int64s:
-    """start, start + 1, … for each start, count numbers each."""
-    ends = np.cumsum(counts)
-    numbers: Int64s = np.repeat(starts - (ends - counts), counts)
-    numbers += np.arange(len(numbers))
-    return numbers
-
-
 def _times(packed: Packed, vectors: Int64s) -> Int64s:
     """The times of each vector that is named, one after the other."""
     lengths, firsts, least = packed.vectors()
@@ -48,7 +50,7 @@ def _times(packed: Packed, vectors: Int64s) -> Int64s:
     steps += np.repeat(least.astype(np.uint64), lengths)
     times = np.cumsum(steps, dtype=np.uint64)
     times += np.repeat(firsts.astype(np.uint64) - times[starts], lengths)
-    return times[_ranges(starts[vectors], lengths[vectors])].view(np.int64)
+    return times[ranges(starts[vectors], lengths[vectors])].view(np.int64)
 
 
 def _values(
@@ -69,7 +71,7 @@ def _values(
         if chosen.any():
             places = np.cumsum(np.where(of_width, counts, 0))[rows] - lengths
             column = packed.residuals(width, int(counts[of_width].sum()))
-            residuals[_ranges(starts[chosen], lengths[chosen])] = column[_ranges(places[chosen], lengths[chosen])]
+            residuals[ranges(starts[chosen], lengths[chosen])] = column[ranges(places[chosen], lengths[chosen])]
     own = kinds[rows]
     values = _added(residuals, heads[rows], starts, lengths)
     by_bits = own == XOR

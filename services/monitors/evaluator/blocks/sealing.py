@@ -1,6 +1,6 @@
 """Points into sealed blocks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +15,12 @@ from monitors.evaluator.blocks.layout import (
     Columns,
     UInts,
     pack,
+    ranges,
 )
+from monitors.evaluator.blocks.ordering import ordered
 from monitors.evaluator.model.series import FieldType, Int64s
 from monitors.evaluator.points import Mask, Points
-from monitors.mesh.times import DAY
 
-BLOCK_POINTS = 65_536
-"""The most points of a block: one is read as a whole column by column, and its numbers fit the processor's cache."""
 PATCH_SHARE = 32
 """A series may have one patch in so many points."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -39,62 +38,13 @@ class Block:
     data: bytes
 
 
-def seal(points: Points, types: NDArray[np.uint8]) -> Iterator[Block]:
+def seal(parts: Sequence[Points], types: NDArray[np.uint8]) -> Iterator[Block]:
     """All points in blocks, ordered by day, series and time. Of several of one series and time the last one stays.
 
-    `points` come in order of arrival. `types` holds the FieldType of each series, by index.
+    `parts` follow one another as they came. `types` holds the FieldType of each series, by index.
     """
-    for of_day in _by_day(points):
-        ordered = of_day.take(_by_series_and_time(of_day))
-        for start, end in _cuts(ordered):
-            yield _block(_slice(ordered, start, end), types)
-
-
-def _by_day(points: Points) -> Iterator[Points]:
-    days = points.times // DAY
-    if len(days) and int(days.min()) == int(days.max()):
-        yield points
-        return
-    order = np.argsort(days, kind="stable")
-    borders = np.flatnonzero(np.diff(days[order])) + 1
-    for places in np.split(order, borders) if len(order) else ():
-        yield points.take(places)
-
-
-def _by_series_and_time(points: Points) -> Int64s:
-    """The places in order of series and time, without those that a later arrival replaces."""
-    # numpy sorts 16 bits by radix, and more of them by merging, which is as fast where batches are in order.
-    narrow = int(points.series.max()) < 2**16
-    order = np.argsort(points.series.astype(np.uint16 if narrow else np.int32), kind="stable")
-    series, times = points.series[order], points.times[order]
-    same = series[1:] == series[:-1]
-    late = same & (times[1:] < times[:-1])
-    if late.any():
-        mixed = np.zeros(int(series[-1]) + 1, np.bool_)
-        mixed[series[1:][late]] = True
-        places = np.flatnonzero(mixed[series])
-        order[places] = order[places][np.lexsort((times[places], series[places]))]
-        times = points.times[order]
-    replaced = np.append(same & (times[1:] == times[:-1]), False)
-    return order[~replaced] if replaced.any() else order
-
-
-def _cuts(points: Points) -> Iterator[tuple[int, int]]:
-    """Where blocks begin and end: between two series where that's possible."""
-    starts = _starts(points)
-    begin, count = 0, len(points)
-    while begin < count:
-        end = min(begin + BLOCK_POINTS, count)
-        if end < count:
-            border = int(starts[np.searchsorted(starts, end, side="right") - 1])
-            end = border if border > begin else end
-        yield begin, end
-        begin = end
-
-
-def _slice(points: Points, start: int, end: int) -> Points:
-    chosen = slice(start, end)
-    return Points(points.series[chosen], points.times[chosen], points.values[chosen], points.texts)
+    for points in ordered(parts, types):
+        yield _block(points, types)
 
 
 def _starts(points: Points) -> Int64s:
@@ -127,6 +77,10 @@ def _block(points: Points, types: NDArray[np.uint8]) -> Block:
 
 def _shared_times(times: Int64s, starts: Int64s, counts: Int64s) -> tuple[Int64s, Mask]:
     """For each series the place of its time vector, and which series are the ones that vectors are taken from."""
+    count = int(counts[0])
+    if (counts == count).all() and (times.reshape(-1, count) == times[:count]).all():
+        # The ticks of a collector.
+        return np.zeros(len(starts), np.int64), np.arange(len(starts)) == 0
     positions = np.arange(len(times)) - np.repeat(starts, counts)
     weights = (positions.astype(np.uint64) * 2 + 1) * _MIX
     marks = np.add.reduceat(times.view(np.uint64) * (weights ^ (weights >> np.uint64(29))), starts)
@@ -184,31 +138,56 @@ def _values(
 
 
 def _decimals(bits: UInts, counts: Int64s) -> tuple[NDArray[np.uint8], UInts, Int64s]:
-    """Series of doubles: their kinds, integers instead of the decimals among them, and the places of patches.
-
-    What divides by the power of ten to the very double, to the last bit, is exact when it's read again.
-    """
+    """Series of doubles: their kinds, integers instead of the decimals among them, and the places of patches."""
     kinds = np.full(len(counts), XOR, np.uint8)
     result = bits.copy()
     patches = [np.empty(0, np.int64)]
-    rows, places, own = np.arange(len(counts)), np.arange(len(bits)), bits
-    for digits in range(DECIMALS + 1):
-        with np.errstate(all="ignore"):
-            whole = np.rint(own.view(np.float64) * 10.0**digits).astype(np.int64)
-            wrong = (whole / 10.0**digits).view(np.uint64) != own
-        own_counts = counts[rows]
-        starts = np.cumsum(own_counts) - own_counts
-        fits = np.add.reduceat(wrong, starts, dtype=np.int64) <= own_counts // PATCH_SHARE
+    starts = np.cumsum(counts) - counts
+    # What a series' first and middle value need is tried first: less would do only if both of them were patches.
+    least = np.minimum(_digits(bits[starts]), _digits(bits[starts + counts // 2]))
+    rows = np.arange(len(counts))
+    for digits in range(int(least.min()), DECIMALS + 1):
+        tried = rows[least[rows] <= digits]
+        if not len(tried):
+            continue
+        places = None if len(tried) == len(counts) else ranges(starts[tried], counts[tried])
+        whole, wrong = _scaled(bits if places is None else bits[places], digits)
+        own_counts = counts[tried]
+        fits = np.add.reduceat(wrong, np.cumsum(own_counts) - own_counts, dtype=np.int64) <= own_counts // PATCH_SHARE
         if fits.any():
-            kinds[rows[fits]] = digits
-            taken = np.repeat(fits, own_counts)
+            kinds[tried[fits]] = digits
             whole[wrong] = 0
+            if places is None and fits.all():
+                return kinds, whole.view(np.uint64), np.flatnonzero(wrong)
+            taken = np.repeat(fits, own_counts)
+            places = np.arange(len(bits)) if places is None else places
             result[places[taken]] = whole[taken].view(np.uint64)
             patches.append(places[taken & wrong])
-            if fits.all():
-                break
-            rows, places, own = rows[~fits], places[~taken], own[~taken]
+            rows = rows[kinds[rows] == XOR]
     return kinds, result, np.sort(np.concatenate(patches))
+
+
+def _digits(bits: UInts) -> NDArray[np.int64]:
+    """With how many digits after the point each double can be written; more than DECIMALS if it's no short decimal."""
+    needed = np.full(len(bits), DECIMALS + 1)
+    left = np.arange(len(bits))
+    for digits in range(DECIMALS + 1):
+        if not len(left):
+            break
+        _, wrong = _scaled(bits[left], digits)
+        needed[left[~wrong]] = digits
+        left = left[wrong]
+    return needed
+
+
+def _scaled(bits: UInts, digits: int) -> tuple[Int64s, Mask]:
+    """The doubles times a power of ten as integers, and which of them aren't the same to the last bit when read again.
+
+    It's exact if the integer divides by the power of ten to the very double.
+    """
+    with np.errstate(all="ignore"):
+        whole = np.rint(bits.view(np.float64) * 10.0**digits).astype(np.int64)
+        return whole, (whole / 10.0**digits).view(np.uint64) != bits
 
 
 def _residuals(values: UInts, kinds: NDArray[np.uint8], starts: Int64s, counts: Int64s) -> UInts:

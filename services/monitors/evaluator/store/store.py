@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from monitors.evaluator.blocks import Block, seal
+from monitors.evaluator.blocks import seal
 from monitors.evaluator.model.series import Batch, FieldType, Int32s, Series
 from monitors.evaluator.points import EMPTY, Mask, Points, compact, decode, encode, join, numbers
 from monitors.evaluator.store import catalogue, raw, sealed
@@ -297,10 +297,7 @@ class Store:
             _, points = await self._database.read(lambda session: raw.read_rows(session, step.first, step.last))
             types = self._types
 
-            def compress() -> list[Block]:
-                return list(seal(join(points, [self.is_text(part) for part in points]), types))
-
-            made = await asyncio.to_thread(compress)
+            made = await asyncio.to_thread(lambda: list(seal(points, types)))
             async with self._moves.moving():
                 await self._database.write(lambda session: sealed.replace_rows(session, step, made))
             return True
