@@ -77,8 +77,10 @@ def _by_range_of_series(parts: Sequence[Points], types: NDArray[np.uint8]) -> It
 
 def _limits(parts: Sequence[Points]) -> list[int]:
     """Where ranges of series begin, and the end of the last one."""
-    least = min(int(part.series[0]) for part in parts)
-    counts = np.bincount(np.concatenate([part.series for part in parts]) - least)
+    least, most = min(int(part.series[0]) for part in parts), max(int(part.series[-1]) for part in parts)
+    counts = np.zeros(most - least + 1, np.int64)
+    for part in parts:
+        np.add.at(counts, part.series - least, 1)
     ends, limits, done = np.cumsum(counts), [0], 0
     while done < ends[-1]:
         # What the range would have too much by ends it; series without points add nothing.
