@@ -69,7 +69,7 @@ async def open_evaluator(
             committing = tasks.create_task(intake.run(), name="intake")
             evaluating = tasks.create_task(_evaluate(engine), name="engine")
             helpers = [
-                tasks.create_task(_report_all(registry, catalogue), name="report"),
+                tasks.create_task(_report_all(registry, catalogue, engine.ready), name="report"),
                 tasks.create_task(housekeeping.run(), name="housekeeping"),
             ]
             try:
@@ -100,8 +100,12 @@ async def _evaluate(engine: Engine) -> None:
         raise
 
 
-async def _report_all(registry: Registry, catalogue: Catalogue) -> None:
-    """Reports all stored series once, in case that RuleService's database was replaced. Waits until it's there."""
+async def _report_all(registry: Registry, catalogue: Catalogue, ready: asyncio.Event) -> None:
+    """Reports all stored series once, in case that RuleService's database was replaced. Begins when rules are watched.
+
+    A start with a million series has enough to do until then.
+    """
+    await ready.wait()
     for tenant in catalogue.tenants():
         fields = catalogue.fields_of(tenant)
         try:

@@ -134,6 +134,15 @@ def test_the_history_is_the_same_raw_joined_and_sealed_and_opened_again(
     assert again == raw
 
 
+def test_the_series_are_those_of_the_start_and_all_that_came_since(loop_thread: LoopThread, folder: Path) -> None:
+    with loop_thread.opened(opened(folder)) as store:
+        loop_thread.run(store.append(SERIES[:2], START, columns([(SERIES[1], 5, 1)])))
+    with loop_thread.opened(opened(folder)) as store:
+        loop_thread.run(store.append(SERIES[2:], START, columns([(SERIES[2], 5, 1)])))
+        first, again = loop_thread.run(store.series()), loop_thread.run(store.series())
+    assert first == again == SERIES
+
+
 def test_what_append_returned_is_there_after_a_crash(loop_thread: LoopThread, store: Store, folder: Path) -> None:
     batch = loop_thread.run(store.append(SERIES, START, columns([(SERIES[4], 5, "kept"), (SERIES[0], 6, 1.5)])))
     # A copy of the files is what a killed process leaves: nothing of it was closed or flushed.

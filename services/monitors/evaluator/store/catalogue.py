@@ -8,8 +8,10 @@ from sqlalchemy.orm import Session
 
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
 from monitors.evaluator.store.tables import series as table
+from monitors.mesh.collector import collector_paused
 from monitors.mesh.rows import insert_rows
 
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _COLUMNS = ("tenant_id", "series_index", "monitor_id", "measurement", "field", "tags", "type")
 
 
@@ -23,10 +25,11 @@ def all_series(session: Session) -> list[Series]:
     kinds = {int(kind): kind for kind in FieldType}
     known: dict[bytes, tuple[tuple[str, str], ...]] = {}
     found = []
-    for index, tenant, monitor, measurement, field, tags, kind in session.execute(query):
-        if tags not in known:
-            known[tags] = tuple((name, value) for name, value in json.loads(tags))
-        found.append(Series(index, SeriesKey(tenant, monitor, measurement, field, known[tags]), kinds[kind]))
+    with collector_paused():
+        for index, tenant, monitor, measurement, field, tags, kind in session.execute(query):
+            if tags not in known:
+                known[tags] = tuple((name, value) for name, value in json.loads(tags))
+            found.append(Series(index, SeriesKey(tenant, monitor, measurement, field, known[tags]), kinds[kind]))
     return found
 
 
@@ -37,5 +40,5 @@ def add_series(session: Session, new: Sequence[Series]) -> None:
 
 def _to_row(series: Series) -> tuple[str, int, str, str, str, bytes, int]:
     key = series.key
-    tags = json.dumps(key.tags, ensure_ascii=False, separators=(",", ":")).encode() if key.tags else b"[]"
+    tags = _to_json(key.tags).encode() if key.tags else b"[]"
     return key.tenant, series.index, key.monitor, key.measurement, key.field, tags, int(series.type)

@@ -52,6 +52,7 @@ class Store:
         self._database = database
         self._types: NDArray[np.uint8] = np.empty(1_024, np.uint8)
         self._series_count = 0
+        self._unread: list[Series] | None = None
         self._only_doubles = True
         self._number = 0
         self._newest_count = 0
@@ -61,8 +62,9 @@ class Store:
 
     async def load(self) -> list[Series]:
         """Learns which series there are and which batch was the last. Gives the series, by index."""
-        series = await self.series()
+        series = await self._database.read(catalogue.all_series)
         self._learn(series)
+        self._unread = series.copy()
 
         def last(session: Session) -> int:
             # Retention or sealing may have removed the last batch; its number must not come again.
@@ -84,8 +86,9 @@ class Store:
             self._only_doubles = self._only_doubles and bool((kinds == FieldType.FLOAT).all())
 
     async def series(self) -> list[Series]:
-        """All series, by index."""
-        return await self._database.read(catalogue.all_series)
+        """All series, by index. Those that `load` read come once more without being read again."""
+        unread, self._unread = self._unread, None
+        return await self._database.read(catalogue.all_series) if unread is None else unread
 
     @property
     def series_count(self) -> int:
@@ -111,6 +114,8 @@ class Store:
         await self._database.write(work)
         self._number = number
         self._newest_count += len(points)
+        if self._unread is not None:
+            self._unread += new
         return self._batch(number, accepted_at, points)
 
     def is_text(self, points: Points) -> Mask:
