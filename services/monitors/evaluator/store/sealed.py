@@ -9,8 +9,8 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from monitors.evaluator.blocks import Block, DamagedBlock, open_block
-from monitors.evaluator.model.series import Int32s
-from monitors.evaluator.points import Points
+from monitors.evaluator.model.series import Int32s, Int64s
+from monitors.evaluator.points import Points, run_of
 from monitors.evaluator.store import raw
 from monitors.evaluator.store.tables import BLOCK, batches
 from monitors.evaluator.store.tables import blocks as table
@@ -37,9 +37,9 @@ class Wanted:
 
     def pick(self, points: Points) -> Points:
         """Those of the points."""
+        if self.series is not None and len(points):
+            points = points.take(_places(points.series, self.series))
         chosen = (points.times >= self.start) & (points.times <= self.end)
-        if self.series is not None:
-            chosen &= np.isin(points.series, self.series)
         return points if chosen.all() else points.take(chosen)
 
     def touches(self, first_series: int, last_series: int) -> bool:
@@ -48,6 +48,15 @@ class Wanted:
             return True
         place = int(np.searchsorted(self.series, first_series))
         return place < len(self.series) and int(self.series[place]) <= last_series
+
+
+def _places(series: Int32s, wanted: Int32s) -> Int64s:
+    """Where points are of wanted series. In a tick of a collector each has its place, so that nobody has to look."""
+    run = run_of(series)
+    if run is None:
+        return np.flatnonzero(np.isin(series, wanted))
+    found: Int64s = wanted[(wanted >= run.start) & (wanted < run.stop)] - np.int64(run.start)
+    return found
 
 
 @dataclass(frozen=True)
