@@ -43,15 +43,15 @@ def truths(plan: Plan, window: Window, state: State, places: Places, times: Int6
             values[some] = found
     if values is None:
         values = np.full(len(places), np.nan)
-    holds = compare(plan, places, values)
+    holds = compare(plan, where, values)
     for some, is_absent in absent:
         holds[some] = is_absent
     return Truths(holds, values)
 
 
-def compare(plan: Plan, places: Places, values: Floats) -> Booleans:
+def compare(plan: Plan, where: Places | slice, values: Floats) -> Booleans:
     """Whether each value is what its place's rule asks for. Not a number never is, whatever the operator (T7)."""
-    columns, where = plan.instances, selection(places)
+    columns = plan.instances
     holds = values >= columns.low[where]
     holds &= values <= columns.high[where]
     if plan.profiles.outside_count:

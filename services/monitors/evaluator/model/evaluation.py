@@ -308,8 +308,7 @@ class Evaluation:
             self._run_agenda(places[crossed], times[crossed], until, changes)
             places, times = places[~crossed], times[~crossed]
         if single:
-            for part in chunks(len(places)):
-                evaluate(self.plan, self.window, state, places[part], times[part], changes)
+            evaluate(self.plan, self.window, state, places, times, changes)
             places, times = places[:0], times[:0]
         # What was evaluated may have got deadlines that are over already.
         if len(places) or state.earliest <= until:
@@ -331,9 +330,8 @@ class Evaluation:
         places = np.flatnonzero(columns.live[:size] & (self.state.instances.changed_at[:size] <= slot))
         if not ours[: len(profiles.templates)].all():
             places = places[ours[columns.profile[places]]]
-        for part in chunks(len(places)):
-            times = np.full(part.stop - part.start, slot, dtype=np.int64)
-            evaluate(self.plan, self.window, self.state, places[part], times, changes)
+        times = np.broadcast_to(np.int64(slot), len(places))
+        evaluate(self.plan, self.window, self.state, places, times, changes)
 
     def _set_next_slot(self, slot: int, clock: int) -> None:
         profiles = self.plan.profiles

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, selection
+from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, chunks, selection
 from monitors.evaluator.model.condition import Truths, absence_due, recovered, truths, unknown, unknown_policies
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.series import Floats, Int64s
@@ -89,28 +89,42 @@ class Changes:
 
 def evaluate(plan: Plan, window: Window, state: State, places: Places, times: Int64s, changes: Changes) -> None:
     """Evaluates distinct places, each at its own time, and moves their states on."""
-    apply(plan, window, state, places, times, truths(plan, window, state, places, times), changes)
+    holds, values = np.empty(len(places), dtype=np.bool_), np.empty(len(places))
+    for part in chunks(len(places)):
+        holds[part], values[part] = truths(plan, window, state, places[part], times[part])
+    apply(plan, window, state, selection(places), times, Truths(holds, values), changes)
 
 
 def apply(
-    plan: Plan, window: Window, state: State, places: Places, times: Int64s, found: Truths, changes: Changes
+    plan: Plan, window: Window, state: State, where: Places | slice, times: Int64s, found: Truths, changes: Changes
 ) -> None:
     """Moves the states of distinct places on by what their conditions say at their times."""
-    instances, profiles, where = state.instances, plan.profiles, selection(places)
-    # What is at rest stays there unless a clock runs.
+    stirring = _stirring(plan, state, where, found)
+    for part in chunks(len(stirring)):
+        some = stirring[part]
+        places = some + where.start if isinstance(where, slice) else where[some]
+        _move_on(plan, window, state, places, times[some], found.at(some), changes)
+
+
+def _stirring(plan: Plan, state: State, where: Places | slice, found: Truths) -> Places:
+    """Which don't stay as they are, counted from the first. What is at rest does unless a clock runs."""
+    instances, profiles = state.instances, plan.profiles
     stirs = instances.status[where] != found.holds.view(np.int8)
     stirs |= instances.clocked[where]
     if profiles.absence_count or profiles.alerting_count:
         numbers = plan.instances.profile[where]
         stirs |= profiles.kind[numbers] == ConditionKind.ABSENCE
         stirs |= np.isnan(found.values) & profiles.alerting[numbers]
-    some = np.flatnonzero(stirs)
-    if len(some):
-        places, times, found = places[some], times[some], found.at(some)
-        is_unknown = unknown(plan, places, found.values)
-        truth, resolving = _settled(plan, window, state, places, times, found, is_unknown)
-        _move(plan, state, places, times, truth, found.values, is_unknown, resolving, changes)
-        schedule(plan, window, state, places, times)
+    return np.flatnonzero(stirs)
+
+
+def _move_on(
+    plan: Plan, window: Window, state: State, places: Places, times: Int64s, found: Truths, changes: Changes
+) -> None:
+    is_unknown = unknown(plan, places, found.values)
+    truth, resolving = _settled(plan, window, state, places, times, found, is_unknown)
+    _move(plan, state, places, times, truth, found.values, is_unknown, resolving, changes)
+    schedule(plan, window, state, places, times)
 
 
 def _settled(
