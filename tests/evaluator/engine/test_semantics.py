@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.spec import Aggregation, ConditionKind, MissingPolicy, Operator, bounds
-from tests.evaluator.engine.scene import START, Scene, at, in_seconds, points, threshold
+from tests.evaluator.engine.scene import START, Scene, absence, at, in_seconds, points, series, threshold
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,13 @@ def test_a_slot_at_which_nothing_changed_does_not_shut_out_the_points_before_it(
     scene = Scene(threshold())
     assert scene.until(10) == []
     assert scene.feed((0, 8, 20), (0, 9, 5), now=11) == [("firing", 8, ""), ("condition", 9, "")]
+
+
+def test_a_rule_on_several_series_is_not_evaluated_before_what_they_had_when_it_was_made() -> None:
+    scene = Scene(threshold(), known=[series(0, core="0"), series(1, core="1")])
+    assert scene.feed((0, 10, 5), now=10) == []
+    scene.put(absence(1, group_by=()), 10)
+    assert scene.feed((1, 8, 5), now=10) == []
 
 
 def test_a_point_of_the_very_last_instant_is_evaluated_too() -> None:

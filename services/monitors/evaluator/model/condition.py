@@ -77,7 +77,7 @@ def _aggregate(window: Window, term: Term, rows: Int32s, times: Int64s) -> Float
     return window.aggregate(distinct, aggregation, term.window, times[: len(distinct)])[which]
 
 
-def _newest(plan: Plan, window: Window, places: Places, times: Int64s) -> Int64s:
+def newest_of_inputs(plan: Plan, window: Window, places: Places, times: Int64s) -> Int64s:
     """The time of the newest point of any input at each time, UNSET if there is none."""
     newest = window.newest_until(plan.instances.series[places], times)
     positions, rows = plan.further_inputs.follow(places)
@@ -88,7 +88,7 @@ def _newest(plan: Plan, window: Window, places: Places, times: Int64s) -> Int64s
 
 
 def _is_absent(plan: Plan, window: Window, state: State, places: Places, times: Int64s) -> Booleans:
-    newest = _newest(plan, window, places, times)
+    newest = newest_of_inputs(plan, window, places, times)
     seen = newest != UNSET
     silence = times - np.where(seen, newest, times)
     away = state.outage_since(newest, plan.shards_at(places))
@@ -98,7 +98,7 @@ def _is_absent(plan: Plan, window: Window, state: State, places: Places, times: 
 
 def absence_due(plan: Plan, window: Window, state: State, places: Places, times: Int64s) -> Int64s:
     """When each absence becomes true unless a point comes: strictly after its duration (M8)."""
-    newest = _newest(plan, window, places, times)
+    newest = newest_of_inputs(plan, window, places, times)
     absent_for = plan.profiles.absent_for[plan.instances.profile[places]]
     due = newest + absent_for + state.outage_since(newest, plan.shards_at(places)) + 1
     return np.where(newest == UNSET, NEVER, due)

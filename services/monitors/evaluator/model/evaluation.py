@@ -7,6 +7,7 @@ import numpy as np
 
 from monitors.evaluator.model.agenda import Agenda
 from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct, chunks, selection
+from monitors.evaluator.model.condition import newest_of_inputs
 from monitors.evaluator.model.machine import Changes, Transition, TransitionKind, evaluate, schedule
 from monitors.evaluator.model.plan import Limits, Plan, PlanChange
 from monitors.evaluator.model.points import NO_POINTS, Points
@@ -202,7 +203,10 @@ class Evaluation:
         numbers = np.unique(columns.profile[places])
         numbers = numbers[profiles.next_slot[numbers] == NEVER]
         profiles.next_slot[numbers] = (state.watermark // profiles.interval[numbers] + 1) * profiles.interval[numbers]
-        schedule(self.plan, self.window, state, places, np.full(len(places), state.watermark, dtype=np.int64))
+        now = np.full(len(places), state.watermark, dtype=np.int64)
+        if self.plan.further_inputs:
+            self._note_groups(places, newest_of_inputs(self.plan, self.window, places, now))
+        schedule(self.plan, self.window, state, places, now)
 
     def _adopt_orphans(self, places: list[int]) -> None:
         if not self.orphans or not places:
