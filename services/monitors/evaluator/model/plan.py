@@ -438,7 +438,7 @@ class Plan:
 
     def _count(self, rule: int, one: int) -> None:
         self._rules.instances[rule] += one
-        self._count_of_tenant[self._ids[rule][0]] += one
+        self._count_of_tenant[self._ids.tenant(rule)] += one
 
     def _take_place(self) -> int:
         if self._free_places:
