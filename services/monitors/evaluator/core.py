@@ -152,7 +152,7 @@ class Core:
     def go_live(self) -> None:
         """Takes the time since the last batch as an outage, and follows the clock from now on. In the thread."""
         self._resume(now_nanos())
-        self._evaluation.activate(list(self._evaluation.plan.rules()))
+        self._evaluation.activate()
         self._live = True
 
     def advance(self, at_least: int = 0) -> int:

@@ -224,7 +224,7 @@ class Engine:
 
         def take_up(evaluation: Evaluation) -> list[Transition]:
             transitions = restore(evaluation, saved, loaded.episodes, now)
-            evaluation.activate(list(evaluation.plan.rules()), at_once=False)
+            evaluation.activate(at_once=False)
             return transitions
 
         self._recorder.add(await self._core.call(take_up))

@@ -14,7 +14,7 @@ from monitors.evaluator.housekeeping import Housekeeping, Limits
 from monitors.evaluator.ingest import Ingest, listening
 from monitors.evaluator.intake import Intake
 from monitors.evaluator.model.evaluation import Capacity
-from monitors.evaluator.model.plan import Limits as InstanceLimits
+from monitors.evaluator.model.instances import Limits as InstanceLimits
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.reader import LineReader
 from monitors.evaluator.registry import PAGE, Registry

@@ -10,7 +10,7 @@ import pytest
 
 from monitors.evaluator.engine import Engine
 from monitors.evaluator.model.evaluation import Capacity
-from monitors.evaluator.model.plan import Limits
+from monitors.evaluator.model.instances import Limits
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
 from monitors.evaluator.model.spec import Tags
 from monitors.evaluator.model.state import Checkpoint

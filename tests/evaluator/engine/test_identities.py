@@ -31,7 +31,7 @@ def test_names_are_found_by_the_numbers_that_they_got(changes: list[tuple[str, l
         assert found.tolist() == [known.get(key, NONE) for key in keys]
     assert set(identities) == known.keys()
     for key, number in known.items():
-        assert (identities[number], identities.find(*key), identities.tenant(number)) == (key, number, key[0])
+        assert (identities[number], identities.find(*key)) == (key, number)
     assert identities.find("a", "unheard of") is None
 
 
@@ -67,3 +67,11 @@ def test_names_that_come_and_go_take_no_more_memory() -> None:
     kept = identities.add("a", "kept")
     assert identities[kept] == ("a", "kept")
     assert len(identities._text) < 200
+
+
+def test_names_of_one_tenant_tell_so() -> None:
+    identities = Identities()
+    numbers = identities.add_all(["a", "b", "a"], ["x", "x", "y"])
+    first, second, third = identities.tenants(numbers).tolist()
+    assert first == third == identities.tenant(int(numbers[0]))
+    assert first != second

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.arrays import Links
-from monitors.evaluator.model.plan import Limits, Plan
+from monitors.evaluator.model.instances import Limits
+from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec, TagFilter
 from tests.evaluator.engine.scene import SECOND, absence, series, threshold
@@ -115,6 +116,35 @@ def test_any_way_of_changes_ends_in_the_same_plan(changes: list[object]) -> None
     assert plan.instance_count == fresh.instance_count == len(found)
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.lists(specs(), max_size=12), st.lists(specs(), max_size=12), st.integers(0, len(KNOWN)))
+def test_many_rules_at_once_end_in_the_same_plan_as_one_by_one(
+    first: list[RuleSpec], second: list[RuleSpec], known: int
+) -> None:
+    together, single = Plan(), Plan()
+    for rules, heard in ((first, KNOWN[:known]), (second, KNOWN)):
+        together.free(together.put_rules(rules).removed)
+        created = together.add_series(heard).created
+        assert len(set(created)) == len(created)
+        for spec in rules:
+            single.free(single.put_rule(spec).removed)
+        for one in heard:
+            single.add_series([one])
+    assert shape(together) == shape(single)
+    assert set(together.places_of(list(together.rules())).tolist()) == set(together.places().tolist())
+
+
+def test_many_rules_at_once_stay_within_their_tenants_limit() -> None:
+    plan = Plan(limits=Limits(per_tenant=3))
+    plan.add_series(KNOWN)
+    one = replace(threshold(), tenant="t", monitor="n", measurement="host", filters=(TagFilter("core", "0"),))
+    rules = [replace(one, rule_id=f"rule_{number}") for number in range(5)]
+    plan.put_rules(rules)
+    assert plan.instance_count == 3
+    assert list(plan.problems) == [rule.key for rule in rules[3:]]
+    assert [len(plan.places_of([rule.key])) for rule in rules] == [1, 1, 1, 0, 0]
+
+
 def test_a_pattern_matches_any_run_of_characters_and_nothing_else_is_special() -> None:
     spec = threshold(monitor="mon_*.x?")
     assert spec.matches_monitor("mon_check.x?")
@@ -178,12 +208,12 @@ def test_a_rule_keeps_its_first_instances_and_says_how_many_series_are_left_out(
     plan.add_series([series(index, core=str(index)) for index in range(5)])
     plan.put_rule(threshold())
     plan.add_series([series(5, core="5")])
-    kept = [plan.key_of(place).tags for place in sorted(plan.places_of(threshold().key))]
+    kept = [plan.key_of(place).tags for place in sorted(plan.places_of([threshold().key]))]
     assert kept == [(("core", "0"),), (("core", "1"),), (("core", "2"),)]
     assert plan.problems[threshold().key].startswith("3 of its series are not evaluated, since a rule's limit of 3")
     plan.put_rule(threshold(filters=(TagFilter("core", "4"),)))
     assert not plan.problems
-    assert [plan.key_of(place).tags for place in plan.places_of(threshold().key)] == [(("core", "4"),)]
+    assert [plan.key_of(place).tags for place in plan.places_of([threshold().key])] == [(("core", "4"),)]
 
 
 def test_a_tenants_rules_share_its_limit_and_another_tenants_have_their_own() -> None:
@@ -194,9 +224,9 @@ def test_a_tenants_rules_share_its_limit_and_another_tenants_have_their_own() ->
     first, second = threshold(rule_id="rule_1", filters=(TagFilter("core", "0"),)), threshold(rule_id="rule_2")
     for spec in (first, second, replace(second, tenant="u", filters=(TagFilter("core", "1"),))):
         plan.put_rule(spec)
-    assert [len(plan.places_of(key)) for key in (first.key, second.key, RuleKey("u", "rule_2"))] == [1, 1, 1]
+    assert [len(plan.places_of([key])) for key in (first.key, second.key, RuleKey("u", "rule_2"))] == [1, 1, 1]
     assert "the tenant's limit of 2" in plan.problems[second.key]
     assert RuleKey("u", "rule_2") not in plan.problems
     plan.free(plan.remove_rule(first.key).removed)
     plan.put_rule(second)
-    assert len(plan.places_of(second.key)) == 2
+    assert len(plan.places_of([second.key])) == 2

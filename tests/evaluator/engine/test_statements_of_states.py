@@ -1,7 +1,7 @@
 """The statements about an alert's life (S) and about edits of its rule (E), each by name."""
 
 from monitors.evaluator.model.evaluation import Capacity, Evaluation
-from monitors.evaluator.model.plan import Limits
+from monitors.evaluator.model.instances import Limits
 from monitors.evaluator.model.spec import TagFilter
 from monitors.evaluator.model.state import Status
 from monitors.evaluator.model.window import MOST_CELLS

@@ -128,6 +128,22 @@ class Links:
         self._next[link] = self._chain[left]
         self._chain[left] = link
 
+    def add_all(self, lefts: NDArray[Any], rights: NDArray[Any]) -> None:
+        """Links each of `rights` to its entry of `lefts`."""
+        if not len(lefts):
+            return
+        self._any = True
+        size = int(lefts.max()) + 1
+        self._first, self._chain = _grown(self._first, size), _grown(self._chain, size)
+        begins = self._first[lefts] < 0
+        if not are_distinct(lefts):
+            once = np.zeros(len(lefts), dtype=np.bool_)
+            once[np.unique(lefts, return_index=True)[1]] = True
+            begins &= once
+        self._first[lefts[begins]] = rights[begins]
+        for left, right in zip(lefts[~begins].tolist(), rights[~begins].tolist(), strict=True):
+            self.add(left, right)
+
     def remove(self, left: int, right: int) -> None:
         """Takes one link away. Raises KeyError if there is none."""
         if left >= len(self._first) or self._first[left] < 0:
@@ -167,6 +183,11 @@ class Links:
     def has(self, left: int) -> bool:
         """Whether anything belongs to a left number."""
         return left < len(self._first) and bool(self._first[left] >= 0)
+
+    def have(self, lefts: NDArray[Any]) -> Booleans:
+        """Whether anything belongs to each of many left numbers."""
+        inside = lefts < len(self._first)
+        return np.asarray(inside & (self._first[np.where(inside, lefts, 0)] >= 0))
 
     def of(self, left: int) -> list[int]:
         """What belongs to one left number."""

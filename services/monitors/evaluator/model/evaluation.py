@@ -1,6 +1,6 @@
 """All rules together: points and time in, transitions out. The one function that decides, live and in tests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +8,9 @@ import numpy as np
 from monitors.evaluator.model.agenda import Agenda
 from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct, chunks, selection
 from monitors.evaluator.model.condition import newest_of_inputs
+from monitors.evaluator.model.instances import Limits, PlanChange
 from monitors.evaluator.model.machine import Changes, Transition, TransitionKind, evaluate, schedule
-from monitors.evaluator.model.plan import Limits, Plan, PlanChange
+from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.points import NO_POINTS, Points
 from monitors.evaluator.model.series import Floats, Int64s, Series
 from monitors.evaluator.model.shards import ALL_SHARDS
@@ -98,15 +99,11 @@ class Evaluation:
 
     def put_rules(self, specs: Iterable[RuleSpec], now: int) -> tuple[Fill, list[Transition]]:
         """Adds or changes rules. They rest until `activate`. Firing instances that they no longer have resolve (E2)."""
-        resolved: list[Transition] = []
-        series: set[int] = set()
-        for spec in specs:
-            change = self.plan.put_rule(spec)
-            resolved += self._ended(change, spec.revision, now)
-            self._follow(change)
-            self._rest(change)
-            series |= change.series
-        return self._lacking(series, now), resolved
+        change = self.plan.put_rules(specs)
+        resolved = self._ended(change, now)
+        self._follow(change)
+        self._rest(change)
+        return self._lacking(change.series, now), resolved
 
     def hold_shards(self, shards: Iterable[int], now: int) -> tuple[Fill, list[int]]:
         """Evaluates the monitors of these shards from now on, and no others. Gives the places that came, at rest."""
@@ -154,12 +151,12 @@ class Evaluation:
         gone = empty[np.asarray(seen, dtype=np.bool_)[empty] & ~np.isin(empty, self._held.series)]
         self.window.insert(gone, np.full(len(gone), fill.oldest - 1), np.full(len(gone), np.nan))
 
-    def activate(self, keys: Iterable[RuleKey], *, at_once: bool = True) -> None:
-        """Lets rules be evaluated whose windows are filled; `at_once` in the next step already."""
-        places = [place for key in keys for place in self.plan.places_of(key)]
-        self.activate_places(places)
+    def activate(self, keys: Collection[RuleKey] | None = None, *, at_once: bool = True) -> None:
+        """Lets rules, or all that there are, be evaluated whose windows are filled; `at_once` in the next step."""
+        places = self.plan.places() if keys is None else self.plan.places_of(keys)
+        self._enable(places)
         if at_once:
-            self._touched += places
+            self._touched += places.tolist()
 
     def activate_places(self, places: Iterable[int]) -> None:
         """Lets instances be evaluated whose windows are filled."""
@@ -171,7 +168,7 @@ class Evaluation:
             return []
         revision = self.plan.spec(key).revision
         change = self.plan.remove_rule(key)
-        resolved = [] if resolve_at is None else self._ended(change, revision, resolve_at)
+        resolved = [] if resolve_at is None else self._ended(change, resolve_at, revision)
         self._follow(change)
         self.orphans = [one for one in self.orphans if RuleKey(one.key.tenant, one.key.rule_id) != key]
         return resolved
@@ -248,14 +245,15 @@ class Evaluation:
             return None
         return place
 
-    def _ended(self, change: PlanChange, revision: int, now: int) -> list[Transition]:
-        """The ends of the firing instances that a change removes."""
-        instances = self.state.instances
-        return [
-            Transition(key, revision, TransitionKind.RESOLVED, now, int(instances.active_at[place]), None, "updated", 0)
-            for place, key in change.removed.items()
-            if instances.status[place] == Status.FIRING and not instances.silent[place]
-        ]
+    def _ended(self, change: PlanChange, now: int, revision: int | None = None) -> list[Transition]:
+        """The ends of the firing instances that a change removes, of a rule in that revision or in the present one."""
+        instances, ended = self.state.instances, []
+        for place, key in change.removed.items():
+            if instances.status[place] == Status.FIRING and not instances.silent[place]:
+                told = self.plan.revision_of(place) if revision is None else revision
+                episode = int(instances.active_at[place])
+                ended.append(Transition(key, told, TransitionKind.RESOLVED, now, episode, None, "updated", 0))
+        return ended
 
     # --- the step ---
 

@@ -38,7 +38,7 @@ def take_up(
         firing=b"".join(state.firing for state in states.values()),
     )
     transitions = restore(aside, saved, episodes, now)
-    aside.activate_places(np.flatnonzero(aside.plan.instances.rule[: aside.plan.size] >= 0).tolist())
+    aside.activate(at_once=False)
     return transitions
 
 

@@ -128,9 +128,13 @@ class Identities:
         """Tenants and names."""
         return (self[number] for number in np.flatnonzero(self._entries.tenant[: self._size] != NONE).tolist())
 
-    def tenant(self, number: int) -> str:
-        """The tenant of a number that is used."""
-        return self._tenants[int(self._entries.tenant[number])]
+    def tenant(self, number: int) -> int:
+        """A number for the tenant of a name, by which it differs from the others."""
+        return int(self._entries.tenant[number])
+
+    def tenants(self, numbers: Places) -> Int32s:
+        """The same of many."""
+        return self._entries.tenant[numbers]
 
     # --- entries ---
 

@@ -1,14 +1,16 @@
 """The known monitors with their series, by number."""
 
+from array import array
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import NamedTuple, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitors.evaluator.model.arrays import Links, Places
-from monitors.evaluator.model.identities import Identities
+from monitors.evaluator.model.identities import NONE, Identities
 from monitors.evaluator.model.series import FieldType, Int32s, Series, SeriesKey
 from monitors.evaluator.model.shards import shard_of
 
@@ -50,17 +52,25 @@ class SeriesTable(Sequence[Series]):
         measurement, field, tags, kind = self._shapes[self._shape[index]]
         return Series(int(index), SeriesKey(tenant, monitor, measurement, field, tags), kind)
 
-    def append(self, one: Series, monitor: int) -> None:
-        """Takes the next series, of the monitor with that number."""
+    def append(self, series: Sequence[Series], monitors: Int32s) -> None:
+        """Takes the next series, of the monitors with those numbers."""
+        self._count += len(series)
+        self._monitor, self._shape = _reserved(self._monitor, self._count), _reserved(self._shape, self._count)
+        self._monitor[self._count - len(series) : self._count] = monitors
+        self._shape[self._count - len(series) : self._count] = [self._number_of_shape(one) for one in series]
+
+    def _number_of_shape(self, one: Series) -> int:
         key = one.key
         shape = _Shape(key.measurement, key.field, key.tags, one.type)
         number = self._numbers.get(shape)
         if number is None:
             number = self._numbers[shape] = len(self._shapes)
             self._shapes.append(shape)
-        self._monitor, self._shape = _reserved(self._monitor, one.index), _reserved(self._shape, one.index)
-        self._monitor[one.index], self._shape[one.index] = monitor, number
-        self._count += 1
+        return number
+
+    def shapes(self, indexes: Places) -> Int32s:
+        """Numbers of what series have in common with others but for the monitor."""
+        return self._shape[indexes]
 
     def monitors(self, indexes: Places) -> Int32s:
         """The numbers of series' monitors."""
@@ -75,20 +85,22 @@ class Monitors:
         self._ids = Identities()
         self.series = SeriesTable(self._ids)
         self._series = Links()
-        self._of_tenant: dict[str, list[int]] = defaultdict(list)
+        self._of_tenant: dict[str, array[int]] = defaultdict(lambda: array("i"))
 
     def find(self, tenant: str, monitor: str) -> int | None:
         """A monitor's number, None if it's unheard of."""
         return self._ids.find(tenant, monitor)
 
-    def number(self, tenant: str, monitor: str) -> int:
-        """A monitor's number, a new one if it's unheard of."""
-        number = self._ids.find(tenant, monitor)
-        if number is None:
-            number = self._ids.add(tenant, monitor)
-            self.shards = _reserved(self.shards, number)
-            self.shards[number] = shard_of(tenant, monitor)
-        return number
+    def numbers(self, tenants: Sequence[str], monitors: Sequence[str]) -> Int32s:
+        """Monitors' numbers, new ones for those that are unheard of."""
+        found = self._ids.find_all(tenants, monitors)
+        unheard = list(dict.fromkeys((tenants[at], monitors[at]) for at in np.flatnonzero(found == NONE).tolist()))
+        if unheard:
+            new = self._ids.add_all([tenant for tenant, _ in unheard], [monitor for _, monitor in unheard])
+            self.shards = _reserved(self.shards, int(new.max()) + 1)
+            self.shards[new] = [shard_of(*one) for one in unheard]
+            found = self._ids.find_all(tenants, monitors)
+        return found
 
     def name(self, number: int) -> str:
         """A monitor's id."""
@@ -106,27 +118,34 @@ class Monitors:
         """A monitor's series."""
         return self._series.of(number)
 
+    def series_of_all(self, numbers: Places) -> tuple[Places | slice, Places]:
+        """The series of monitors: positions in `numbers`, and the series that go with them."""
+        return self._series.follow(numbers)
+
     def shards_of_series(self, indexes: NDArray[np.integer]) -> NDArray[np.uint8]:
         """The shards of series."""
         return np.asarray(self.shards[self.series.monitors(indexes)])
 
-    def add_series(self, one: Series) -> int | None:
-        """Takes the next series and gives its monitor, None if the series is known. Raises ValueError out of turn."""
-        if one.index < len(self.series):
-            return None
-        if one.index != len(self.series):
-            raise ValueError(f"series {one.index} came before series {len(self.series)}")
-        number = self.number(one.key.tenant, one.key.monitor)
-        self.series.append(one, number)
-        if not self._series.has(number):
-            self._of_tenant[one.key.tenant].append(number)
-        self._series.add(number, one.index)
-        return number
+    def add_series(self, series: Iterable[Series]) -> int:
+        """Takes series that aren't known yet, in turn, and tells how many. Raises ValueError for one out of turn."""
+        known = len(self.series)
+        new = [one for one in series if one.index >= known]
+        for index, one in enumerate(new, known):
+            if one.index != index:
+                raise ValueError(f"series {one.index} came before series {index}")
+        tenants = [one.key.tenant for one in new]
+        numbers = self.numbers(tenants, [one.key.monitor for one in new])
+        self.series.append(new, numbers)
+        unheard = ~self._series.have(numbers)
+        for number, tenant in dict(zip(numbers[unheard].tolist(), compress(tenants, unheard), strict=True)).items():
+            self._of_tenant[tenant].append(number)
+        self._series.add_all(numbers, np.arange(known, known + len(new)))
+        return len(new)
 
 
-def _reserved(array: NDArray[Number], place: int) -> NDArray[Number]:
-    if place < len(array):
-        return array
-    larger = np.zeros(place + 1 + len(array) // 4, dtype=array.dtype)
-    larger[: len(array)] = array
+def _reserved(known: NDArray[Number], size: int) -> NDArray[Number]:
+    if size <= len(known):
+        return known
+    larger = np.zeros(max(size, len(known) + len(known) // 4), dtype=known.dtype)
+    larger[: len(known)] = known
     return larger

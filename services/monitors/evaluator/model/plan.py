@@ -1,88 +1,21 @@
 """Which instances the rules have on the known series, as columns: one entry for each instance."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.model.arrays import Booleans, Columns, Layout, Links, Places
-from monitors.evaluator.model.identities import Identities
+from monitors.evaluator.model.arrays import Booleans, Links, Places, chunks
+from monitors.evaluator.model.identities import NONE, Identities
+from monitors.evaluator.model.instances import Instances, Limits, PlanChange, Rules
 from monitors.evaluator.model.monitors import Monitors, SeriesTable
 from monitors.evaluator.model.profiles import Profiles
-from monitors.evaluator.model.series import Floats, Int32s, Int64s, Series
+from monitors.evaluator.model.series import Int64s, Series
 from monitors.evaluator.model.shards import ALL_SHARDS, SHARD_COUNT
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec, Tags
-
-NONE = -1
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How many instances a rule, and all rules of a tenant together, may have."""
-
-    per_rule: int = 10_000
-    per_tenant: int = 2_000_000
-
-
-class Instances(Columns):
-    """What each instance is evaluated by."""
-
-    series: Int32s
-    """Its input, or the first of several."""
-    rule: Int32s
-    profile: Int32s
-    scope: Int32s
-    low: Floats
-    high: Floats
-    outside: Booleans
-    live: Booleans
-
-    LAYOUT: ClassVar[Layout] = {
-        "series": (np.int32, NONE),
-        "rule": (np.int32, NONE),
-        "profile": (np.int32, 0),
-        "scope": (np.int32, NONE),
-        "low": (np.float64, 0.0),
-        "high": (np.float64, 0.0),
-        "outside": (np.bool_, False),
-        "live": (np.bool_, False),
-    }
-
-
-class _Rules(Columns):
-    profile: Int32s
-    monitor: Int32s
-    """NONE for a pattern."""
-    instances: Int32s
-    revision: Int64s
-    low: Floats
-    high: Floats
-
-    LAYOUT: ClassVar[Layout] = {
-        "profile": (np.int32, NONE),
-        "monitor": (np.int32, NONE),
-        "instances": (np.int32, 0),
-        "revision": (np.int64, 0),
-        "low": (np.float64, 0.0),
-        "high": (np.float64, 0.0),
-    }
-
-
-@dataclass
-class PlanChange:
-    """What a change of the plan did: places of instances, and series."""
-
-    created: list[int] = field(default_factory=list)
-    kept: list[int] = field(default_factory=list)
-    removed: dict[int, InstanceKey] = field(default_factory=dict)
-    series: set[int] = field(default_factory=set)
-    """Series that are inputs now and may be new as such, or reach further back than before."""
-    dropped: list[int] = field(default_factory=list)
-    """Series that are no rule's input any more."""
-
 
 _Left = dict[tuple[int, Tags], int]
 
@@ -107,7 +40,7 @@ class Plan:
         """Places are less than this."""
         self.rule_count = 0
         self._limits = limits or Limits()
-        self._rules = _Rules()
+        self._rules = Rules()
         self._ids = Identities()
         self._held: Booleans = np.zeros(SHARD_COUNT, dtype=np.bool_)
         self._held[list(shards)] = True
@@ -118,7 +51,8 @@ class Plan:
         """The series of an instance beyond its first."""
         self._by_tags: dict[int, dict[Tags, int]] = {}
         """The instances of scopes that have several."""
-        self._count_of_tenant: dict[str, int] = defaultdict(int)
+        self._count_of_tenant: dict[int, int] = defaultdict(int)
+        """By the number of the tenant."""
         self._left_out: dict[int, int] = {}
         self._free_places: list[int] = []
 
@@ -176,14 +110,18 @@ class Plan:
         scope = self._scope(rule, monitor)
         return None if scope is None else self._find(scope, key.tags)
 
-    def places_of(self, key: RuleKey) -> list[int]:
-        """Where a rule's instances are; nowhere if the rule isn't known."""
-        number = self._ids.find(*key)
-        return (
-            []
-            if number is None
-            else [place for scope in self._scopes(number) for place in self.instances_of_scope.of(scope)]
-        )
+    def places(self) -> Places:
+        """Where instances are."""
+        return np.flatnonzero(self.instances.rule[: self.size] != NONE)
+
+    def places_of(self, keys: Collection[RuleKey]) -> Places:
+        """Where the instances of rules are; nowhere for a rule that isn't known."""
+        rules = self._ids.find_all([key.tenant for key in keys], [key.rule_id for key in keys])
+        rules = rules[rules != NONE]
+        patterns = rules[self._rules.monitor[rules] == NONE].tolist()
+        of_patterns = [scope for rule in patterns for scope in self._scopes(rule)]
+        scopes = np.append(rules, np.array(of_patterns, dtype=np.int32))
+        return self.instances_of_scope.follow(scopes)[1].astype(np.intp)
 
     def has_monitor(self, tenant: str, monitor: str) -> bool:
         """Whether a series of that monitor is known and its shard is held."""
@@ -233,11 +171,9 @@ class Plan:
 
     def add_series(self, series: Iterable[Series]) -> PlanChange:
         """Takes series that have become known, in the order of their indexes. Known ones are passed over."""
-        change = PlanChange()
-        for one in series:
-            monitor = self.monitors.add_series(one)
-            if monitor is not None and self._holds(monitor):
-                self._bind_series(one.index, monitor, change)
+        change, known = PlanChange(), len(self.series)
+        count = self.monitors.add_series(series)
+        self._bind_series(np.arange(known, known + count), change)
         return change
 
     def hold(self, shards: Iterable[int]) -> PlanChange:
@@ -247,35 +183,54 @@ class Plan:
         gained, lost = held & ~self._held, self._held & ~held
         self._held = held
         if lost.any():
-            places = np.flatnonzero(self.instances.rule[: self.size] != NONE)
+            places = self.places()
             places = places[lost[self.shards_at(places)]]
             for scope in np.unique(self.instances.scope[places]).tolist():
                 self._remove(self._dissolve([scope], change), change)
             self._settle(change)
         if gained.any():
             shards_of_series = self.monitors.shards_of_series(np.arange(len(self.series)))
-            for index in np.flatnonzero(gained[shards_of_series]).tolist():
-                self._bind_series(index, self.monitors.of_series(index), change)
+            self._bind_series(np.flatnonzero(gained[shards_of_series]), change)
         return change
 
     def put_rule(self, spec: RuleSpec) -> PlanChange:
-        """Adds a rule or gives it a new definition. Instances that it still produces keep their places."""
-        change, left = PlanChange(), _Left()
-        number = self._ids.find(spec.tenant, spec.rule_id)
-        if number is None:
-            number = self._ids.add(spec.tenant, spec.rule_id)
-            self._rules.reserve(number + 1)
-            self.rule_count += 1
-        else:
-            left = self._dissolve(self._scopes(number), change)
-            self._unregister(number, spec.key)
-        self._register(number, spec)
-        for index in self._candidates(number, spec):
-            if spec.matches_input(self.series[index].key):
-                self._bind(number, index, self.monitors.of_series(index), change, left)
-        self._remove(left, change)
+        """Adds a rule or gives it a new definition; see `put_rules`."""
+        return self.put_rules([spec])
+
+    def put_rules(self, specs: Iterable[RuleSpec]) -> PlanChange:
+        """Adds rules or gives them new definitions. Instances that they still produce keep their places.
+
+        Of several definitions of one rule the last one counts.
+        """
+        change = PlanChange()
+        latest = list({spec.key: spec for spec in specs}.values())
+        for part in chunks(len(latest)):
+            page = latest[part]
+            numbers = self._ids.find_all([spec.tenant for spec in page], [spec.rule_id for spec in page])
+            for at in np.flatnonzero(numbers != NONE).tolist():
+                self._change_rule(int(numbers[at]), page[at], change)
+            new = [page[at] for at in np.flatnonzero(numbers == NONE).tolist()]
+            if new:
+                self._add_rules(new, change)
         self._settle(change)
         return change
+
+    def _change_rule(self, number: int, spec: RuleSpec, change: PlanChange) -> None:
+        left = self._dissolve(self._scopes(number), change)
+        self._unregister(number, spec.key)
+        numbers = np.array([number])
+        self._register(numbers, [spec])
+        rules, series = self._inputs(numbers, [spec])
+        for index in series[self._match(rules, series)].tolist():
+            self._bind(number, index, self.monitors.of_series(index), change, left)
+        self._remove(left, change)
+
+    def _add_rules(self, specs: Sequence[RuleSpec], change: PlanChange) -> None:
+        numbers = self._ids.add_all([spec.tenant for spec in specs], [spec.rule_id for spec in specs])
+        self._rules.reserve(int(numbers.max()) + 1)
+        self.rule_count += len(specs)
+        self._register(numbers, specs)
+        self._bind_all(*self._inputs(numbers, specs), change)
 
     def remove_rule(self, key: RuleKey) -> PlanChange:
         """Takes a rule away, with all of its instances."""
@@ -296,16 +251,20 @@ class Plan:
             self.instances.clear(place)
             self._free_places.append(place)
 
-    def _register(self, number: int, spec: RuleSpec) -> None:
+    def _register(self, numbers: Places, specs: Sequence[RuleSpec]) -> None:
         rules = self._rules
-        rules.profile[number] = self.profiles.take(spec)
-        rules.revision[number], rules.low[number], rules.high[number] = spec.revision, spec.low, spec.high
-        if spec.is_pattern:
-            self._patterns_of_tenant[spec.tenant].add(number)
-            self._scopes_of_pattern[number] = set()
-        else:
-            rules.monitor[number] = self.monitors.number(spec.tenant, spec.monitor)
-            self._rules_of_monitor.add(int(rules.monitor[number]), number)
+        rules.profile[numbers] = self.profiles.take(specs)
+        rules.revision[numbers] = [spec.revision for spec in specs]
+        rules.low[numbers], rules.high[numbers] = [spec.low for spec in specs], [spec.high for spec in specs]
+        plain = [not spec.is_pattern for spec in specs]
+        for number, spec in zip(numbers.tolist(), specs, strict=True):
+            if spec.is_pattern:
+                self._patterns_of_tenant[spec.tenant].add(number)
+                self._scopes_of_pattern[number] = set()
+        named, some = list(compress(specs, plain)), numbers[np.array(plain, dtype=np.bool_)]
+        monitors = self.monitors.numbers([spec.tenant for spec in named], [spec.monitor for spec in named])
+        rules.monitor[some] = monitors
+        self._rules_of_monitor.add_all(monitors, some)
 
     def _unregister(self, number: int, key: RuleKey) -> None:
         monitor = int(self._rules.monitor[number])
@@ -320,13 +279,21 @@ class Plan:
         self.problems.pop(key, None)
         self._left_out.pop(number, None)
 
-    def _candidates(self, number: int, spec: RuleSpec) -> list[int]:
-        if spec.is_pattern:
-            known = self.monitors.of_tenant(spec.tenant)
-            monitors = [one for one in known if spec.matches_monitor(self.monitors.name(one))]
-        else:
-            monitors = [int(self._rules.monitor[number])]
-        return sorted(index for one in monitors if self._holds(one) for index in self.monitors.series_of(one))
+    def _inputs(self, numbers: Places, specs: Sequence[RuleSpec]) -> tuple[Places, Places]:
+        """The held series of the monitors that rules watch, each with the rule, in the order of rules and series."""
+        monitors = self._rules.monitor[numbers]
+        rules, watched = [numbers[monitors != NONE]], [monitors[monitors != NONE]]
+        for at in np.flatnonzero(monitors == NONE).tolist():
+            known = self.monitors.of_tenant(specs[at].tenant)
+            found = [one for one in known if specs[at].matches_monitor(self.monitors.name(one))]
+            rules.append(np.full(len(found), numbers[at]))
+            watched.append(np.array(found, dtype=np.int32))
+        rule, monitor = np.concatenate(rules), np.concatenate(watched)
+        held = self._held[self.monitors.shards[monitor]]
+        rule, monitor = rule[held], monitor[held]
+        positions, series = self.monitors.series_of_all(monitor)
+        order = np.lexsort((series, rule[positions]))
+        return rule[positions][order], series[order]
 
     # --- instances ---
 
@@ -359,14 +326,73 @@ class Plan:
                 return place
         return None
 
-    def _bind_series(self, index: int, monitor: int, change: PlanChange) -> None:
+    def _bind_series(self, indexes: Places, change: PlanChange) -> None:
+        """Makes series inputs of the rules that watch their monitors, if those are held."""
+        monitors = self.monitors.series.monitors(indexes)
+        held = self._held[self.monitors.shards[monitors]]
+        indexes, monitors = indexes[held], monitors[held]
+        positions, rules = self._rules_of_monitor.follow(monitors)
+        series = indexes[positions]
+        if self._scopes_of_pattern:
+            watched = [(rule, index) for index in indexes.tolist() for rule in self._patterns_on(index)]
+            pairs = np.array(watched, dtype=np.intp).reshape(-1, 2)
+            rules, series = np.append(rules, pairs[:, 0]), np.append(series, pairs[:, 1])
+        order = np.lexsort((rules, series))
+        self._bind_all(rules[order], series[order], change)
+
+    def _patterns_on(self, index: int) -> list[int]:
         key = self.series[index].key
-        rules = self._rules_of_monitor.of(monitor)
         patterns = self._patterns_of_tenant.get(key.tenant, ())
-        rules += [rule for rule in patterns if self._template(rule).matches_monitor(key.monitor)]
-        for rule in sorted(rules):
-            if self._template(rule).matches_input(key):
-                self._bind(rule, index, monitor, change, {})
+        return [rule for rule in patterns if self._template(rule).matches_monitor(key.monitor)]
+
+    def _match(self, rules: Places, series: Places) -> Booleans:
+        """Whether each series, of a monitor that its rule watches, is an input of it."""
+        # Rules of one profile say the same of series that differ in their monitors only.
+        codes = self._rules.profile[rules].astype(np.int64) << 32 | self.series.shapes(series)
+        _, some, which = np.unique(codes, return_index=True, return_inverse=True)
+        pairs = zip(rules[some].tolist(), series[some].tolist(), strict=True)
+        found = [self._template(rule).matches_input(self.series[index].key) for rule, index in pairs]
+        return np.array(found, dtype=np.bool_)[which]
+
+    def _bind_all(self, rules: Places, series: Places, change: PlanChange) -> None:
+        """Makes series inputs of the rules that ask for them; they are of monitors that those watch."""
+        matching = self._match(rules, series)
+        rules, series = rules[matching], series[matching]
+        alone = self._are_alone(rules)
+        self._attach_all(rules[alone], series[alone], change)
+        for rule, index in zip(rules[~alone].tolist(), series[~alone].tolist(), strict=True):
+            self._bind(rule, index, self.monitors.of_series(index), change, {})
+
+    def _are_alone(self, rules: Places) -> Booleans:
+        """Which of the rules get one instance, their first and only one, without a limit being near."""
+        known = self._rules
+        _, which, counts = np.unique(rules, return_inverse=True, return_counts=True)
+        alone = (counts[which] == 1) & (known.instances[rules] == 0) & (known.monitor[rules] != NONE)
+        tenants = self._ids.tenants(rules)
+        numbers, counts = np.unique(tenants, return_counts=True)
+        for tenant, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            if self._count_of_tenant[tenant] + count > self._limits.per_tenant:
+                alone[tenants == tenant] = False
+        return np.asarray(alone & (self._limits.per_rule > 0))
+
+    def _attach_all(self, rules: Places, series: Places, change: PlanChange) -> None:
+        """Makes an instance of each rule on its series. The rules are distinct and have none yet."""
+        columns, known = self.instances, self._rules
+        places = np.array([self._take_place() for _ in rules], dtype=np.intp)
+        columns.series[places], columns.rule[places], columns.scope[places] = series, rules, rules
+        columns.profile[places] = profiles = known.profile[rules]
+        thresholds = zip(profiles.tolist(), known.low[rules].tolist(), known.high[rules].tolist(), strict=True)
+        compared = [self.profiles.template(profile).bounds(low, high) for profile, low, high in thresholds]
+        low, high, outside = zip(*compared, strict=True) if compared else ((), (), ())
+        columns.low[places], columns.high[places], columns.outside[places] = low, high, outside
+        self.instances_of_scope.add_all(rules, places)
+        self.instances_of_series.add_all(series, places)
+        known.instances[rules] = 1
+        numbers, counts = np.unique(self._ids.tenants(rules), return_counts=True)
+        for tenant, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            self._count_of_tenant[tenant] += count
+        change.created += places.tolist()
+        change.series.update(series.tolist())
 
     def _bind(self, rule: int, index: int, monitor: int, change: PlanChange, left: _Left) -> None:
         """Makes a matching series an input: of its instance, or of a new one. `left` are instances to be taken up."""
@@ -376,7 +402,7 @@ class Plan:
         place = self._find(scope, tags)
         if place is None:
             place = left.get((monitor, tags))
-            if self._is_full(rule, key.tenant):
+            if self._is_full(rule):
                 return
             if place is not None:
                 del left[monitor, tags]
@@ -447,11 +473,11 @@ class Plan:
         self.instances.reserve(self.size)
         return self.size - 1
 
-    def _is_full(self, rule: int, tenant: str) -> bool:
+    def _is_full(self, rule: int) -> bool:
         """Whether a rule may have no more instances; it keeps those that it has, and says so."""
         limits, key = self._limits, RuleKey(*self._ids[rule])
         full = self._rules.instances[rule] >= limits.per_rule
-        if not full and self._count_of_tenant[tenant] < limits.per_tenant:
+        if not full and self._count_of_tenant[self._ids.tenant(rule)] < limits.per_tenant:
             return False
         self._left_out[rule] = self._left_out.get(rule, 0) + 1
         most = f"a rule's limit of {limits.per_rule:,}" if full else f"the tenant's limit of {limits.per_tenant:,}"

@@ -1,6 +1,6 @@
 """What many rules have in common, kept once: everything but identity, monitor and threshold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -101,13 +101,17 @@ class Profiles(Columns):
         """The numbers in use."""
         return sorted(self._numbers.values())
 
-    def take(self, spec: RuleSpec) -> int:
-        """The number of a rule's template, which has one user more now."""
+    def take(self, specs: Sequence[RuleSpec]) -> Int32s:
+        """The numbers of rules' templates, which have one user more for each."""
+        numbers = np.array([self._number(spec) for spec in specs], dtype=np.int32)
+        self.users += np.bincount(numbers, minlength=self.capacity)
+        return numbers
+
+    def _number(self, spec: RuleSpec) -> int:
         shape = spec.shape
         number = self._numbers.get(shape)
         if number is None:
             number = self._numbers[shape] = self._add(spec.template)
-        self.users[number] += 1
         return number
 
     def give_up(self, number: int) -> None:

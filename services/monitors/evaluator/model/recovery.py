@@ -159,7 +159,7 @@ def restore(
 def _go_on_in_silence(evaluation: Evaluation, fingerprints: Int64s) -> None:
     """Makes the instances of these fingerprints fire without an alert; open episodes are put over that."""
     columns, plan = evaluation.state.instances, evaluation.plan
-    places = np.flatnonzero(plan.instances.rule[: plan.size] >= 0)
+    places = plan.places()
     fires = places[np.isin(_fingerprints(evaluation, places), fingerprints)]
     columns.status[fires], columns.silent[fires] = Status.FIRING, True
 
