@@ -36,7 +36,8 @@ class Columns:
             return
         capacity = max(size, self.capacity + self.capacity // 4)
         for name, (kind, default) in self.LAYOUT.items():
-            column = np.full(capacity, default, dtype=kind)
+            # Zeros that the system hands out take no memory before they are written to.
+            column = np.full(capacity, default, dtype=kind) if default else np.zeros(capacity, dtype=kind)
             if self.capacity:
                 column[: self.capacity] = getattr(self, name)
             setattr(self, name, column)
@@ -113,10 +114,12 @@ class Links:
         """Links `right` to `left`."""
         self._any = True
         if left >= len(self._first):
-            self._first, self._chain = _grown(self._first, left + 1), _grown(self._chain, left + 1)
+            self._first = _grown(self._first, left + 1)
         if self._first[left] < 0:
             self._first[left] = right
             return
+        if left >= len(self._chain):
+            self._chain = _grown(self._chain, len(self._first))
         if self._free:
             link = self._free.pop()
         else:
@@ -133,8 +136,7 @@ class Links:
         if not len(lefts):
             return
         self._any = True
-        size = int(lefts.max()) + 1
-        self._first, self._chain = _grown(self._first, size), _grown(self._chain, size)
+        self._first = _grown(self._first, int(lefts.max()) + 1)
         begins = self._first[lefts] < 0
         if not are_distinct(lefts):
             once = np.zeros(len(lefts), dtype=np.bool_)
@@ -148,7 +150,7 @@ class Links:
         """Takes one link away. Raises KeyError if there is none."""
         if left >= len(self._first) or self._first[left] < 0:
             raise KeyError((left, right))
-        before, link = -1, int(self._chain[left])
+        before, link = -1, self._chain_of(left)
         if self._first[left] == right:
             self._first[left] = -1
             if link >= 0:
@@ -170,11 +172,13 @@ class Links:
         """Takes all links of one left number away."""
         if left >= len(self._first):
             return
-        link = int(self._chain[left])
+        link = self._chain_of(left)
+        if link >= 0:
+            self._chain[left] = -1
         while link >= 0:
             self._free.append(link)
             link = int(self._next[link])
-        self._first[left] = self._chain[left] = -1
+        self._first[left] = -1
 
     def __bool__(self) -> bool:
         """Whether there may be any link."""
@@ -193,7 +197,7 @@ class Links:
         """What belongs to one left number."""
         if left >= len(self._first) or self._first[left] < 0:
             return []
-        found, link = [int(self._first[left])], int(self._chain[left])
+        found, link = [int(self._first[left])], self._chain_of(left)
         while link >= 0:
             found.append(int(self._right[link]))
             link = int(self._next[link])
@@ -218,7 +222,12 @@ class Links:
             return positions, rights
         return self._follow_chains(positions, rights, heads)
 
+    def _chain_of(self, left: int) -> int:
+        # Where nothing has a second link, there are no chains to take memory.
+        return int(self._chain[left]) if left < len(self._chain) else -1
+
     def _follow_chains(self, positions: Places | slice, rights: Places, heads: Places) -> tuple[Places | slice, Places]:
+        self._chain = _grown(self._chain, len(self._first))
         link = self._chain[heads]
         at = np.flatnonzero(link >= 0)
         if not at.size:

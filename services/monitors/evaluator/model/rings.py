@@ -38,12 +38,20 @@ class Rings:
         self._free_count = 0
 
     @property
+    def count(self) -> int:
+        """How many rings were taken."""
+        return self._used - self._free_count
+
+    @property
     def cell_count(self) -> int:
         """How many cells the rings that were taken have."""
-        return (self._used - self._free_count) * self.capacity
+        return self.count * self.capacity
 
-    def take(self, count: int) -> Places:
-        """Bases of `count` rings, ascending where they are new. Their cells hold anything."""
+    def take(self, count: int, expected: int = 0) -> Places:
+        """Bases of `count` rings, ascending where they are new. Their cells hold anything.
+
+        `expected` rings in all are made room for, if there is none yet. What isn't written to takes no memory.
+        """
         taken: list[Places] = []
         while count and self._free:
             free = self._free.pop()
@@ -56,7 +64,7 @@ class Rings:
         if count:
             lanes = np.arange(self._used, self._used + count)
             self._used += count
-            self._reserve(-(-self._used // self.stride))
+            self._reserve(-(-self._used // self.stride), -(-expected // self.stride))
             taken.append(lanes + lanes // self.stride * (self.span - self.stride))
         return np.concatenate(taken) if len(taken) != 1 else taken[0]
 
@@ -67,17 +75,17 @@ class Rings:
         if self._free_count == self._used:
             self._clear()
 
-    def _reserve(self, pages: int) -> None:
+    def _reserve(self, pages: int, expected: int) -> None:
         known = len(self._holes)
         if pages <= known:
             return
-        pages = max(pages, known + known // 4)
         if known:
-            # In place, where the system can.
+            # In place, where the system can; which writes zeros, so that more than is needed would take memory.
+            pages = max(pages, known + known // 16)
             self.times.resize(pages * self.span, refcheck=False)
             self.values.resize(pages * self.span, refcheck=False)
         else:
-            # What isn't written to yet takes no memory.
+            pages = max(pages, expected)
             self.times = np.empty(pages * self.span, dtype=np.int64)
             self.values = np.empty(pages * self.span, dtype=np.float64)
         self._holes = np.append(self._holes, np.zeros(pages - known, dtype=np.bool_))

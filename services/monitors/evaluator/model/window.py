@@ -366,8 +366,9 @@ class Window:
         if kind not in self._rings:
             self._rings[kind] = Rings(int(CAPACITIES[kind]))
         rings = self._rings[kind]
-        bases = rings.take(len(rows))
-        for ring, some in self._by_ring(rows):
+        kinds = self._by_ring(rows)
+        bases = rings.take(len(rows), 0 if rings.count else sum(self._count_in(ring) for ring, _ in kinds))
+        for ring, some in kinds:
             if ring == NOWHERE:
                 continue
             old, chosen = self._rings[ring], rows[some]
@@ -376,6 +377,10 @@ class Window:
             old.give_back(table.base[chosen])
         table.ring[rows], table.base[rows] = kind, bases
         table.head[rows] = table.length[rows]
+
+    def _count_in(self, ring: int) -> int:
+        """How many rows have that kind of ring: those that are likely to move together."""
+        return self._rings[ring].count if ring != NOWHERE else int((self._rows.retention >= 0).sum())
 
     def _copy(self, rows: Places, old: Rings, new: Rings, target: Places) -> None:
         """Copies the rows' points to the beginnings of other rings."""
