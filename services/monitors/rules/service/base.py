@@ -25,7 +25,7 @@ LONGEST_REQUEST_ID = 64
 # A stream gives a sign of life well within the ten seconds that the contract promises.
 HEARTBEAT_SECONDS = 3.0
 # How soon a change is seen that another process has made; our own are announced.
-POLL_SECONDS = 1.0
+POLL_SECONDS = HEARTBEAT_SECONDS
 # A gRPC message has 4 MiB at most.
 LARGEST_MESSAGE = 3 * 1024 * 1024
 

@@ -45,6 +45,8 @@ def snapshot_page(session: Session, after: int, limit: int) -> Sequence[StoredBo
 def changes_since(session: Session, revision: int, limit: int) -> Changes:
     """What was changed, deleted and resolved by hand after a revision, about `limit` of each at a time."""
     newest = counters.current(session, counters.REVISION)
+    if newest == revision:
+        return Changes([], [], [], revision, more=False)
     changed = _bodies(session, revision, limit)
     gone = session.execute(_after(_DELETED, deleted_rules.c.revision, revision, limit)).all()
     resolved = session.execute(_after(_RESOLVED, manual_resolutions.c.revision, revision, limit)).all()
