@@ -1,7 +1,11 @@
 """What follows when an instance fires and is resolved: once, in order, and told or held as the rule says."""
 
+from sqlalchemy import select, update
+
+from monitors.mesh.database import Session
 from monitors.mesh.times import now_nanos
-from monitors.rules.model.alert import shard_of
+from monitors.rules.model.alert import EventKind, former_once_key, shard_of
+from monitors.rules.store.tables import alert_events, alerts
 from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from tests.rules.client import ACKNOWLEDGED, FIRING, RESOLVED, SECOND, Client
@@ -56,6 +60,33 @@ def test_a_repeat_changes_nothing(client: Client) -> None:
     assert [result.alert_id for result in again[:3]] == [result.alert_id for result in first]
     assert client.call(pb.ListAlertsRequest()).total_count == 2
     assert len(client.alert(first[0].alert_id).timeline) == 2
+
+
+def test_what_an_earlier_version_recorded_is_repeated(client: Client) -> None:
+    rule = client.create(cooldown={})
+    now = now_nanos()
+    begun, ended = client.transition(rule, FIRING, now), client.transition(rule, RESOLVED, now + 5, episode=now)
+    first = [*client.record(begun), *client.record(ended)]
+    client.loop.run(client.rules._database.write(lambda session: _record_as_formerly(session, client.tenant)))
+
+    def is_repeated() -> bool:
+        again = [*client.record(begun), *client.record(ended)]
+        return outcomes(again) == [REPEATED] * 2 and [each.alert_id for each in again] == [
+            each.alert_id for each in first
+        ]
+
+    assert is_repeated()
+    client.fire(rule, now + 10)
+    assert is_repeated()
+    assert client.call(pb.ListAlertsRequest()).total_count == 2
+
+
+def _record_as_formerly(session: Session, tenant: str) -> None:
+    query = select(alert_events, alerts.c.instance_key, alerts.c.episode).join(alerts)
+    for row in session.execute(query.where(alert_events.c.tenant_id == tenant)).all():
+        formerly = former_once_key(row.instance_key, row.episode, EventKind(row.kind))
+        is_row = (alert_events.c.tenant_id == tenant, alert_events.c.sequence == row.sequence)
+        session.execute(update(alert_events).where(*is_row).values(once_key=formerly))
 
 
 def test_an_open_alert_is_adopted_by_another_episode(client: Client) -> None:

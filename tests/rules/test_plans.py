@@ -8,8 +8,9 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from monitors.mesh.database import Database, sqlite_url
+from monitors.rules.model.episodes import Known
 from monitors.rules.store import alerts, outbox
-from monitors.rules.store.transitions import load_open, load_told
+from monitors.rules.store.transitions import load_open, load_over
 from tests.harness import LoopThread
 
 
@@ -50,7 +51,7 @@ def plan_of(session: Session, work: Callable[[Session], object]) -> list[str]:
             ["(tenant_id=? AND open_key=?)"],
         ),
         (
-            lambda session: load_told(session, {"t": ["1", "2"]}),
+            lambda session: load_over(session, Known(), {"t": ["1", "2"]}),
             ["(tenant_id=? AND instance_key=? AND told_time>?)"],
         ),
         (

@@ -43,7 +43,15 @@ class Instance(NamedTuple):
 
 
 def once_key(instance_key: str, episode: int, kind: EventKind) -> str:
-    """What makes a transition unique within its tenant: a repeat has the same."""
+    """What makes a transition unique within its tenant: a repeat has the same. 64 characters.
+
+    The time comes first, so that a database's index takes in one place what happens at a time, and not a page for each.
+    """
+    return f"{episode:016x}{int(kind)}{instance_key[:47]}"
+
+
+def former_once_key(instance_key: str, episode: int, kind: EventKind) -> str:
+    """The key that earlier versions recorded the same transition under."""
     return hashlib.sha256(f"{instance_key}/{episode}/{int(kind)}".encode()).hexdigest()
 
 

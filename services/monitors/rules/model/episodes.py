@@ -76,16 +76,22 @@ class Known:
     """When an alert of the instance was last told, by tenant and instance key."""
     recorded: dict[tuple[str, str], str] = field(default_factory=dict)
     """The alert of each transition that has been recorded, by tenant and once key; see `is_surprising`."""
+    latest: dict[tuple[str, str], int] = field(default_factory=dict)
+    """The latest episode of an instance that is over and was told, by tenant and instance key."""
     released: set[str] = field(default_factory=set)
     """Open alerts whose held message has gone out."""
 
 
 def is_surprising(known: Known, transition: Transition) -> bool:
-    """Whether it must be looked up whether a transition has been recorded before. What begins while nothing is open,
-    and what ends while something is, hardly ever has; that it has after all, the database itself finds when the event
-    is written, for a transition can be recorded once only."""
-    is_open = (transition.instance.tenant, transition.instance.key) in known.open
-    return is_open is (transition.kind is EventKind.FIRING)
+    """Whether it must be looked up whether a transition has been recorded before. What begins while nothing is open and
+    later than all that was told, and what ends what is open, hardly ever has; that it has after all, the
+    database itself finds when the event is written, for a transition can be recorded once only. (Of what an earlier
+    version recorded, the database knows another key.)"""
+    key = (transition.instance.tenant, transition.instance.key)
+    if transition.kind is EventKind.FIRING:
+        return key in known.open or transition.episode <= known.latest.get(key, -1)
+    alert = known.open.get(key)
+    return alert is None or transition.time < alert.fire_time
 
 
 class Ledger:
@@ -99,6 +105,8 @@ class Ledger:
         """New alerts by id, as they are after everything."""
         self.altered: dict[str, Alert] = {}
         """Alerts that the store has and that are different now, by id."""
+        self.retimed: set[str] = set()
+        """Those of `altered` whose `told_time` may be different."""
         self.events: list[Event] = []
         self.notifications: list[Notification] = []
         self.suppressed: list[tuple[str, str]] = []
@@ -216,7 +224,10 @@ class Ledger:
         else:
             self.altered[alert.id] = alert
         key = (alert.tenant, alert.instance_key)
-        if key in self._known.open:
+        before = self._known.open.get(key)
+        if before is None or before.told_time != alert.told_time:
+            self.retimed.add(alert.id)
+        if before is not None:
             self._known.open[key] = alert
 
     def _note(

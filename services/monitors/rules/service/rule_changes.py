@@ -20,7 +20,7 @@ from monitors.rules.store.rules import (
     insert_rules,
     replace_rule,
 )
-from monitors.rules.store.transitions import load_open, load_told, save
+from monitors.rules.store.transitions import load_open, load_over, save
 from monitors.rules.translate.alerts import encode_notification
 from monitors.rules.translate.rules import facts_of, rule_from_stored, rule_to_proto, stored_to_proto
 from monitors.v1 import rule_pb2
@@ -143,7 +143,7 @@ def _follow_snooze(session: Session, who: Caller, rule_id: str) -> None:
     firing = open_alerts(session, who.tenant, rule_id)
     instances = {who.tenant: [alert.instance_key for alert in firing]}
     known = load_open(session, instances)
-    known.told = load_told(session, instances)
+    load_over(session, known, instances)
     ledger = Ledger(known, who.now)
     facts = facts_of(existing(session, who.tenant, rule_id))
     for alert in firing:

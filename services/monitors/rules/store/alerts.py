@@ -1,6 +1,6 @@
 """Alerts, what happened to them, and what became of their messages."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
@@ -93,23 +93,21 @@ def insert_alerts(session: Session, opened: Sequence[Alert]) -> None:
 
 
 _CHANGED = (
-    "open_key", "suppress_reason", "told_time", "resolve_time", "resolve_reason", "acknowledge_user",
-    "acknowledge_time", "acknowledge_note",
+    "open_key", "suppress_reason", "resolve_time", "resolve_reason", "acknowledge_user", "acknowledge_time",
+    "acknowledge_note",
 )  # fmt: skip
-_CHANGE = (
-    update(alerts)
-    .where(alerts.c.tenant_id == bindparam("row_tenant"), alerts.c.id == bindparam("row_id"))
-    .values({name: bindparam(name) for name in _CHANGED})
-)
+_IS_ROW = (alerts.c.tenant_id == bindparam("row_tenant"), alerts.c.id == bindparam("row_id"))
+_CHANGE = update(alerts).where(*_IS_ROW).values({name: bindparam(name) for name in _CHANGED})
+_RETIME = update(alerts).where(*_IS_ROW).values(told_time=bindparam("told"))
 
 
-def update_alerts(session: Session, altered: Sequence[Alert]) -> None:
-    """Remembers what may change of alerts."""
+def update_alerts(session: Session, altered: Collection[Alert], retimed: Collection[str]) -> None:
+    """Remembers what may change of alerts; `told_time` only of those whose ids are `retimed`, for even if it stays the
+    same, SQLite writes its index anew."""
     rows = [
         (
             alert.instance_key if alert.is_open else None,
             alert.suppress_reason,
-            alert.told_time,
             alert.resolve_time,
             alert.resolve_reason,
             alert.acknowledge_user,
@@ -121,6 +119,8 @@ def update_alerts(session: Session, altered: Sequence[Alert]) -> None:
         for alert in altered
     ]
     execute_rows(session, _CHANGE, (*_CHANGED, "row_tenant", "row_id"), rows)
+    times = [(alert.told_time, alert.tenant, alert.id) for alert in altered if alert.id in retimed]
+    execute_rows(session, _RETIME, ("told", "row_tenant", "row_id"), times)
 
 
 def insert_events(session: Session, events: Sequence[Event], first_sequence: int) -> None:

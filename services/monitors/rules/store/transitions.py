@@ -7,7 +7,7 @@ from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from monitors.rules.model.alert import EventKind, Notification, once_key
+from monitors.rules.model.alert import EventKind, Notification, former_once_key, once_key
 from monitors.rules.model.episodes import Known, Ledger, RuleFacts, Transition, is_surprising
 from monitors.rules.store import counters, outbox
 from monitors.rules.store.alerts import insert_alerts, insert_events, read_alert, update_alerts
@@ -27,8 +27,8 @@ Encode = Callable[[Notification], bytes]
 _OPEN = select(alerts).where(
     alerts.c.tenant_id == bindparam("tenant"), alerts.c.open_key.in_(bindparam("keys", expanding=True))
 )
-_TOLD = (
-    select(alerts.c.tenant_id, alerts.c.instance_key, func.max(alerts.c.told_time))
+_OVER = (
+    select(alerts.c.tenant_id, alerts.c.instance_key, func.max(alerts.c.told_time), func.max(alerts.c.episode))
     .where(alerts.c.tenant_id == bindparam("tenant"), alerts.c.instance_key.in_(bindparam("keys", expanding=True)))
     # Over, and not `open_key IS NULL`: by its index every alert of the tenant that is over would be read.
     .where(alerts.c.told_time.is_not(None), alerts.c.resolve_time.is_not(None))
@@ -52,17 +52,21 @@ def load_known(
     known = load_open(session, _by_tenant((each.instance.tenant, each.instance.key) for each in transitions))
     # What ends needs neither its rule nor what was told before.
     firing = [each.instance for each in transitions if each.kind is EventKind.FIRING]
-    known.told = load_told(session, _by_tenant((each.tenant, each.key) for each in firing))
+    load_over(session, known, _by_tenant((each.tenant, each.key) for each in firing))
     wanted = sorted({(each.tenant, each.rule_id) for each in firing})
     known.rules = {(rule.tenant, rule.id): facts_of(rule) for rule in find_enabled(session, wanted)}
-    once = _by_tenant(
-        (each.instance.tenant, once_key(each.instance.key, each.episode, each.kind))
-        for each in transitions
-        if look_up_all or is_surprising(known, each)
-    )
-    for tenant, key, alert_id in _find(session, _RECORDED, once):
-        known.recorded[tenant, key] = alert_id
+    _load_recorded(session, known, (each for each in transitions if look_up_all or is_surprising(known, each)))
     return known
+
+
+def _load_recorded(session: Session, known: Known, transitions: Iterable[Transition]) -> None:
+    keys: dict[tuple[str, str], str] = {}
+    for each in transitions:
+        what = (each.instance.key, each.episode, each.kind)
+        once = once_key(*what)
+        keys[each.instance.tenant, once] = keys[each.instance.tenant, former_once_key(*what)] = once
+    for tenant, key, alert_id in _find(session, _RECORDED, _by_tenant(keys)):
+        known.recorded[tenant, keys[tenant, key]] = alert_id
 
 
 def load_open(session: Session, instances: Mapping[str, Sequence[str]]) -> Known:
@@ -77,9 +81,10 @@ def load_open(session: Session, instances: Mapping[str, Sequence[str]]) -> Known
     return known
 
 
-def load_told(session: Session, instances: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], int]:
-    """When alerts of instances that are over were last told, by tenant and instance key."""
-    return {(tenant, key): time for tenant, key, time in _find(session, _TOLD, instances)}
+def load_over(session: Session, known: Known, instances: Mapping[str, Sequence[str]]) -> None:
+    """Notes of the alerts of instances that are over and were told when one was told last, and the latest episode."""
+    for tenant, key, told, episode in _find(session, _OVER, instances):
+        known.told[tenant, key], known.latest[tenant, key] = told, episode
 
 
 def _find(session: Session, query: Select[Any], keys: Mapping[str, Sequence[str]]) -> Iterator[Any]:
@@ -98,7 +103,7 @@ def _by_tenant(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 def save(session: Session, ledger: Ledger, encode: Encode) -> None:
     """Remembers everything that was decided. Raises AlreadyRecorded."""
     # What ends makes room first: an instance's next alert may begin in the same batch, and one alone can be open.
-    update_alerts(session, list(ledger.altered.values()))
+    update_alerts(session, ledger.altered.values(), ledger.retimed)
     insert_alerts(session, list(ledger.opened.values()))
     if not ledger.events:
         outbox.reschedule(session, ledger.rescheduled)
