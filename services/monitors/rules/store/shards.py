@@ -107,7 +107,7 @@ def check_leases(session: Session, leases: set[tuple[int, int]]) -> None:
         return
     # Those between are read as well: to name up to 256 of them takes longer.
     bounds = {"first": min(leases)[0], "last": max(leases)[0]}
-    epochs = {row.shard: row.epoch for row in session.execute(_EPOCHS, bounds)}
+    epochs = dict(session.execute(_EPOCHS, bounds).all())
     for shard, epoch in sorted(leases):
         if epochs.get(shard) != epoch:
             raise LeaseLost(shard, epoch)
