@@ -22,7 +22,7 @@ from monitors.v1 import evaluator_service_pb2 as pb
 from monitors.v1 import rule_service_pb2 as rules_pb
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
-from tests.evaluator.ingest.parts import TOKEN
+from tests.evaluator.ingest.parts import TOKEN, authenticate, rule_book
 from tests.harness import LoopThread
 
 
@@ -39,11 +39,7 @@ class Mesh:
         return (("authorization", f"Bearer {self.key}"),)
 
     def write(self, body: str) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.evaluator.http_port, timeout=30)
-        connection.request("POST", "/api/v2/write", body, {"Authorization": f"Token {self.key}"})
-        status = connection.getresponse().status
-        connection.close()
-        return status
+        return _write(self.evaluator.http_port, body, self.key)
 
     def monitors(self) -> list[str]:
         request = rules_pb.ListMonitorsRequest()
@@ -52,6 +48,14 @@ class Mesh:
     def newest(self) -> dict[str, tuple[float, int]]:
         answer = EvaluatorServiceStub(self.channel).ListSeries(pb.ListSeriesRequest(), metadata=self.metadata)
         return {one.key.field: (one.last_value, from_timestamp(one.last_time)) for one in answer.series}
+
+
+def _write(port: int, body: str, key: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", "/api/v2/write", body, {"Authorization": f"Token {key}"})
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 @asynccontextmanager
@@ -118,6 +122,25 @@ def test_a_rule_service_that_forgot_is_told_again(loop_thread: LoopThread, folde
             if "web" in seen:
                 break
         assert "web" in seen
+
+
+def test_what_is_known_is_reported_after_the_start(loop_thread: LoopThread, folder: Path) -> None:
+    with mesh(loop_thread, folder) as one:
+        assert one.write("m,host=web x=1") == 204
+    # Nothing is evaluated beside a RuleService that has no rules to tell of; a new series is reported even so.
+    assert loop_thread.run(_reported_before_rules_are_there(folder)) == ["new"]
+
+
+async def _reported_before_rules_are_there(folder: Path) -> list[str]:
+    target = f"unix:{folder / 'book.sock'}"
+    settings = EvaluatorSettings(sqlite_url(folder / "samples.db"), "127.0.0.1", 0, 30 * DAY, target)
+    async with (
+        rule_book(target) as book,
+        open_channel(target, TOKEN) as channel,
+        open_evaluator(settings, channel, authenticate, asyncio.Event()) as evaluator,
+    ):
+        assert await asyncio.to_thread(_write, evaluator.http_port, "m,host=new x=1", "acme-key") == 204
+        return [monitor for _, monitor, _ in book.reported]
 
 
 def test_a_taken_http_port_is_named_with_the_fix(loop_thread: LoopThread, folder: Path, tmp_path: Path) -> None:
