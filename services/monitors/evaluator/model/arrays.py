@@ -28,17 +28,17 @@ class Columns:
 
     def __init__(self) -> None:
         self.capacity = 0
-        self.reserve(16)
+        self.reserve(32)
 
     def reserve(self, size: int) -> None:
         """Makes room for at least `size` entries; new ones hold the defaults."""
         if size <= self.capacity:
             return
-        capacity = max(size, self.capacity + self.capacity // 4)
+        capacity = max(size, self.capacity + self.capacity // 8)
         for name, (kind, default) in self.LAYOUT.items():
             # Zeros that the system hands out take no memory before they are written to.
             column = np.full(capacity, default, dtype=kind) if default else np.zeros(capacity, dtype=kind)
-            if self.capacity:
+            if self.capacity and (default or getattr(self, name).any()):
                 column[: self.capacity] = getattr(self, name)
             setattr(self, name, column)
         self.capacity = capacity
@@ -247,6 +247,6 @@ class Links:
 def _grown(array: Int32s, size: int) -> Int32s:
     if size <= len(array):
         return array
-    larger = np.full(max(size, len(array) + len(array) // 4), -1, dtype=np.int32)
+    larger = np.full(max(size, len(array) + len(array) // 8), -1, dtype=np.int32)
     larger[: len(array)] = array
     return larger

@@ -176,7 +176,7 @@ class Evaluation:
     def _reserve(self, size: int) -> None:
         self.window.reserve(size)
         if size > len(self._reach):
-            more = max(size, len(self._reach) * 3 // 2) - len(self._reach)
+            more = max(size, len(self._reach) * 9 // 8) - len(self._reach)
             self._reach = np.append(self._reach, np.full(more, _UNFILLED, dtype=np.int64))
 
     def _follow(self, change: PlanChange) -> None:

@@ -146,6 +146,6 @@ class Monitors:
 def _reserved(known: NDArray[Number], size: int) -> NDArray[Number]:
     if size <= len(known):
         return known
-    larger = np.zeros(max(size, len(known) + len(known) // 4), dtype=known.dtype)
+    larger = np.zeros(max(size, len(known) + len(known) // 8), dtype=known.dtype)
     larger[: len(known)] = known
     return larger

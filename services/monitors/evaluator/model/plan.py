@@ -255,7 +255,10 @@ class Plan:
         rules = self._rules
         rules.profile[numbers] = self.profiles.take(specs)
         rules.revision[numbers] = [spec.revision for spec in specs]
-        rules.low[numbers], rules.high[numbers] = [spec.low for spec in specs], [spec.high for spec in specs]
+        rules.low[numbers], high = [spec.low for spec in specs], np.array([spec.high for spec in specs])
+        # Few rules have one; where none has, the column takes no memory as long as nothing is written.
+        if (high != rules.high[numbers]).any():
+            rules.high[numbers] = high
         plain = [not spec.is_pattern for spec in specs]
         for number, spec in zip(numbers.tolist(), specs, strict=True):
             if spec.is_pattern:
