@@ -367,7 +367,9 @@ class Window:
             self._rings[kind] = Rings(int(CAPACITIES[kind]))
         rings = self._rings[kind]
         kinds = self._by_ring(rows)
-        bases = rings.take(len(rows), 0 if rings.count else sum(self._count_in(ring) for ring, _ in kinds))
+        # A whole chunk of rows is seldom the only one that moves.
+        many = len(rows) == CHUNK and not rings.count
+        bases = rings.take(len(rows), sum(self._count_in(ring) for ring, _ in kinds) if many else 0)
         for ring, some in kinds:
             if ring == NOWHERE:
                 continue
