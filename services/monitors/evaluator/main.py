@@ -23,6 +23,7 @@ from monitors.evaluator.store import Store
 from monitors.mesh.config import EvaluatorSettings
 from monitors.mesh.database import Database
 from monitors.mesh.identity import Authenticate
+from monitors.mesh.memory import keep_freed_memory
 from monitors.mesh.times import now_nanos
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
@@ -51,6 +52,7 @@ async def open_evaluator(
     `rules` is a channel to RuleService with the mesh's credential. If the engine or the intake dies, whoever holds the
     context open is cancelled and the error raised. Raises DatabaseUnusable, PortTaken.
     """
+    keep_freed_memory()
     database = Database(settings.database_url, name="samples", migrations="monitors.evaluator.migrations")
     try:
         await asyncio.to_thread(database.upgrade)
