@@ -4,9 +4,10 @@ Inactive → pending → firing → inactive, as alerting.md S1–S10 have it wi
 truth, unknown, that the rule's policies turn into false, true, or a state that is kept with all of its clocks stopped.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from math import isnan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,42 +49,38 @@ class Transition:
     """How late it was decided."""
 
 
-class _Change(NamedTuple):
-    place: int
-    kind: TransitionKind
-    time: int
-    episode: int
-    value: float
-    unknown: bool
-
-
-@dataclass
 class Changes:
     """Transitions as they come up, by place."""
 
-    items: list[_Change] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._parts: list[tuple[NDArray[Any], ...]] = []
 
     def add(
         self, kind: TransitionKind, places: Places, times: Int64s, episodes: Int64s, values: Floats, unknown: Booleans
     ) -> None:
         """Notes transitions of one kind; `unknown` says that not the condition but its absence decided."""
-        columns = (places.tolist(), times.tolist(), episodes.tolist(), values.tolist(), unknown.tolist())
-        self.items += [_Change(place, kind, *rest) for place, *rest in zip(*columns, strict=True)]
+        self._parts.append((np.full(len(places), kind), places, times, episodes, values, unknown))
 
     def transitions(self, plan: Plan, now: int) -> list[Transition]:
         """The transitions in the order of their times; of one instance in the order in which they happened."""
+        if not self._parts:
+            return []
+        columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
+        order = np.argsort(columns[2], kind="stable")
         return [
             Transition(
-                key=plan.key_of(item.place),
-                revision=plan.revision_of(item.place),
-                kind=item.kind,
-                time=item.time,
-                episode=item.episode,
-                value=None if np.isnan(item.value) else item.value,
-                reason="missing_series" if item.unknown else "condition",
-                delay=max(0, now - item.time),
+                key=plan.key_of(place),
+                revision=plan.revision_of(place),
+                kind=TransitionKind(kind),
+                time=time,
+                episode=episode,
+                value=None if isnan(value) else value,
+                reason="missing_series" if unknown else "condition",
+                delay=max(0, now - time),
             )
-            for item in sorted(self.items, key=lambda item: item.time)
+            for kind, place, time, episode, value, unknown in zip(
+                *(column[order].tolist() for column in columns), strict=True
+            )
         ]
 
 
@@ -154,8 +151,7 @@ def _move(
 ) -> None:  # fmt: skip
     instances, profiles, numbers = state.instances, plan.profiles, plan.instances.profile[places]
     status = instances.status[places]
-    before = [getattr(instances, name)[places] for name in CLOCKS]
-    active_at, false_since, frozen_since, missing_since = (clock.copy() for clock in before)
+    before = active_at, false_since, frozen_since, missing_since = instances.clocks(places)
 
     missing_since = np.where(resolving, np.where(missing_since == UNSET, times, missing_since), UNSET)
     gone = resolving & (times - missing_since >= MISSING_INTERVALS * profiles.interval[numbers])
@@ -190,8 +186,10 @@ def _move(
     clocks = (active_at, false_since, frozen_since, missing_since)
     for name, old, clock in zip(CLOCKS, before, clocks, strict=True):
         new = np.where(over, UNSET, clock)
-        changed |= new != old
-        getattr(instances, name)[places] = new
+        differs = new != old
+        if differs.any():
+            changed |= differs
+            getattr(instances, name)[places] = new
     instances.clocked[places] = ~over & ((false_since != UNSET) | (frozen_since != UNSET) | (missing_since != UNSET))
     instances.status[places] = after
     instances.fired_at[places[firing]] = times[firing]
@@ -204,11 +202,11 @@ def schedule(plan: Plan, window: Window, state: State, places: Places, times: In
     """Sets when each place's next deadline is reached, as its state is after an evaluation at `times`."""
     instances, profiles, numbers = state.instances, plan.profiles, plan.instances.profile[places]
     status = instances.status[places]
-    running = instances.frozen_since[places] == UNSET
-    false_since, missing_since = instances.false_since[places], instances.missing_since[places]
+    active_at, false_since, frozen_since, missing_since = instances.clocks(places)
+    running = frozen_since == UNSET
     due = np.full(len(places), NEVER, dtype=np.int64)
     pending = running & (status == Status.PENDING)
-    due = np.where(pending, instances.active_at[places] + profiles.for_duration[numbers], due)
+    due = np.where(pending, active_at + profiles.for_duration[numbers], due)
     keeping = running & (status == Status.FIRING) & (false_since != UNSET)
     due = np.where(keeping, false_since + profiles.keep_firing_for[numbers], due)
     missing = missing_since != UNSET

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Columns, Layout
+from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Columns, Layout, Places
 from monitors.evaluator.model.series import Int64s
 from monitors.evaluator.model.shards import SHARD_COUNT
 from monitors.evaluator.model.spec import InstanceKey
@@ -85,6 +85,12 @@ class InstanceStates(Columns):
         "fingerprint": (np.int64, 0),
         "due": (np.int64, NEVER),
     }
+
+    def clocks(self, places: Places) -> list[Int64s]:
+        """The columns CLOCKS at some places. Memory isn't looked at for those of which none runs, which is usual."""
+        runs = bool(self.clocked[places].any())
+        resting = np.full(0 if runs else len(places), UNSET, dtype=np.int64)
+        return [self.active_at[places], *(getattr(self, name)[places] if runs else resting for name in CLOCKS[1:])]
 
 
 @dataclass(frozen=True)
