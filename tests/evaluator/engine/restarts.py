@@ -9,6 +9,7 @@ from monitors.evaluator.model.evaluation import Evaluation, Points
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.recovery import begin, checkpoint, restore
 from monitors.evaluator.model.series import Series
+from monitors.evaluator.model.shards import ALL_SHARDS, shard_of
 from monitors.evaluator.model.spec import InstanceKey, RuleSpec
 from monitors.evaluator.model.state import Checkpoint, OpenEpisode
 
@@ -48,14 +49,20 @@ class OpenAlerts:
         return list(self.episodes.values())
 
 
-def saved(evaluation: Evaluation, batch_number: int = 1) -> Checkpoint:
-    """The state as it is read back from what was saved."""
-    return Checkpoint.from_bytes(checkpoint(evaluation, batch_number).to_bytes())
+def saved(evaluation: Evaluation, shards: Iterable[int] = ALL_SHARDS) -> Checkpoint:
+    """The state of shards as it is read back from what was saved."""
+    return Checkpoint.from_bytes(checkpoint(evaluation, 1, shards).to_bytes())
 
 
-def part_of(state: Checkpoint, monitors: frozenset[str]) -> Checkpoint:
-    """A state of these monitors only."""
-    return replace(state, instances={key: one for key, one in state.instances.items() if key.monitor in monitors})
+def saved_of(evaluation: Evaluation, monitors: Iterable[str]) -> Checkpoint:
+    """The state of monitors, each of which has a shard of its own, as it is read back from what was saved."""
+    return saved(evaluation, {shard_of("t", monitor) for monitor in monitors})
+
+
+def joined(states: Sequence[Checkpoint]) -> Checkpoint:
+    """States of different monitors, saved at one time, as one."""
+    instances = {key: one for state in states for key, one in state.instances.items()}
+    return replace(states[0], instances=instances, firing=b"".join(state.firing for state in states))
 
 
 def taken_up(

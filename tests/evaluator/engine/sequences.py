@@ -28,7 +28,7 @@ from tests.evaluator.engine.events import (
     Stand,
 )
 from tests.evaluator.engine.oracle import Identity, Oracle, Told
-from tests.evaluator.engine.restarts import OpenAlerts, part_of, saved, taken_up
+from tests.evaluator.engine.restarts import OpenAlerts, joined, saved_of, taken_up
 from tests.evaluator.engine.scene import SECOND, START, status_of
 
 
@@ -239,7 +239,7 @@ class World:
         self.settle()
         for member in self.members:
             if monitor in member.monitors and len(member.monitors) > 1:
-                state = part_of(saved(member.evaluation), frozenset({monitor}))
+                state = saved_of(member.evaluation, [monitor])
                 episodes = [one for one in self.alerts.listed() if one.key.monitor == monitor]
                 other, told = taken_up(state, self.known, self.specs, self.stored, episodes)
                 assert told == []
@@ -297,9 +297,7 @@ class World:
 
     def state(self) -> Checkpoint:
         """What all members have saved, each of its monitors."""
-        states = [part_of(saved(member.evaluation), member.monitors) for member in self.members]
-        instances = {key: one for state in states for key, one in state.instances.items()}
-        return replace(states[0], instances=instances)
+        return joined([saved_of(one.evaluation, one.monitors) for one in self.members if one.monitors])
 
     def _come_back(self, evaluation: Evaluation, away: int) -> None:
         self._be_away(away)
