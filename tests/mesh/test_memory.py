@@ -30,3 +30,22 @@ def test_what_was_freed_is_used_again_without_page_faults() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     pages_of_all = 100 * 65_536 * 8 // mmap.PAGESIZE
     assert int(done.stdout) < pages_of_all // 10
+
+
+HOLES = """
+import numpy as np, psutil
+from monitors.mesh.memory import give_back_freed_memory, keep_freed_memory
+keep_freed_memory()
+arrays = [np.full(8_192, place) for place in range(1_000)]
+kept = arrays[::20]
+del arrays
+before = psutil.Process().memory_info().rss
+give_back_freed_memory()
+print(before - psutil.Process().memory_info().rss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc's allocator is told")
+def test_holes_between_what_is_kept_are_given_back_when_asked_to() -> None:
+    done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 900 * 8_192 * 8 * 0.9

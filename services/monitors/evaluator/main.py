@@ -23,11 +23,13 @@ from monitors.evaluator.store import Store
 from monitors.mesh.config import EvaluatorSettings
 from monitors.mesh.database import Database
 from monitors.mesh.identity import Authenticate
-from monitors.mesh.memory import keep_freed_memory
+from monitors.mesh.memory import give_back_freed_memory, keep_freed_memory
 from monitors.mesh.times import now_nanos
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
 log = logging.getLogger(__name__)
+
+MEMORY_SECONDS = 60.0
 
 
 class Evaluator:
@@ -73,6 +75,7 @@ async def open_evaluator(
             helpers = [
                 tasks.create_task(_report_all(registry, catalogue, engine.ready), name="report"),
                 tasks.create_task(housekeeping.run(), name="housekeeping"),
+                tasks.create_task(_give_back_memory(), name="memory"),
             ]
             try:
                 ingest = Ingest(intake, LineReader(catalogue), authenticate, engine.ready.is_set)
@@ -92,6 +95,13 @@ async def open_evaluator(
         raise
     finally:
         database.close()
+
+
+async def _give_back_memory() -> None:
+    """Loading rules and moving windows leave holes that nothing fills for long."""
+    while True:
+        await asyncio.sleep(MEMORY_SECONDS)
+        await asyncio.to_thread(give_back_freed_memory)
 
 
 async def _evaluate(engine: Engine) -> None:

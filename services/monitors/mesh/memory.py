@@ -1,4 +1,4 @@
-"""Memory that is freed and soon needed again, kept by the process."""
+"""Memory that is freed: kept while it is soon needed again, and given back now and then."""
 
 import ctypes
 import sys
@@ -15,8 +15,19 @@ def keep_freed_memory() -> None:
     Otherwise an array of a few hundred kilobytes is given back to the kernel each time, which then clears all of its
     pages for the next one: that costs as much as what is computed in it.
     """
-    library: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+    library = _library()
     if hasattr(library, "mallopt"):
         library.mallopt(_MMAP_THRESHOLD, 32 * MEBIBYTE)
         library.mallopt(_TRIM_THRESHOLD, 64 * MEBIBYTE)
         library.mallopt(_TOP_PAD, 16 * MEBIBYTE)
+
+
+def give_back_freed_memory() -> None:
+    """Gives all pages that hold nothing back to the kernel, which takes some milliseconds; the same restriction."""
+    library = _library()
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
+
+
+def _library() -> Any:
+    return ctypes.CDLL(None) if sys.platform == "linux" else None
