@@ -1,5 +1,6 @@
 """Names ↔ numbers, against a dict."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,6 +33,7 @@ def test_names_are_found_by_the_numbers_that_they_got(changes: list[tuple[str, l
     assert set(identities) == known.keys()
     for key, number in known.items():
         assert (identities[number], identities.find(*key)) == (key, number)
+    assert identities.of_all(np.array(list(known.values()), dtype=np.intp)) == list(known)
     assert identities.find("a", "unheard of") is None
 
 
@@ -54,6 +56,8 @@ def test_a_removed_number_is_given_again_and_unknown_until_then() -> None:
     identities = Identities()
     first, second = identities.add("a", "x"), identities.add("a", "y")
     identities.remove(first)
+    with pytest.raises(LookupError):
+        identities.of_all(np.array([second, first]))
     with pytest.raises(LookupError):
         identities[first]
     assert identities.add("b", "z") == first

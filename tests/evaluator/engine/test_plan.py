@@ -66,6 +66,7 @@ def shape(plan: Plan) -> dict[InstanceKey, tuple[object, ...]]:
         columns = plan.instances
         compared = (float(columns.low[place]), float(columns.high[place]), bool(columns.outside[place]))
         found[key] = (plan.spec(RuleKey(key.tenant, key.rule_id)), inputs, siblings, reach, compared)
+    assert plan.keys_of(plan.places()) == list(found)
     return found
 
 
@@ -214,6 +215,17 @@ def test_a_rule_keeps_its_first_instances_and_says_how_many_series_are_left_out(
     plan.put_rule(threshold(filters=(TagFilter("core", "4"),)))
     assert not plan.problems
     assert [plan.key_of(place).tags for place in plan.places_of([threshold().key])] == [(("core", "4"),)]
+
+
+def test_a_place_that_is_free_has_no_key() -> None:
+    plan = Plan()
+    plan.add_series([series(0), series(1, core="1")])
+    plan.put_rule(threshold())
+    taken = plan.places_of([threshold().key])
+    assert [key.tags for key in plan.keys_of(taken)] == [series(0).key.tags, (("core", "1"),)]
+    plan.free(plan.remove_rule(threshold().key).removed)
+    with pytest.raises(LookupError):
+        plan.keys_of(taken)
 
 
 def test_a_tenants_rules_share_its_limit_and_another_tenants_have_their_own() -> None:

@@ -209,8 +209,8 @@ class Evaluation:
         if not self.orphans or not places:
             return
         waiting = {one.key: one for one in self.orphans}
-        for place in places:
-            episode = waiting.pop(self.plan.key_of(place), None)
+        for place, key in zip(places, self.plan.keys_of(np.array(places)), strict=True):
+            episode = waiting.pop(key, None)
             if episode:
                 self.set_firing(place, episode)
         self.orphans = list(waiting.values())

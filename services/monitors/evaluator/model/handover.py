@@ -87,7 +87,8 @@ def give_up(evaluation: Evaluation, shards: Collection[int]) -> None:
 
 
 def _copy_states(aside: Evaluation, main: Evaluation, created: list[int]) -> None:
-    found = [(place, aside.plan.place_of(main.plan.key_of(place))) for place in created]
+    keys = main.plan.keys_of(np.array(created, dtype=np.intp))
+    found = [(place, aside.plan.place_of(key)) for place, key in zip(created, keys, strict=True)]
     pairs = np.array([pair for pair in found if pair[1] is not None], dtype=np.intp).reshape(-1, 2)
     for name in InstanceStates.LAYOUT:
         getattr(main.state.instances, name)[pairs[:, 0]] = getattr(aside.state.instances, name)[pairs[:, 1]]

@@ -124,6 +124,16 @@ class Identities:
         start = int(entries.start[number])
         return self._tenants[tenant], self._text[start : start + int(entries.length[number])].decode()
 
+    def of_all(self, numbers: Places) -> list[tuple[str, str]]:
+        """Tenants and names of many numbers. Raises LookupError if one isn't used."""
+        entries, tenants, text = self._entries, self._tenants, self._text
+        owners, starts = entries.tenant[numbers], entries.start[numbers]
+        unused = np.flatnonzero(owners == NONE)
+        if len(unused):
+            raise LookupError(f"nothing has the number {numbers[unused[0]]}")
+        spans = zip(owners.tolist(), starts.tolist(), (starts + entries.length[numbers]).tolist(), strict=True)
+        return [(tenants[owner], text[start:end].decode()) for owner, start, end in spans]
+
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Tenants and names."""
         return (self[number] for number in np.flatnonzero(self._entries.tenant[: self._size] != NONE).tolist())

@@ -4,10 +4,9 @@ Inactive → pending → firing → inactive, as alerting.md S1–S10 have it wi
 truth, unknown, that the rule's policies turn into false, true, or a state that is kept with all of its clocks stopped.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 from math import isnan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +30,7 @@ class TransitionKind(IntEnum):
     RESOLVED = 2
 
 
-@dataclass(frozen=True)
-class Transition:
+class Transition(NamedTuple):
     """An instance began or ceased to fire. Times are nanoseconds."""
 
     key: InstanceKey
@@ -67,10 +65,13 @@ class Changes:
             return []
         columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
         order = np.argsort(columns[2], kind="stable")
+        kinds, places, *others = (column[order] for column in columns)
+        lists = [column.tolist() for column in (kinds, *others)]
+        told = zip(plan.keys_of(places), plan.revisions_of(places), *lists, strict=True)
         return [
             Transition(
-                key=plan.key_of(place),
-                revision=plan.revision_of(place),
+                key=key,
+                revision=revision,
                 kind=TransitionKind(kind),
                 time=time,
                 episode=episode,
@@ -78,9 +79,7 @@ class Changes:
                 reason="missing_series" if unknown else "condition",
                 delay=max(0, now - time),
             )
-            for kind, place, time, episode, value, unknown in zip(
-                *(column[order].tolist() for column in columns), strict=True
-            )
+            for key, revision, kind, time, episode, value, unknown in told
         ]
 
 

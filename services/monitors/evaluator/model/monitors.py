@@ -106,6 +106,10 @@ class Monitors:
         """A monitor's id."""
         return self._ids[number][1]
 
+    def names_of_series(self, indexes: Places) -> list[str]:
+        """The ids of series' monitors."""
+        return [name for _, name in self._ids.of_all(self.series.monitors(indexes))]
+
     def of_tenant(self, tenant: str) -> Sequence[int]:
         """A tenant's monitors that have series."""
         return self._of_tenant.get(tenant, ())

@@ -94,13 +94,30 @@ class Plan:
         """The revision of an instance's rule."""
         return int(self._rules.revision[self.instances.rule[place]])
 
+    def revisions_of(self, places: Places) -> list[int]:
+        """The revisions of instances' rules."""
+        revisions: list[int] = self._rules.revision[self.instances.rule[places]].tolist()
+        return revisions
+
     def key_of(self, place: int) -> InstanceKey:
         """What identifies the instance at a place. Raises LookupError for a free place."""
-        rule = int(self.instances.rule[place])
-        if rule == NONE:
-            raise LookupError(f"no instance has the place {place}")
-        monitor = self.series[self.instances.series[place]].key.monitor
-        return InstanceKey(*self._ids[rule], monitor, self._tags(place))
+        return self.keys_of(np.array([place]))[0]
+
+    def keys_of(self, places: Places) -> list[InstanceKey]:
+        """What identifies the instances at places. Raises LookupError if one of them is free."""
+        columns = self.instances
+        rules, series, profiles = columns.rule[places], columns.series[places], columns.profile[places]
+        free = np.flatnonzero(rules == NONE)
+        if len(free):
+            raise LookupError(f"no instance has the place {places[free[0]]}")
+        owners, monitors = self._ids.of_all(rules), self.monitors.names_of_series(series)
+        # Series of one shape have the same tags, and instances of one profile make the same of them.
+        kinds = list(zip(profiles.tolist(), self.series.shapes(series).tolist(), strict=True))
+        tags = {kind: self._tags(place) for kind, place in dict(zip(kinds, places.tolist(), strict=True)).items()}
+        return [
+            InstanceKey(tenant, rule, monitor, tags[kind])
+            for (tenant, rule), monitor, kind in zip(owners, monitors, kinds, strict=True)
+        ]
 
     def place_of(self, key: InstanceKey) -> int | None:
         """Where an instance is, None if there is no such."""

@@ -72,8 +72,8 @@ def _by_shard(shards: NDArray[np.uint8], places: Places) -> dict[int, Places]:
 def _saved_instances(evaluation: Evaluation, places: Places) -> dict[InstanceKey, SavedInstance]:
     plan, columns = evaluation.plan, evaluation.state.instances
     return {
-        plan.key_of(place): SavedInstance(
-            revision=plan.revision_of(place),
+        key: SavedInstance(
+            revision=revision,
             status=Status(int(columns.status[place])),
             active_at=int(columns.active_at[place]),
             fired_at=int(columns.fired_at[place]),
@@ -82,7 +82,7 @@ def _saved_instances(evaluation: Evaluation, places: Places) -> dict[InstanceKey
             missing_since=int(columns.missing_since[place]),
             changed_at=int(columns.changed_at[place]),
         )
-        for place in places.tolist()
+        for place, key, revision in zip(places, plan.keys_of(places), plan.revisions_of(places), strict=True)
     }
 
 
@@ -98,8 +98,9 @@ def _mask(shards: Iterable[int]) -> Booleans:
 
 def _fingerprints(evaluation: Evaluation, places: Places) -> Int64s:
     column = evaluation.state.instances.fingerprint
-    for place in places[column[places] == 0].tolist():
-        column[place] = evaluation.plan.key_of(place).fingerprint(evaluation.plan.revision_of(place))
+    new = places[column[places] == 0]
+    keys, revisions = evaluation.plan.keys_of(new), evaluation.plan.revisions_of(new)
+    column[new] = [key.fingerprint(revision) for key, revision in zip(keys, revisions, strict=True)]
     return column[places]
 
 
