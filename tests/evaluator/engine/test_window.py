@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -157,6 +158,24 @@ def test_many_rows_are_added_up_exactly_as_one_by_one(seed: int, aligned: bool, 
         else:
             wanted = [naive(kind, [value for value in values if not np.isnan(value)]) for values in visible]
         np.testing.assert_array_equal(found, np.array(wanted))
+
+
+@pytest.mark.parametrize("different", [[], [5_000], [0, 9_999]])
+def test_regular_points_of_rows_over_several_pages_are_kept_as_long_as_each_row_asks(different: list[int]) -> None:
+    count, retention, longer = 10_000, 10, 100
+    window, rows = Window(), np.arange(count, dtype=np.intp)
+    window.set_retention(rows, retention)
+    for time in range(60):
+        if time == 30:
+            # Their rings are as full as all others.
+            window.set_retention(np.array(different, dtype=np.intp), longer)
+        values = np.where(rows % 7 == time % 7, np.nan, rows + time)
+        assert window.insert(rows, np.full(count, time, dtype=np.int64), values).all()
+    for span, some in ((retention, rows), (29, np.array(different, dtype=np.intp))):
+        kept = [time for time in range(60) if time >= 59 - span]
+        found = window.aggregate(some, Aggregation.SUM, span, np.full(len(some), 59, dtype=np.int64))
+        wanted = [sum(row + time for time in kept if row % 7 != time % 7) for row in some.tolist()]
+        np.testing.assert_array_equal(found, np.array(wanted, dtype=np.float64))
 
 
 def test_a_limit_makes_rows_forget_their_oldest_points_and_says_which() -> None:

@@ -211,7 +211,8 @@ class Links:
         known = lefts < len(self._first)
         inside = slice(None) if known.all() else np.flatnonzero(known)
         heads = lefts[inside]
-        rights = self._first[heads]
+        # A copy, also of a slice, since links may change.
+        rights = np.array(self._first[selection(heads)])
         there = rights >= 0
         if there.all():
             positions: Places | slice = inside

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitors.evaluator.model.agenda import Agenda
-from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct, chunks, selection
+from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct, selection
 from monitors.evaluator.model.condition import newest_of_inputs
 from monitors.evaluator.model.instances import Limits, PlanChange
 from monitors.evaluator.model.machine import Changes, Transition, TransitionKind, evaluate, schedule
@@ -285,7 +285,7 @@ class Evaluation:
         points = self._due(points, now)
         changes = Changes()
         distinct = are_distinct(points.series)
-        places, times = pointed = self._events(*self._insert(points, now, chunked=distinct))
+        places, times = pointed = self._events(*self._insert(points, now))
         places, times = self._with_touched(places, times, now)
         # With one event at most for each instance their order doesn't matter.
         single = distinct and not self.plan.further_inputs and not self._touched
@@ -356,24 +356,20 @@ class Evaluation:
         kept = self.window.keeps(points.series)
         return points if kept.all() else points.where(kept)
 
-    def _insert(self, points: Points, now: int, *, chunked: bool) -> tuple[Places, Int64s]:
+    def _insert(self, points: Points, now: int) -> tuple[Places, Int64s]:
         """Puts points into the window. Gives rows and times of those that are evaluated at."""
         rows, times, values = points
-        accepted = np.empty(len(rows), dtype=np.bool_)
-        for part in chunks(len(rows)) if chunked else [slice(None)]:
-            known = np.array(self.window.newest[selection(rows[part])])
-            # Only what is later than all that a series had is evaluated at; what is late enters later windows.
-            accepted[part] = self.window.insert(rows[part], times[part], values[part])
-            accepted[part] &= times[part] > known
+        # Only what is later than all that a series had is evaluated at; what is late enters later windows.
+        accepted = times > self.window.newest[selection(rows)]
+        accepted &= self.window.insert(rows, times, values)
         accepted &= times >= now - CATCH_UP
         return (rows, times) if accepted.all() else (rows[accepted], times[accepted])
 
     def _events(self, rows: Places, times: Int64s) -> tuple[Places, Int64s]:
         """The instants that points cause: places, and when."""
         positions, places = self.plan.instances_of_series.follow(rows)
-        times = times[positions]
-        wanted = self._accepts_instants(places)
-        wanted &= times >= self.state.instances.changed_at[selection(places)]
+        times, where = times[positions], selection(places)
+        wanted = self._accepts_instants(where) & (times >= self.state.instances.changed_at[where])
         return (places, times) if wanted.all() else (places[wanted], times[wanted])
 
     def _with_touched(self, places: Places, times: Int64s, now: int) -> tuple[Places, Int64s]:
@@ -391,8 +387,8 @@ class Evaluation:
             some = kinds == ConditionKind.ABSENCE
             np.maximum.at(self.state.instances.changed_at, places[some], times[some])
 
-    def _accepts_instants(self, places: Places) -> Booleans:
-        columns, profiles, where = self.plan.instances, self.plan.profiles, selection(places)
+    def _accepts_instants(self, where: Places | slice) -> Booleans:
+        columns, profiles = self.plan.instances, self.plan.profiles
         if profiles.all_every_point:
-            return np.array(columns.live[where])
+            return columns.live[where]
         return np.asarray(columns.live[where] & profiles.every_point[columns.profile[where]])

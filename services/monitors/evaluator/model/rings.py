@@ -90,13 +90,19 @@ class Rings:
             self.values = np.empty(pages * self.span, dtype=np.float64)
         self._holes = np.append(self._holes, np.zeros(pages - known, dtype=np.bool_))
 
-    def write(self, cells: Places, times: Int64s, values: Floats) -> None:
+    def lanes(self, base: int, part: slice, position: int) -> slice:
+        """The cells at a position of as many neighbours as a part has entries, from the ring at `base` on."""
+        start = base + position * self.stride
+        return slice(start, start + part.stop - part.start)
+
+    def write(self, cells: Places | slice, times: Int64s, values: Floats) -> None:
         """Writes points into cells."""
         self.times[cells] = times
         self.values[cells] = values
         holes = np.isnan(values)
         if holes.any():
-            self._holes[cells[holes] // self.span] = True
+            numbers = np.arange(cells.start, cells.stop) if isinstance(cells, slice) else cells
+            self._holes[numbers[holes] // self.span] = True
 
     def may_hold_nan(self, bases: Places) -> bool:
         """Whether any of these rings may hold a value that isn't a number; False is certain."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.model.aggregates import Runs, reduce
+from monitors.evaluator.model.aggregates import FEW, Runs, reduce
 from monitors.evaluator.model.arrays import (
     CHUNK,
     UNSET,
@@ -219,9 +219,38 @@ class Window:
 
     def _append(self, rows: Places, times: Int64s, values: Floats) -> None:
         """Appends one point to each of the distinct rows."""
+        where = selection(rows)
+        if isinstance(where, slice) and self._append_in_step(where, times, values):
+            return
         for part in chunks(len(rows)):
             for ring, some in self._by_ring(rows[part]):
                 self._append_to(rows[part][some], times[part][some], values[part][some], ring)
+
+    def _append_in_step(self, where: slice, times: Int64s, values: Floats) -> bool:
+        """The same for rows whose rings lie side by side and are written to at one position, as regular points make
+        them, without a look at each ring. False, and nothing is done, if the rings differ or lack room."""
+        table, first = self._rows, where.start
+        kind, head, length = int(table.ring[first]), int(table.head[first]), int(table.length[first])
+        columns = ((table.ring, kind), (table.head, head), (table.length, length))
+        if kind == NOWHERE or not all((column[where] == one).all() for column, one in columns):
+            return False
+        rings, borders = self._rings[kind], _borders(table.base[where])
+        if len(borders) * FEW > len(times):
+            return False
+        parts = [slice(*ends) for ends in pairwise((0, *borders.tolist(), len(times)))]
+        bases = table.base[where][[part.start for part in parts]].tolist()
+        following = (head + 1) % rings.capacity
+        if length == rings.capacity:
+            # As in `_append_to`.
+            bounds = table.newest[where] - table.retention[where]
+            for part, base in zip(parts, bases, strict=True):
+                if not (rings.times[rings.lanes(base, part, following)] < bounds[part]).all():
+                    return False
+        for part, base in zip(parts, bases, strict=True):
+            rings.write(rings.lanes(base, part, head), times[part], values[part])
+        table.head[where], table.length[where] = following, min(length + 1, rings.capacity)
+        table.newest[where], table.newest_value[where] = times, values
+        return True
 
     def _append_to(self, rows: Places, times: Int64s, values: Floats, ring: int) -> None:
         if ring == NOWHERE:
@@ -482,11 +511,16 @@ _CAPACITY_OF: Int64s = np.append(CAPACITIES, 0)
 
 def _neighbours(bases: Int64s) -> list[slice]:
     """Parts of at most CHUNK rings; of neighbours only, if they come mostly in long rows of such."""
-    borders = np.flatnonzero(np.diff(bases) != 1) + 1
+    borders = _borders(bases)
     if len(borders) * CHUNK > 4 * len(bases):
         borders = borders[:0]
     ends = [0, *borders.tolist(), len(bases)]
     return [slice(at, min(at + CHUNK, end)) for start, end in pairwise(ends) for at in range(start, end, CHUNK)]
+
+
+def _borders(bases: Int64s) -> Places:
+    """Where rings begin that aren't neighbours of those before them."""
+    return np.flatnonzero(np.diff(bases) != 1) + 1
 
 
 def _wrapped(positions: Int64s, capacity: int) -> Int64s:
