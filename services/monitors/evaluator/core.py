@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from monitors.evaluator.model.arrays import Booleans
+from monitors.evaluator.model.arrays import Booleans, selection
 from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Points
 from monitors.evaluator.model.machine import Transition
 from monitors.evaluator.model.recovery import reanchor, resume
@@ -225,7 +225,7 @@ class Core:
             return
         if batch.accepted_at > self._evaluation.state.watermark + outage:
             self._resume(batch.accepted_at)
-        self.seen()[batch.series] = True
+        self.seen()[selection(batch.series)] = True
         self._advance(Points(batch.series, batch.times, batch.values), batch.accepted_at)
         self.progress.batch_number = batch.number
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SAVE_INTERVAL = 5.0
+SAVE_INTERVAL = 8.0
+"""A state that changes is promised to be saved every ten seconds; saving takes some of them."""
 IDLE_SAVE_INTERVAL = 15.0
 """How often the state is saved if only time has passed: what passed unsaved counts as an outage after a crash."""
 
