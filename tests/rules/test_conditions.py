@@ -14,17 +14,23 @@ from monitors.rules.conditions.canonical import RESERVED, condition_in_words, co
 from monitors.rules.conditions.parse import parse_condition
 from monitors.rules.model.condition import (
     Absence,
+    Age,
     Aggregation,
+    Change,
+    Comparison,
     Condition,
+    Expression,
+    Forecast,
     Input,
     Operator,
     Range,
     TagFilter,
     TagOperator,
     Target,
+    Test,
     Threshold,
-    check_condition,
 )
+from monitors.rules.model.condition_checks import check_condition
 from monitors.rules.model.quantities import format_duration, format_number, parse_duration
 from monitors.rules.model.rule import with_for_clause
 from monitors.rules.translate.conditions import condition_from_proto, condition_to_proto
@@ -58,6 +64,33 @@ CANONICAL = [
     "latest(cpu, 10m) < 1e-07",
     "count(errors, 1d) > 0",
     'no data on cpu{cpu="0"} for 1m30s for 2m',
+    "p95(latency, 10m) > 400",
+    "p99.9(latency, 10m) outside 20..400",
+    "median(latency, 1h) > 5",
+    "first(x, 5m) == 1",
+    "stddev(x, 5m) > 1",
+    "spread(temperature, 1d) > 10",
+    "rate(requests, 5m) < 0.5",
+    "increase(errors, 1h) > 100",
+    "delta(level, 1h) < -3",
+    "deriv(disk_used, 1h) > 1000",
+    "changes(state, 1h) > 4",
+    "resets(uptime, 1d) >= 1",
+    "avg(cpu, 5m) offset 1d > 90",
+    "cpu offset 1h > 90 for 2m",
+    "change(price, 1h) < -5%",
+    "change(avg(price, 5m) offset 1m, 1h) outside -5%..5.5%",
+    "change(level, 1d) > 3",
+    "age(last_backup) > 1d12h",
+    "age(last_backup) inside 0..1h",
+    "forecast(disk_used, 6h, 4h) > 95",
+    "avg(cpu, 5m) > 90 recover < 75",
+    "cpu outside 20..80 recover inside 30..70 for 5m",
+    "change(price, 1h) < -5% recover > -1%",
+    '"rate" > 5',
+    "age > 5",
+    "change > 5",
+    "p95 > 5",
 ]
 
 
@@ -123,6 +156,22 @@ def test_canonical_text_stays_as_it_is(text: str) -> None:
         ("cpu > .5", "cpu > 0.5"),
         ("cpu > -0", "cpu > 0"),
         ("  cpu\n>\t90  ", "cpu > 90"),
+        ("quantile(0.95, latency, 10m) > 4", "p95(latency, 10m) > 4"),
+        ("the 95th percentile of latency over 10 minutes is above 400", "p95(latency, 10m) > 400"),
+        ("p99 of latency over 1h > 4", "p99(latency, 1h) > 4"),
+        ("the standard deviation of x over 10m exceeds 3", "stddev(x, 10m) > 3"),
+        ("rate of errors over 5m > 1", "rate(errors, 5m) > 1"),
+        ("derivative(x, 5m) > 1", "deriv(x, 5m) > 1"),
+        ("price drops by more than 5% in 1h", "change(price, 1h) < -5%"),
+        ("price falls 5 percent within the last 2 hours", "change(price, 2h) < -5%"),
+        ("price rises by at least 100 over 30m", "change(price, 30m) >= 100"),
+        ("price changes by 5% in 1 day", "change(price, 1d) outside -5%..5%"),
+        ("price rises over 90", "price > 90"),
+        ("price drops below 5", "price < 5"),
+        ("cpu > 90 until < 75", "cpu > 90 recover < 75"),
+        ("cpu above 90 for 5m recovers when below 75", "cpu > 90 recover < 75 for 5m"),
+        ("age(last_backup) > 90000", "age(last_backup) > 1d1h"),
+        ("age(last_backup) > 0.5", "age(last_backup) > 500ms"),
     ],
 )
 def test_many_spellings_mean_the_same(spelling: str, expected: str) -> None:
@@ -143,6 +192,8 @@ def test_many_spellings_mean_the_same(spelling: str, expected: str) -> None:
             "max(a, 10m) < 1 for 2m",
         ),
         ('{"type":"range","field":"a","min":1,"max":2,"outside":true}', "a outside 1..2"),
+        ('{"field":"a","operator":">","value":1,"aggregation":"p99.9"}', "p99.9(a, 5m) > 1"),
+        ('{"field":"a","operator":">","value":1,"aggregation":"rate","window":60}', "rate(a, 1m) > 1"),
         ('{"type":"absence","duration":900}', "no data for 15m"),
         ('{"type":"absence","field":"a","duration":"15m","tags":{"cpu":"0"}}', 'no data on a{cpu="0"} for 15m'),
     ],
@@ -158,10 +209,22 @@ def test_the_first_products_json_is_understood(text: str, expected: str) -> None
         ("cpu", "at the end", "expected a comparison"),
         ("cpu > > 5", "(character 7)", "expected a number"),
         ("avg(cpu 5m) > 9", "(character 9)", "expected a comma or `)`"),
-        ("p95(latency, 10m) > 5", "'p95'", "there are latest, avg, min, max, sum, count"),
+        ("holtwinters(latency, 10m) > 5", "'holtwinters'", "there are latest, first, avg, min, max, sum, count"),
+        ("quantile(1.5, latency, 10m) > 5", "1.5", "`p95(latency, 5m)` for 0.95"),
+        ("change(price, 1h) outside -5..5%", "one bound", "`-5%..5%`"),
+        ("change(price, 0s) > 5", "0s", "change(price, 1h)"),
+        ("age(max(x, 5m)) > 1d", "newest value", "`age(x)`"),
+        ("age(last_backup) > 5%", "'%'", "leave `%` out"),
+        ("change(price, 1h) > 5m", "'m'", "a duration goes with an age"),
+        ("forecast(disk, 6h, 40d) > 95", "40d", "say 1ns to 31d"),
+        ("cpu offset 40d > 5", "40d", "at most 31d"),
         ("averge(latency, 10m) > 5", "'averge'", "did you mean avg?"),
         ("cpu > 90 and load > 5", "'and'", "make one rule for each"),
-        ("avg(cpu, 5m) > 90 recover < 75", "'recover'", "leave it out"),
+        ("no data for 5m recover < 75", "silence", "leave it out"),
+        ("cpu > 90 recover < 75 recover < 70", "2 times", "say it once"),
+        ("cpu > 90 for 5m recover < 75 for 5m", "2 times", "say it once"),
+        ("change(price, 1h) > 5 recover < 1%", "another unit", "the same one"),
+        ("avg(cpu, 5m) > 90 recover", "at the end", "a comparison"),
         ('cpu{host=~"a.*"} > 5', "(character", "regular expressions can't be matched yet"),
         ("sum by (host) (cpu) > 5", "(character", "each series is an instance of its own"),
         ("cpu > 90%", "'%'", "leave `%` out"),
@@ -249,17 +312,35 @@ durations = st.one_of(
 ).filter(lambda nanos: SECOND <= nanos <= 31 * DAY)
 filters = st.lists(st.builds(TagFilter, names, st.sampled_from(TagOperator), st.text(max_size=9)), max_size=3)
 targets = st.builds(lambda name, tags: Target(name, "", tuple(tags)), names, filters)
-inputs = st.builds(Input, targets, st.sampled_from(Aggregation), durations)
+offsets = st.one_of(st.just(0), st.just(0), durations)
+inputs = st.one_of(
+    st.builds(Input, targets, st.sampled_from(Aggregation).filter(lambda one: one != "quantile"), durations, offsets),
+    st.builds(
+        Input, targets, st.just(Aggregation.QUANTILE), durations, offsets,
+        st.floats(0, 1, exclude_min=True, exclude_max=True, allow_subnormal=False),
+    ),
+)  # fmt: skip
+latest = st.builds(Input, targets, st.just(Aggregation.LATEST), durations, offsets)
+expressions: st.SearchStrategy[Expression] = st.one_of(
+    inputs,
+    inputs,
+    st.builds(Change, inputs, durations, st.booleans()),
+    st.builds(Age, latest),
+    st.builds(Forecast, targets, durations, durations),
+)
 
 
-def _threshold(left: Input, operator: Operator, value: float, tolerance: float) -> Threshold:
+def _threshold(operator: Operator, value: float, tolerance: float) -> Threshold:
     equality = operator in (Operator.EQUAL, Operator.NOT_EQUAL)
-    return Threshold(left, operator, value, abs(tolerance) if equality else 0.0)
+    return Threshold(operator, value, abs(tolerance) if equality else 0.0)
 
 
+tests: st.SearchStrategy[Test] = st.one_of(
+    st.builds(_threshold, st.sampled_from(Operator), numbers, numbers),
+    st.builds(lambda a, b, out: Range(min(a, b), max(a, b), out), numbers, numbers, st.booleans()),
+)
 conditions: st.SearchStrategy[Condition] = st.one_of(
-    st.builds(_threshold, inputs, st.sampled_from(Operator), numbers, numbers),
-    st.builds(lambda left, a, b, out: Range(left, min(a, b), max(a, b), out), inputs, numbers, numbers, st.booleans()),
+    st.builds(Comparison, expressions, tests, st.one_of(st.none(), tests)),
     st.builds(Absence, durations, st.one_of(st.none(), targets)),
 )
 

@@ -10,13 +10,16 @@ from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.spec import (
     LOOK_BACK,
     Aggregation,
+    Bounds,
     ConditionKind,
+    Function,
     InstanceKey,
     MissingPolicy,
     Operator,
     RuleSpec,
     TagFilter,
     Tags,
+    bounds,
 )
 from monitors.evaluator.model.state import OpenEpisode
 from monitors.mesh.times import SECOND, from_duration
@@ -25,7 +28,10 @@ from monitors.v1 import alert_pb2, condition_pb2, mesh_pb2, rule_pb2
 DEFAULT_INTERVAL = 30 * SECOND
 _OPERATORS = {int(one): one for one in Operator}
 _POLICIES = {int(one): one for one in MissingPolicy}
-_AGGREGATIONS = {condition_pb2.AGGREGATION_UNSPECIFIED: Aggregation.LATEST, **{int(one): one for one in Aggregation}}
+_AGGREGATIONS = {
+    condition_pb2.AGGREGATION_UNSPECIFIED: Aggregation.LATEST,
+    **{int(one): one for one in Aggregation if one is not Aggregation.FORECAST},
+}
 _KINDS = {
     TransitionKind.FIRING: alert_pb2.ALERT_EVENT_KIND_FIRING,
     TransitionKind.RESOLVED: alert_pb2.ALERT_EVENT_KIND_RESOLVED,
@@ -47,8 +53,6 @@ def to_spec(watched: mesh_pb2.WatchedRule) -> RuleSpec:
     condition = rule.condition
     if rule.levels:
         raise NotEvaluable("levels can't be evaluated yet; make one rule for each severity")
-    if condition.HasField("recover"):
-        raise NotEvaluable("a recover clause can't be evaluated yet; leave it out, or use keep_firing_for")
     kind = condition.WhichOneof("kind")
     translate = _CONDITIONS.get(kind)
     if translate is None:
@@ -66,6 +70,7 @@ def to_spec(watched: mesh_pb2.WatchedRule) -> RuleSpec:
         missing_series=_POLICIES.get(rule.missing_series_policy, MissingPolicy.RESOLVE),
         every_point=rule.evaluation_mode != rule_pb2.EVALUATION_MODE_INTERVAL,
         group_by=tuple(sorted(group_by)) if group_by else (),
+        recover=_recover(condition) if condition.HasField("recover") else None,
         **translate(condition),
     )
 
@@ -80,6 +85,10 @@ def _not_evaluable(kind: str | None) -> NotEvaluable:
 
 def _comparison(condition: condition_pb2.Condition) -> dict[str, Any]:
     comparison = condition.comparison
+    return {"kind": ConditionKind.THRESHOLD, **_threshold(comparison), **_expression(comparison.left)}
+
+
+def _threshold(comparison: condition_pb2.Comparison) -> dict[str, Any]:
     if comparison.HasField("occurrence"):
         raise NotEvaluable("counting points can't be evaluated yet; aggregate them instead, such as `avg(x, 5m) > 1`")
     operator = _OPERATORS.get(comparison.operator)
@@ -88,13 +97,7 @@ def _comparison(condition: condition_pb2.Condition) -> dict[str, Any]:
     right = comparison.expression
     if right.WhichOneof("kind") != "number":
         raise NotEvaluable("only a comparison with a number can be evaluated yet; put a number on the right")
-    return {
-        "kind": ConditionKind.THRESHOLD,
-        "operator": operator,
-        "low": _finite(right.number),
-        "tolerance": _finite(comparison.tolerance),
-        **_expression(comparison.left),
-    }
+    return {"operator": operator, "low": _finite(right.number), "tolerance": _finite(comparison.tolerance)}
 
 
 def _range(condition: condition_pb2.Condition) -> dict[str, Any]:
@@ -106,6 +109,30 @@ def _range(condition: condition_pb2.Condition) -> dict[str, Any]:
         "outside": within.outside,
         **_expression(within.expression),
     }
+
+
+def _recover(condition: condition_pb2.Condition) -> Bounds:
+    """What ends an alert: another test of the same value."""
+    recover = condition.recover
+    if recover.HasField("recover"):
+        raise NotEvaluable("a recover clause can't have one of its own; leave that out")
+    if recover.HasField("range"):
+        looks_at = recover.range.expression
+        found = Bounds(_finite(recover.range.low), _finite(recover.range.high), recover.range.outside)
+    elif recover.HasField("comparison"):
+        looks_at, test = recover.comparison.left, _threshold(recover.comparison)
+        found = bounds(test["operator"], test["low"], test["tolerance"])
+    else:
+        raise NotEvaluable("a recover clause must compare a value; say for example `recover < 75`")
+    if looks_at != _left(condition):
+        raise NotEvaluable("a recover clause must look at the condition's own value; give both the same left side")
+    return found
+
+
+def _left(condition: condition_pb2.Condition) -> condition_pb2.Expression | None:
+    if condition.HasField("range"):
+        return condition.range.expression
+    return condition.comparison.left if condition.HasField("comparison") else None
 
 
 def _absence(condition: condition_pb2.Condition) -> dict[str, Any]:
@@ -132,31 +159,65 @@ _CONDITIONS: Mapping[str | None, Callable[[condition_pb2.Condition], dict[str, A
 
 
 def _expression(expression: condition_pb2.Expression) -> dict[str, Any]:
-    if expression.WhichOneof("kind") != "input":
-        raise NotEvaluable(
-            "this expression can't be evaluated yet; compare one field, or its aggregate, such as `avg(x, 5m)`"
-        )
-    return _input(expression.input.SerializeToString())
+    return _measured(expression.SerializeToString())
 
 
 @lru_cache(maxsize=4096)
-def _input(serialised: bytes) -> dict[str, Any]:
-    """What an Input says. A million rules ask for few different ones: each is read once, and its parts are shared."""
-    taken = condition_pb2.Input.FromString(serialised)
-    if taken.HasField("offset") and from_duration(taken.offset):
-        raise NotEvaluable("an offset can't be evaluated yet; leave it out")
-    aggregation = _AGGREGATIONS.get(taken.aggregation)
-    if aggregation is None:
-        raise NotEvaluable("this aggregation can't be evaluated yet; use latest, avg, min, max, sum or count")
-    window = from_duration(taken.window)
-    if not window and aggregation != Aggregation.LATEST:
-        raise NotEvaluable("an aggregate needs a window; give it one, such as the 5m of `avg(x, 5m)`")
+def _measured(serialised: bytes) -> dict[str, Any]:
+    """What an Expression says. A million rules ask for few different ones: each is read once, and its parts are
+    shared."""
+    expression = condition_pb2.Expression.FromString(serialised)
+    match expression.WhichOneof("kind"):
+        case "input":
+            return _input(expression.input)
+        case "age":
+            return {"function": Function.AGE, **_input(expression.age)}
+        case "change":
+            change = expression.change
+            function = Function.PERCENT_CHANGE if change.percent else Function.CHANGE
+            since = from_duration(change.offset)
+            if since <= 0:
+                raise NotEvaluable("a change needs to know since when; say for example `change(x, 1h)`")
+            return {"function": function, "since": since, **_input(change.input)}
+        case "forecast":
+            forecast = expression.forecast
+            window, ahead = from_duration(forecast.window), from_duration(forecast.ahead)
+            if window <= 0 or ahead < 0:
+                raise NotEvaluable(
+                    "a forecast needs a window and how far to look; say for example `forecast(x, 6h, 4h)`"
+                )
+            return {**_target(forecast.input), "aggregation": Aggregation.FORECAST, "window": window, "ahead": ahead}
+    raise NotEvaluable(
+        "this expression can't be evaluated yet; compare one field, or its aggregate, such as `avg(x, 5m)`"
+    )
+
+
+def _target(taken: condition_pb2.Input) -> dict[str, Any]:
+    offset = from_duration(taken.offset)
+    if offset < 0:
+        raise NotEvaluable("an offset reaches into the past; say how long ago, such as `offset 1d`")
     return {
         "measurement": intern(taken.measurement),
         "field": intern(taken.field),
         "filters": _filters(taken),
+        "offset": offset,
+    }
+
+
+def _input(taken: condition_pb2.Input) -> dict[str, Any]:
+    aggregation = _AGGREGATIONS.get(taken.aggregation)
+    if aggregation is None:
+        raise NotEvaluable("this aggregation is unknown; use for example latest, avg, min, max, sum, count or rate")
+    window = from_duration(taken.window)
+    if not window and aggregation != Aggregation.LATEST:
+        raise NotEvaluable("an aggregate needs a window; give it one, such as the 5m of `avg(x, 5m)`")
+    if aggregation == Aggregation.QUANTILE and not 0 < taken.quantile < 1:
+        raise NotEvaluable("a quantile lies between 0 and 1; give it, such as the 0.95 of `quantile(0.95, x, 5m)`")
+    return {
+        **_target(taken),
         "aggregation": aggregation,
         "window": window or LOOK_BACK,
+        "quantile": taken.quantile if aggregation == Aggregation.QUANTILE else 0.0,
     }
 
 

@@ -3,14 +3,15 @@
 It says the same as the array engine in as different a way as possible, so that a mistake is seldom made in both.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from monitors.evaluator.model.series import Series
-from monitors.evaluator.model.spec import Aggregation, ConditionKind, MissingPolicy, Operator, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, Function, MissingPolicy, Operator, RuleSpec
+from tests.evaluator.engine.plainly import aggregate, number_or_none
 
-HOUR = 3600 * 10**9
+SECOND = 10**9
+HOUR = 3600 * SECOND
 
 Told = tuple[str, str, tuple[tuple[str, str], ...], int, int, float | None, str]
 """Kind, monitor, tags, time, episode, value, reason."""
@@ -230,25 +231,25 @@ class Oracle:
         return max(times, default=None)
 
     def value(self, one: Instance, now: int) -> float | None:
-        """The aggregate of the closed window that ends now; None is unknown."""
+        """What the rule compares; None is unknown."""
+        spec = self.spec
+        found = self.aggregate(one, now - spec.offset)
+        if found is None or spec.function is Function.VALUE:
+            return found
+        if spec.function is Function.AGE:
+            return number_or_none((now // SECOND - found) + now % SECOND / SECOND)
+        older = self.aggregate(one, now - spec.offset - spec.since)
+        if older is None:
+            return None
+        if spec.function is Function.CHANGE:
+            return number_or_none(found - older)
+        return number_or_none((found - older) / abs(older) * 100) if older else None
+
+    def aggregate(self, one: Instance, end: int) -> float | None:
+        """The aggregate of the closed window that ends then; None is unknown."""
         (index,) = one.series
-        window = sorted((t, v) for t, v in self.points[index].items() if now - self.spec.window <= t <= now)
-        numbers = [v for _, v in window if not math.isnan(v)]
-        result: float | None = None
-        match self.spec.aggregation:
-            case Aggregation.LATEST:
-                result = window[-1][1] if window else None
-            case Aggregation.COUNT:
-                result = float(len(window)) if window else None
-            case Aggregation.AVERAGE:
-                result = sum(numbers) / len(numbers) if numbers else None
-            case Aggregation.SUM:
-                result = sum(numbers) if numbers else None
-            case Aggregation.MINIMUM:
-                result = min(numbers, default=None)
-            case Aggregation.MAXIMUM:
-                result = max(numbers, default=None)
-        return None if result is None or math.isnan(result) else result
+        window = sorted((t, v) for t, v in self.points[index].items() if end - self.spec.window <= t <= end)
+        return aggregate(self.spec.aggregation, window, end + self.spec.ahead, self.spec.quantile)
 
     def truth(self, one: Instance, now: int) -> bool | None:
         """What the condition says; None is unknown."""
@@ -314,7 +315,7 @@ class Oracle:
             others = [other for other in self.instances.values() if other is not one and other.monitor == one.monitor]
             reporting = any(self.truth(other, now) is not None for other in others)
             policy = self.spec.missing_series if reporting else self.spec.no_data
-            if self.resumed_at is not None and now - self.resumed_at < self.spec.window:
+            if self.resumed_at is not None and now - self.resumed_at < self.spec.span:
                 # We were away ourselves: nothing is known to be missing before its look-back has passed once.
                 policy = MissingPolicy.KEEP
             truth = {MissingPolicy.OK: False, MissingPolicy.ALERT: True}.get(policy)

@@ -11,6 +11,7 @@ from monitors.evaluator.model.spec import (
     Aggregation,
     Bounds,
     ConditionKind,
+    Function,
     MissingPolicy,
     Operator,
     RuleSpec,
@@ -55,7 +56,21 @@ VALUES = st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 10.5, float("nan"), flo
 RULE_IDS = ["rule_0", "rule_1", "rule_2"]
 
 HARMLESS = ("for_duration", "keep_firing_for", "interval", "no_data", "missing_series", "every_point")
-THRESHOLD = ("aggregation", "window", "operator", "low", "high", "outside", "tolerance", "recover")
+THRESHOLD = (
+    "function",
+    "aggregation",
+    "window",
+    "offset",
+    "quantile",
+    "ahead",
+    "since",
+    "operator",
+    "low",
+    "high",
+    "outside",
+    "tolerance",
+    "recover",
+)
 INPUTS = ("monitor", "field", "filters")
 
 
@@ -85,8 +100,13 @@ def rules(draw: st.DrawFn) -> RuleSpec:
         kind=kind,
         field="" if any_field else draw(st.sampled_from(["cpu", "cpu", "host.load"])),
         filters=draw(st.sampled_from([(), (TagFilter("core", "1", negated=True),)])),
+        function=draw(st.sampled_from([Function.VALUE, Function.VALUE, Function.VALUE, *Function])),
         aggregation=draw(st.sampled_from(Aggregation)),
         window=draw(seconds(0, 3, 10, 40)),
+        offset=draw(seconds(0, 0, 0, 4, 20)),
+        quantile=draw(st.sampled_from([0.1, 0.5, 0.99])),
+        ahead=draw(seconds(0, 5, 60)),
+        since=draw(seconds(1, 5, 30)),
         operator=draw(st.sampled_from(Operator)),
         low=low,
         high=low + draw(st.sampled_from([0.0, 4.5])),

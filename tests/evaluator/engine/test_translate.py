@@ -17,12 +17,15 @@ from monitors.evaluator.model.shards import shard_of
 from monitors.evaluator.model.spec import (
     LOOK_BACK,
     Aggregation,
+    Bounds,
     ConditionKind,
+    Function,
     InstanceKey,
     MissingPolicy,
     Operator,
     RuleSpec,
     TagFilter,
+    bounds,
 )
 from monitors.evaluator.translate import NotEvaluable, from_transition, to_open_episode, to_spec
 from monitors.mesh.times import MINUTE, SECOND, to_duration
@@ -61,9 +64,9 @@ def test_a_comparison_becomes_a_threshold_with_all_of_its_parts() -> None:
     message.rule.group_by.append("core")
     assert to_spec(message) == RuleSpec(
         "t", "rule_1", "mon_*", ConditionKind.THRESHOLD, 7, "host", "cpu", (TagFilter("core", "0", True),),
-        Aggregation.AVERAGE, MINUTE, Operator.GREATER, 90.0, tolerance=0.5, for_duration=30 * SECOND,
-        keep_firing_for=40 * SECOND, interval=5 * SECOND, no_data=MissingPolicy.ALERT,
-        missing_series=MissingPolicy.OK, every_point=False, group_by=("core",),
+        aggregation=Aggregation.AVERAGE, window=MINUTE, operator=Operator.GREATER, low=90.0, tolerance=0.5,
+        for_duration=30 * SECOND, keep_firing_for=40 * SECOND, interval=5 * SECOND,
+        no_data=MissingPolicy.ALERT, missing_series=MissingPolicy.OK, every_point=False, group_by=("core",),
     )  # fmt: skip
 
 
@@ -77,6 +80,58 @@ def test_what_is_left_out_gets_the_products_defaults() -> None:
     assert (spec.interval, spec.for_duration, spec.keep_firing_for) == (30 * SECOND, 0, 0)
     assert (spec.no_data, spec.missing_series) == (MissingPolicy.KEEP, MissingPolicy.RESOLVE)
     assert spec.every_point
+
+
+def expression(**parts: Any) -> RuleSpec:
+    left = condition_pb2.Expression(**parts)
+    comparison = condition_pb2.Comparison(
+        left=left, operator=condition_pb2.COMPARISON_OPERATOR_GREATER, expression=condition_pb2.Expression(number=5)
+    )
+    return to_spec(watched(condition_pb2.Condition(comparison=comparison)))
+
+
+def test_every_aggregation_is_taken_with_its_window_and_offset() -> None:
+    for aggregation in Aggregation:
+        if aggregation is not Aggregation.FORECAST:
+            taken = condition_pb2.Input(
+                field="cpu", aggregation=int(aggregation),  # type: ignore[arg-type]
+                window=to_duration(MINUTE), offset=to_duration(SECOND),
+                quantile=0.9,
+            )  # fmt: skip
+            spec = expression(input=taken)
+            assert (spec.function, spec.aggregation) == (Function.VALUE, aggregation)
+            assert (spec.window, spec.offset, spec.span) == (MINUTE, SECOND, MINUTE + SECOND)
+            assert spec.quantile == (0.9 if aggregation is Aggregation.QUANTILE else 0)
+
+
+def test_change_age_and_forecast_are_taken() -> None:
+    taken = condition_pb2.Input(field="cpu")
+    for percent, function in ((False, Function.CHANGE), (True, Function.PERCENT_CHANGE)):
+        change = condition_pb2.Change(input=taken, offset=to_duration(MINUTE), percent=percent)
+        spec = expression(change=change)
+        assert (spec.function, spec.since, spec.aggregation) == (function, MINUTE, Aggregation.LATEST)
+        assert spec.span == LOOK_BACK + MINUTE
+    assert expression(age=taken).function is Function.AGE
+    ahead = condition_pb2.Forecast(input=taken, window=to_duration(MINUTE), ahead=to_duration(2 * MINUTE))
+    spec = expression(forecast=ahead)
+    assert (spec.function, spec.aggregation) == (Function.VALUE, Aggregation.FORECAST)
+    assert (spec.window, spec.ahead) == (MINUTE, 2 * MINUTE)
+
+
+def test_a_recover_clause_is_another_test_of_the_same_value() -> None:
+    message = watched(compared())
+    comparison, recover = message.rule.condition.comparison, message.rule.condition.recover
+    recover.comparison.CopyFrom(comparison)
+    recover.comparison.operator = condition_pb2.COMPARISON_OPERATOR_LESS
+    recover.comparison.expression.number = 75
+    recover.comparison.tolerance = 0
+    assert to_spec(message).recover == bounds(Operator.LESS, 75)
+    recover.range.expression.CopyFrom(comparison.left)
+    recover.range.low, recover.range.high = 5, 10
+    assert to_spec(message).recover == Bounds(5, 10)
+    recover.range.expression.input.field = "other"
+    with pytest.raises(NotEvaluable, match="same left side"):
+        to_spec(message)
 
 
 def test_absence_needs_no_field() -> None:
@@ -95,7 +150,7 @@ def with_level(message: mesh_pb2.WatchedRule) -> None:
 
 
 def with_offset(message: mesh_pb2.WatchedRule) -> None:
-    message.rule.condition.comparison.left.input.offset.CopyFrom(to_duration(SECOND))
+    message.rule.condition.comparison.left.input.offset.CopyFrom(to_duration(-SECOND))
 
 
 def with_expected(message: mesh_pb2.WatchedRule) -> None:

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitors.evaluator.model.aggregates import Measure
 from monitors.evaluator.model.arrays import UNSET
 from monitors.evaluator.model.spec import Aggregation
 from monitors.evaluator.model.window import Window
+from tests.evaluator.engine.plainly import Point, aggregate
 
 ROWS = 3
 POINT = st.tuples(st.integers(0, ROWS - 1), st.integers(0, 60), st.integers(-5, 5).map(float))
@@ -42,26 +44,16 @@ class Lists:
             for place, ((row, time, _), use) in enumerate(zip(points, useful, strict=True))
         ]
 
-    def visible(self, row: int, since: int, until: int) -> list[float]:
-        return [value for time, value in sorted(self.rows[row].items()) if since <= time <= until]
+    def visible(self, row: int, since: int, until: int) -> list[Point]:
+        return [(time, value) for time, value in sorted(self.rows[row].items()) if since <= time <= until]
 
 
-def naive(kind: Aggregation, values: list[float]) -> float:
-    if not values:
-        return float("nan")
-    match kind:
-        case Aggregation.LATEST:
-            return values[-1]
-        case Aggregation.AVERAGE:
-            return sum(values) / len(values)
-        case Aggregation.MINIMUM:
-            return min(values)
-        case Aggregation.MAXIMUM:
-            return max(values)
-        case Aggregation.SUM:
-            return sum(values)
-        case Aggregation.COUNT:
-            return float(len(values))
+MEASURES = [Measure(kind, 0.8, 7 * 10**9) for kind in Aggregation]
+
+
+def naive(measure: Measure, points: list[Point], now: int) -> float:
+    found = aggregate(measure.aggregation, points, now + measure.ahead, measure.share)
+    return float("nan") if found is None else found
 
 
 @settings(max_examples=200, deadline=None)
@@ -89,14 +81,14 @@ def test_the_window_agrees_with_plain_lists(
             # From the newest point on everything that the retention promises is there.
             instants = [time for time in range(newest, newest + 3) if time - newest <= retention[row]]
             since = [newest - retention[row] for _ in instants]
-            for kind in Aggregation:
+            for measure in MEASURES:
                 found = window.aggregate(
                     np.full(len(instants), row, dtype=np.intp),
-                    kind,
+                    measure,
                     np.array([time - start for time, start in zip(instants, since, strict=True)], dtype=np.int64),
                     np.array(instants, dtype=np.int64),
                 )
-                wanted = [naive(kind, lists.visible(row, newest - retention[row], time)) for time in instants]
+                wanted = [naive(measure, lists.visible(row, newest - retention[row], time), time) for time in instants]
                 np.testing.assert_array_equal(found, np.array(wanted))
 
 
@@ -125,7 +117,7 @@ def test_the_pool_grows_and_is_compacted_without_losing_a_point() -> None:
                 window.release(row)
                 window.set_retention(np.array([row]), 1_000)
     times = np.full(count, 39, dtype=np.int64)
-    sums = window.aggregate(rows, Aggregation.SUM, 1_000, times)
+    sums = window.aggregate(rows, Measure(Aggregation.SUM), 1_000, times)
     odd, even = rows[1::2], rows[::2]
     np.testing.assert_array_equal(sums[odd], 40.0 * odd + sum(range(40)))
     np.testing.assert_array_equal(sums[even], 19.0 * even + sum(range(21, 40)))
@@ -150,14 +142,10 @@ def test_many_rows_are_added_up_exactly_as_one_by_one(seed: int, aligned: bool, 
             known[row].append((time, value))
     now = int(random.integers(125, 135))
     span = int(random.integers(0, retention - 10))
-    for kind in Aggregation:
-        found = window.aggregate(rows, kind, span, np.full(count, now))
-        visible = [[value for time, value in row if now - span <= time <= now] for row in known]
-        if kind in {Aggregation.COUNT, Aggregation.LATEST}:
-            wanted = [naive(kind, values) for values in visible]
-        else:
-            wanted = [naive(kind, [value for value in values if not np.isnan(value)]) for values in visible]
-        np.testing.assert_array_equal(found, np.array(wanted))
+    for measure in MEASURES:
+        found = window.aggregate(rows, measure, span, np.full(count, now))
+        visible = [[(time, value) for time, value in row if now - span <= time <= now] for row in known]
+        np.testing.assert_array_equal(found, np.array([naive(measure, points, now) for points in visible]))
 
 
 @pytest.mark.parametrize("different", [[], [5_000], [0, 9_999]])
@@ -173,7 +161,7 @@ def test_regular_points_of_rows_over_several_pages_are_kept_as_long_as_each_row_
         assert window.insert(rows, np.full(count, time, dtype=np.int64), values).all()
     for span, some in ((retention, rows), (29, np.array(different, dtype=np.intp))):
         kept = [time for time in range(60) if time >= 59 - span]
-        found = window.aggregate(some, Aggregation.SUM, span, np.full(len(some), 59, dtype=np.int64))
+        found = window.aggregate(some, Measure(Aggregation.SUM), span, np.full(len(some), 59, dtype=np.int64))
         wanted = [sum(row + time for time in kept if row % 7 != time % 7) for row in some.tolist()]
         np.testing.assert_array_equal(found, np.array(wanted, dtype=np.float64))
 

@@ -9,6 +9,7 @@ from monitors.evaluator.model.arrays import Places, runs
 from monitors.evaluator.model.rings import Rings
 from monitors.evaluator.model.series import Floats, Int64s
 from monitors.evaluator.model.spec import Aggregation
+from monitors.evaluator.model.statistics import lay_out, statistic
 
 FEW = 256
 """Below this many windows all their points are laid out at once; above, point by point for all windows at once."""
@@ -21,21 +22,67 @@ class Runs(NamedTuple):
     position: Int64s
     counts: Int64s
 
+    def at(self, some: Places) -> "Runs":
+        """Those of some of the rings."""
+        return Runs(self.bases[some], self.position[some], self.counts[some])
+
+    def cells(self, rings: Rings) -> Places:
+        """The cells of all points, ring by ring, each from the oldest to the newest."""
+        position = runs(self.position, self.counts) % rings.capacity
+        return np.repeat(self.bases, self.counts) + position * rings.stride
+
     def are_parallel(self) -> bool:
         """Whether the rings are neighbours and the same positions of each are meant."""
         bases, position, counts = self
         return bool((position == position[0]).all() and (counts == counts[0]).all() and (np.diff(bases) == 1).all())
 
 
-def reduce(kind: Aggregation, rings: Rings, window: Runs) -> Floats:
-    """Each window's number, leaving out what isn't one (COUNT counts that too); NaN if nothing is left."""
+STREAMED = frozenset((Aggregation.AVERAGE, Aggregation.MINIMUM, Aggregation.MAXIMUM, Aggregation.SUM))
+"""What is computed with one look at each point."""
+AT_ONCE = 1 << 18
+"""How many points of other aggregations are laid out together."""
+
+
+class Measure(NamedTuple):
+    """What is computed of a window. `share` goes with QUANTILE; FORECAST looks `ahead` nanoseconds past its end."""
+
+    aggregation: Aggregation = Aggregation.LATEST
+    share: float = 0.0
+    ahead: int = 0
+
+
+def reduce(measure: Measure, rings: Rings, window: Runs, until: Int64s) -> Floats:
+    """Each window's number, leaving out what isn't one (COUNT counts that too); NaN if nothing is left.
+
+    `until` is when each window ends.
+    """
+    kind = measure.aggregation
     if kind == Aggregation.COUNT:
         return np.where(window.counts > 0, window.counts, np.nan)
     # An infinite sum less another is no number: unknown, and nothing to warn about.
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        if kind not in STREAMED:
+            return _together(measure, rings, window, until)
         if len(window.counts) < FEW:
             return _laid_out(kind, rings, window)
         return _side_by_side(kind, rings, window)
+
+
+def _together(measure: Measure, rings: Rings, window: Runs, until: Int64s) -> Floats:
+    result = np.full(len(window.counts), np.nan)
+    some = np.flatnonzero(window.counts > 0)
+    reached = np.cumsum(window.counts[some])
+    start = 0
+    while start < len(some):
+        before = int(reached[start - 1]) if start else 0
+        end = max(start + 1, int(np.searchsorted(reached, before + AT_ONCE, side="right")))
+        part = some[start:end]
+        chosen = window.at(part)
+        cells = chosen.cells(rings)
+        laid = lay_out(rings.values[cells], rings.times[cells], chosen.counts)
+        result[part] = statistic(measure.aggregation, laid, measure.share, until[part] + measure.ahead)
+        start = end
+    return result
 
 
 def _finish(kind: Aggregation, total: Floats, numbers: Int64s) -> Floats:
@@ -48,9 +95,8 @@ def _laid_out(kind: Aggregation, rings: Rings, window: Runs) -> Floats:
     some = np.flatnonzero(window.counts > 0)
     if not len(some):
         return result
-    counts = window.counts[some]
-    position = runs(window.position[some], counts) % rings.capacity
-    values = rings.values[np.repeat(window.bases[some], counts) + position * rings.stride]
+    chosen = window.at(some)
+    counts, values = chosen.counts, rings.values[chosen.cells(rings)]
     starts = np.cumsum(counts) - counts
     if kind == Aggregation.MINIMUM:
         result[some] = np.fmin.reduceat(values, starts)

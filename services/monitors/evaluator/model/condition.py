@@ -9,9 +9,10 @@ from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.profiles import Term
 from monitors.evaluator.model.series import Floats, Int32s, Int64s
-from monitors.evaluator.model.spec import Aggregation, ConditionKind, MissingPolicy
+from monitors.evaluator.model.spec import Aggregation, ConditionKind, Function, MissingPolicy
 from monitors.evaluator.model.state import State
 from monitors.evaluator.model.window import Window
+from monitors.mesh.times import SECOND
 
 
 class Truths(NamedTuple):
@@ -32,10 +33,10 @@ def truths(plan: Plan, window: Window, state: State, places: Places, times: Int6
     values: Floats | None = None
     absent: list[tuple[Places | slice, Booleans]] = []
     for term, some in plan.profiles.by_term(columns.profile[where]):
-        if term.aggregation is None:
+        if term.function is None:
             absent.append((some, _is_absent(plan, window, state, places[some], times[some])))
             continue
-        found = _aggregate(window, term, rows[some], times[some])
+        found = _value(window, term, rows[some], times[some])
         if isinstance(some, slice):
             values = found
         else:
@@ -68,13 +69,27 @@ def unknown(plan: Plan, places: Places, values: Floats) -> Booleans:
     return nothing
 
 
+def _value(window: Window, term: Term, rows: Int32s, times: Int64s) -> Floats:
+    found = _aggregate(window, term, rows, times - term.offset if term.offset else times)
+    if term.function == Function.VALUE:
+        return found
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        if term.function == Function.AGE:
+            # Whole seconds first: nanoseconds since 1970 are more than a double holds.
+            return (times // SECOND - found) + times % SECOND / SECOND
+        older = _aggregate(window, term, rows, times - term.offset - term.since)
+        if term.function == Function.CHANGE:
+            return found - older
+        return np.where(older == 0, np.nan, (found - older) / np.abs(older) * 100)
+
+
 def _aggregate(window: Window, term: Term, rows: Int32s, times: Int64s) -> Floats:
-    aggregation = term.aggregation or Aggregation.LATEST
-    if aggregation == Aggregation.LATEST or len(rows) < 2 or are_distinct(rows) or (times != times[0]).any():
-        return window.aggregate(rows, aggregation, term.window, times)
+    latest = term.measure.aggregation == Aggregation.LATEST
+    if latest or len(rows) < 2 or are_distinct(rows) or (times != times[0]).any():
+        return window.aggregate(rows, term.measure, term.window, times)
     # Many rules on the same series: each aggregate is taken once.
     distinct, which = np.unique(rows, return_inverse=True)
-    return window.aggregate(distinct, aggregation, term.window, times[: len(distinct)])[which]
+    return window.aggregate(distinct, term.measure, term.window, times[: len(distinct)])[which]
 
 
 def newest_of_inputs(plan: Plan, window: Window, places: Places, times: Int64s) -> Int64s:
@@ -130,5 +145,5 @@ def unknown_policies(
     policies = np.where(others_report, profiles.missing_series[numbers], profiles.no_data[numbers])
     # After an outage of ours nothing is known to be missing before its look-back has passed once.
     resumed_at = state.resumed_at[plan.shards_at(places)]
-    grace = (resumed_at != UNSET) & (times - resumed_at < profiles.window[numbers])
+    grace = (resumed_at != UNSET) & (times - resumed_at < profiles.span[numbers])
     return np.where(grace, MissingPolicy.KEEP, policies), others_report

@@ -5,31 +5,35 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from monitors.evaluator.model.aggregates import Measure
 from monitors.evaluator.model.arrays import NEVER, Booleans, Columns, Layout, Places
 from monitors.evaluator.model.series import Floats, Int32s, Int64s
-from monitors.evaluator.model.spec import Aggregation, ConditionKind, MissingPolicy, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, Function, MissingPolicy, RuleSpec
 
 
 class Term(NamedTuple):
-    """What is computed of an instance's input at an instant. Without an aggregation: how old its newest point is."""
+    """What is computed of an instance's input at an instant, see RuleSpec. Without a function: how old its newest point
+    is."""
 
-    aggregation: Aggregation | None
-    window: int
+    function: Function | None = None
+    measure: Measure = Measure()
+    window: int = 0
+    offset: int = 0
+    since: int = 0
 
     @classmethod
     def of(cls, template: RuleSpec) -> "Term":
         """A rule's term."""
         if template.kind is ConditionKind.ABSENCE:
-            return cls(None, 0)
-        return cls(template.aggregation, template.window)
+            return cls()
+        measure = Measure(template.aggregation, template.quantile, template.ahead)
+        return cls(template.function, measure, template.window, template.offset, template.since)
 
 
 class Profiles(Columns):
     """Templates of rules by number, as columns. Times are nanoseconds. Those that nobody uses are given up."""
 
     kind: Int32s
-    aggregation: Int32s
-    window: Int64s
     absent_for: Int64s
     for_duration: Int64s
     keep_firing_for: Int64s
@@ -54,8 +58,6 @@ class Profiles(Columns):
 
     LAYOUT: ClassVar[Layout] = {
         "kind": (np.int32, ConditionKind.THRESHOLD),
-        "aggregation": (np.int32, Aggregation.LATEST),
-        "window": (np.int64, 0),
         "absent_for": (np.int64, 0),
         "for_duration": (np.int64, 0),
         "keep_firing_for": (np.int64, 0),
@@ -133,7 +135,7 @@ class Profiles(Columns):
             number = len(self.templates)
             self.templates.append(template)
             self.reserve(number + 1)
-        for name in ("kind", "aggregation", "window", "absent_for", "for_duration", "keep_firing_for", "interval",
+        for name in ("kind", "absent_for", "for_duration", "keep_firing_for", "interval",
                      "no_data", "missing_series", "every_point", "retention", "span"):  # fmt: skip
             getattr(self, name)[number] = getattr(template, name)
         if template.recover:

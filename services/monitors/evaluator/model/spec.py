@@ -43,16 +43,43 @@ class Operator(IntEnum):
 class Aggregation(IntEnum):
     """How the points of a window become one number; the numbers are those of monitors.v1.Aggregation.
 
-    A point that isn't a number doesn't take part in AVERAGE, MINIMUM, MAXIMUM and SUM. LATEST doesn't reach back past
-    it: its value is then unknown. COUNT counts every point, whatever it holds.
+    A point that isn't a number takes no part, but in COUNT, which counts it, and LATEST and FIRST, which don't reach
+    past it: their value is then unknown. A counter's increase is the sum of its rises, where a fall is a start from 0;
+    its rate is that by the seconds between the first and the last point: nothing is added for the window's edges.
     """
 
     LATEST = 1
+    FIRST = 2
     AVERAGE = 3
     MINIMUM = 4
     MAXIMUM = 5
     SUM = 6
     COUNT = 7
+    MEDIAN = 8
+    QUANTILE = 9
+    STANDARD_DEVIATION = 10
+    SPREAD = 11
+    RATE = 12
+    INCREASE = 13
+    DELTA = 14
+    DERIVATIVE = 15
+    CHANGES = 16
+    RESETS = 17
+    FORECAST = 100
+    """Where the regression line is some time after the window's end. Not an aggregation of the contract, but a kind of
+    expression."""
+
+
+class Function(IntEnum):
+    """What is made of the aggregate."""
+
+    VALUE = 0
+    CHANGE = 1
+    """Less what it was some time ago."""
+    PERCENT_CHANGE = 2
+    """The same in percent of the size of the older value; unknown if that was 0."""
+    AGE = 3
+    """How many seconds ago the time is that it holds, in seconds since 1970."""
 
 
 class MissingPolicy(IntEnum):
@@ -169,8 +196,16 @@ class RuleSpec:
     measurement: str = ""
     field: str = ""
     filters: tuple[TagFilter, ...] = ()
+    function: Function = Function.VALUE
     aggregation: Aggregation = Aggregation.LATEST
     window: int = LOOK_BACK
+    offset: int = 0
+    """How long before the instant the window ends."""
+    quantile: float = 0.0
+    ahead: int = 0
+    """With FORECAST: how far after the window's end."""
+    since: int = 0
+    """With CHANGE: how long ago the older value was."""
     operator: Operator = Operator.GREATER
     low: float = 0.0
     high: float = 0.0
@@ -222,13 +257,21 @@ class RuleSpec:
 
         An evaluation may be late by the allowance, of another series that asks whether this one reported then.
         """
-        alone = self.kind is ConditionKind.ABSENCE or self.aggregation is Aggregation.LATEST
-        return LATENESS if alone else self.window + LATENESS
+        if self.kind is ConditionKind.ABSENCE:
+            return LATENESS
+        # The newest point is there, however old it is.
+        alone = self.aggregation is Aggregation.LATEST
+        return self.offset + self.reach_back + LATENESS + (0 if alone else self.window)
 
     @property
     def span(self) -> int:
         """How far before now points matter, which is how far a window is back-filled."""
-        return self.absent_for if self.kind is ConditionKind.ABSENCE else self.window
+        return self.absent_for if self.kind is ConditionKind.ABSENCE else self.window + self.offset + self.reach_back
+
+    @property
+    def reach_back(self) -> int:
+        """How far before the window there is another one."""
+        return self.since if self.function in (Function.CHANGE, Function.PERCENT_CHANGE) else 0
 
     def matches_monitor(self, monitor: str) -> bool:
         """Whether the rule watches that monitor."""

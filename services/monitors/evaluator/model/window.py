@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.model.aggregates import FEW, Runs, reduce
+from monitors.evaluator.model.aggregates import FEW, Measure, Runs, reduce
 from monitors.evaluator.model.arrays import (
     CHUNK,
     UNSET,
@@ -478,23 +478,24 @@ class Window:
             newest[some], values[some] = self._points_at(rows[some], counts[counts > 0] - 1)
         return newest, values
 
-    def aggregate(self, rows: Places, kind: Aggregation, spans: Int64s | int, times: Int64s) -> Floats:
-        """For each entry the aggregate over the closed window [t − span, t]; NaN where that is unknown."""
+    def aggregate(self, rows: Places, measure: Measure, spans: Int64s | int, times: Int64s) -> Floats:
+        """For each entry what is measured of the closed window [t − span, t]; NaN where that is unknown."""
         since = times - spans
-        if kind == Aggregation.LATEST:
+        if measure.aggregation == Aggregation.LATEST:
             newest, values = self._newest_until(rows, times)
             values[newest < since] = np.nan
             return values
         result = np.full(len(rows), np.nan)
         for ring, some in self._by_ring(rows):
             if ring != NOWHERE:
-                result[some] = self._reduce(rows[some], kind, since[some], times[some], ring)
+                result[some] = self._reduce(rows[some], measure, since[some], times[some], ring)
         return result
 
-    def _reduce(self, rows: Places, kind: Aggregation, since: Int64s, until: Int64s, ring: int) -> Floats:
+    def _reduce(self, rows: Places, measure: Measure, since: Int64s, until: Int64s, ring: int) -> Floats:
         result = np.empty(len(rows))
         for part in _neighbours(self._rows.base[rows]):
-            result[part] = reduce(kind, self._rings[ring], self._run_of(rows[part], since[part], until[part], ring))
+            runs = self._run_of(rows[part], since[part], until[part], ring)
+            result[part] = reduce(measure, self._rings[ring], runs, until[part])
         return result
 
     def _run_of(self, rows: Places, since: Int64s, until: Int64s, ring: int) -> Runs:

@@ -1,20 +1,31 @@
 """A condition as text: the canonical form, which reads back as the same condition, and a sentence for people."""
 
 import re
+from collections.abc import Callable
+from decimal import Decimal
 
+from monitors.mesh.times import DAY, SECOND
 from monitors.rules.model.condition import (
     LOOK_BACK,
     Absence,
+    Age,
     Aggregation,
+    Change,
+    Comparison,
     Condition,
+    Expression,
+    Forecast,
     Input,
     Operator,
     Range,
     Target,
+    Test,
     Threshold,
 )
 from monitors.rules.model.quantities import duration_in_words, format_duration, format_number
 
+NumberFormat = Callable[[float], str]
+LONGEST_DURATION = 100_000 * DAY // SECOND
 # Words that begin or make up a clause: a field of such a name is written in quotes.
 RESERVED = frozenset(
     """
@@ -23,7 +34,8 @@ RESERVED = frozenset(
     mean min minimum lowest smallest max maximum highest peak largest sum total count number latest last newest current
     on from absent missing silent since during past with stay stays remain remains go goes get gets rise rises climb
     climbs fall falls drop drops keep keeps become becomes greater more higher bigger larger less lower smaller fewer
-    different differs does isn aren doesn to out by without
+    different differs does isn aren doesn to out by without first oldest median stddev spread rate increase delta deriv
+    derivative slope changes resets offset until recovers resolve resolves clear clears percent
     """.split()  # noqa: SIM905 (sixty strings in a list are harder to read)
 )
 _BARE = re.compile(r"[^\W\d]\w*(?:\.\w+)*")
@@ -35,6 +47,16 @@ _AGGREGATION_WORDS = {
     Aggregation.MAXIMUM: "the maximum of",
     Aggregation.SUM: "the sum of",
     Aggregation.COUNT: "the number of points of",
+    Aggregation.FIRST: "the oldest value of",
+    Aggregation.MEDIAN: "the median of",
+    Aggregation.STANDARD_DEVIATION: "the standard deviation of",
+    Aggregation.SPREAD: "the difference between the greatest and the least value of",
+    Aggregation.RATE: "the rate per second of",
+    Aggregation.INCREASE: "the increase of",
+    Aggregation.DELTA: "the newest less the oldest value of",
+    Aggregation.DERIVATIVE: "the slope per second of",
+    Aggregation.CHANGES: "the number of changes of",
+    Aggregation.RESETS: "the number of resets of",
 }
 _OPERATOR_WORDS = {
     Operator.GREATER: "greater than",
@@ -52,12 +74,40 @@ def condition_text(condition: Condition) -> str:
         case Absence(duration=duration, target=target):
             on = f" on {_target(target)}" if target else ""
             return f"no data{on} for {format_duration(duration)}"
+        case Comparison(left=left, test=test, recover=recover):
+            number = _number_format(left)
+            text = f"{_expression(left)} {_test(test, number)}"
+            return f"{text} recover {_test(recover, number)}" if recover else text
+
+
+def _test(test: Test, number: NumberFormat) -> str:
+    match test:
         case Range(low=low, high=high, outside=outside):
-            side = "outside" if outside else "inside"
-            return f"{_input(condition.input)} {side} {format_number(low)}..{format_number(high)}"
+            return f"{'outside' if outside else 'inside'} {number(low)}..{number(high)}"
         case Threshold(operator=operator, value=value, tolerance=tolerance):
             within = f" within {format_number(tolerance)}" if tolerance else ""
-            return f"{_input(condition.input)} {operator} {format_number(value)}{within}"
+            return f"{operator} {number(value)}{within}"
+
+
+def _number_format(left: Expression) -> NumberFormat:
+    match left:
+        case Change(percent=True):
+            return lambda value: f"{_plain_number(value)}%"
+        case Age():
+            return _seconds
+        case _:
+            return format_number
+
+
+def _plain_number(value: float) -> str:
+    """Without an exponent: a percentage reads as one."""
+    return f"{Decimal(repr(value)).normalize():f}"
+
+
+def _seconds(value: float) -> str:
+    """Seconds as a duration, if they are exactly that."""
+    nanos = round(value * SECOND) if 0 < value < LONGEST_DURATION else 0
+    return format_duration(nanos) if nanos and nanos / SECOND == value else format_number(value)
 
 
 def condition_in_words(condition: Condition) -> str:
@@ -66,13 +116,19 @@ def condition_in_words(condition: Condition) -> str:
         case Absence(duration=duration, target=target):
             what = f"no point of {_target(target)}" if target else "no point of any field"
             return f"{what} has come for more than {duration_in_words(duration)}"
+        case Comparison(left=left, test=test, recover=recover):
+            number = _number_format(left)
+            words = f"{_expression_in_words(left)} is {_test_in_words(test, number)}"
+            return f"{words}, until it is {_test_in_words(recover, number)}" if recover else words
+
+
+def _test_in_words(test: Test, number: NumberFormat) -> str:
+    match test:
         case Range(low=low, high=high, outside=outside):
-            side = "outside" if outside else "inside"
-            return f"{_input_in_words(condition.input)} is {side} of {format_number(low)} to {format_number(high)}"
+            return f"{'outside' if outside else 'inside'} of {number(low)} to {number(high)}"
         case Threshold(operator=operator, value=value, tolerance=tolerance):
             within = f" (give or take {format_number(tolerance)})" if tolerance else ""
-            words = _OPERATOR_WORDS[operator]
-            return f"{_input_in_words(condition.input)} is {words} {format_number(value)}{within}"
+            return f"{_OPERATOR_WORDS[operator]} {number(value)}{within}"
 
 
 def quote(text: str) -> str:
@@ -81,18 +137,54 @@ def quote(text: str) -> str:
     return f'"{escaped}"'
 
 
+def _expression(expression: Expression) -> str:
+    match expression:
+        case Change(input=given, since=since):
+            return f"change({_input(given)}, {format_duration(since)})"
+        case Age(input=given):
+            return f"age({_input(given)})"
+        case Forecast(target=target, window=window, ahead=ahead):
+            return f"forecast({_target(target)}, {format_duration(window)}, {format_duration(ahead)})"
+        case Input():
+            return _input(expression)
+
+
 def _input(given: Input) -> str:
+    offset = f" offset {format_duration(given.offset)}" if given.offset else ""
     target = _target(given.target)
     if given.aggregation is Aggregation.LATEST and given.window == LOOK_BACK:
-        return target
-    return f"{given.aggregation}({target}, {format_duration(given.window)})"
+        return f"{target}{offset}"
+    name = f"p{_percentile(given)}" if given.aggregation is Aggregation.QUANTILE else given.aggregation
+    return f"{name}({target}, {format_duration(given.window)}){offset}"
+
+
+def _percentile(given: Input) -> str:
+    return f"{(Decimal(repr(given.quantile)) * 100).normalize():f}"
+
+
+def _expression_in_words(expression: Expression) -> str:
+    match expression:
+        case Change(input=given, since=since, percent=percent):
+            how = "in percent against" if percent else "against"
+            return f"the change of {_input_in_words(given)} {how} {duration_in_words(since)} before"
+        case Age(input=given):
+            return f"the time since {_input_in_words(given)}"
+        case Forecast(target=target, window=window, ahead=ahead):
+            trend = f"by the trend of the last {duration_in_words(window)}"
+            return f"what {_target(target)} will be in {duration_in_words(ahead)}, {trend},"
+        case Input():
+            return _input_in_words(expression)
 
 
 def _input_in_words(given: Input) -> str:
-    words = f"{_AGGREGATION_WORDS[given.aggregation]} {_target(given.target)}"
+    if given.aggregation is Aggregation.QUANTILE:
+        words = f"the {_percentile(given)}th percentile of {_target(given.target)}"
+    else:
+        words = f"{_AGGREGATION_WORDS[given.aggregation]} {_target(given.target)}"
+    before = f" {duration_in_words(given.offset)} before" if given.offset else ""
     if given.aggregation is Aggregation.LATEST and given.window == LOOK_BACK:
-        return words
-    return f"{words} over the last {duration_in_words(given.window)}"
+        return f"{words}{before}"
+    return f"{words} over the last {duration_in_words(given.window)}{before}"
 
 
 def _target(target: Target) -> str:

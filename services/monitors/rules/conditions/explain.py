@@ -24,14 +24,16 @@ _EXPECTED = {
     "the end": {"$END"},
 }  # fmt: skip
 _WORD = re.compile(r"[^\W\d]\w*(?:\.\w+)*|[=!]~|\S")
-_AGGREGATIONS = ("latest", "avg", "min", "max", "sum", "count")
-_SPELLINGS = {**{name: name for name in _AGGREGATIONS}, "average": "avg", "minimum": "min", "maximum": "max"}
+_FUNCTIONS = (
+    "latest", "first", "avg", "min", "max", "sum", "count", "median", "p95", "stddev", "spread", "rate", "increase",
+    "delta", "deriv", "changes", "resets", "change", "age", "forecast",
+)  # fmt: skip
+_SPELLINGS = {**{name: name for name in _FUNCTIONS}, "average": "avg", "minimum": "min", "maximum": "max"}
 _NOT_YET = {
     "and": "conditions can't be joined yet: make one rule for each",
     "or": "conditions can't be joined yet: make one rule for each",
     "unless": "conditions can't be joined yet: make one rule for each",
     "not": "conditions can't be negated: turn the comparison round, as `<=` for `>`",
-    "recover": "a recover clause can't be evaluated yet: leave it out, the alert ends when the condition turns false",
     "by": "series can't be grouped yet: leave it out, each series is an instance of its own",
     "without": "series can't be grouped yet: leave it out, each series is an instance of its own",
     "=~": "regular expressions can't be matched yet: use `=` or `!=`",
@@ -40,8 +42,6 @@ _NOT_YET = {
     "-": 'arithmetic can\'t be evaluated yet: compare one field (a name with `-` in it goes in quotes, "a-b")',
     "*": "arithmetic can't be evaluated yet: compare one field",
     "/": 'arithmetic can\'t be evaluated yet: compare one field (a name with `/` in it goes in quotes, "a/b")',
-    "%": "a threshold is a plain number in the field's own unit: leave `%` out",
-    "percent": "a threshold is a plain number in the field's own unit: leave `percent` out",
 }
 
 
@@ -79,7 +79,7 @@ def _special(text: str, place: int, seen: str, before: str) -> str:
 def _unknown_function(name: str) -> str:
     close = get_close_matches(name.lower(), _SPELLINGS, n=1, cutoff=0.75)
     hint = f", did you mean {_SPELLINGS[close[0]]}?" if close else ";"
-    return f"{shown(name)} isn't a function that can be evaluated{hint} there are {', '.join(_AGGREGATIONS)}"
+    return f"{shown(name)} isn't a function that can be evaluated{hint} there are {', '.join(_FUNCTIONS)}"
 
 
 def _words_for(expected: set[str]) -> str:
@@ -103,8 +103,8 @@ def _example(text: str, seen: str) -> str:
 
 
 _PLAIN_WORDS = {
-    *_AGGREGATIONS, *_NOT_YET, "average", "mean", "minimum", "maximum", "the", "of", "over", "is", "are", "for", "when",
-    "if", "alert", "me", "above", "below", "under", "than", "greater", "less", "inside", "outside", "between", "rate",
-    "p50", "p90", "p95", "p99", "median", "stddev", "change", "forecast", "anomaly", "increase", "delta", "age", "in",
-    "quantile", "percentile", "first", "spread", "s", "m", "h", "minutes", "seconds", "total", "equals", "to", "within",
+    *_FUNCTIONS, *_NOT_YET, "average", "mean", "minimum", "maximum", "the", "of", "over", "is", "are", "for", "when",
+    "if", "alert", "me", "above", "below", "under", "than", "greater", "less", "inside", "outside", "between", "in",
+    "p50", "p90", "p99", "anomaly", "quantile", "percentile", "s", "m", "h", "minutes", "seconds", "total", "equals",
+    "to", "within", "recover", "percent", "offset",
 }  # fmt: skip

@@ -1,7 +1,9 @@
 """The condition as the JSON object that the first product spoke: `{"type":"threshold","field":"price",…}`."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -12,6 +14,7 @@ from monitors.rules.model.condition import (
     LOOK_BACK,
     Absence,
     Aggregation,
+    Comparison,
     Condition,
     Input,
     Operator,
@@ -26,14 +29,16 @@ from monitors.rules.model.quantities import listed, parse_duration, shown
 # What the first product's `==` always meant.
 TOLERANCE = 0.001
 EXAMPLE = '{"type":"threshold","field":"price","operator":">","value":60000}'
+_NAMES = [aggregation.value for aggregation in Aggregation if aggregation is not Aggregation.QUANTILE]
 _AGGREGATIONS = {
-    **{aggregation.value: aggregation for aggregation in Aggregation},
+    **{name: Aggregation(name) for name in _NAMES},
     "average": Aggregation.AVERAGE,
     "mean": Aggregation.AVERAGE,
     "minimum": Aggregation.MINIMUM,
     "maximum": Aggregation.MAXIMUM,
     "last": Aggregation.LATEST,
 }
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,10})?)")
 _OPERATORS = {**{operator.value: operator for operator in Operator}, "=": Operator.EQUAL, "<>": Operator.NOT_EQUAL}
 _COMMON = ("type", "field", "aggregation", "window", "tags", "for")
 _KEYS = {
@@ -86,22 +91,22 @@ class _Reader:
         condition = build[kind]()
         return Stated(condition, self._duration("for") if "for" in self._value else None)
 
-    def _threshold(self) -> Threshold:
+    def _threshold(self) -> Comparison:
         name = self._value.get("operator")
         operator = _OPERATORS.get(name) if isinstance(name, str) else None
         if operator is None:
             self._refuse("operator", name, "one of >, >=, <, <=, ==, !=")
         equality = operator in (Operator.EQUAL, Operator.NOT_EQUAL)
         tolerance = self._number("tolerance") if "tolerance" in self._value else TOLERANCE if equality else 0.0
-        return Threshold(self._input(), operator, self._number("value"), tolerance)
+        return Comparison(self._input(), Threshold(operator, self._number("value"), tolerance))
 
-    def _range(self) -> Range:
+    def _range(self) -> Comparison:
         low = self._number("low" if "low" in self._value else "min")
         high = self._number("high" if "high" in self._value else "max")
         outside = self._value.get("outside", False)
         if not isinstance(outside, bool):
             self._refuse("outside", outside, "true or false")
-        return Range(self._input(), low, high, outside)
+        return Comparison(self._input(), Range(low, high, outside))
 
     def _absence(self) -> Absence:
         if "duration" not in self._value:
@@ -110,10 +115,13 @@ class _Reader:
 
     def _input(self) -> Input:
         name = self._value.get("aggregation", "latest")
+        target, window = self._target(), self._duration("window") if "window" in self._value else LOOK_BACK
+        if isinstance(name, str) and (percentile := _PERCENTILE.fullmatch(name)):
+            return Input(target, Aggregation.QUANTILE, window, quantile=float(Decimal(percentile[1]) / 100))
         aggregation = _AGGREGATIONS.get(name) if isinstance(name, str) else None
         if aggregation is None:
-            self._refuse("aggregation", name, "one of latest, avg, min, max, sum, count")
-        return Input(self._target(), aggregation, self._duration("window") if "window" in self._value else LOOK_BACK)
+            self._refuse("aggregation", name, f"one of {', '.join(_NAMES)} or p95")
+        return Input(target, aggregation, window)
 
     def _target(self) -> Target:
         field, tags = self._value.get("field"), self._value.get("tags", {})

@@ -1,6 +1,8 @@
 """Reads a condition from text: what people and Claude write, or the first product's JSON object."""
 
 import re
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any, cast
@@ -8,32 +10,46 @@ from typing import Any, cast
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedToken
 
 from monitors.mesh.errors import InvalidCondition
+from monitors.mesh.times import SECOND
 from monitors.rules.conditions.explain import explain
 from monitors.rules.conditions.first_product import read_json
 from monitors.rules.conditions.stated import Stated
 from monitors.rules.model.condition import (
     LOOK_BACK,
     Absence,
+    Age,
     Aggregation,
+    Change,
+    Comparison,
+    Expression,
+    Forecast,
     Input,
     Operator,
     Range,
     TagFilter,
     TagOperator,
     Target,
+    Test,
     Threshold,
 )
-from monitors.rules.model.quantities import UNIT_PATTERN, parse_duration
+from monitors.rules.model.quantities import UNIT_PATTERN, parse_duration, shown
 
 LONGEST_CONDITION_TEXT = 4096
 _AGGREGATIONS = {
-    **dict.fromkeys(("average", "avg", "mean"), Aggregation.AVERAGE),
-    **dict.fromkeys(("minimum", "min", "lowest", "smallest"), Aggregation.MINIMUM),
-    **dict.fromkeys(("maximum", "max", "highest", "peak", "largest"), Aggregation.MAXIMUM),
-    **dict.fromkeys(("sum", "total"), Aggregation.SUM),
-    **dict.fromkeys(("count", "number"), Aggregation.COUNT),
-    **dict.fromkeys(("latest", "newest", "last", "current"), Aggregation.LATEST),
+    **{aggregation.value: aggregation for aggregation in Aggregation if aggregation is not Aggregation.QUANTILE},
+    **dict.fromkeys(("average", "mean"), Aggregation.AVERAGE),
+    **dict.fromkeys(("minimum", "lowest", "smallest"), Aggregation.MINIMUM),
+    **dict.fromkeys(("maximum", "highest", "peak", "largest"), Aggregation.MAXIMUM),
+    "total": Aggregation.SUM,
+    "number": Aggregation.COUNT,
+    **dict.fromkeys(("newest", "last", "current"), Aggregation.LATEST),
+    "oldest": Aggregation.FIRST,
+    "standard deviation": Aggregation.STANDARD_DEVIATION,
+    **dict.fromkeys(("derivative", "slope"), Aggregation.DERIVATIVE),
 }
+_PERCENTILE = re.compile(r"p?(\d+(?:\.\d+)?)(?:st|nd|rd|th)?(?:\s+percentile)?", re.IGNORECASE)
+_DOWNWARDS = re.compile(r"fall|drop|decrease|decline|shrink|lose|go(?:es)?\s+down", re.IGNORECASE)
+_EITHER_WAY = re.compile(r"change|move", re.IGNORECASE)
 _ESCAPES = {"n": "\n", "r": "\r"}
 
 
@@ -74,29 +90,73 @@ class _ToModel(Transformer[Token, Stated]):
     """Builds the model's values while parsing: one method for each rule of the grammar."""
 
     def start(self, parts: list[Any]) -> Stated:
-        condition, *rest = [part for part in parts if not isinstance(part, Token)]
-        return Stated(condition, rest[0] if rest else None)
+        condition, *clauses = [part for part in parts if not isinstance(part, Token)]
+        durations = [clause for clause in clauses if isinstance(clause, int)]
+        recoveries = [clause for clause in clauses if isinstance(clause, _Test)]
+        for what, said in (("for how long", durations), ("when it recovers", recoveries)):
+            if len(said) > 1:
+                raise _Unreadable(f"says {len(said)} times {what}; say it once")
+        if recoveries:
+            if not isinstance(condition, Comparison):
+                raise _Unreadable("silence can't have a recover clause: it ends with the next point; leave it out")
+            left, test = _measured(condition.left, recoveries[0])
+            if left != condition.left:
+                raise _Unreadable("the recover clause is in another unit than the condition; say both in the same one")
+            condition = replace(condition, recover=test)
+        return Stated(condition, durations[0] if durations else None)
 
-    def threshold(self, parts: list[Any]) -> Threshold:
-        given, operator, value, *tolerance = [part for part in parts if not isinstance(part, Token)]
-        return Threshold(given, operator, value, *tolerance)
+    def comparison(self, parts: list[Any]) -> Comparison:
+        left, test = parts
+        return Comparison(*_measured(left, test))
 
-    def text_threshold(self, parts: list[Any]) -> Threshold:
+    def changes_by(self, parts: list[Any]) -> Comparison:
+        target, how, amount, since = [part for part in parts if not (isinstance(part, Token) and part.type == "IN")]
+        inclusive = "at least" in " ".join(how.lower().split())
+        value, change = amount.value, Change(Input(target), since, percent=amount.unit == "%")
+        if amount.unit == "s":
+            raise amount.unexpected()
+        if _EITHER_WAY.match(how):
+            if inclusive:
+                raise _Unreadable("a change either way is compared strictly; say `changes by more than`, or which way")
+            return Comparison(change, Range(-value, value, outside=True))
+        if _DOWNWARDS.match(how):
+            return Comparison(change, Threshold(Operator.LESS_OR_EQUAL if inclusive else Operator.LESS, 0.0 - value))
+        return Comparison(change, Threshold(Operator.GREATER_OR_EQUAL if inclusive else Operator.GREATER, value))
+
+    def threshold(self, parts: list[Any]) -> "_Test":
+        operator, amount, *rest = [part for part in parts if not isinstance(part, Token)]
+        return _Test(Threshold(operator, amount.value, *rest), (amount,))
+
+    def text_threshold(self, parts: list[Any]) -> "_Test":
         raise _Unreadable(
             f"text can't be compared yet (you wrote {parts[-1]}); compare a field that holds numbers, as `is_up == 0`, "
             "or say `no data for 15m`"
         )
 
-    def inside(self, parts: list[Any]) -> Range:
+    def inside(self, parts: list[Any]) -> "_Test":
         low, high = parts[-1]
-        return Range(parts[0], low, high, outside=False)
+        return _Test(Range(low.value, high.value, outside=False), (low, high))
 
-    def outside(self, parts: list[Any]) -> Range:
+    def outside(self, parts: list[Any]) -> "_Test":
         low, high = parts[-1]
-        return Range(parts[0], low, high, outside=True)
+        return _Test(Range(low.value, high.value, outside=True), (low, high))
 
-    def bounds(self, parts: list[Any]) -> tuple[float, float]:
+    def bounds(self, parts: list[Any]) -> tuple["_Amount", "_Amount"]:
         return parts[0], parts[-1]
+
+    def plain(self, parts: list[float]) -> "_Amount":
+        return _Amount(parts[0])
+
+    def percent(self, parts: list[Token]) -> "_Amount":
+        (token,) = parts
+        number = re.sub(r"\s*(?:%|percent)$", "", token, flags=re.IGNORECASE)
+        return _Amount(_float(number), "%", token)
+
+    def seconds(self, parts: list[Token]) -> "_Amount":
+        return _Amount(self.duration(parts) / SECOND, "s", parts[0])
+
+    def recover_clause(self, parts: list[Any]) -> "_Test":
+        return cast("_Test", parts[-1])
 
     def absence(self, parts: list[Any]) -> Absence:
         target = next((part for part in parts if isinstance(part, Target)), None)
@@ -112,10 +172,30 @@ class _ToModel(Transformer[Token, Stated]):
         return Input(parts[0])
 
     def aggregated(self, parts: list[Any]) -> Input:
-        aggregation = next(part for part in parts if isinstance(part, Token) and part.type == "AGGREGATION")
-        target = next(part for part in parts if isinstance(part, Target))
-        window = next((part for part in parts if isinstance(part, int)), LOOK_BACK)
-        return Input(target, _AGGREGATIONS[aggregation.lower()], window)
+        word = next(part for part in parts if isinstance(part, Token) and part.type == "AGGREGATION")
+        target, window = _target_and_window(parts)
+        if percentile := _PERCENTILE.fullmatch(word):
+            return Input(target, Aggregation.QUANTILE, window, quantile=float(Decimal(percentile[1]) / 100))
+        return Input(target, _AGGREGATIONS[" ".join(word.lower().split())], window)
+
+    def quantile(self, parts: list[Any]) -> Input:
+        share = next(part for part in parts if isinstance(part, Token) and part.type == "NUMBER")
+        target, window = _target_and_window(parts)
+        return Input(target, Aggregation.QUANTILE, window, quantile=_float(share))
+
+    def shifted(self, parts: list[Any]) -> Input:
+        given: Input = parts[0]
+        return replace(given, offset=parts[-1])
+
+    def change(self, parts: list[Any]) -> Change:
+        given, since = [part for part in parts if not isinstance(part, Token)]
+        return Change(given, since)
+
+    def age(self, parts: list[Any]) -> Age:
+        return Age(parts[-1])
+
+    def forecast(self, parts: list[Any]) -> Forecast:
+        return Forecast(*[part for part in parts if not isinstance(part, Token)])
 
     def target(self, parts: list[Any]) -> Target:
         name, *filters = parts
@@ -132,10 +212,7 @@ class _ToModel(Transformer[Token, Stated]):
 
     def number(self, parts: list[Token]) -> float:
         token = parts[0]
-        if token.type in ("TRUE", "FALSE"):
-            return float(token.type == "TRUE")
-        # Adding zero makes −0 an ordinary 0, which is what its canonical text reads back as.
-        return float(token.replace("−", "-")) + 0.0
+        return float(token.type == "TRUE") if token.type in ("TRUE", "FALSE") else _float(token)
 
     unsigned = number
 
@@ -147,6 +224,59 @@ class _ToModel(Transformer[Token, Stated]):
 
     def for_clause(self, parts: list[Any]) -> int:
         return int(parts[-1])
+
+
+@dataclass(frozen=True)
+class _Amount:
+    """What a value is compared with: `unit` is empty, `%`, or `s` where a duration was written."""
+
+    value: float
+    unit: str = ""
+    token: Token | None = None
+
+    def unexpected(self) -> _Unreadable:
+        """That a plain number should have been written."""
+        token = self.token or Token("NUMBER", "")
+        unit = re.sub(r"^[^a-zµμ%]*", "", token, flags=re.IGNORECASE)
+        place = (token.start_pos or 0) + token.find(unit) + 1
+        named = f"`{unit}`" if self.unit == "%" else shown(unit)
+        belongs = "percent goes with a change, as `change(price, 1h) < -5%`"
+        if self.unit == "s":
+            belongs = "a duration goes with an age, as `age(last_backup) > 1d`"
+        return _Unreadable(
+            f"can't be read at {shown(unit)} (character {place}): a threshold is a plain number in the field's own "
+            f"unit: leave {named} out; {belongs}"
+        )
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A test, and its numbers as they were written."""
+
+    test: Test
+    amounts: tuple[_Amount, ...]
+
+
+def _measured(left: Expression, stated: _Test) -> tuple[Expression, Test]:
+    """Both sides of a comparison, where the numbers on the right tell whether a change is meant in percent."""
+    for amount in stated.amounts:
+        fits = {"%": isinstance(left, Change), "s": isinstance(left, Age)}.get(amount.unit, True)
+        if not fits:
+            raise amount.unexpected()
+    in_percent = [amount.unit == "%" for amount in stated.amounts]
+    if any(in_percent) and not all(in_percent):
+        raise _Unreadable("one bound is in percent and the other isn't; say both in percent, as `-5%..5%`")
+    return replace(left, percent=True) if isinstance(left, Change) and any(in_percent) else left, stated.test
+
+
+def _target_and_window(parts: list[Any]) -> tuple[Target, int]:
+    target = next(part for part in parts if isinstance(part, Target))
+    return target, next((part for part in parts if isinstance(part, int)), LOOK_BACK)
+
+
+def _float(text: str) -> float:
+    # Adding zero makes −0 an ordinary 0, which is what its canonical text reads back as.
+    return float(text.replace("−", "-")) + 0.0
 
 
 def _text(token: Token) -> str:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from enum import IntEnum
 
 from monitors.mesh.errors import InvalidCondition, UnknownField, UnknownMonitor
-from monitors.rules.model.condition import Absence, Aggregation, Condition, Target, target_of
+from monitors.rules.model.condition import Aggregation, Comparison, Condition, Target, aggregated, with_targets
 from monitors.rules.model.quantities import listed, shown
 from monitors.rules.model.rule import is_pattern
 
@@ -40,19 +40,17 @@ def resolve(condition: Condition, monitor_id: str, fields: Sequence[Field], path
 
     Raises UnknownField, which lists the fields seen, and InvalidCondition where the field holds text.
     """
-    target = target_of(condition)
-    if target is None:
-        return condition
+    return with_targets(condition, lambda target: _resolve(condition, target, monitor_id, fields, path))
+
+
+def _resolve(condition: Condition, target: Target, monitor_id: str, fields: Sequence[Field], path: str) -> Target:
     field = _find(target, monitor_id, fields, path)
     _check_type(condition, field, path)
     # A pattern's monitors may keep a field of one name in different measurements.
     measurement = field.measurement if target.measurement or not is_pattern(monitor_id) else ""
     if is_pattern(monitor_id) and target.field == field.qualified != field.name:
         measurement = field.measurement
-    found = replace(target, field=field.name, measurement=measurement)
-    if isinstance(condition, Absence):
-        return replace(condition, target=found)
-    return replace(condition, input=replace(condition.input, target=found))
+    return replace(target, field=field.name, measurement=measurement)
 
 
 def _find(target: Target, monitor_id: str, fields: Sequence[Field], path: str) -> Field:
@@ -83,9 +81,9 @@ def _unknown_field(name: str, monitor_id: str, fields: Sequence[Field]) -> str:
 
 
 def _check_type(condition: Condition, field: Field, path: str) -> None:
-    if isinstance(condition, Absence) or condition.input.aggregation is Aggregation.COUNT:
-        return
-    if field.type is FieldType.STRING:
+    given = aggregated(condition)
+    counts = given is not None and given.aggregation is Aggregation.COUNT
+    if field.type is FieldType.STRING and isinstance(condition, Comparison) and not counts:
         raise InvalidCondition(
             path,
             f"the field {shown(field.name)} holds text, which can't be compared with a number; compare a field that "

@@ -1,13 +1,10 @@
 """A condition as a tree of values, the same whichever spelling it came in."""
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from monitors.mesh.errors import InvalidCondition
 from monitors.mesh.times import DAY, MINUTE, SECOND
-from monitors.rules.model.quantities import format_duration, format_number, shown
 
 LOOK_BACK = 5 * MINUTE
 """How old the newest point may be for `latest`, and the window of an aggregation that names none."""
@@ -20,11 +17,23 @@ class Aggregation(StrEnum):
     """How the points of a window become one number; the value is its canonical spelling."""
 
     LATEST = "latest"
+    FIRST = "first"
     AVERAGE = "avg"
     MINIMUM = "min"
     MAXIMUM = "max"
     SUM = "sum"
     COUNT = "count"
+    MEDIAN = "median"
+    QUANTILE = "quantile"
+    """Which one is the input's `quantile`; its canonical spelling is `p95`."""
+    STANDARD_DEVIATION = "stddev"
+    SPREAD = "spread"
+    RATE = "rate"
+    INCREASE = "increase"
+    DELTA = "delta"
+    DERIVATIVE = "deriv"
+    CHANGES = "changes"
+    RESETS = "resets"
 
 
 class Operator(StrEnum):
@@ -65,18 +74,48 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A field aggregated over the closed window [t − window, t]; `window` in nanoseconds."""
+    """A field aggregated over the closed window [t − offset − window, t − offset]; times in nanoseconds."""
 
     target: Target
     aggregation: Aggregation = Aggregation.LATEST
     window: int = LOOK_BACK
+    offset: int = 0
+    quantile: float = 0.0
+    """With QUANTILE: which one, greater than 0 and less than 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A value less what it was `since` nanoseconds ago, or with `percent` that in percent of the older one's size."""
+
+    input: Input
+    since: int
+    percent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How many seconds ago the time is that a field holds, in seconds since 1970."""
+
+    input: Input
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Where the line through a window's points will be; `window` and `ahead` in nanoseconds."""
+
+    target: Target
+    window: int
+    ahead: int
+
+
+Expression = Input | Change | Age | Forecast
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A value against a number. `tolerance` belongs to EQUAL and NOT_EQUAL."""
+    """Against a number. `tolerance` belongs to EQUAL and NOT_EQUAL."""
 
-    input: Input
     operator: Operator
     value: float
     tolerance: float = 0.0
@@ -84,12 +123,23 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A value inside or outside of two bounds, both of which belong to the inside."""
+    """Inside or outside of two bounds, both of which belong to the inside."""
 
-    input: Input
     low: float
     high: float
     outside: bool
+
+
+Test = Threshold | Range
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A value that is put to a test. With `recover` an alert ends only once that other test holds."""
+
+    left: Expression
+    test: Test
+    recover: Test | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,67 +150,42 @@ class Absence:
     target: Target | None = None
 
 
-Condition = Threshold | Range | Absence
+Condition = Comparison | Absence
 
 
-def target_of(condition: Condition) -> Target | None:
-    """The field that a condition looks at, None if it's any field."""
-    return condition.target if isinstance(condition, Absence) else condition.input.target
+def target_of(expression: Expression) -> Target:
+    """The field that an expression looks at."""
+    match expression:
+        case Change(input=given) | Age(input=given):
+            return given.target
+        case Input(target=target) | Forecast(target=target):
+            return target
 
 
-def check_condition(condition: Condition, path: str) -> list[InvalidCondition]:
-    """What is wrong with a condition, whatever the monitor; `path` names the request's field."""
-    return [InvalidCondition(path, text) for text in _violations(condition)]
+def aggregated(condition: Condition) -> Input | None:
+    """What a condition aggregates over a window, None if nothing."""
+    left = condition.left if isinstance(condition, Comparison) else None
+    return left.input if isinstance(left, Change | Age) else left if isinstance(left, Input) else None
 
 
-def _violations(condition: Condition) -> Iterator[str]:
-    target = target_of(condition)
-    if target is not None:
-        yield from _check_target(target)
-    match condition:
-        case Absence(duration=duration):
-            if not SHORTEST_ABSENCE <= duration <= LONGEST_WINDOW:
-                yield f"`no data for {format_duration(duration)}` is out of bounds; say 1s to 31d, as `no data for 15m`"
-        case Threshold(value=value, tolerance=tolerance, operator=operator):
-            yield from _check_window(condition.input)
-            yield from _check_number("the threshold", value)
-            yield from _check_number("the tolerance", tolerance)
-            if tolerance < 0:
-                yield f"the tolerance is {format_number(tolerance)}; it can't be negative, say `within 0.001`"
-            elif tolerance and operator not in (Operator.EQUAL, Operator.NOT_EQUAL):
-                yield f"a tolerance belongs to == and != only, not to {operator}; leave it out"
-        case Range(low=low, high=high):
-            yield from _check_window(condition.input)
-            yield from _check_number("the lower bound", low)
-            yield from _check_number("the upper bound", high)
-            if low > high:
-                yield (
-                    f"the lower bound {format_number(low)} is above the upper bound {format_number(high)}; "
-                    f"say `{format_number(high)}..{format_number(low)}`"
-                )
+def targets_of(condition: Condition) -> Iterator[Target]:
+    """The fields that a condition looks at; none if it's any field."""
+    if isinstance(condition, Comparison):
+        yield target_of(condition.left)
+    elif condition.target is not None:
+        yield condition.target
 
 
-def _check_target(target: Target) -> Iterator[str]:
-    if not target.field:
-        yield "no field is named; say which, as in `cpu_percent > 90`"
-    for what, name in (("field", target.field), ("measurement", target.measurement)):
-        if len(name) > LONGEST_NAME:
-            yield f"the {what}'s name has {len(name):,} characters; at most {LONGEST_NAME:,}"
-    for tag_filter in target.filters:
-        if not tag_filter.tag:
-            yield 'a tag filter names no tag; say which, as in `{cpu="0"}`'
-        if max(len(tag_filter.tag), len(tag_filter.value)) > LONGEST_NAME:
-            yield f"the tag filter on {shown(tag_filter.tag)} is too long; at most {LONGEST_NAME:,} characters"
+def with_targets(condition: Condition, change: Callable[[Target], Target]) -> Condition:
+    """The condition with each of its targets changed."""
+    if isinstance(condition, Comparison):
+        return replace(condition, left=_with_target(condition.left, change))
+    return replace(condition, target=change(condition.target)) if condition.target else condition
 
 
-def _check_window(given: Input) -> Iterator[str]:
-    if not 1 <= given.window <= LONGEST_WINDOW:
-        yield (
-            f"the window {format_duration(given.window)} is out of bounds; say 1ns to 31d, "
-            f"as in `{given.aggregation}({given.target.field[:64] or 'field'}, 5m)`"
-        )
-
-
-def _check_number(what: str, value: float) -> Iterator[str]:
-    if not math.isfinite(value):
-        yield f"{what} is {value}; it must be a finite number, such as 500"
+def _with_target(expression: Expression, change: Callable[[Target], Target]) -> Expression:
+    match expression:
+        case Change(input=given) | Age(input=given):
+            return replace(expression, input=replace(given, target=change(given.target)))
+        case Input() | Forecast():
+            return replace(expression, target=change(expression.target))

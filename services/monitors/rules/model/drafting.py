@@ -9,7 +9,8 @@ from monitors.mesh.times import MINUTE
 from monitors.rules.conditions.canonical import condition_text
 from monitors.rules.conditions.parse import LONGEST_CONDITION_TEXT, parse_condition
 from monitors.rules.model.catalogue import Field, did_you_mean, resolve, unknown_monitor
-from monitors.rules.model.condition import Absence, Condition, Target, check_condition, target_of
+from monitors.rules.model.condition import Absence, Condition, Target, targets_of, with_targets
+from monitors.rules.model.condition_checks import check_condition
 from monitors.rules.model.quantities import format_duration, listed, shown
 from monitors.rules.model.rule import DEFAULTS, Rule, changed, check_rule
 
@@ -164,19 +165,14 @@ def _choose(draft: Draft, paths: set[str], current: Rule | None) -> _Stated:
 
 
 def _agree(text: Condition, message: Condition) -> bool:
-    """Whether two spellings mean the same; a message that we sent has its measurement filled in."""
-    one, other = target_of(text), target_of(message)
-    if one and other:
-        qualified = f"{other.measurement}.{other.field}"
-        if one.field in (other.field, qualified):
-            text = _with_target(text, other if one.filters == other.filters else one)
-    return text == message
+    """Whether two spellings mean the same; a message that we sent has its measurements filled in."""
+    filled = iter(list(targets_of(message)))
+    return with_targets(text, lambda target: _filled_in(target, next(filled, target))) == message
 
 
-def _with_target(condition: Condition, target: Target) -> Condition:
-    if isinstance(condition, Absence):
-        return replace(condition, target=target)
-    return replace(condition, input=replace(condition.input, target=target))
+def _filled_in(target: Target, given: Target) -> Target:
+    is_same = target.field in (given.field, f"{given.measurement}.{given.field}")
+    return replace(target, field=given.field, measurement=given.measurement) if is_same else target
 
 
 def settle(proposal: Proposal, surroundings: Surroundings, current: Rule | None = None) -> Rule:

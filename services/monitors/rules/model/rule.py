@@ -8,7 +8,7 @@ from typing import Any
 
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
-from monitors.rules.model.condition import Aggregation, Condition, Range, Threshold
+from monitors.rules.model.condition import Aggregation, Condition, aggregated
 from monitors.rules.model.quantities import format_duration, shown
 
 LONGEST_TIME = 2**63 - 1
@@ -214,14 +214,10 @@ def warnings_about(rule: Rule, now: int, has_default_channel: bool) -> list[str]
         found.append(
             "nobody will be told: the rule names no channel and there is no default channel; name one in notify"
         )
-    condition = rule.condition
-    if (
-        isinstance(condition, Threshold | Range)
-        and condition.input.aggregation is not Aggregation.LATEST
-        and condition.input.window < rule.interval
-    ):
+    given = aggregated(rule.condition)
+    if given is not None and given.aggregation is not Aggregation.LATEST and given.window < rule.interval:
         found.append(
-            f"the window ({format_duration(condition.input.window)}) is shorter than the interval "
+            f"the window ({format_duration(given.window)}) is shorter than the interval "
             f"({format_duration(rule.interval)}): between new points it may be empty and the condition unknown"
         )
     if rule.evaluation_mode is EvaluationMode.INTERVAL and 0 < rule.for_duration < rule.interval:

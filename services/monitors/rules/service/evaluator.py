@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from monitors.rules.model.condition import Condition, TagFilter, TagOperator, target_of
+from monitors.rules.model.condition import Condition, TagFilter, TagOperator, Target, targets_of
 from monitors.v1 import evaluator_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -36,17 +36,19 @@ async def matching_series(
 ) -> list[pb.SeriesInfo] | None:
     """The series that a condition looks at, at most 100; None if the evaluator can't be asked."""
     series = await series_of(evaluator, tenant, monitor_ids)
-    target = target_of(condition)
-    if series is None or target is None:
+    targets = list(targets_of(condition))
+    if series is None or not targets:
         return series and series[:MOST_MATCHES]
-    found = [
-        each
-        for each in series
-        if each.key.field == target.field
-        and target.measurement in ("", each.key.measurement)
-        and all(_matches(each, tag_filter) for tag_filter in target.filters)
-    ]
+    found = [each for each in series if any(_is_looked_at(each, target) for target in targets)]
     return found[:MOST_MATCHES]
+
+
+def _is_looked_at(series: pb.SeriesInfo, target: Target) -> bool:
+    return (
+        series.key.field == target.field
+        and target.measurement in ("", series.key.measurement)
+        and all(_matches(series, tag_filter) for tag_filter in target.filters)
+    )
 
 
 def _matches(series: pb.SeriesInfo, tag_filter: TagFilter) -> bool:

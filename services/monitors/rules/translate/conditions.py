@@ -1,18 +1,26 @@
 """Condition messages and the model's conditions."""
 
+from dataclasses import replace
+
 from monitors.mesh.errors import InvalidCondition
 from monitors.mesh.times import from_duration, to_duration
 from monitors.rules.model.condition import (
     LOOK_BACK,
     Absence,
+    Age,
     Aggregation,
+    Change,
+    Comparison,
     Condition,
+    Expression,
+    Forecast,
     Input,
     Operator,
     Range,
     TagFilter,
     TagOperator,
     Target,
+    Test,
     Threshold,
 )
 from monitors.v1 import condition_pb2 as pb
@@ -21,11 +29,22 @@ PATH = "rule.condition"
 _AGGREGATIONS = {
     pb.AGGREGATION_UNSPECIFIED: Aggregation.LATEST,
     pb.AGGREGATION_LATEST: Aggregation.LATEST,
+    pb.AGGREGATION_FIRST: Aggregation.FIRST,
     pb.AGGREGATION_AVERAGE: Aggregation.AVERAGE,
     pb.AGGREGATION_MINIMUM: Aggregation.MINIMUM,
     pb.AGGREGATION_MAXIMUM: Aggregation.MAXIMUM,
     pb.AGGREGATION_SUM: Aggregation.SUM,
     pb.AGGREGATION_COUNT: Aggregation.COUNT,
+    pb.AGGREGATION_MEDIAN: Aggregation.MEDIAN,
+    pb.AGGREGATION_QUANTILE: Aggregation.QUANTILE,
+    pb.AGGREGATION_STANDARD_DEVIATION: Aggregation.STANDARD_DEVIATION,
+    pb.AGGREGATION_SPREAD: Aggregation.SPREAD,
+    pb.AGGREGATION_RATE: Aggregation.RATE,
+    pb.AGGREGATION_INCREASE: Aggregation.INCREASE,
+    pb.AGGREGATION_DELTA: Aggregation.DELTA,
+    pb.AGGREGATION_DERIVATIVE: Aggregation.DERIVATIVE,
+    pb.AGGREGATION_CHANGES: Aggregation.CHANGES,
+    pb.AGGREGATION_RESETS: Aggregation.RESETS,
 }
 _OPERATORS = {
     pb.COMPARISON_OPERATOR_GREATER: Operator.GREATER,
@@ -50,14 +69,19 @@ WORKS_NOW = (
 
 def condition_from_proto(message: pb.Condition) -> Condition:
     """The model's condition. Raises InvalidCondition where the message says nothing or what can't be evaluated yet."""
-    if message.HasField("recover"):
-        raise _not_yet("recover", "leave it out: the alert ends when the condition turns false")
+    condition = _condition(message)
+    return _with_recover(condition, message.recover) if message.HasField("recover") else condition
+
+
+def _condition(message: pb.Condition) -> Condition:
     match message.WhichOneof("kind"):
         case "comparison":
-            return _threshold(message.comparison)
+            return Comparison(_expression(message.comparison.left, "comparison.left"), _threshold(message.comparison))
         case "range":
             given = message.range
-            return Range(_input(given.expression, "range.expression"), given.low, given.high, given.outside)
+            return Comparison(
+                _expression(given.expression, "range.expression"), Range(given.low, given.high, given.outside)
+            )
         case "absence":
             return _absence(message.absence)
         case "junction":
@@ -66,6 +90,19 @@ def condition_from_proto(message: pb.Condition) -> Condition:
             raise _not_yet("negation", "turn the comparison round, as `<=` for `>`")
         case _:
             raise InvalidCondition(PATH, f"sets none of comparison, range or absence; {WORKS_NOW}")
+
+
+def _with_recover(condition: Condition, message: pb.Condition) -> Condition:
+    recover = _condition(message)
+    if message.HasField("recover"):
+        raise InvalidCondition(f"{PATH}.recover.recover", "is set; a recover clause has none of its own, leave it out")
+    if not isinstance(condition, Comparison):
+        raise InvalidCondition(f"{PATH}.recover", "is set for an absence, which ends with the next point; leave it out")
+    if not isinstance(recover, Comparison) or recover.left != condition.left:
+        raise InvalidCondition(
+            f"{PATH}.recover", "looks at something else than the condition; send another test of the same left side"
+        )
+    return replace(condition, recover=recover.test)
 
 
 def _not_yet(part: str, instead: str) -> InvalidCondition:
@@ -87,9 +124,8 @@ def _threshold(message: pb.Comparison) -> Threshold:
             raise InvalidCondition(f"{PATH}.comparison.right", "isn't set; send the number to compare with")
     if message.expression.WhichOneof("kind") != "number":
         raise _not_yet("comparison.expression", "compare with a number")
-    left = _input(message.left, "comparison.left")
     # Adding zero makes −0 an ordinary 0, which is what its text reads back as.
-    return Threshold(left, operator, message.expression.number + 0.0, message.tolerance + 0.0)
+    return Threshold(operator, message.expression.number + 0.0, message.tolerance + 0.0)
 
 
 def _absence(message: pb.Absence) -> Absence:
@@ -103,26 +139,40 @@ def _absence(message: pb.Absence) -> Absence:
     return Absence(from_duration(message.duration), _target(given, "absence.input") if given.field else None)
 
 
-def _input(message: pb.Expression, path: str) -> Input:
-    if message.WhichOneof("kind") != "input":
-        if message.WhichOneof("kind") is None:
+def _expression(message: pb.Expression, path: str) -> Expression:
+    match message.WhichOneof("kind"):
+        case "input":
+            return _input(message.input, f"{path}.input")
+        case "change":
+            change = message.change
+            given = _input(change.input, f"{path}.change.input")
+            return Change(given, from_duration(change.offset), change.percent)
+        case "age":
+            return Age(_input(message.age, f"{path}.age"))
+        case "forecast":
+            forecast, path = message.forecast, f"{path}.forecast.input"
+            if forecast.input.HasField("offset"):
+                raise _not_yet(f"{path}.offset", "let the window end now")
+            target = _target(forecast.input, path)
+            return Forecast(target, from_duration(forecast.window), from_duration(forecast.ahead))
+        case None:
             raise InvalidCondition(f"{PATH}.{path}", "isn't set; name the field to look at")
-        raise _not_yet(path, "name one field, aggregated over one window")
-    given = message.input
+    raise _not_yet(path, "name one field, aggregated over one window")
+
+
+def _input(given: pb.Input, path: str) -> Input:
     aggregation = _AGGREGATIONS.get(given.aggregation)
     if aggregation is None:
-        raise _not_yet(f"{path}.input.aggregation", "take one of LATEST, AVERAGE, MINIMUM, MAXIMUM, SUM, COUNT")
-    if given.HasField("offset"):
-        raise _not_yet(f"{path}.input.offset", "let the window end now")
-    if given.quantile:
-        raise _not_yet(f"{path}.input.quantile", "take MAXIMUM or AVERAGE")
+        raise InvalidCondition(f"{PATH}.{path}.aggregation", "is unknown; send one of LATEST, AVERAGE, QUANTILE, …")
+    if given.quantile and aggregation is not Aggregation.QUANTILE:
+        raise InvalidCondition(f"{PATH}.{path}.quantile", "belongs to QUANTILE only; leave it out, or send QUANTILE")
     if given.HasField("window"):
         window = from_duration(given.window)
     elif aggregation is Aggregation.LATEST:
         window = LOOK_BACK
     else:
-        raise InvalidCondition(f"{PATH}.{path}.input.window", "isn't set; send how long the window is, such as 300s")
-    return Input(_target(given, path), aggregation, window)
+        raise InvalidCondition(f"{PATH}.{path}.window", "isn't set; send how long the window is, such as 300s")
+    return Input(_target(given, path), aggregation, window, from_duration(given.offset), given.quantile)
 
 
 def _target(message: pb.Input, path: str) -> Target:
@@ -140,28 +190,51 @@ def _target(message: pb.Input, path: str) -> Target:
 def condition_to_proto(condition: Condition) -> pb.Condition:
     """The message, with every default said."""
     match condition:
-        case Threshold(operator=operator, value=value, tolerance=tolerance):
-            comparison = pb.Comparison(
-                left=_expression(condition.input),
-                operator=_OPERATOR_NUMBERS[operator],
-                expression=pb.Expression(number=value),
-                tolerance=tolerance,
-            )
-            return pb.Condition(comparison=comparison)
-        case Range(low=low, high=high, outside=outside):
-            return pb.Condition(
-                range=pb.Range(expression=_expression(condition.input), low=low, high=high, outside=outside)
-            )
+        case Comparison(left=left, test=test, recover=recover):
+            message = _comparison_to_proto(left, test)
+            if recover is not None:
+                message.recover.CopyFrom(_comparison_to_proto(left, recover))
+            return message
         case Absence(duration=duration, target=target):
             given = _target_to_proto(target) if target else pb.Input()
             return pb.Condition(absence=pb.Absence(input=given, duration=to_duration(duration)))
 
 
-def _expression(given: Input) -> pb.Expression:
+def _comparison_to_proto(left: Expression, test: Test) -> pb.Condition:
+    expression = _expression_to_proto(left)
+    if isinstance(test, Range):
+        return pb.Condition(range=pb.Range(expression=expression, low=test.low, high=test.high, outside=test.outside))
+    comparison = pb.Comparison(
+        left=expression,
+        operator=_OPERATOR_NUMBERS[test.operator],
+        expression=pb.Expression(number=test.value),
+        tolerance=test.tolerance,
+    )
+    return pb.Condition(comparison=comparison)
+
+
+def _expression_to_proto(expression: Expression) -> pb.Expression:
+    match expression:
+        case Input():
+            return pb.Expression(input=_input_to_proto(expression))
+        case Change(input=given, since=since, percent=percent):
+            change = pb.Change(input=_input_to_proto(given), offset=to_duration(since), percent=percent)
+            return pb.Expression(change=change)
+        case Age(input=given):
+            return pb.Expression(age=_input_to_proto(given))
+        case Forecast(target=target, window=window, ahead=ahead):
+            forecast = pb.Forecast(input=_target_to_proto(target), window=to_duration(window), ahead=to_duration(ahead))
+            return pb.Expression(forecast=forecast)
+
+
+def _input_to_proto(given: Input) -> pb.Input:
     message = _target_to_proto(given.target)
     message.aggregation = _AGGREGATION_NUMBERS[given.aggregation]
     message.window.CopyFrom(to_duration(given.window))
-    return pb.Expression(input=message)
+    if given.offset:
+        message.offset.CopyFrom(to_duration(given.offset))
+    message.quantile = given.quantile
+    return message
 
 
 def _target_to_proto(target: Target) -> pb.Input:

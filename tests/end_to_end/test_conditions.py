@@ -1,0 +1,111 @@
+"""Conditions of every kind on a running mesh: said as text, evaluated on stored points, told with the right value."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+
+import pytest
+from influxdb_client import InfluxDBClient, Point
+from influxdb_client.client.write_api import SYNCHRONOUS
+
+from tests.processes import MeshProcess, running_mesh, wait_for
+
+STEP, COUNT = 10, 13
+LATENCIES = [10.0 * number for number in range(1, COUNT + 1)]
+"""10 to 130 in steps of 10, a point every 10 seconds."""
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MeshProcess]:
+    with running_mesh(tmp_path_factory.mktemp("home")) as process:
+        write(process, *points(time.time() - 5))
+        yield process
+
+
+def points(newest: float) -> list[tuple[float, dict[str, float]]]:
+    """Seconds and fields, up to `newest`."""
+    return [
+        (
+            newest - STEP * (COUNT - 1 - number),
+            {
+                "latency": latency,
+                "requests": 100.0 * (number % 9),
+                "state": float(number % 2),
+                "disk": 50.0 + number,
+                "last_backup": newest - 7200,
+            },
+        )
+        for number, latency in enumerate(LATENCIES)
+    ]
+
+
+def write(mesh: MeshProcess, *rows: tuple[float, Mapping[str, float]]) -> None:
+    with InfluxDBClient(f"http://127.0.0.1:{mesh.http_port}", token=mesh.key, org="monitors") as client:
+        records = []
+        for seconds, fields in rows:
+            point = Point("web").tag("monitor_id", "shop").time(int(seconds * 1e9))
+            for name, number in fields.items():
+                point.field(name, number)
+            records.append(point)
+        client.write_api(write_options=SYNCHRONOUS).write("monitors", record=records)
+
+
+def watch(mesh: MeshProcess, condition: str) -> str:
+    """Makes a rule and gives its canonical condition."""
+    made = mesh.command(
+        "rules", "create", "--monitor", "shop", "--title", condition, "--when", condition, "--interval", "1s", "--json"
+    )
+    assert made.returncode == 0, made.stderr
+    condition_text: str = json.loads(made.stdout)["rule"]["condition"]
+    return condition_text
+
+
+def alert_of(mesh: MeshProcess, title: str) -> dict[str, object] | None:
+    return next((one for one in mesh.json("alerts", "list", "--limit", "100")["alerts"] if one["title"] == title), None)
+
+
+KINDS = {
+    "p90(latency, 5m) > 100": 118.0,
+    "median(latency, 5m) > 50": 70.0,
+    "first(latency, 5m) < 20": 10.0,
+    "spread(latency, 5m) > 50": 120.0,
+    "stddev(latency, 5m) > 37": 37.41657386773941,
+    "delta(latency, 5m) > 50": 120.0,
+    "deriv(latency, 5m) > 0.9": 1.0,
+    "rate(requests, 5m) > 9": 1100.0 / 120,
+    "increase(requests, 5m) > 1000": 1100.0,
+    "resets(requests, 5m) > 0": 1.0,
+    "changes(state, 5m) >= 12": 12.0,
+    "forecast(disk, 5m, 10m) > 100": None,
+    "change(latency, 1m) > 40%": None,
+    "latency drops by more than 1 in 1m": None,
+    "age(last_backup) > 1h": None,
+    "latency offset 1m < 130": None,
+}
+QUIET = {"latency drops by more than 1 in 1m"}
+
+
+def test_conditions_of_every_kind_fire_on_what_is_stored(mesh: MeshProcess) -> None:
+    for condition in KINDS:
+        watch(mesh, condition)
+    for condition in KINDS.keys() - QUIET:
+        alert = wait_for(lambda: alert_of(mesh, condition), condition)  # noqa: B023
+        if KINDS[condition] is not None:
+            assert alert["value"] == pytest.approx(KINDS[condition]), condition
+    assert not [condition for condition in QUIET if alert_of(mesh, condition)]
+
+
+def test_an_alert_with_a_recover_clause_goes_on_until_that_holds(mesh: MeshProcess) -> None:
+    title = "temperature > 90 recover < 75"
+    write(mesh, (time.time(), {"temperature": 20.0}))
+    watch(mesh, title)
+
+    write(mesh, (time.time(), {"temperature": 95.0}))
+    alert = wait_for(lambda: alert_of(mesh, title), "the alert")
+    assert (alert["state"], alert["value"]) == ("firing", 95.0)
+    # Points are evaluated in their order: that the alert ended at 70 says that it hadn't at 80.
+    write(mesh, (time.time(), {"temperature": 80.0}))
+    write(mesh, (time.time(), {"temperature": 70.0}))
+    wait_for(lambda: (alert_of(mesh, title) or {})["state"] == "resolved", "its end")
+    shown = mesh.json("alerts", "show", str(alert["id"]))
+    assert [event.get("value") for event in shown["timeline"]] == [95.0, 70.0]
