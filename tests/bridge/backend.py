@@ -116,6 +116,17 @@ class Backend(RuleServiceServicer):
         for _ in range(self.match_count):
             match = response.matches.add(last_value=42.5)
             match.key.monitor_id, match.key.measurement, match.key.field = given.monitor_id, "cpu", "cpu_percent"
+        if request.HasField("backtest_window"):
+            backtest = response.backtest
+            backtest.count, backtest.current_value = 12, 42.5
+            backtest.total.seconds, backtest.longest.seconds = 3_600, 900
+            for number in range(12):
+                interval = backtest.intervals.add(monitor_id=given.monitor_id, value=90.0 + number, group={"core": "0"})
+                interval.start_time.seconds = FIRED_AT + 100 * number
+                if number < 11:
+                    interval.end_time.seconds = FIRED_AT + 100 * number + 50
+            backtest.suggestions.add(threshold=97, alerts_per_day=1.04)
+            backtest.warnings.append("the history is short")
         return response
 
     async def GetRule(self, request: pb.GetRuleRequest, context: Any) -> pb.GetRuleResponse:

@@ -54,8 +54,25 @@ def test_a_dry_run_saves_nothing_and_shows_what_the_rule_reads(tools: Tools, bac
     assert answer.data["saved"] is False
     assert answer.data["matches"] == [{"monitor": "mon_host", "field": "cpu.cpu_percent", "last_value": 42.5}]
     assert "nothing was saved" in answer.text
-    assert "Backtests aren't available yet" in answer.text
-    assert "Backtests" not in tools.success("create_alert_rule", **RULE, dry_run=True).text
+    assert "would have fired" not in tools.success("create_alert_rule", **RULE, dry_run=True).text
+
+
+def test_a_dry_run_with_a_window_tells_what_the_rule_would_have_done(tools: Tools) -> None:
+    answer = tools.success("create_alert_rule", **RULE, dry_run=True, backtest_window="7d")
+    backtest = answer.data["backtest"]
+    assert (backtest["window"], backtest["alerts"], backtest["alerts_per_day"]) == ("7d", 12, 1.71)
+    assert (backtest["firing_total"], backtest["firing_longest"], backtest["value_now"]) == ("1h", "15m", 42.5)
+    assert len(backtest["intervals"]) == 10
+    assert backtest["intervals"][0]["value"] == 92.0
+    assert "ended" not in backtest["intervals"][-1]
+    assert backtest["suggestions"] == [{"threshold": 97.0, "alerts_per_day": 1.04}]
+    assert (
+        "In the last 7d it would have fired 12 times (1.71 a day), for 1h in all and 15m at the longest." in answer.text
+    )
+    assert "The value now: 42.5" in answer.text
+    assert "These are the latest 10." in answer.text
+    assert "A threshold of 97 would have given 1.04 alerts a day." in answer.text
+    assert "Warning: the history is short" in answer.text
 
 
 def test_a_dry_run_that_reads_many_series_says_how_many(tools: Tools, backend: Backend) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from monitors.mesh.errors import EtagMismatch, MeshError, NotBuilt, NotFound, Unauthenticated
+from monitors.mesh.errors import EtagMismatch, MeshError, NotFound, Unauthenticated
 from monitors.mesh.identity import SCOPES, Principal
 from monitors.mesh.server import MeshServer
 from monitors.mesh.times import SECOND, to_duration, to_timestamp
@@ -118,14 +118,20 @@ class Rules(RuleServiceServicer):
 
     async def PreviewRule(self, request: pb.PreviewRuleRequest, context: Any) -> pb.PreviewRuleResponse:
         self._note(request)
-        if request.HasField("backtest_window"):
-            raise NotBuilt("backtest", "leave out backtest_window")
         rule = self._filled(self._rule(request.rule.id) if request.rule.id else request.rule)
         match = evaluator_pb.SeriesInfo(type=FieldType.FIELD_TYPE_FLOAT, last_value=12.5, last_time=to_timestamp(NOON))
         match.key.monitor_id, match.key.measurement, match.key.field = "mon_host", "cpu", "cpu_percent"
         response = pb.PreviewRuleResponse(rule=rule, explanation="Fires when it is hot.", matches=[match])
         if request.include_chart:
             response.chart = b"\x89PNG chart"
+        if request.HasField("backtest_window"):
+            backtest = response.backtest
+            backtest.count, backtest.current_value = 1, 12.5
+            backtest.total.seconds = backtest.longest.seconds = 90
+            interval = backtest.intervals.add(monitor_id="mon_host", value=97.25)
+            interval.start_time.CopyFrom(to_timestamp(NOON))
+            backtest.suggestions.add(threshold=95, alerts_per_day=0.97)
+            backtest.warnings.append("the history is short")
         return response
 
     async def ListAlerts(self, request: pb.ListAlertsRequest, context: Any) -> pb.ListAlertsResponse:

@@ -163,7 +163,7 @@ def test_preview_explains_without_saving(mesh: MemoryMesh, monitors: Command) ->
     outcome = monitors("rules", "preview", "--monitor", "mon_host", "--when", "cpu_percent > 90", "--json")
     assert outcome.document["explanation"] == "Fires when it is hot."
     assert outcome.document["matches"][0]["last_value"] == 12.5
-    assert outcome.document["backtest"] is None
+    assert "count" not in outcome.document
     assert mesh.rules.rules == {}
     text = monitors("rules", "preview", "--monitor", "mon_host", "--when", "cpu_percent > 90").stdout
     assert "cpu.cpu_percent" in text
@@ -177,10 +177,18 @@ def test_preview_takes_a_saved_rule_and_writes_the_chart(monitors: Command, tmp_
     assert chart.read_bytes() == b"\x89PNG chart"
 
 
-def test_what_is_not_built_yet_says_so(monitors: Command) -> None:
-    outcome = monitors("rules", "preview", "--monitor", "m", "--when", "x > 1", "--since", "7d", ok=False)
-    assert outcome.code == ExitCode.FAILED
-    assert outcome.stderr == "error: backtest isn't available yet; leave out backtest_window\n"
+def test_preview_tries_a_rule_on_the_past(mesh: MemoryMesh, monitors: Command) -> None:
+    words = ("rules", "preview", "--monitor", "mon_host", "--when", "cpu_percent > 90", "--since", "7d")
+    document = monitors(*words, "--json").document
+    assert mesh.rules.requests[-1].backtest_window.seconds == 7 * 86_400
+    assert (document["count"], document["total"], document["current_value"]) == (1, "1m30s", 12.5)
+    assert document["intervals"][0]["value"] == 97.25
+    assert document["warnings"] == ["the history is short"]
+    outcome = monitors(*words)
+    assert "1 time" in outcome.stdout
+    assert "95 for 0.97 alerts a day" in outcome.stdout
+    assert "still firing" in outcome.stdout
+    assert "the history is short" in outcome.stderr
 
 
 def test_preview_wants_a_rule_or_a_condition(monitors: Command) -> None:

@@ -109,3 +109,11 @@ def test_an_alert_with_a_recover_clause_goes_on_until_that_holds(mesh: MeshProce
     wait_for(lambda: (alert_of(mesh, title) or {})["state"] == "resolved", "its end")
     shown = mesh.json("alerts", "show", str(alert["id"]))
     assert [event.get("value") for event in shown["timeline"]] == [95.0, 70.0]
+
+
+def test_a_rule_that_is_not_saved_is_tried_on_what_is_stored(mesh: MeshProcess) -> None:
+    tried = mesh.json("rules", "preview", "--monitor", "shop", "--when", "latency > 100", "--since", "1h")
+    assert (tried["count"], tried["current_value"]) == (1, 130.0)
+    (interval,) = tried["intervals"]
+    assert (interval["value"], interval["end_time"]) == (110.0, None)
+    assert [match["field"] for match in tried["matches"]] == ["latency"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from monitors.bridge import models
-from monitors.bridge.values import SECOND, format_duration, from_duration, iso
+from monitors.bridge.values import DAY, SECOND, format_duration, from_duration, iso
 from monitors.v1 import alert_pb2, evaluator_service_pb2, monitor_pb2, rule_pb2
 
 # How much of a text, and how many labels or fields, a row may show; the rest would crowd out other rows.
@@ -11,6 +11,7 @@ TITLE_LIMIT = 80
 TEXT_LIMIT = 500
 LABEL_LIMIT = 12
 FIELD_LIMIT = 30
+SHOWN_INTERVALS = 10
 
 RUNBOOK = "runbook_url"
 
@@ -219,6 +220,35 @@ def instance_row(instance: evaluator_service_pb2.InstanceExplanation) -> models.
         evaluated=iso(instance.evaluation_time) or None,
         since=iso(instance.since_time) or None,
         text=clean(instance.text) or None,
+    )
+
+
+def backtest_detail(backtest: evaluator_service_pb2.BacktestResponse, window: int) -> models.Backtest:
+    """What a rule would have done in the last `window` nanoseconds; of the intervals the latest ones."""
+    suggestions = [
+        models.ThresholdSuggestion(threshold=one.threshold, alerts_per_day=round(one.alerts_per_day, 2))
+        for one in backtest.suggestions
+    ]
+    return models.Backtest(
+        window=format_duration(window),
+        alerts=backtest.count,
+        alerts_per_day=round(backtest.count / (window / DAY), 2),
+        firing_total=format_duration(from_duration(backtest.total)),
+        firing_longest=format_duration(from_duration(backtest.longest)),
+        value_now=backtest.current_value if backtest.HasField("current_value") else None,
+        intervals=[_interval(one) for one in backtest.intervals[-SHOWN_INTERVALS:]],
+        suggestions=suggestions or None,
+        warnings=[clean(warning) for warning in backtest.warnings] or None,
+    )
+
+
+def _interval(interval: evaluator_service_pb2.FiringInterval) -> models.FiringInterval:
+    return models.FiringInterval(
+        monitor=clean(interval.monitor_id, 256),
+        group=_labels(interval.group),
+        fired=iso(interval.start_time),
+        ended=iso(interval.end_time) or None,
+        value=interval.value if interval.HasField("value") else None,
     )
 
 

@@ -72,6 +72,38 @@ class Series(Output):
     last_time: str | None = None
 
 
+class FiringInterval(Output):
+    """A time in which a rule would have fired; `ended` is left out while it still would."""
+
+    monitor: str
+    group: dict[str, str] | None = None
+    fired: str
+    ended: str | None = None
+    value: float | None = None
+
+
+class ThresholdSuggestion(Output):
+    """A threshold, and about how many alerts a day it would have given."""
+
+    threshold: float
+    alerts_per_day: float
+
+
+class Backtest(Output):
+    """What a rule would have done."""
+
+    window: str
+    alerts: int
+    alerts_per_day: float
+    firing_total: str
+    firing_longest: str
+    value_now: float | None = None
+    intervals: list[FiringInterval]
+    """The latest ones, oldest first."""
+    suggestions: list[ThresholdSuggestion] | None = None
+    warnings: list[str] | None = None
+
+
 class CreatedRule(Output):
     """The answer of create_alert_rule."""
 
@@ -83,6 +115,7 @@ class CreatedRule(Output):
     matches: list[Series] | None = None
     matches_total: int | None = None
     """How many there are, if they aren't all in `matches`; 100 stands for 100 or more."""
+    backtest: Backtest | None = None
     note: str | None = None
 
 

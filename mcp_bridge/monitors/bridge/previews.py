@@ -3,13 +3,18 @@
 from monitors.bridge.client import Caller
 from monitors.bridge.convert import clean
 from monitors.bridge.errors import BridgeError
+from monitors.bridge.values import to_duration
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
 
-async def preview(caller: Caller, rule: rule_pb2.Rule) -> pb.PreviewRuleResponse:
-    """The rule with everything filled in, its meaning, warnings and series. Raises RpcFailed if it isn't valid."""
-    return await caller.read(caller.stub.PreviewRule, pb.PreviewRuleRequest(rule=rule))
+async def preview(caller: Caller, rule: rule_pb2.Rule, window: int | None = None) -> pb.PreviewRuleResponse:
+    """The rule with everything filled in, its meaning, warnings and series, and with a window of that many nanoseconds
+    what it would have done. Raises RpcFailed if it isn't valid."""
+    request = pb.PreviewRuleRequest(rule=rule)
+    if window is not None:
+        request.backtest_window.CopyFrom(to_duration(window))
+    return await caller.read(caller.stub.PreviewRule, request)
 
 
 async def meaning_of(caller: Caller, rule_id: str) -> str | None:

@@ -4,6 +4,7 @@ from monitors.bridge.models import (
     Acknowledged,
     Alert,
     AlertList,
+    Backtest,
     CreatedRule,
     DeletedRule,
     Explanation,
@@ -25,6 +26,8 @@ def created(output: CreatedRule, now: int) -> str:
         total = output.matches_total or len(output.matches)
         lines.append(f"Reads {some}{_count(total, 'series', 'series')} now:")
         lines += [_series(series, now) for series in output.matches]
+    if output.backtest is not None:
+        lines += _backtest(output.backtest, now)
     return _text(lines, output.note)
 
 
@@ -160,6 +163,25 @@ def _explanation(explanation: Explanation, now: int) -> list[str]:
     if explanation.deliveries == []:
         lines.append("- no message was sent about it")
     return lines
+
+
+def _backtest(backtest: Backtest, now: int) -> list[str]:
+    often = f"{_count(backtest.alerts, 'time')} ({number(backtest.alerts_per_day)} a day)"
+    lengths = f"for {backtest.firing_total} in all and {backtest.firing_longest} at the longest"
+    lines = [f"In the last {backtest.window} it would have fired {often}, {lengths}."]
+    if backtest.value_now is not None:
+        lines.append(f"The value now: {number(backtest.value_now)}")
+    for one in backtest.intervals:
+        group = f" {_pairs(one.group)}" if one.group else ""
+        value = f" at {number(one.value)}" if one.value is not None else ""
+        lines.append(f"- {one.monitor}{group}{value} from {_when(one.fired, now)} until {one.ended or 'now'}")
+    if len(backtest.intervals) < backtest.alerts:
+        lines.append(f"These are the latest {len(backtest.intervals)}.")
+    lines += [
+        f"A threshold of {number(one.threshold)} would have given {number(one.alerts_per_day)} alerts a day."
+        for one in backtest.suggestions or ()
+    ]
+    return [*lines, *(f"Warning: {warning}" for warning in backtest.warnings or ())]
 
 
 def _series(series: Series, now: int) -> str:

@@ -26,8 +26,8 @@ class RuleSettings(Arguments):
         Field(
             description="What must be true. Over a window (default 5m): avg, min, max, sum, count, median, p95, "
             "stddev, first, spread, rate, increase, delta, deriv, changes, resets; a bare field is its latest "
-            "value. Also change(x, 1h) < -5%, forecast(x, 6h, 4h) > 95, age(x) > 1d, recover < 75. As an object, type is "
-            "threshold, range or absence.",
+            "value. Also change(x, 1h) < -5%, forecast(x, 6h, 4h) > 95, age(x) > 1d, recover < 75. As an object, type "
+            "is threshold, range or absence.",
             examples=[
                 "avg(response_time, 5m) > 500 for 2m",
                 {"type": "threshold", "field": "price", "operator": ">", "value": 60000, "aggregation": "latest"},

@@ -7,8 +7,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
 _UNITS = {
-    "w": 7 * 86_400 * SECOND, "d": 86_400 * SECOND, "h": 3_600 * SECOND,
+    "w": 7 * DAY, "d": DAY, "h": 3_600 * SECOND,
     "m": 60 * SECOND, "s": SECOND, "ms": 1_000_000,
 }  # fmt: skip
 _UNIT_NAMES = {
@@ -19,7 +20,7 @@ _UNIT_NAMES = {
     "ms": "ms", "millisecond": "ms", "milliseconds": "ms",
 }  # fmt: skip
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)[\s,]*(?:and\s+)?")
-_LONGEST = 366 * 86_400 * SECOND
+_LONGEST = 366 * DAY
 
 SEVERITIES = {
     "low": "low", "info": "low", "minor": "low", "sev4": "low", "p4": "low",

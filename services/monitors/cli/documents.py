@@ -243,10 +243,11 @@ def backtest_document(backtest: evaluator_service_pb2.BacktestResponse) -> Docum
 
 def preview_document(preview: rule_service_pb2.PreviewRuleResponse) -> Document:
     """What a rule means and would have done; the chart goes to a file, not in here."""
+    tried = preview.HasField("backtest")
     return {
+        **(backtest_document(preview.backtest) if tried else {}),
         "rule": rule_document(preview.rule),
         "explanation": preview.explanation,
-        "warnings": list(preview.warnings),
+        "warnings": [*preview.warnings, *(preview.backtest.warnings if tried else ())],
         "matches": [series_document(series) for series in preview.matches],
-        "backtest": backtest_document(preview.backtest) if preview.HasField("backtest") else None,
     }

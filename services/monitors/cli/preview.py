@@ -13,7 +13,7 @@ from monitors.cli.failures import ExitCode, Failure
 from monitors.cli.options import AsJson, read_duration
 from monitors.cli.output import format_number, format_pairs, print_facts, print_json, print_table, tell, warn
 from monitors.mesh.times import from_duration, from_timestamp, now_nanos, to_duration
-from monitors.v1.evaluator_service_pb2 import BacktestResponse, SeriesInfo
+from monitors.v1.evaluator_service_pb2 import BacktestResponse, SeriesInfo, ThresholdSuggestion
 from monitors.v1.rule_pb2 import Rule
 from monitors.v1.rule_service_pb2 import PreviewRuleRequest, PreviewRuleResponse
 
@@ -88,12 +88,18 @@ def _match_row(match: SeriesInfo, now: int) -> tuple[str, ...]:
     return key.monitor_id, f"{key.measurement}.{key.field}", format_pairs(key.tags), value, seen
 
 
+def _suggested(suggestion: ThresholdSuggestion) -> str:
+    return f"{format_number(suggestion.threshold)} for {suggestion.alerts_per_day:.2g} alerts a day"
+
+
 def _show_backtest(backtest: BacktestResponse) -> None:
     print_facts(
         {
             "Would have fired": f"{backtest.count} times",
             "In total": format_duration(from_duration(backtest.total)),
             "Longest": format_duration(from_duration(backtest.longest)),
+            "Value now": format_number(backtest.current_value) if backtest.HasField("current_value") else "",
+            "Thresholds": ", ".join(map(_suggested, backtest.suggestions)),
         }
     )
     rows = [

@@ -8,6 +8,7 @@ from itertools import islice
 
 import grpc
 
+from monitors.evaluator.backtests import Backtests
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.engine import Engine
 from monitors.evaluator.housekeeping import Housekeeping, Limits
@@ -68,7 +69,9 @@ async def open_evaluator(
         intake = Intake(store, catalogue, newest, registry, engine, settings.retention)
         limits = Limits(settings.retention, settings.history_bytes)
         housekeeping = Housekeeping(store, newest, limits, lambda: engine.saved_batch)
-        service = EvaluatorService(Parts(store, catalogue, newest, intake, engine, housekeeping, now_nanos()))
+        backtests = Backtests(store, catalogue, newest, capacity)
+        parts = Parts(store, catalogue, newest, intake, engine, housekeeping, backtests, now_nanos())
+        service = EvaluatorService(parts)
         async with asyncio.TaskGroup() as tasks:
             committing = tasks.create_task(intake.run(), name="intake")
             evaluating = tasks.create_task(_evaluate(engine), name="engine")

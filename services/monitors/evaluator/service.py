@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import grpc
 
+from monitors.evaluator.backtests import Backtests
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.engine import EngineStatus
 from monitors.evaluator.export import definition_messages, exported_points, to_exported
@@ -54,6 +55,7 @@ class Parts:
     intake: Intake
     engine: Evaluating
     housekeeping: Housekeeping
+    backtests: Backtests
     start_time: int
 
 
@@ -133,8 +135,8 @@ class EvaluatorService(EvaluatorServiceServicer):
             yield to_exported(points)
 
     async def Backtest(self, request: pb.BacktestRequest, context: Context) -> pb.BacktestResponse:
-        """Not built yet."""
-        raise NotBuilt("the backtest", "QuerySeries gives the points to judge a threshold by")
+        """What a rule would have done on the stored points."""
+        return await self._parts.backtests.run(_tenant_named(request.tenant_id), request)
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         """Not built yet."""

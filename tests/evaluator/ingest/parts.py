@@ -9,11 +9,13 @@ from typing import Any
 
 import grpc
 
+from monitors.evaluator.backtests import Backtests
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.engine import EngineStatus
 from monitors.evaluator.housekeeping import Housekeeping, Limits
 from monitors.evaluator.ingest import Ingest, listening
 from monitors.evaluator.intake import Intake
+from monitors.evaluator.model.evaluation import AMPLE
 from monitors.evaluator.model.series import Batch, Series
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.reader import LineReader
@@ -149,7 +151,8 @@ async def ways_in(folder: Path, *, max_series: int = 100, max_waiting: int = 1_0
         ingest = Ingest(intake, LineReader(catalogue), authenticate, lambda: evaluated.healthy)
         http_port = await stack.enter_async_context(listening(ingest, "127.0.0.1", 0))
         server = MeshServer(with_service_token(TOKEN, authenticate), asyncio.Event())
-        server.host(EvaluatorService(Parts(store, catalogue, newest, intake, evaluated, housekeeping, 1)))
+        backtests = Backtests(store, catalogue, newest, AMPLE)
+        server.host(EvaluatorService(Parts(store, catalogue, newest, intake, evaluated, housekeeping, backtests, 1)))
         (grpc_port,) = await server.start(["127.0.0.1:0"], variable="MONITORS_GRPC_PORT")
         yield WaysIn(database, store, catalogue, newest, intake, evaluated, housekeeping, http_port, grpc_port)
         await server.stop()

@@ -1,7 +1,6 @@
 """EvaluatorService over gRPC: columns in, series and charts out, each tenant for itself."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -17,12 +16,6 @@ from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
 from tests.evaluator.ingest.parts import TOKEN, WaysIn
 
 FLOAT, INTEGER, UNSIGNED, BOOLEAN, STRING = range(1, 6)
-
-
-@pytest.fixture
-def stub(opened: WaysIn) -> Iterator[EvaluatorServiceStub]:
-    with grpc.insecure_channel(f"127.0.0.1:{opened.grpc_port}") as channel:
-        yield EvaluatorServiceStub(channel)
 
 
 def bearer(credential: str = "acme-key") -> tuple[tuple[str, str | bytes], ...]:
@@ -309,5 +302,4 @@ def test_the_status_tells_what_is_wrong_with_the_ways_in_and_the_history(
 
 
 def test_what_is_not_built_says_so(stub: EvaluatorServiceStub) -> None:
-    assert refused(lambda: stub.Backtest(pb.BacktestRequest(), metadata=bearer()))[1] == "NOT_BUILT"
     assert refused(lambda: stub.Explain(pb.ExplainRequest(), metadata=bearer()))[1] == "NOT_BUILT"

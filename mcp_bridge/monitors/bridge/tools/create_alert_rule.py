@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from monitors.bridge import render
 from monitors.bridge.client import Caller
-from monitors.bridge.convert import clean, rule_detail, series_row
+from monitors.bridge.convert import backtest_detail, clean, rule_detail, series_row
 from monitors.bridge.errors import BridgeError, RpcFailed
 from monitors.bridge.lookup import check_monitor, rules_with_title
 from monitors.bridge.models import CreatedRule
@@ -18,7 +18,6 @@ from monitors.bridge.parameters import Arguments, Nanoseconds, Text, Title
 from monitors.bridge.previews import preview
 from monitors.bridge.rule_settings import RuleSettings, same_settings
 from monitors.bridge.toolkit import Hints, ToolContext, answer, caller_of, make_tool, now_nanos
-from monitors.bridge.values import format_duration
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
@@ -27,7 +26,8 @@ DESCRIPTION = (
     "Fires as soon as data breaks it, and resolves by itself. Conditions: "
     "'avg(response_time, 5m) > 500 for 2m', 'is_up == 0', 'cpu_percent > 90', 'latency outside 20..400', "
     "'no data for 15m', 'usage{disk=\"/\"} >= 95'. "
-    "dry_run=true saves nothing and shows the canonical condition, its meaning and the series it reads. "
+    "dry_run=true saves nothing and shows the canonical condition, its meaning, the series it reads and, with "
+    "backtest_window, when it would have fired. "
     "To change a rule use update_alert_rule. An equal rule isn't made twice. Returns the rule as saved."
 )
 SHOWN_MATCHES = 20
@@ -63,7 +63,7 @@ async def create_alert_rule(arguments: CreateArguments, context: ToolContext) ->
     if not arguments.monitor:
         await check_monitor(caller, None)
     rule = _draft(arguments)
-    checked = await _checked(caller, rule)
+    checked = await _checked(caller, rule, arguments.backtest_window)
     twins = [twin for twin in await rules_with_title(caller, rule.title, rule.monitor_id) if twin.title == rule.title]
     equal = next((twin for twin in twins if same_settings(twin, checked.rule)), None)
     output = CreatedRule(
@@ -78,7 +78,9 @@ async def create_alert_rule(arguments: CreateArguments, context: ToolContext) ->
         output.matches = [series_row(series) for series in checked.matches[:SHOWN_MATCHES]]
         if len(checked.matches) > SHOWN_MATCHES:
             output.matches_total = len(checked.matches)
-        output.note = _dry_run_note(arguments)
+        if arguments.backtest_window and checked.HasField("backtest"):
+            output.backtest = backtest_detail(checked.backtest, arguments.backtest_window)
+        output.note = "Dry run: nothing was saved."
     else:
         request = pb.CreateRuleRequest(rule=rule, request_id=uuid4().hex)
         response = await caller.write(caller.stub.CreateRule, request)
@@ -102,21 +104,13 @@ def _draft(arguments: CreateArguments) -> rule_pb2.Rule:
     return rule
 
 
-async def _checked(caller: Caller, rule: rule_pb2.Rule) -> pb.PreviewRuleResponse:
+async def _checked(caller: Caller, rule: rule_pb2.Rule, window: int | None) -> pb.PreviewRuleResponse:
     try:
-        return await preview(caller, rule)
+        return await preview(caller, rule, window)
     except RpcFailed as error:
         if error.code is grpc.StatusCode.INVALID_ARGUMENT:
             await check_monitor(caller, rule.monitor_id)
         raise
-
-
-def _dry_run_note(arguments: CreateArguments) -> str:
-    note = "Dry run: nothing was saved."
-    if arguments.backtest_window is not None:
-        window = format_duration(arguments.backtest_window)
-        note += f" Backtests aren't available yet: what the rule would have done in the last {window} wasn't simulated."
-    return note
 
 
 def tool() -> Tool:

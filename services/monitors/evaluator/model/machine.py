@@ -59,6 +59,10 @@ class Changes:
         """Notes transitions of one kind; `unknown` says that not the condition but its absence decided."""
         self._parts.append((np.full(len(places), kind), places, times, episodes, values, unknown))
 
+    def count(self, kind: TransitionKind) -> int:
+        """How many of one kind there are."""
+        return sum(len(places) for kinds, places, *_ in self._parts if kinds[0] == kind)
+
     def transitions(self, plan: Plan, now: int) -> list[Transition]:
         """The transitions in the order of their times; of one instance in the order in which they happened."""
         if not self._parts:

@@ -5,13 +5,17 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from monitors.mesh.errors import InvalidField
+from monitors.mesh.times import to_timestamp
 from monitors.rules.model.condition import Condition, TagFilter, TagOperator, Target, targets_of
 from monitors.v1 import evaluator_service_pb2 as pb
+from monitors.v1 import rule_pb2
 
 if TYPE_CHECKING:
     from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceAsyncStub
 
 DEADLINE_SECONDS = 1.0
+BACKTEST_SECONDS = 30.0
 MOST_SERIES = 10_000
 MOST_MATCHES = 100
 
@@ -54,3 +58,23 @@ def _is_looked_at(series: pb.SeriesInfo, target: Target) -> bool:
 def _matches(series: pb.SeriesInfo, tag_filter: TagFilter) -> bool:
     is_equal = series.key.tags.get(tag_filter.tag, "") == tag_filter.value
     return is_equal is (tag_filter.operator is TagOperator.EQUAL)
+
+
+async def tried(
+    evaluator: "EvaluatorServiceAsyncStub | None", tenant: str, rule: rule_pb2.Rule, start: int
+) -> pb.BacktestResponse | None:
+    """What a rule would have done from `start` until now; None if the evaluator can't be asked.
+
+    Raises InvalidField if it says that so much can't be tried.
+    """
+    if evaluator is None:
+        return None
+    request = pb.BacktestRequest(tenant_id=tenant, rule=rule, start_time=to_timestamp(start))
+    try:
+        return await evaluator.Backtest(request, timeout=BACKTEST_SECONDS)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+            raise InvalidField("backtest_window", error.details() or "it can't be tried") from None
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise InvalidField("backtest_window", "takes too long; ask for a shorter time") from None
+        return None

@@ -7,15 +7,16 @@ from typing import Any
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField, NotBuilt
 from monitors.mesh.identity import current_tenant
-from monitors.mesh.times import now_nanos
+from monitors.mesh.times import DAY, SECOND, from_duration, now_nanos
 from monitors.rules.model.drafting import propose_change, propose_new, settle
 from monitors.rules.model.filters import RULE_FILTER, read_filter
 from monitors.rules.model.pages import page_size, read_token, write_token
+from monitors.rules.model.quantities import format_duration
 from monitors.rules.model.rule import Rule, warnings_about
 from monitors.rules.model.words import explain_rule
 from monitors.rules.service import rule_changes
 from monitors.rules.service.base import Part, fitting
-from monitors.rules.service.evaluator import matching_series
+from monitors.rules.service.evaluator import matching_series, tried
 from monitors.rules.store.monitors import surroundings
 from monitors.rules.store.rules import count_open_alerts, list_rules
 from monitors.rules.translate.rules import (
@@ -29,6 +30,7 @@ from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
 LARGEST_BATCH = 1000
+LONGEST_BACKTEST = 366 * DAY
 
 
 class RuleCalls(Part):
@@ -111,11 +113,9 @@ class RuleCalls(Part):
 
     async def PreviewRule(self, request: pb.PreviewRuleRequest, context: Any) -> pb.PreviewRuleResponse:
         """What a rule means; saves nothing."""
-        if request.HasField("backtest_window") or request.include_chart:
-            raise NotBuilt(
-                "backtest",
-                "leave backtest_window and include_chart out; the rule is checked and explained without them",
-            )
+        if request.include_chart:
+            raise NotBuilt("the chart", "leave include_chart out; the backtest tells the same in numbers")
+        window = _backtest_window(request)
         tenant, now = current_tenant(), now_nanos()
 
         def work(session: Session) -> tuple[Rule, list[str], list[str]]:
@@ -135,10 +135,30 @@ class RuleCalls(Part):
             warnings.append("what it matches now couldn't be checked: the evaluator can't be reached")
         elif not matches:
             warnings.append("it matches no series that has reported yet")
-        return pb.PreviewRuleResponse(
-            rule=rule_to_proto(rule), explanation=explain_rule(rule), warnings=warnings, matches=matches or ()
+        response = pb.PreviewRuleResponse(
+            rule=rule_to_proto(rule), explanation=explain_rule(rule), matches=matches or ()
         )
+        if window:
+            backtest = await tried(self.core.evaluator, tenant, response.rule, now - window)
+            if backtest is None:
+                warnings.append("what it would have done couldn't be found out: the evaluator can't be reached")
+            else:
+                response.backtest.CopyFrom(backtest)
+        response.warnings.extend(warnings)
+        return response
 
     async def ExplainRule(self, request: pb.ExplainRuleRequest, context: Any) -> pb.ExplainRuleResponse:
         """Not built yet."""
         raise NotBuilt("explain", "GetAlert shows an alert's timeline, PreviewRule says what a rule means")
+
+
+def _backtest_window(request: pb.PreviewRuleRequest) -> int:
+    """How far back to look in nanoseconds, 0 for no backtest. Raises InvalidField."""
+    if not request.HasField("backtest_window"):
+        return 0
+    window = from_duration(request.backtest_window)
+    if not SECOND <= window <= LONGEST_BACKTEST:
+        raise InvalidField(
+            "backtest_window", f"{format_duration(window)} is out of bounds; send 1s to 366d, such as 7d"
+        )
+    return window

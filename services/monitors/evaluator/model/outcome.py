@@ -1,0 +1,110 @@
+"""What a backtest comes to: when it would have fired, how often, and with which thresholds it would have less."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitors.evaluator.model.backtest import Backtest
+from monitors.evaluator.model.machine import Transition, TransitionKind
+from monitors.evaluator.model.series import Floats
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, Operator, RuleSpec
+from monitors.mesh.times import DAY
+
+RATES = (1.0, 1 / 7)
+"""How many alerts a day thresholds are suggested for."""
+SHARES = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
+DIGITS = 3
+_UPWARDS = (Operator.GREATER, Operator.GREATER_OR_EQUAL)
+_DOWNWARDS = (Operator.LESS, Operator.LESS_OR_EQUAL)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A time in which an instance would have fired, in nanoseconds; `end` None: it still would."""
+
+    key: InstanceKey
+    start: int
+    end: int | None
+    value: float | None
+
+    def length(self, until: int) -> int:
+        """How long it lasted, or has by then."""
+        return (until if self.end is None else self.end) - self.start
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A threshold, and how many alerts a day it would have given."""
+
+    threshold: float
+    alerts_per_day: float
+
+
+def intervals(transitions: Iterable[Transition]) -> list[Interval]:
+    """The times between firing and resolved, by their beginning."""
+    open_at: dict[InstanceKey, Interval] = {}
+    closed = []
+    for one in transitions:
+        if one.kind is TransitionKind.FIRING:
+            open_at[one.key] = Interval(one.key, one.time, None, one.value)
+        elif one.key in open_at:
+            begun = open_at.pop(one.key)
+            closed.append(Interval(one.key, begun.start, one.time, begun.value))
+    return sorted([*closed, *open_at.values()], key=lambda interval: interval.start)
+
+
+def nearest_value(backtest: Backtest, spec: RuleSpec) -> float | None:
+    """The latest value of the instance that is nearest to firing, or farthest into it; None if nothing is known."""
+    last = np.append(np.flatnonzero(np.diff(backtest.instance_of)), len(backtest.instance_of) - 1)
+    values = backtest.truths.values[last] if len(backtest.instance_of) else np.empty(0)
+    values = values[~np.isnan(values)]
+    if not len(values) or spec.kind is ConditionKind.ABSENCE:
+        return None
+    return float(values[np.argmin(_distance(spec, values))])
+
+
+def _distance(spec: RuleSpec, values: Floats) -> Floats:
+    """How far values are from where the condition holds; the less the deeper within."""
+    low, high, outside = spec.bounds(spec.low, spec.high)
+    with np.errstate(invalid="ignore"):
+        within = np.maximum(low - values, values - high)
+    return np.asarray(-within if outside else within)
+
+
+def suggestions(backtest: Backtest, spec: RuleSpec) -> list[Suggestion]:
+    """Thresholds that would have given about one alert a day, and one a week; only if that much time was looked at."""
+    values = backtest.truths.values[np.isfinite(backtest.truths.values)]
+    days = (backtest.until - backtest.start) / DAY
+    if spec.kind is not ConditionKind.THRESHOLD or spec.operator not in _UPWARDS + _DOWNWARDS or not len(values):
+        return []
+    counted = {threshold: _count(backtest, spec, threshold) for threshold in _candidates(spec, values)}
+    found = []
+    for rate in RATES:
+        wanted = rate * days
+        # Less than one alert in all this time says nothing.
+        fitting = [threshold for threshold, count in counted.items() if wanted / 2 <= count <= wanted * 2]
+        if wanted >= 1 and fitting:
+            best = min(fitting, key=lambda threshold: abs(counted[threshold] - wanted))
+            found.append(Suggestion(best, counted[best] / days))
+    return found
+
+
+def _candidates(spec: RuleSpec, values: Floats) -> Sequence[float]:
+    upwards = spec.operator in _UPWARDS
+    shares = [share if upwards else 1 - share for share in SHARES]
+    edge = values.max() if upwards else values.min()
+    found = [*np.quantile(values, shares).tolist(), float(edge)]
+    # Between what nearly never and what never happens there may be far to go.
+    last = found[-2]
+    found += [last + (float(edge) - last) * part / 8 for part in range(1, 8)]
+    return sorted({_rounded(threshold) for threshold in found})
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.{DIGITS}g}")
+
+
+def _count(backtest: Backtest, spec: RuleSpec, threshold: float) -> int:
+    low, high, outside = spec.bounds(threshold, threshold)
+    return backtest.firing_count(low, high, outside=outside)

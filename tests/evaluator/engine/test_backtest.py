@@ -1,0 +1,64 @@
+"""A backtest tells exactly what the live evaluator does on the same points, however they come in time."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitors.evaluator.model.backtest import Backtest
+from monitors.evaluator.model.evaluation import Evaluation, Points
+from monitors.evaluator.model.spec import RuleSpec
+from tests.evaluator.engine.scene import START, at
+from tests.evaluator.engine.sequences import by_time, plainly
+from tests.evaluator.engine.strategies import KNOWN, VALUES, rules, share
+
+Rows = list[tuple[int, float, float]]
+"""(series, seconds, value)."""
+EARLIEST = -100
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> Rows:
+    """Points in the order of time, some from before the start, without two of one series and time."""
+    seconds = st.one_of(st.integers(2 * EARLIEST, 0), st.integers(1, 160), st.integers(1, 160)).map(lambda n: n / 2)
+    point = st.tuples(st.sampled_from(range(len(KNOWN))), seconds, VALUES)
+    drawn = draw(st.lists(point, max_size=60, unique_by=lambda one: (one[0], one[1])))
+    return sorted(drawn, key=lambda one: one[1])
+
+
+def as_points(rows: Rows) -> Points:
+    return Points(
+        np.array([row[0] for row in rows], dtype=np.int32),
+        np.array([at(row[1]) for row in rows], dtype=np.int64),
+        np.array([row[2] for row in rows], dtype=np.float64),
+    )
+
+
+def seen(rows: Rows) -> list[bool]:
+    return [any(row[0] == index and row[1] <= 0 for row in rows) for index in range(len(KNOWN))]
+
+
+def live(spec: RuleSpec, rows: Rows) -> Evaluation:
+    """An evaluation that has the rule from the start on, and gets the points in batches."""
+    evaluation = Evaluation(START)
+    evaluation.add_series(KNOWN)
+    fill, _ = evaluation.put_rule(spec, START)
+    evaluation.fill(fill, as_points([row for row in rows if row[1] <= 0]))
+    evaluation.filled(fill, seen(rows))
+    evaluation.activate([spec.key], at_once=False)
+    return evaluation
+
+
+@share(600)
+@given(rules(), histories(), st.data())
+def test_a_backtest_tells_what_the_live_evaluator_tells(spec: RuleSpec, rows: Rows, data: st.DataObject) -> None:
+    until = at(data.draw(st.integers(1, 130), label="until"))
+    evaluation, told, coming = live(spec, rows), [], [row for row in rows if row[1] > 0 and at(row[1]) <= until]
+    while coming:
+        count = data.draw(st.integers(1, len(coming)), label="points of a batch")
+        while count < len(coming) and coming[count][1] == coming[count - 1][1]:
+            count += 1
+        told += evaluation.advance(as_points(coming[:count]), at(coming[count - 1][1]))
+        coming = coming[count:]
+    told += evaluation.advance(as_points([]), until)
+    found = Backtest(spec, KNOWN, as_points(rows), seen(rows), START, until).transitions()
+    assert by_time([plainly(one) for one in found]) == by_time([plainly(one) for one in told])
