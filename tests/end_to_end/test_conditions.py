@@ -117,3 +117,23 @@ def test_a_rule_that_is_not_saved_is_tried_on_what_is_stored(mesh: MeshProcess) 
     (interval,) = tried["intervals"]
     assert (interval["value"], interval["end_time"]) == (110.0, None)
     assert [match["field"] for match in tried["matches"]] == ["latency"]
+
+
+def test_a_pending_rule_says_when_it_fires(mesh: MeshProcess) -> None:
+    made = mesh.json("rules", "create", "--monitor", "shop", "--title", "T", "--when", "latency > 100 for 1h")
+    rule_id = made["rule"]["id"]
+
+    def pending() -> dict[str, object] | None:
+        (instance,) = mesh.json("rules", "explain", rule_id)["instances"]
+        return instance if instance["state"] == "pending" else None
+
+    instance = wait_for(pending, "the rule to be pending")
+    assert (instance["monitor"], instance["value"]) == ("shop", 130.0)
+    assert str(instance["text"]).startswith("it's 130, and > 100 since ")
+    assert str(instance["text"]).endswith("Z unless that changes before")
+    (alert,) = [
+        one for one in mesh.json("alerts", "list", "--limit", "100")["alerts"] if one["title"].startswith("p90")
+    ]
+    (instance,) = mesh.json("rules", "explain", str(alert["id"]))["instances"]
+    assert instance["state"] == "firing"
+    assert "is firing: it fires since " in mesh.command("rules", "explain", str(alert["id"])).stdout

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitors.mesh.errors import InvalidCondition
+from monitors.mesh.quantities import format_duration, format_number
 from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
 from monitors.rules.conditions.canonical import RESERVED, condition_in_words, condition_text
 from monitors.rules.conditions.parse import parse_condition
@@ -31,7 +32,7 @@ from monitors.rules.model.condition import (
     Threshold,
 )
 from monitors.rules.model.condition_checks import check_condition
-from monitors.rules.model.quantities import format_duration, format_number, parse_duration
+from monitors.rules.model.quantities import parse_duration
 from monitors.rules.model.rule import with_for_clause
 from monitors.rules.translate.conditions import condition_from_proto, condition_to_proto
 

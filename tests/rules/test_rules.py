@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from monitors.mesh.times import now_nanos, to_timestamp
+from monitors.mesh.times import DAY, now_nanos, to_duration, to_timestamp
 from monitors.v1 import condition_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from tests.rules.client import FIRING, RESOLVED, SECOND, SNOOZED, STRING, Client
@@ -286,6 +286,18 @@ def test_a_preview_explains_and_saves_nothing(client: Client) -> None:
     assert preview.rule.title == saved.title
     request.include_chart = True
     assert client.refused(request).code == "UNIMPLEMENTED"
+
+
+def test_a_backtest_without_an_evaluator_is_a_warning_and_an_explanation_an_error(client: Client) -> None:
+    request = pb.PreviewRuleRequest(rule=creation().rule, backtest_window=to_duration(7 * DAY))
+    preview = client.call(request)
+    assert not preview.HasField("backtest")
+    assert "what it would have done couldn't be found out: the evaluator can't be reached" in preview.warnings
+    request.backtest_window.seconds = 400 * 86_400
+    assert client.refused(request).message == "backtest_window: 400d is out of bounds; send 1s to 366d, such as 7d"
+    assert client.refused(pb.ExplainRuleRequest(rule_id="rule_000000000000")).code == "NOT_FOUND"
+    assert client.refused(pb.ExplainRuleRequest(alert_id="alert_000000000000")).code == "NOT_FOUND"
+    assert client.refused(pb.ExplainRuleRequest(rule_id=client.create().id)).code == "UNAVAILABLE"
 
 
 def test_e4_turning_a_rule_off_closes_its_alerts(client: Client) -> None:

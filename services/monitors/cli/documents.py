@@ -241,6 +241,19 @@ def backtest_document(backtest: evaluator_service_pb2.BacktestResponse) -> Docum
     }
 
 
+def instance_document(instance: evaluator_service_pb2.InstanceExplanation) -> Document:
+    """Why an instance is in its state."""
+    return {
+        "monitor": instance.monitor_id,
+        "group": dict(instance.group),
+        "state": word_of(evaluator_service_pb2.InstanceState, instance.state),
+        "value": optional(instance, "value"),
+        "evaluation_time": time_text(instance, "evaluation_time"),
+        "since_time": time_text(instance, "since_time"),
+        "text": instance.text,
+    }
+
+
 def preview_document(preview: rule_service_pb2.PreviewRuleResponse) -> Document:
     """What a rule means and would have done; the chart goes to a file, not in here."""
     tried = preview.HasField("backtest")

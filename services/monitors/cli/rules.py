@@ -6,7 +6,7 @@ import typer
 
 from monitors.cli import documents
 from monitors.cli import rule_options as given
-from monitors.cli.choices import RuleState, Severity
+from monitors.cli.choices import RuleState, Severity, word_of
 from monitors.cli.client import Mesh, connected, new_request_id
 from monitors.cli.failures import ExitCode, Failure
 from monitors.cli.monitors import tell_of_more
@@ -22,9 +22,10 @@ from monitors.cli.options import (
     read_duration,
     read_pairs,
 )
-from monitors.cli.output import print_json, print_table, say, tell, warn
+from monitors.cli.output import format_pairs, print_json, print_table, say, tell, warn
 from monitors.cli.rule_views import rule_row, show_rule
 from monitors.v1 import rule_service_pb2 as pb
+from monitors.v1.evaluator_service_pb2 import InstanceState
 from monitors.v1.rule_pb2 import Rule
 
 app = typer.Typer(no_args_is_help=True, help="What to watch, when to fire, and whom to tell.")
@@ -83,6 +84,26 @@ def show(rule_id: RuleId, as_json: AsJson = False) -> None:
         print_json({"rule": documents.rule_document(rule)})
     else:
         show_rule(rule)
+
+
+@app.command()
+def explain(
+    rule_id: Annotated[str, typer.Argument(metavar="ID", help="A rule's id, rule_…, or an alert's, alert_….")],
+    as_json: AsJson = False,
+) -> None:
+    """Say why a rule, or the rule of an alert, is as it is, and what happens next."""
+    is_alert = rule_id.startswith("alert_")
+    request = pb.ExplainRuleRequest(alert_id=rule_id) if is_alert else pb.ExplainRuleRequest(rule_id=rule_id)
+    with connected() as mesh:
+        instances = mesh.call(mesh.rules.ExplainRule, request).instances
+    if as_json:
+        print_json({"instances": [documents.instance_document(instance) for instance in instances]})
+    elif not instances:
+        tell("Nothing is evaluated: the rule matches no series that has reported, or it's turned off.")
+    else:
+        for instance in instances:
+            who = " ".join(filter(None, (instance.monitor_id, format_pairs(instance.group))))
+            say(f"{who} is {word_of(InstanceState, instance.state)}: {instance.text}")
 
 
 @app.command()

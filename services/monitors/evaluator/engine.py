@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,10 +14,11 @@ from monitors.evaluator.history import History
 from monitors.evaluator.leases import Leases
 from monitors.evaluator.loading import load
 from monitors.evaluator.model.evaluation import AMPLE, Capacity, Evaluation, Fill, Points
+from monitors.evaluator.model.explanation import Explanation, explain
 from monitors.evaluator.model.machine import Transition
 from monitors.evaluator.model.recovery import begin, restore
 from monitors.evaluator.model.series import Batch, Series
-from monitors.evaluator.model.spec import InstanceKey
+from monitors.evaluator.model.spec import InstanceKey, RuleKey
 from monitors.evaluator.model.state import Checkpoint
 from monitors.evaluator.parts import HEAD_SHARD
 from monitors.evaluator.recorder import Recorder
@@ -129,6 +130,10 @@ class Engine:
             ],
             evaluated_batch=progress.batch_number,
         )
+
+    async def explain(self, key: RuleKey, monitors: Collection[str]) -> list[Explanation]:
+        """Why a rule's instances, or those of some monitors, are as they are; firing ones first."""
+        return await self._core.call(lambda evaluation: explain(evaluation, key, monitors))
 
     async def run(self) -> None:
         """Evaluates until `closing` is set. Raises what makes going on impossible."""

@@ -3,12 +3,20 @@
 import numpy as np
 from google.protobuf.message import Message
 
+from monitors.evaluator.model.explanation import Explanation
 from monitors.evaluator.model.series import FieldType, Floats, Series, SeriesKey
+from monitors.evaluator.model.state import Status
 from monitors.evaluator.points import Definition, Points, numbers
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.times import to_timestamp
 from monitors.v1 import evaluator_service_pb2 as pb
 from monitors.v1 import monitor_pb2
+
+_STATES = {
+    Status.INACTIVE: pb.INSTANCE_STATE_INACTIVE,
+    Status.PENDING: pb.INSTANCE_STATE_PENDING,
+    Status.FIRING: pb.INSTANCE_STATE_FIRING,
+}
 
 
 def to_key_message(key: SeriesKey) -> monitor_pb2.SeriesKey:
@@ -61,3 +69,19 @@ def to_series_points(series: Series, points: Points) -> pb.SeriesPoints:
 def size_of(message: Message) -> int:
     """How many bytes a message takes on the wire."""
     return message.ByteSize()
+
+
+def to_explanation(explanation: Explanation) -> pb.InstanceExplanation:
+    """Why an instance is in its state."""
+    message = pb.InstanceExplanation(
+        monitor_id=explanation.key.monitor,
+        group=dict(explanation.key.tags),
+        state=_STATES[explanation.status],
+        evaluation_time=to_timestamp(explanation.time),
+        text=explanation.text,
+    )
+    if explanation.value is not None:
+        message.value = explanation.value
+    if explanation.since is not None:
+        message.since_time.CopyFrom(to_timestamp(explanation.since))
+    return message

@@ -1,6 +1,6 @@
 """EvaluatorService: requests to the intake, the catalogue and the store, and back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +12,9 @@ from monitors.evaluator.engine import EngineStatus
 from monitors.evaluator.export import definition_messages, exported_points, to_exported
 from monitors.evaluator.housekeeping import Housekeeping
 from monitors.evaluator.intake import Intake
-from monitors.evaluator.messages import size_of, to_series_info, to_series_points
+from monitors.evaluator.messages import size_of, to_explanation, to_series_info, to_series_points
+from monitors.evaluator.model.explanation import Explanation
+from monitors.evaluator.model.spec import RuleKey
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.queries import (
     SeriesQuery,
@@ -24,7 +26,7 @@ from monitors.evaluator.queries import (
 )
 from monitors.evaluator.samples import SampleStream
 from monitors.evaluator.store import Store
-from monitors.mesh.errors import InvalidField, NotBuilt, Unauthenticated
+from monitors.mesh.errors import InvalidField, Unauthenticated
 from monitors.mesh.identity import current_principal, current_tenant
 from monitors.mesh.times import from_timestamp, now_nanos, to_duration, to_timestamp
 from monitors.v1 import evaluator_service_pb2 as pb
@@ -34,6 +36,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 NAME = pb.DESCRIPTOR.services_by_name["EvaluatorService"].full_name
 MAX_REJECTIONS = 100
+MAX_INSTANCES = 100
 MAX_RESPONSE_BYTES = 3_000_000
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -43,6 +46,9 @@ class Evaluating(Protocol):
 
     def status(self) -> EngineStatus:
         """How it fares."""
+
+    async def explain(self, key: RuleKey, monitors: Collection[str]) -> list[Explanation]:
+        """Why a rule's instances, or those of some monitors, are as they are; firing ones first."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +145,13 @@ class EvaluatorService(EvaluatorServiceServicer):
         return await self._parts.backtests.run(_tenant_named(request.tenant_id), request)
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
-        """Not built yet."""
-        raise NotBuilt("the explanation", "RuleService.GetAlert tells an alert's timeline, QuerySeries its points")
+        """Why a rule's instances are in their states."""
+        key = RuleKey(_tenant_named(request.tenant_id), request.rule_id)
+        if not request.rule_id:
+            raise InvalidField("rule_id", "empty; it's required")
+        monitors = [request.monitor_id] if request.monitor_id else []
+        found = await self._parts.engine.explain(key, monitors)
+        return pb.ExplainResponse(instances=map(to_explanation, found[:MAX_INSTANCES]))
 
     async def GetEvaluatorStatus(
         self, request: pb.GetEvaluatorStatusRequest, context: Context

@@ -42,7 +42,9 @@ def absence(seconds: float, **changes: Any) -> RuleSpec:
 
 def in_seconds(spec: RuleSpec, changes: dict[str, Any]) -> RuleSpec:
     """The rule with changes, whose durations are given in seconds."""
-    durations = {"window", "absent_for", "for_duration", "keep_firing_for", "interval"}
+    durations = {
+        "window", "offset", "since", "ahead", "absent_for", "for_duration", "keep_firing_for", "interval",
+    }  # fmt: skip
     return replace(spec, **{name: round(v * SECOND) if name in durations else v for name, v in changes.items()})
 
 

@@ -1,7 +1,7 @@
 """The evaluator's ways in, for tests: a real RuleService that plays the contract, the real store, HTTP and gRPC."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,10 @@ from monitors.evaluator.housekeeping import Housekeeping, Limits
 from monitors.evaluator.ingest import Ingest, listening
 from monitors.evaluator.intake import Intake
 from monitors.evaluator.model.evaluation import AMPLE
+from monitors.evaluator.model.explanation import Explanation
 from monitors.evaluator.model.series import Batch, Series
+from monitors.evaluator.model.spec import InstanceKey, RuleKey
+from monitors.evaluator.model.state import Status
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.reader import LineReader
 from monitors.evaluator.registry import Registry
@@ -27,7 +30,7 @@ from monitors.mesh.database import Database, sqlite_url
 from monitors.mesh.errors import QuotaExceeded, Unauthenticated
 from monitors.mesh.identity import Principal, with_service_token
 from monitors.mesh.server import MeshServer
-from monitors.mesh.times import DAY
+from monitors.mesh.times import DAY, SECOND
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceServicer, add_RuleServiceServicer_to_server
 
@@ -107,6 +110,11 @@ class Evaluated:
     @property
     def batches(self) -> list[Batch]:
         return [one for kind, one in self.told if kind == "batch"]
+
+    async def explain(self, key: RuleKey, monitors: Collection[str]) -> list[Explanation]:
+        self.told.append(("explain", (key, list(monitors))))
+        instance = InstanceKey(key.tenant, key.rule_id, "web", (("core", "0"),))
+        return [Explanation(instance, Status.PENDING, 7.5, 5 * SECOND, 3 * SECOND, "it fires soon")]
 
     def status(self) -> EngineStatus:
         return EngineStatus(

@@ -301,5 +301,12 @@ def test_the_status_tells_what_is_wrong_with_the_ways_in_and_the_history(
     assert list(status.problems) == ["rule r is skipped", "the disk is full", "the history is short"]
 
 
-def test_what_is_not_built_says_so(stub: EvaluatorServiceStub) -> None:
-    assert refused(lambda: stub.Explain(pb.ExplainRequest(), metadata=bearer()))[1] == "NOT_BUILT"
+def test_the_engine_explains_the_tenants_own_rule(opened: WaysIn, stub: EvaluatorServiceStub) -> None:
+    (found,) = stub.Explain(pb.ExplainRequest(rule_id="rule_1", monitor_id="web"), metadata=bearer()).instances
+    assert opened.evaluated.told[-1] == ("explain", (("acme", "rule_1"), ["web"]))
+    assert (found.monitor_id, dict(found.group), found.value) == ("web", {"core": "0"}, 7.5)
+    assert (found.state, found.text) == (pb.INSTANCE_STATE_PENDING, "it fires soon")
+    assert (found.evaluation_time, found.since_time) == (to_timestamp(5 * SECOND), to_timestamp(3 * SECOND))
+    request = pb.ExplainRequest(rule_id="rule_1", tenant_id="other")
+    assert refused(lambda: stub.Explain(request, metadata=bearer()))[0] is grpc.StatusCode.UNAUTHENTICATED
+    assert refused(lambda: stub.Explain(pb.ExplainRequest(), metadata=bearer()))[2].startswith("rule_id")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 
+from monitors.mesh.quantities import format_duration, format_number
 from monitors.mesh.times import DAY, SECOND
 from monitors.rules.model.condition import (
     LOOK_BACK,
@@ -22,7 +23,7 @@ from monitors.rules.model.condition import (
     Test,
     Threshold,
 )
-from monitors.rules.model.quantities import duration_in_words, format_duration, format_number
+from monitors.rules.model.quantities import duration_in_words
 
 NumberFormat = Callable[[float], str]
 LONGEST_DURATION = 100_000 * DAY // SECOND

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from monitors.mesh.errors import InvalidCondition
+from monitors.mesh.quantities import format_duration, format_number
 from monitors.rules.model.condition import (
     LONGEST_NAME,
     LONGEST_WINDOW,
@@ -24,7 +25,7 @@ from monitors.rules.model.condition import (
     Threshold,
     targets_of,
 )
-from monitors.rules.model.quantities import format_duration, format_number, shown
+from monitors.rules.model.quantities import shown
 
 
 def check_condition(condition: Condition, path: str) -> list[InvalidCondition]:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from monitors.mesh.errors import InvalidCondition, InvalidField, InvalidFields, UnknownChannel
+from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import MINUTE
 from monitors.rules.conditions.canonical import condition_text
 from monitors.rules.conditions.parse import LONGEST_CONDITION_TEXT, parse_condition
 from monitors.rules.model.catalogue import Field, did_you_mean, resolve, unknown_monitor
 from monitors.rules.model.condition import Absence, Condition, Target, targets_of, with_targets
 from monitors.rules.model.condition_checks import check_condition
-from monitors.rules.model.quantities import format_duration, listed, shown
+from monitors.rules.model.quantities import listed, shown
 from monitors.rules.model.rule import DEFAULTS, Rule, changed, check_rule
 
 TEXT_PATH = "rule.condition_text"

@@ -11,9 +11,9 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from monitors.mesh.ids import id_series
+from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import MINUTE
 from monitors.rules.model.alert import Alert, Event, EventKind, Instance, Notification, once_key
-from monitors.rules.model.quantities import format_duration
 from monitors.rules.model.rule import Severity
 
 # From here on a message says how late it was decided.

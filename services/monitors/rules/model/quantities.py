@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from monitors.mesh.errors import trailer_length
+from monitors.mesh.quantities import UNITS, format_duration
 from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
 
-_UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _WORDS = {"day": DAY, "hour": HOUR, "minute": MINUTE, "second": SECOND}
 _SPELLINGS = {
-    **_UNITS, "µs": 1_000, "μs": 1_000, "w": 7 * DAY,
+    **UNITS, "µs": 1_000, "μs": 1_000, "w": 7 * DAY,
     **dict.fromkeys(("week", "weeks"), 7 * DAY),
     **dict.fromkeys(("day", "days"), DAY),
     **dict.fromkeys(("hr", "hrs", "hour", "hours"), HOUR),
@@ -41,18 +41,6 @@ def parse_duration(text: str) -> int | None:
     return int(total) if text.strip() else None
 
 
-def format_duration(nanos: int) -> str:
-    """The canonical text of a duration, `1h30m`; `0s` for none."""
-    if nanos < 0:
-        return f"-{format_duration(-nanos)}"
-    parts = []
-    for unit, length in _UNITS.items():
-        count, nanos = divmod(nanos, length)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
-
-
 def duration_in_words(nanos: int) -> str:
     """A duration for people, `1 hour 30 minutes`."""
     parts, rest = [], nanos
@@ -63,13 +51,6 @@ def duration_in_words(nanos: int) -> str:
     if rest:
         parts.append(format_duration(rest))
     return " ".join(parts) or "0 seconds"
-
-
-def format_number(value: float) -> str:
-    """The shortest text that reads back as the same number."""
-    if value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return repr(value)
 
 
 def shown(text: str) -> str:

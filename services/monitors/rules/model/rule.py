@@ -7,9 +7,10 @@ from enum import IntEnum
 from typing import Any
 
 from monitors.mesh.errors import InvalidField
+from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
 from monitors.rules.model.condition import Aggregation, Condition, aggregated
-from monitors.rules.model.quantities import format_duration, shown
+from monitors.rules.model.quantities import shown
 
 LONGEST_TIME = 2**63 - 1
 MOST_CHANNELS = 20

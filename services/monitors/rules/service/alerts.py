@@ -48,7 +48,7 @@ class AlertCalls(Part):
         tenant, alert_id, now = current_tenant(), request.alert_id, now_nanos()
 
         def work(session: Session) -> pb.GetAlertResponse:
-            (alert,) = _existing(session, tenant, [alert_id])
+            (alert,) = existing_alerts(session, tenant, [alert_id])
             return pb.GetAlertResponse(
                 alert=alert_to_proto(alert, now),
                 timeline=map(event_to_proto, store.timeline(session, tenant, alert_id)),
@@ -67,7 +67,7 @@ class AlertCalls(Part):
         _check_note(request.note)
 
         def work(session: Session, who: Caller) -> pb.AcknowledgeAlertsResponse:
-            before = _existing(session, who.tenant, ids)
+            before = existing_alerts(session, who.tenant, ids)
             ledger = _ledger(session, who, before)
             after = [ledger.acknowledge(alert, who.user, request.note) for alert in before]
             save(session, ledger, encode_notification)
@@ -83,7 +83,7 @@ class AlertCalls(Part):
         _check_note(request.note)
 
         def work(session: Session, who: Caller) -> pb.ResolveAlertResponse:
-            (alert,) = _existing(session, who.tenant, [request.alert_id])
+            (alert,) = existing_alerts(session, who.tenant, [request.alert_id])
             if not alert.is_open:
                 raise WrongState(
                     f"alert {alert.id!r} is resolved already ({alert.resolve_reason}); nothing was changed",
@@ -139,7 +139,7 @@ def _check_note(note: str) -> None:
         raise InvalidField("note", f"has {len(note):,} characters; at most {LONGEST_NOTE:,}")
 
 
-def _existing(session: Session, tenant: str, ids: Sequence[str]) -> list[Alert]:
+def existing_alerts(session: Session, tenant: str, ids: Sequence[str]) -> list[Alert]:
     """The tenant's alerts in the order of the ids. Raises NotFound if one doesn't exist."""
     found = store.find_alerts(session, tenant, ids)
     for alert_id in ids:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from monitors.mesh.errors import InvalidField
+from monitors.mesh.errors import InvalidField, ServiceUnavailable
 from monitors.mesh.times import to_timestamp
 from monitors.rules.model.condition import Condition, TagFilter, TagOperator, Target, targets_of
 from monitors.v1 import evaluator_service_pb2 as pb
@@ -78,3 +78,16 @@ async def tried(
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             raise InvalidField("backtest_window", "takes too long; ask for a shorter time") from None
         return None
+
+
+async def explained(
+    evaluator: "EvaluatorServiceAsyncStub | None", tenant: str, rule_id: str, monitor_id: str
+) -> list[pb.InstanceExplanation]:
+    """Why a rule's instances, of one monitor or of all, are in their states. Raises ServiceUnavailable."""
+    if evaluator is None:
+        raise ServiceUnavailable("evaluator")
+    request = pb.ExplainRequest(tenant_id=tenant, rule_id=rule_id, monitor_id=monitor_id)
+    try:
+        return list((await evaluator.Explain(request, timeout=DEADLINE_SECONDS)).instances)
+    except grpc.aio.AioRpcError:
+        raise ServiceUnavailable("evaluator") from None

@@ -7,16 +7,18 @@ from typing import Any
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField, NotBuilt
 from monitors.mesh.identity import current_tenant
+from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import DAY, SECOND, from_duration, now_nanos
+from monitors.rules.model.alert import Alert
 from monitors.rules.model.drafting import propose_change, propose_new, settle
 from monitors.rules.model.filters import RULE_FILTER, read_filter
 from monitors.rules.model.pages import page_size, read_token, write_token
-from monitors.rules.model.quantities import format_duration
 from monitors.rules.model.rule import Rule, warnings_about
 from monitors.rules.model.words import explain_rule
 from monitors.rules.service import rule_changes
+from monitors.rules.service.alerts import existing_alerts
 from monitors.rules.service.base import Part, fitting
-from monitors.rules.service.evaluator import matching_series, tried
+from monitors.rules.service.evaluator import explained, matching_series, tried
 from monitors.rules.store.monitors import surroundings
 from monitors.rules.store.rules import count_open_alerts, list_rules
 from monitors.rules.translate.rules import (
@@ -148,8 +150,22 @@ class RuleCalls(Part):
         return response
 
     async def ExplainRule(self, request: pb.ExplainRuleRequest, context: Any) -> pb.ExplainRuleResponse:
-        """Not built yet."""
-        raise NotBuilt("explain", "GetAlert shows an alert's timeline, PreviewRule says what a rule means")
+        """Why a rule's instances, or that of an alert, are in their states."""
+        tenant = current_tenant()
+
+        def work(session: Session) -> Alert | None:
+            if request.alert_id:
+                (alert,) = existing_alerts(session, tenant, [request.alert_id])
+                return alert
+            rule_changes.existing(session, tenant, check_rule_id(request.rule_id))
+            return None
+
+        alert = await self.core.database.read(work)
+        rule_id, monitor = (alert.rule_id, alert.monitor_id) if alert else (request.rule_id, "")
+        found = await explained(self.core.evaluator, tenant, rule_id, monitor)
+        return pb.ExplainRuleResponse(
+            instances=[one for one in found if alert is None or dict(one.group) == dict(alert.group)]
+        )
 
 
 def _backtest_window(request: pb.PreviewRuleRequest) -> int:

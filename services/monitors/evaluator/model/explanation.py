@@ -1,0 +1,186 @@
+"""Why the instances of a rule are in their states, and what happens next."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from monitors.evaluator.model.arrays import NEVER, UNSET
+from monitors.evaluator.model.condition import newest_of_inputs, truths, unknown
+from monitors.evaluator.model.evaluation import Evaluation
+from monitors.evaluator.model.machine import MISSING_INTERVALS
+from monitors.evaluator.model.spec import Aggregation, Bounds, ConditionKind, Function, InstanceKey, RuleKey, RuleSpec
+from monitors.evaluator.model.state import Status
+from monitors.mesh.quantities import format_duration, format_number
+from monitors.mesh.times import SECOND
+
+_ORDER = {Status.FIRING: 0, Status.PENDING: 1, Status.INACTIVE: 2}
+_SIGNS = {1: ">", 2: ">=", 3: "<", 4: "<=", 5: "==", 6: "!="}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An instance as it is at `time`; `since` is when its condition became what it is, if that's remembered."""
+
+    key: InstanceKey
+    status: Status
+    value: float | None
+    time: int
+    since: int | None
+    text: str
+
+
+def explain(evaluation: Evaluation, key: RuleKey, monitors: Collection[str] = ()) -> list[Explanation]:
+    """The instances of a rule, or only those of some monitors: firing ones first, then pending ones."""
+    if key not in evaluation.plan:
+        return []
+    spec, places = evaluation.plan.spec(key), evaluation.plan.places_of([key]).tolist()
+    found = [_explain(evaluation, spec, place) for place in places]
+    wanted = [one for one in found if not monitors or one.key.monitor in monitors]
+    return sorted(wanted, key=lambda one: (_ORDER[one.status], one.key))
+
+
+@dataclass(frozen=True)
+class _Situation:
+    """What is known of an instance."""
+
+    spec: RuleSpec
+    status: Status
+    holds: bool
+    value: float | None
+    """None if it's unknown."""
+    is_unknown: bool
+    newest: int
+    clocks: dict[str, int]
+    due: int
+    silent: bool
+
+
+def _explain(evaluation: Evaluation, spec: RuleSpec, place: int) -> Explanation:
+    plan, state, now = evaluation.plan, evaluation.state, evaluation.state.watermark
+    where, at = np.array([place]), np.array([now])
+    found = truths(plan, evaluation.window, state, where, at)
+    value = None if np.isnan(found.values[0]) else float(found.values[0])
+    instances = state.instances
+    names = ("active_at", "fired_at", "false_since", "frozen_since", "missing_since")
+    situation = _Situation(
+        spec=spec,
+        status=Status(int(instances.status[place])),
+        holds=bool(found.holds[0]),
+        value=value,
+        is_unknown=bool(unknown(plan, where, found.values)[0]),
+        newest=int(newest_of_inputs(plan, evaluation.window, where, at)[0]),
+        clocks={name: int(getattr(instances, name)[place]) for name in names},
+        due=int(instances.due[place]),
+        silent=bool(instances.silent[place]),
+    )
+    return Explanation(plan.key_of(place), situation.status, value, now, _since(situation), _text(situation, now))
+
+
+def _since(one: _Situation) -> int | None:
+    clocks = one.clocks
+    if one.clocks["frozen_since"] != UNSET:
+        return clocks["frozen_since"]
+    if one.status is Status.FIRING and clocks["false_since"] != UNSET:
+        return clocks["false_since"]
+    return clocks["active_at"] if one.status is not Status.INACTIVE else None
+
+
+def _text(one: _Situation, now: int) -> str:
+    if one.spec.kind is ConditionKind.ABSENCE:
+        return _of_absence(one)
+    if one.is_unknown:
+        return f"{_why_unknown(one, now)}. {_while_unknown(one)}"
+    value, test = format_number(one.value or 0.0), _test(one.spec)
+    match one.status:
+        case Status.INACTIVE:
+            lasting = f" for {format_duration(one.spec.for_duration)}" if one.spec.for_duration else ""
+            return f"it's {value}; it fires once it is {test}{lasting}"
+        case Status.PENDING:
+            fires = one.clocks["active_at"] + one.spec.for_duration
+            since = _at(one.clocks["active_at"])
+            return f"it's {value}, and {test} since {since}; it fires at {_at(fires)} unless that changes before"
+        case Status.FIRING:
+            return _of_firing(one, value, test)
+
+
+def _of_firing(one: _Situation, value: str, test: str) -> str:
+    fired = f"it fires since {_at(one.clocks['fired_at'])}" + (", resolved by hand" if one.silent else "")
+    ends = _bounds(one.spec.recover) if one.spec.recover else f"not {test} any more"
+    kept = one.spec.keep_firing_for
+    if one.clocks["false_since"] != UNSET:
+        over = _at(one.clocks["false_since"] + kept)
+        return f"{fired}; it's {value}, {ends} since {_at(one.clocks['false_since'])}, and is resolved at {over} if so"
+    lasting = f" for {format_duration(kept)}" if kept else ""
+    return f"{fired}; it's {value}, and is resolved once it is {ends}{lasting}"
+
+
+def _of_absence(one: _Situation) -> str:
+    silence = format_duration(one.spec.absent_for)
+    if one.newest == UNSET:
+        return "no point has come yet; only what has been heard of once can fall silent"
+    last = f"the newest point is from {_at(one.newest)}"
+    if one.status is Status.FIRING:
+        return f"{last}; it fires since {_at(one.clocks['fired_at'])}, and is resolved with the next point"
+    if one.status is Status.PENDING:
+        fires = one.clocks["active_at"] + one.spec.for_duration
+        return f"{last}; it fires at {_at(fires)} unless one comes before"
+    if one.due == NEVER:
+        return f"{last}; it fires once none has come for {silence}"
+    return f"{last}; if none comes for {silence}, that is until {_at(one.due)}, it is true"
+
+
+def _why_unknown(one: _Situation, now: int) -> str:
+    spec = one.spec
+    if one.newest == UNSET:
+        return "nothing is known: no point has come yet"
+    if now - one.newest > spec.window + spec.offset:
+        counts = f"only those of the last {format_duration(spec.window)} count"
+        return f"nothing is known: the newest point is from {_at(one.newest)}, and {counts}"
+    if spec.function in (Function.CHANGE, Function.PERCENT_CHANGE):
+        return f"nothing is known: there's no value of {format_duration(spec.since)} before, or it's 0"
+    if spec.aggregation is Aggregation.LATEST:
+        return "nothing is known: the newest value isn't a number, or too old"
+    return f"nothing is known: there are too few numbers in the last {format_duration(spec.window)}"
+
+
+def _while_unknown(one: _Situation) -> str:
+    if one.clocks["missing_since"] != UNSET:
+        ends = one.clocks["missing_since"] + MISSING_INTERVALS * one.spec.interval
+        return f"Other series report: it is resolved at {_at(ends)} unless a point comes"
+    if one.clocks["frozen_since"] != UNSET:
+        return f"Its state is kept as it was at {_at(one.clocks['frozen_since'])}"
+    if one.status is Status.FIRING:
+        return f"It fires since {_at(one.clocks['fired_at'])}"
+    return f"It fires once it is {_test(one.spec)}"
+
+
+def _test(spec: RuleSpec) -> str:
+    if spec.kind is ConditionKind.RANGE:
+        return _bounds(Bounds(spec.low, spec.high, spec.outside))
+    within = f" within {format_number(spec.tolerance)}" if spec.tolerance else ""
+    return f"{_SIGNS[spec.operator]} {format_number(spec.low)}{within}"
+
+
+def _bounds(bounds: Bounds) -> str:
+    low, high = bounds.low, bounds.high
+    side = "outside" if bounds.outside else "inside"
+    if low == -np.inf and not bounds.outside:
+        return _beyond(high, math.nextafter(high, math.inf), "<=", "<")
+    if high == np.inf and not bounds.outside:
+        return _beyond(low, math.nextafter(low, -math.inf), ">=", ">")
+    return f"{side} {format_number(low)}..{format_number(high)}"
+
+
+def _beyond(bound: float, next_to_it: float, inclusive: str, strict: str) -> str:
+    """A bound as it was said: of a strict one the number beside it is kept."""
+    said, other = format_number(bound), format_number(next_to_it)
+    return f"{strict} {other}" if len(other) < len(said) else f"{inclusive} {said}"
+
+
+def _at(nanos: int) -> str:
+    seconds, rest = divmod(nanos, SECOND)
+    fraction = f".{rest:09d}".rstrip("0").removesuffix(".")
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"

@@ -1,0 +1,24 @@
+"""Durations and numbers as text, in one canonical form each."""
+
+from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
+
+UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
+
+
+def format_duration(nanos: int) -> str:
+    """The canonical text of a duration, `1h30m`; `0s` for none."""
+    if nanos < 0:
+        return f"-{format_duration(-nanos)}"
+    parts = []
+    for unit, length in UNITS.items():
+        count, nanos = divmod(nanos, length)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def format_number(value: float) -> str:
+    """The shortest text that reads back as the same number."""
+    if value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return repr(value)

@@ -1,0 +1,148 @@
+"""Why an instance is in its state, and what happens next, in words."""
+
+from dataclasses import replace
+
+import pytest
+
+from monitors.evaluator.model.explanation import explain
+from monitors.evaluator.model.spec import (
+    Aggregation,
+    Bounds,
+    Function,
+    MissingPolicy,
+    Operator,
+    RuleSpec,
+    bounds,
+)
+from monitors.evaluator.model.state import Status
+from tests.evaluator.engine.scene import Scene, absence, at, series, threshold
+
+HOUR = "2023-11-14T23:"
+"""In which the scene begins."""
+
+
+def explained(scene: Scene, spec: RuleSpec) -> tuple[str, float | None, str]:
+    (found,) = explain(scene.evaluation, spec.key)
+    return found.status.name, found.value, found.text
+
+
+def after(spec: RuleSpec, *rows: tuple[int, float, float], now: float) -> tuple[str, float | None, str]:
+    scene = Scene(spec)
+    scene.feed(*rows, now=now)
+    return explained(scene, spec)
+
+
+SLOW = threshold(low=10.0, for_duration=30)
+KEPT = threshold(low=10.0, keep_firing_for=60)
+
+
+@pytest.mark.parametrize(
+    ("spec", "rows", "now", "expected"),
+    [
+        (threshold(low=10.0), [(0, 1, 5)], 2, ("INACTIVE", 5.0, "it's 5; it fires once it is > 10")),
+        (SLOW, [(0, 1, 5)], 2, ("INACTIVE", 5.0, "it's 5; it fires once it is > 10 for 30s")),
+        (
+            SLOW, [(0, 5, 12)], 6,
+            (
+                "PENDING", 12.0,
+                (f"it's 12, and > 10 since {HOUR}00:05Z; it fires at {HOUR}00:35Z "
+                "unless that changes before"),
+            ),
+        ),
+        (
+            threshold(low=10.0), [(0, 5, 12)], 6,
+            ("FIRING", 12.0, f"it fires since {HOUR}00:05Z; it's 12, and is resolved once it is not > 10 any more"),
+        ),
+        (
+            threshold(low=10.0, recover=bounds(Operator.LESS, 7.0)), [(0, 5, 12), (0, 6, 8)], 7,
+            ("FIRING", 8.0, f"it fires since {HOUR}00:05Z; it's 8, and is resolved once it is < 7"),
+        ),
+        (
+            threshold(low=10.0, recover=Bounds(1.0, 2.0)), [(0, 5, 12)], 7,
+            ("FIRING", 12.0, f"it fires since {HOUR}00:05Z; it's 12, and is resolved once it is inside 1..2"),
+        ),
+        (
+            KEPT, [(0, 5, 12), (0, 8, 3)], 9,
+            (
+                "FIRING", 3.0,
+                (f"it fires since {HOUR}00:05Z; it's 3, not > 10 any more since {HOUR}00:08Z, "
+                f"and is resolved at {HOUR}01:08Z if so"),
+            ),
+        ),
+        (
+            threshold(low=10.0, no_data=MissingPolicy.KEEP), [(0, 5, float("nan"))], 6,
+            (
+                "INACTIVE", None,
+                "nothing is known: the newest value isn't a number, or too old. It fires once it is > 10",
+            ),
+        ),
+        (
+            threshold(low=10.0, window=20, no_data=MissingPolicy.KEEP, interval=5), [(0, 1, 12)], 40,
+            (
+                "FIRING", None,
+                (f"nothing is known: the newest point is from {HOUR}00:01Z, and only those of the last 20s count. "
+                f"Its state is kept as it was at {HOUR}00:25Z"),
+            ),
+        ),
+        (
+            threshold(low=10.0, function=Function.CHANGE, since=60), [(0, 1, 12)], 2,
+            (
+                "INACTIVE", None,
+                "nothing is known: there's no value of 1m before, or it's 0. It fires once it is > 10",
+            ),
+        ),
+        (
+            threshold(low=10.0, aggregation=Aggregation.RATE), [(0, 1, 12)], 2,
+            (
+                "INACTIVE", None,
+                "nothing is known: there are too few numbers in the last 5m. It fires once it is > 10",
+            ),
+        ),
+        (
+            absence(60), [(0, 1, 12)], 2,
+            (
+                "INACTIVE", None,
+                (f"the newest point is from {HOUR}00:01Z; if none comes for 1m, that is until "
+                f"{HOUR}01:01.000000001Z, it is true"),
+            ),
+        ),
+        (
+            absence(60), [(0, 1, 12)], 120,
+            (
+                "FIRING", None,
+                (f"the newest point is from {HOUR}00:01Z; it fires since {HOUR}01:01.000000001Z, "
+                "and is resolved with the next point"),
+            ),
+        ),
+        (
+            absence(60), [], 2,
+            ("INACTIVE", None, "no point has come yet; only what has been heard of once can fall silent"),
+        ),
+    ],
+)  # fmt: skip
+def test_an_instance_says_what_it_is_and_what_happens_next(
+    spec: RuleSpec, rows: list[tuple[int, float, float]], now: float, expected: tuple[str, float | None, str]
+) -> None:
+    assert after(spec, *rows, now=now) == expected
+
+
+def test_firing_ones_come_first_and_others_can_be_left_out() -> None:
+    spec = replace(threshold(low=10.0), monitor="*")
+    known = [series(0, monitor="a"), series(1, monitor="b")]
+    scene = Scene(spec, known=known)
+    scene.feed((0, 1, 5), (1, 1, 20), now=2)
+    first, second = explain(scene.evaluation, spec.key)
+    assert [(one.key.monitor, one.status) for one in (first, second)] == [("b", Status.FIRING), ("a", Status.INACTIVE)]
+    assert (first.since, first.time, second.since) == (at(1), at(2), None)
+    (only,) = explain(scene.evaluation, spec.key, ["a"])
+    assert only == second
+    assert explain(scene.evaluation, spec.key._replace(rule_id="nobody")) == []
+
+
+def test_the_series_that_others_outlive_is_said_to_be_missing() -> None:
+    spec = threshold(low=10.0, window=10, interval=10, missing_series=MissingPolicy.RESOLVE)
+    scene = Scene(spec, known=[series(0, core="0"), series(1, core="1")])
+    scene.feed((0, 1, 20), now=2)
+    scene.feed(*[(1, second, 5) for second in range(3, 25)], now=25)
+    first, _ = explain(scene.evaluation, spec.key)
+    assert first.text.endswith(f"Other series report: it is resolved at {HOUR}00:40Z unless a point comes")
