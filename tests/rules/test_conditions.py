@@ -90,6 +90,7 @@ CANONICAL = [
     "change(price, 1h) < -5% recover > -1%",
     '"rate" > 5',
     "age > 5",
+    'cpu{host=~"web-[0-9]+", zone!~"eu|us"} > 90',
     "change > 5",
     "p95 > 5",
 ]
@@ -226,7 +227,9 @@ def test_the_first_products_json_is_understood(text: str, expected: str) -> None
         ("cpu > 90 for 5m recover < 75 for 5m", "2 times", "say it once"),
         ("change(price, 1h) > 5 recover < 1%", "another unit", "the same one"),
         ("avg(cpu, 5m) > 90 recover", "at the end", "a comparison"),
-        ('cpu{host=~"a.*"} > 5', "(character", "regular expressions can't be matched yet"),
+        ('cpu{host=~"a(b"} > 5', "'a(b'", "RE2's syntax"),
+        ('cpu{host=~"(?<=a)b"} > 5', "isn't a regular expression", "web-[0-9]+"),
+        ('cpu{host!~"(x{900}){900}"} > 5', "isn't a regular expression", "web-[0-9]+"),
         ("sum by (host) (cpu) > 5", "(character", "each series is an instance of its own"),
         ("cpu > 90%", "'%'", "leave `%` out"),
         ("cpu stays above 80 percent for ten seconds", "'percent'", "leave `percent` out"),
@@ -311,7 +314,13 @@ numbers = st.one_of(st.integers(-(10**6), 10**6).map(float), st.floats(allow_nan
 durations = st.one_of(
     st.integers(1, 31 * DAY), st.integers(1, 720).map(lambda n: n * HOUR), st.integers(1, 99).map(lambda n: n * MINUTE)
 ).filter(lambda nanos: SECOND <= nanos <= 31 * DAY)
-filters = st.lists(st.builds(TagFilter, names, st.sampled_from(TagOperator), st.text(max_size=9)), max_size=3)
+plain = st.sampled_from([TagOperator.EQUAL, TagOperator.NOT_EQUAL])
+patterns = st.sampled_from([TagOperator.MATCH, TagOperator.NOT_MATCH])
+filters = st.lists(
+    st.builds(TagFilter, names, plain, st.text(max_size=9))
+    | st.builds(TagFilter, names, patterns, st.sampled_from(["", "a.*", 'x"y', r"\d+\\", "[^\n]|é"])),
+    max_size=3,
+)
 targets = st.builds(lambda name, tags: Target(name, "", tuple(tags)), names, filters)
 offsets = st.one_of(st.just(0), st.just(0), durations)
 inputs = st.one_of(

@@ -22,6 +22,7 @@ from monitors.evaluator.model.spec import (
     bounds,
 )
 from monitors.evaluator.model.state import OpenEpisode
+from monitors.mesh.patterns import InvalidPattern, check_pattern
 from monitors.mesh.times import SECOND, from_duration
 from monitors.v1 import alert_pb2, condition_pb2, mesh_pb2, rule_pb2
 
@@ -32,6 +33,13 @@ _AGGREGATIONS = {
     condition_pb2.AGGREGATION_UNSPECIFIED: Aggregation.LATEST,
     **{int(one): one for one in Aggregation if one is not Aggregation.FORECAST},
 }
+_TAG_OPERATORS = {
+    condition_pb2.TAG_OPERATOR_EQUAL: (False, False),
+    condition_pb2.TAG_OPERATOR_NOT_EQUAL: (True, False),
+    condition_pb2.TAG_OPERATOR_MATCH: (False, True),
+    condition_pb2.TAG_OPERATOR_NOT_MATCH: (True, True),
+}
+"""Whether each is negated, and whether its value is a regular expression."""
 _KINDS = {
     TransitionKind.FIRING: alert_pb2.ALERT_EVENT_KIND_FIRING,
     TransitionKind.RESOLVED: alert_pb2.ALERT_EVENT_KIND_RESOLVED,
@@ -222,13 +230,21 @@ def _input(taken: condition_pb2.Input) -> dict[str, Any]:
 
 
 def _filters(taken: condition_pb2.Input) -> tuple[TagFilter, ...]:
-    plain = (condition_pb2.TAG_OPERATOR_EQUAL, condition_pb2.TAG_OPERATOR_NOT_EQUAL)
-    if any(one.operator not in plain for one in taken.filters):
-        raise NotEvaluable("a regular expression can't be evaluated yet; compare the tag with = or !=")
-    return tuple(
-        TagFilter(one.tag, one.value, negated=one.operator == condition_pb2.TAG_OPERATOR_NOT_EQUAL)
-        for one in taken.filters
-    )
+    found = []
+    for one in taken.filters:
+        kind = _TAG_OPERATORS.get(one.operator)
+        if kind is None:
+            raise NotEvaluable("a tag filter says nothing; compare the tag with =, !=, =~ or !~")
+        negated, pattern = kind
+        if pattern:
+            try:
+                check_pattern(one.value)
+            except InvalidPattern as error:
+                raise NotEvaluable(
+                    f"{one.value[:60]!r} isn't a regular expression ({error}); write RE2's syntax"
+                ) from None
+        found.append(TagFilter(one.tag, one.value, negated, pattern))
+    return tuple(found)
 
 
 def _finite(number: float) -> float:

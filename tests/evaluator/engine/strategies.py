@@ -52,6 +52,11 @@ RECOVERIES = [
     bounds(Operator.GREATER_OR_EQUAL, 5.0),
     Bounds(0.5, 2, True),
 ]
+FILTERS = [
+    (TagFilter("core", "1", negated=True),),
+    (TagFilter("core", "[0-9]+", pattern=True),),
+    (TagFilter("core", "1|2", negated=True, pattern=True),),
+]
 VALUES = st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 10.5, float("nan"), float("inf"), float("-inf")])
 RULE_IDS = ["rule_0", "rule_1", "rule_2"]
 
@@ -99,7 +104,7 @@ def rules(draw: st.DrawFn) -> RuleSpec:
         monitor=draw(st.sampled_from(["m", "n", "*", "m*"])),
         kind=kind,
         field="" if any_field else draw(st.sampled_from(["cpu", "cpu", "host.load"])),
-        filters=draw(st.sampled_from([(), (TagFilter("core", "1", negated=True),)])),
+        filters=draw(st.sampled_from([(), (), *FILTERS])),
         function=draw(st.sampled_from([Function.VALUE, Function.VALUE, Function.VALUE, *Function])),
         aggregation=draw(st.sampled_from(Aggregation)),
         window=draw(seconds(0, 3, 10, 40)),

@@ -163,7 +163,9 @@ def with_expression(message: mesh_pb2.WatchedRule) -> None:
 
 
 def with_regular_expression(message: mesh_pb2.WatchedRule) -> None:
-    message.rule.condition.comparison.left.input.filters.add(tag="a", operator=condition_pb2.TAG_OPERATOR_MATCH)
+    message.rule.condition.comparison.left.input.filters.add(
+        tag="a", operator=condition_pb2.TAG_OPERATOR_MATCH, value="a("
+    )
 
 
 def with_quantile(message: mesh_pb2.WatchedRule) -> None:

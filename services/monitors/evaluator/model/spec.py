@@ -3,6 +3,7 @@
 import math
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from functools import lru_cache
@@ -11,6 +12,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from monitors.evaluator.model.series import SeriesKey
+from monitors.mesh.patterns import matches_whole
 from monitors.mesh.times import MINUTE, SECOND
 
 LOOK_BACK = 5 * MINUTE
@@ -172,11 +174,21 @@ def _of_rank(rank: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class TagFilter:
-    """A tag's value must be, or with `negated` mustn't be, `value`. A missing tag equals the empty text."""
+    """A tag's value must be, or with `negated` mustn't be, `value`, or with `pattern` match that regular expression.
+
+    A missing tag equals the empty text.
+    """
 
     tag: str
     value: str
     negated: bool = False
+    pattern: bool = False
+
+    def passes(self, tags: Mapping[str, str]) -> bool:
+        """Whether a series with these tags is meant."""
+        seen = tags.get(self.tag, "")
+        found = matches_whole(self.value, seen) if self.pattern else seen == self.value
+        return found is not self.negated
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +305,7 @@ class RuleSpec:
         if not self.filters:
             return True
         tags = dict(key.tags)
-        return all((tags.get(one.tag, "") == one.value) is not one.negated for one in self.filters)
+        return all(one.passes(tags) for one in self.filters)
 
     def instance_tags(self, key: SeriesKey) -> Tags:
         """The tags of the instance that a series belongs to. Absence of any field is one instance per monitor."""

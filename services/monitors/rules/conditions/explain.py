@@ -16,7 +16,7 @@ _EXPECTED = {
     "a duration such as `5m`": {"DURATION"},
     "`for` and a duration": {"FOR", "SINCE"},
     "two bounds as `20..400`": {"DOTS", "TO"},
-    "`=` or `!=`": {"TAG_OPERATOR"},
+    "`=`, `!=`, `=~` or `!~`": {"TAG_OPERATOR"},
     "a comma": {"COMMA"},
     "`(`": {"LPAR"},
     "`)`": {"RPAR"},
@@ -36,8 +36,6 @@ _NOT_YET = {
     "not": "conditions can't be negated: turn the comparison round, as `<=` for `>`",
     "by": "series can't be grouped yet: leave it out, each series is an instance of its own",
     "without": "series can't be grouped yet: leave it out, each series is an instance of its own",
-    "=~": "regular expressions can't be matched yet: use `=` or `!=`",
-    "!~": "regular expressions can't be matched yet: use `=` or `!=`",
     "+": "arithmetic can't be evaluated yet: compare one field",
     "-": 'arithmetic can\'t be evaluated yet: compare one field (a name with `-` in it goes in quotes, "a-b")',
     "*": "arithmetic can't be evaluated yet: compare one field",
@@ -67,8 +65,6 @@ def _special(text: str, place: int, seen: str, before: str) -> str:
     previous = re.search(r"([^\W\d]\w*)$", before)
     if seen == "(" and previous:
         return _NOT_YET.get(previous[1].lower()) or _unknown_function(previous[1])
-    if seen.startswith("~") and before[-1:] in ("=", "!"):
-        return _NOT_YET["=~"]
     if re.search(r"\d$", before) and re.fullmatch(r"[^\W\d]\w*", seen) and seen.lower() not in _NOT_YET:
         if re.search(r"[a-zµ]$", seen, re.IGNORECASE) and text[place - 1 : place].isdigit():
             return f"a threshold is a plain number in the field's own unit: leave {shown(seen)} out"

@@ -50,6 +50,7 @@ _AGGREGATIONS = {
 _PERCENTILE = re.compile(r"p?(\d+(?:\.\d+)?)(?:st|nd|rd|th)?(?:\s+percentile)?", re.IGNORECASE)
 _DOWNWARDS = re.compile(r"fall|drop|decrease|decline|shrink|lose|go(?:es)?\s+down", re.IGNORECASE)
 _EITHER_WAY = re.compile(r"change|move", re.IGNORECASE)
+_TAG_OPERATORS = {**{operator.value: operator for operator in TagOperator}, "==": TagOperator.EQUAL}
 _ESCAPES = {"n": "\n", "r": "\r"}
 
 
@@ -208,7 +209,7 @@ class _ToModel(Transformer[Token, Stated]):
 
     def tag_filter(self, parts: list[Any]) -> TagFilter:
         tag, operator, value = parts
-        return TagFilter(tag, TagOperator.EQUAL if operator in ("=", "==") else TagOperator.NOT_EQUAL, value)
+        return TagFilter(tag, _TAG_OPERATORS.get(operator, TagOperator.NOT_EQUAL), value)
 
     def number(self, parts: list[Token]) -> float:
         token = parts[0]

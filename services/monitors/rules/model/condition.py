@@ -1,9 +1,10 @@
 """A condition as a tree of values, the same whichever spelling it came in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from monitors.mesh.patterns import matches_whole
 from monitors.mesh.times import DAY, MINUTE, SECOND
 
 LOOK_BACK = 5 * MINUTE
@@ -52,15 +53,28 @@ class TagOperator(StrEnum):
 
     EQUAL = "="
     NOT_EQUAL = "!="
+    MATCH = "=~"
+    NOT_MATCH = "!~"
 
 
 @dataclass(frozen=True, slots=True)
 class TagFilter:
-    """A tag's value against a text. A missing tag equals the empty text."""
+    """A tag's value against a text, or a regular expression that it must match as a whole. A missing tag is empty."""
 
     tag: str
     operator: TagOperator
     value: str
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether the value is a regular expression."""
+        return self.operator in (TagOperator.MATCH, TagOperator.NOT_MATCH)
+
+    def passes(self, tags: Mapping[str, str]) -> bool:
+        """Whether something with these tags is meant."""
+        seen = tags.get(self.tag, "")
+        found = matches_whole(self.value, seen) if self.is_pattern else seen == self.value
+        return found is (self.operator in (TagOperator.EQUAL, TagOperator.MATCH))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from monitors.mesh.errors import InvalidCondition
+from monitors.mesh.patterns import InvalidPattern, check_pattern
 from monitors.mesh.quantities import format_duration, format_number
 from monitors.rules.model.condition import (
     LONGEST_NAME,
@@ -20,6 +21,7 @@ from monitors.rules.model.condition import (
     Input,
     Operator,
     Range,
+    TagFilter,
     Target,
     Test,
     Threshold,
@@ -98,6 +100,18 @@ def _check_target(target: Target) -> Iterator[str]:
             yield 'a tag filter names no tag; say which, as in `{cpu="0"}`'
         if max(len(tag_filter.tag), len(tag_filter.value)) > LONGEST_NAME:
             yield f"the tag filter on {shown(tag_filter.tag)} is too long; at most {LONGEST_NAME:,} characters"
+        elif tag_filter.is_pattern:
+            yield from _check_pattern(tag_filter)
+
+
+def _check_pattern(tag_filter: TagFilter) -> Iterator[str]:
+    try:
+        check_pattern(tag_filter.value)
+    except InvalidPattern as error:
+        yield (
+            f"{shown(tag_filter.value)} isn't a regular expression ({str(error)[:100]}); say for example "
+            f'`{{{tag_filter.tag[:64]}=~"web-[0-9]+"}}`, in RE2\'s syntax'
+        )
 
 
 def _check_input(given: Input) -> Iterator[str]:

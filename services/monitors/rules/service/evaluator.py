@@ -7,7 +7,7 @@ import grpc
 
 from monitors.mesh.errors import InvalidField, ServiceUnavailable
 from monitors.mesh.times import to_timestamp
-from monitors.rules.model.condition import Condition, TagFilter, TagOperator, Target, targets_of
+from monitors.rules.model.condition import Condition, Target, targets_of
 from monitors.v1 import evaluator_service_pb2 as pb
 from monitors.v1 import rule_pb2
 
@@ -51,13 +51,8 @@ def _is_looked_at(series: pb.SeriesInfo, target: Target) -> bool:
     return (
         series.key.field == target.field
         and target.measurement in ("", series.key.measurement)
-        and all(_matches(series, tag_filter) for tag_filter in target.filters)
+        and all(tag_filter.passes(series.key.tags) for tag_filter in target.filters)
     )
-
-
-def _matches(series: pb.SeriesInfo, tag_filter: TagFilter) -> bool:
-    is_equal = series.key.tags.get(tag_filter.tag, "") == tag_filter.value
-    return is_equal is (tag_filter.operator is TagOperator.EQUAL)
 
 
 async def tried(

@@ -57,6 +57,8 @@ _OPERATORS = {
 _TAG_OPERATORS = {
     pb.TAG_OPERATOR_EQUAL: TagOperator.EQUAL,
     pb.TAG_OPERATOR_NOT_EQUAL: TagOperator.NOT_EQUAL,
+    pb.TAG_OPERATOR_MATCH: TagOperator.MATCH,
+    pb.TAG_OPERATOR_NOT_MATCH: TagOperator.NOT_MATCH,
 }
 _AGGREGATION_NUMBERS = {aggregation: number for number, aggregation in _AGGREGATIONS.items()}
 _OPERATOR_NUMBERS = {operator: number for number, operator in _OPERATORS.items()}
@@ -180,9 +182,7 @@ def _target(message: pb.Input, path: str) -> Target:
     for each in message.filters:
         operator = _TAG_OPERATORS.get(each.operator)
         if operator is None:
-            if each.operator in (pb.TAG_OPERATOR_MATCH, pb.TAG_OPERATOR_NOT_MATCH):
-                raise _not_yet(f"{path}.filters", "regular expressions can't be matched: use EQUAL or NOT_EQUAL")
-            raise InvalidCondition(f"{PATH}.{path}.filters", "an operator isn't set; send EQUAL or NOT_EQUAL")
+            raise InvalidCondition(f"{PATH}.{path}.filters", "an operator isn't set; send one of EQUAL, MATCH, …")
         filters.append(TagFilter(each.tag, operator, each.value))
     return Target(message.field, message.measurement, tuple(filters))
 
