@@ -58,8 +58,30 @@ class Catalogue:
         self._by_field = TupleIndex(self._monitor_of, self._field_of)
         self._unsaved: list[Series] = []
         self._max_series = max_series
-        for one in series:
-            self._remember(one.key, one.type, *self._numbers_of(one.key))
+        self._load(series)
+
+    def _load(self, series: Iterable[Series]) -> None:
+        """The same as to remember one after the other, but that the indexes are made at once, at the end."""
+        monitors: dict[tuple[str, str], int] = {}
+        first_of_field: dict[tuple[int, int], int] = {}
+        for index, one in enumerate(series):
+            key = one.key
+            tenant = self._tenant(key.tenant)
+            monitor = monitors.get((key.tenant, key.monitor))
+            if monitor is None:
+                monitor = monitors[key.tenant, key.monitor] = self._name_monitor(tenant, key.monitor)
+            number = self._fields.number((key.measurement, key.field))
+            self._monitor_of.append(monitor)
+            self._field_of.append(number)
+            self._tags_of.append(self._tags.number(_pack_tags(key.tags)))
+            self._next_of_monitor.append(self._first_of_monitor[monitor])
+            self._type_of.append(one.type)
+            self._first_of_monitor[monitor] = index
+            first_of_field.setdefault((monitor, number), index)
+            tenant.series_count += 1
+        self._monitors.add_all(range(len(self._monitor_names)))
+        self._by_key.add_all(range(len(self._type_of)))
+        self._by_field.add_all(first_of_field.values())
 
     def __len__(self) -> int:
         return len(self._type_of)
@@ -104,11 +126,15 @@ class Catalogue:
         return tenant
 
     def _add_monitor(self, tenant: _Tenant, name: str) -> int:
+        monitor = self._name_monitor(tenant, name)
+        self._monitors.add(monitor, (tenant.number, name))
+        return monitor
+
+    def _name_monitor(self, tenant: _Tenant, name: str) -> int:
         monitor = len(self._monitor_names)
         self._monitor_names.append(name)
         self._tenant_of_monitor.append(tenant.number)
         self._first_of_monitor.append(_NONE)
-        self._monitors.add(monitor, (tenant.number, name))
         tenant.monitor_count += 1
         return monitor
 

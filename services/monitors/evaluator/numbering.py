@@ -61,10 +61,21 @@ class _Table(ABC):
         slots[slot] = place
         self._count += 1
 
+    def add_all(self, places: Iterable[int]) -> None:
+        """Enters places whose columns are filled, none of which is there yet."""
+        known = np.frombuffer(self._slots, np.int32)
+        entered = np.append(known[known != _FREE], np.fromiter(places, np.int32))
+        size = len(self._slots)
+        while size < 2 * len(entered):
+            size *= 2
+        self._enter(entered, size)
+        self._count = len(entered)
+
     def _grow(self) -> None:
         places = np.frombuffer(self._slots, np.int32)
-        places = places[places != _FREE]
-        size = 2 * len(self._slots)
+        self._enter(places[places != _FREE], 2 * len(self._slots))
+
+    def _enter(self, places: NDArray[np.int32], size: int) -> None:
         hashes = np.fromiter(map(hash, self._keys(places)), np.int64, len(places))
         self._slots = array("i", _filled(hashes & (size - 1), places, size).tobytes())
 
