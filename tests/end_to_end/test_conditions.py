@@ -81,8 +81,11 @@ KINDS = {
     "latency drops by more than 1 in 1m": None,
     "age(last_backup) > 1h": None,
     "latency offset 1m < 130": None,
+    "latency > 100 in 3 of the last 5 points": 130.0,
+    "latency > 5 in all points of 5m": 130.0,
+    "latency > 100 in 4 of the last 5 points": None,
 }
-QUIET = {"latency drops by more than 1 in 1m"}
+QUIET = {"latency drops by more than 1 in 1m", "latency > 100 in 4 of the last 5 points"}
 
 
 def test_conditions_of_every_kind_fire_on_what_is_stored(mesh: MeshProcess) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from monitors.rules.model.condition import (
     Expression,
     Forecast,
     Input,
+    Occurrence,
     Operator,
     Range,
     TagFilter,
@@ -90,6 +92,11 @@ CANONICAL = [
     "change(price, 1h) < -5% recover > -1%",
     '"rate" > 5',
     "age > 5",
+    "cpu > 90 in 3 of the last 5 points",
+    "cpu > 90 in all of the last 5 points recover < 70 for 2m",
+    "cpu > 90 in all points of 10m",
+    "latest(cpu, 10m) offset 1h > 90 in 3 of the last 5 points",
+    "cpu > 90 in at least 3 points of 10m",
     'cpu{host=~"web-[0-9]+", zone!~"eu|us"} > 90',
     "change > 5",
     "p95 > 5",
@@ -169,6 +176,11 @@ def test_canonical_text_stays_as_it_is(text: str) -> None:
         ("price rises by at least 100 over 30m", "change(price, 30m) >= 100"),
         ("price changes by 5% in 1 day", "change(price, 1d) outside -5%..5%"),
         ("price rises over 90", "price > 90"),
+        ("cpu > 90 for 3 of the last 5 checks", "cpu > 90 in 3 of the last 5 points"),
+        ("cpu above 90 in at least 3 out of 5 points", "cpu > 90 in 3 of the last 5 points"),
+        ("cpu > 90 3 of 5", "cpu > 90 in 3 of the last 5 points"),
+        ("cpu > 90 in every sample of the last 5 minutes", "cpu > 90 in all points of 5m"),
+        ("cpu > 90 in 4 points within 10m", "cpu > 90 in at least 4 points of 10m"),
         ("price drops below 5", "price < 5"),
         ("cpu > 90 until < 75", "cpu > 90 recover < 75"),
         ("cpu above 90 for 5m recovers when below 75", "cpu > 90 recover < 75 for 5m"),
@@ -178,6 +190,22 @@ def test_canonical_text_stays_as_it_is(text: str) -> None:
 )
 def test_many_spellings_mean_the_same(spelling: str, expected: str) -> None:
     assert canonical(spelling) == expected
+
+
+def test_what_people_say_is_understood() -> None:
+    lines = (Path(__file__).parent / "spellings.tsv").read_text().splitlines()
+    spoken = [tuple(line.split("\t")) for line in lines if line and not line.startswith("#")]
+    wrong = {}
+    for text, expected in spoken:
+        try:
+            found = canonical(text)
+        except InvalidCondition as error:
+            found = error.message
+            assert "Write for example" in found or "say" in found
+        if found != expected:
+            wrong[text] = found
+    assert len(spoken) >= 120
+    assert len(wrong) <= 0.05 * len(spoken), wrong
 
 
 @pytest.mark.parametrize(
@@ -220,6 +248,12 @@ def test_the_first_products_json_is_understood(text: str, expected: str) -> None
         ("change(price, 1h) > 5m", "'m'", "a duration goes with an age"),
         ("forecast(disk, 6h, 40d) > 95", "40d", "say 1ns to 31d"),
         ("cpu offset 40d > 5", "40d", "at most 31d"),
+        ("cpu > 90 in 6 of the last 5 points", "6 of 5", "can never be"),
+        ("cpu > 90 in 0 of the last 5 points", "0 points", "3 of the last 5"),
+        ("cpu inside 1..5 in 2 of the last 5 points", "not by a range", "3 of the last 5"),
+        ("avg(cpu, 5m) > 90 in 3 of the last 5 points", "one by one", "cpu > 90 in 3 of"),
+        ("avg(cpu, 5m) > 90 in all points of 5m", "as well", "all points of 5m"),
+        ("cpu > 90 in 3 of the last 20000 points", "10,000", "3 of the last 5"),
         ("averge(latency, 10m) > 5", "'averge'", "did you mean avg?"),
         ("cpu > 90 and load > 5", "'and'", "make one rule for each"),
         ("no data for 5m recover < 75", "silence", "leave it out"),
@@ -351,6 +385,13 @@ tests: st.SearchStrategy[Test] = st.one_of(
 )
 conditions: st.SearchStrategy[Condition] = st.one_of(
     st.builds(Comparison, expressions, tests, st.one_of(st.none(), tests)),
+    st.builds(
+        lambda left, test, at_least, more: Comparison(left, test, None, Occurrence(at_least, more and at_least + more)),
+        latest,
+        tests.filter(lambda test: isinstance(test, Threshold)),
+        st.integers(0, 50),
+        st.integers(0, 50),
+    ),
     st.builds(Absence, durations, st.one_of(st.none(), targets)),
 )
 

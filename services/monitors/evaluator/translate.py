@@ -15,6 +15,7 @@ from monitors.evaluator.model.spec import (
     Function,
     InstanceKey,
     MissingPolicy,
+    Occurrence,
     Operator,
     RuleSpec,
     TagFilter,
@@ -93,12 +94,15 @@ def _not_evaluable(kind: str | None) -> NotEvaluable:
 
 def _comparison(condition: condition_pb2.Condition) -> dict[str, Any]:
     comparison = condition.comparison
-    return {"kind": ConditionKind.THRESHOLD, **_threshold(comparison), **_expression(comparison.left)}
+    found = {"kind": ConditionKind.THRESHOLD, **_threshold(comparison), **_expression(comparison.left)}
+    if comparison.HasField("occurrence"):
+        if found["aggregation"] is not Aggregation.LATEST or "function" in found:
+            raise NotEvaluable("points that are counted can't be aggregated as well; compare the field itself")
+        found["occurrence"] = Occurrence(comparison.occurrence.at_least, comparison.occurrence.of_last)
+    return found
 
 
 def _threshold(comparison: condition_pb2.Comparison) -> dict[str, Any]:
-    if comparison.HasField("occurrence"):
-        raise NotEvaluable("counting points can't be evaluated yet; aggregate them instead, such as `avg(x, 5m) > 1`")
     operator = _OPERATORS.get(comparison.operator)
     if operator is None:
         raise NotEvaluable("this comparison can't be evaluated yet; use one of > >= < <= == !=")

@@ -3,12 +3,13 @@
 It says the same as the array engine in as different a way as possible, so that a mistake is seldom made in both.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from monitors.evaluator.model.series import Series
 from monitors.evaluator.model.spec import ConditionKind, Function, MissingPolicy, Operator, RuleSpec
-from tests.evaluator.engine.plainly import aggregate, number_or_none
+from tests.evaluator.engine.plainly import Point, aggregate, number_or_none
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
@@ -233,6 +234,9 @@ class Oracle:
     def value(self, one: Instance, now: int) -> float | None:
         """What the rule compares; None is unknown."""
         spec = self.spec
+        if spec.occurrence is not None:
+            numbers = [v for _, v in self.window(one, now - spec.offset) if not math.isnan(v)]
+            return numbers[-1] if numbers else None
         found = self.aggregate(one, now - spec.offset)
         if found is None or spec.function is Function.VALUE:
             return found
@@ -247,9 +251,13 @@ class Oracle:
 
     def aggregate(self, one: Instance, end: int) -> float | None:
         """The aggregate of the closed window that ends then; None is unknown."""
-        (index,) = one.series
-        window = sorted((t, v) for t, v in self.points[index].items() if end - self.spec.window <= t <= end)
+        window = self.window(one, end)
         return aggregate(self.spec.aggregation, window, end + self.spec.ahead, self.spec.quantile)
+
+    def window(self, one: Instance, end: int) -> list[Point]:
+        """The points of the closed window that ends then, in the order of time."""
+        (index,) = one.series
+        return sorted((t, v) for t, v in self.points[index].items() if end - self.spec.window <= t <= end)
 
     def truth(self, one: Instance, now: int) -> bool | None:
         """What the condition says; None is unknown."""
@@ -260,6 +268,15 @@ class Oracle:
         value = self.value(one, now)
         if value is None:
             return None
+        if spec.occurrence is None:
+            return self.holds(value)
+        numbers = [v for _, v in self.window(one, now - spec.offset) if not math.isnan(v)]
+        counted = numbers[-spec.occurrence.of_last :] if spec.occurrence.of_last else numbers
+        return sum(map(self.holds, counted)) >= (spec.occurrence.at_least or len(counted))
+
+    def holds(self, value: float) -> bool:
+        """Whether a number passes the rule's test."""
+        spec = self.spec
         if spec.kind is ConditionKind.RANGE:
             inside = spec.low <= value <= spec.high
             return not inside if spec.outside else inside

@@ -13,6 +13,7 @@ from monitors.evaluator.model.spec import (
     ConditionKind,
     Function,
     MissingPolicy,
+    Occurrence,
     Operator,
     RuleSpec,
     TagFilter,
@@ -57,6 +58,7 @@ FILTERS = [
     (TagFilter("core", "[0-9]+", pattern=True),),
     (TagFilter("core", "1|2", negated=True, pattern=True),),
 ]
+OCCURRENCES = [None, None, None, Occurrence(), Occurrence(2), Occurrence(2, 3), Occurrence(0, 2)]
 VALUES = st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 10.5, float("nan"), float("inf"), float("-inf")])
 RULE_IDS = ["rule_0", "rule_1", "rule_2"]
 
@@ -69,6 +71,7 @@ THRESHOLD = (
     "quantile",
     "ahead",
     "since",
+    "occurrence",
     "operator",
     "low",
     "high",
@@ -112,6 +115,7 @@ def rules(draw: st.DrawFn) -> RuleSpec:
         quantile=draw(st.sampled_from([0.1, 0.5, 0.99])),
         ahead=draw(seconds(0, 5, 60)),
         since=draw(seconds(1, 5, 30)),
+        occurrence=draw(st.sampled_from(OCCURRENCES)),
         operator=draw(st.sampled_from(Operator)),
         low=low,
         high=low + draw(st.sampled_from([0.0, 4.5])),

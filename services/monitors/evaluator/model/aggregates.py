@@ -9,7 +9,7 @@ from monitors.evaluator.model.arrays import Places, runs
 from monitors.evaluator.model.rings import Rings
 from monitors.evaluator.model.series import Floats, Int64s
 from monitors.evaluator.model.spec import Aggregation
-from monitors.evaluator.model.statistics import lay_out, statistic
+from monitors.evaluator.model.statistics import Laid, lay_out, statistic
 
 FEW = 256
 """Below this many windows all their points are laid out at once; above, point by point for all windows at once."""
@@ -70,6 +70,13 @@ def reduce(measure: Measure, rings: Rings, window: Runs, until: Int64s) -> Float
 
 def _together(measure: Measure, rings: Rings, window: Runs, until: Int64s) -> Floats:
     result = np.full(len(window.counts), np.nan)
+    for part, laid in laid_out(rings, window):
+        result[part] = statistic(measure.aggregation, laid, measure.share, until[part] + measure.ahead)
+    return result
+
+
+def laid_out(rings: Rings, window: Runs) -> Iterator[tuple[Places, Laid]]:
+    """The points of the windows that have any, so many windows at once as fit: which windows, and their points."""
     some = np.flatnonzero(window.counts > 0)
     reached = np.cumsum(window.counts[some])
     start = 0
@@ -79,10 +86,8 @@ def _together(measure: Measure, rings: Rings, window: Runs, until: Int64s) -> Fl
         part = some[start:end]
         chosen = window.at(part)
         cells = chosen.cells(rings)
-        laid = lay_out(rings.values[cells], rings.times[cells], chosen.counts)
-        result[part] = statistic(measure.aggregation, laid, measure.share, until[part] + measure.ahead)
+        yield part, lay_out(rings.values[cells], rings.times[cells], chosen.counts)
         start = end
-    return result
 
 
 def _finish(kind: Aggregation, total: Floats, numbers: Int64s) -> Floats:

@@ -9,8 +9,9 @@ from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.profiles import Term
 from monitors.evaluator.model.series import Floats, Int32s, Int64s
-from monitors.evaluator.model.spec import Aggregation, ConditionKind, Function, MissingPolicy
+from monitors.evaluator.model.spec import Aggregation, ConditionKind, Function, MissingPolicy, Occurrence
 from monitors.evaluator.model.state import State
+from monitors.evaluator.model.statistics import numbers_of
 from monitors.evaluator.model.window import Window
 from monitors.mesh.times import SECOND
 
@@ -31,12 +32,17 @@ def truths(plan: Plan, window: Window, state: State, places: Places, times: Int6
     columns, where = plan.instances, selection(places)
     rows = columns.series[where]
     values: Floats | None = None
-    absent: list[tuple[Places | slice, Booleans]] = []
+    decided: list[tuple[Places | slice, Booleans]] = []
+    """What isn't told by the value alone."""
     for term, some in plan.profiles.by_term(columns.profile[where]):
         if term.function is None:
-            absent.append((some, _is_absent(plan, window, state, places[some], times[some])))
+            decided.append((some, _is_absent(plan, window, state, places[some], times[some])))
             continue
-        found = _value(window, term, rows[some], times[some])
+        if term.occurrence is None:
+            found = _value(window, term, rows[some], times[some])
+        else:
+            occurs, found = _occurs(plan, window, term, term.occurrence, places[some], times[some])
+            decided.append((some, occurs))
         if isinstance(some, slice):
             values = found
         else:
@@ -45,8 +51,8 @@ def truths(plan: Plan, window: Window, state: State, places: Places, times: Int6
     if values is None:
         values = np.full(len(places), np.nan)
     holds = compare(plan, where, values)
-    for some, is_absent in absent:
-        holds[some] = is_absent
+    for some, is_true in decided:
+        holds[some] = is_true
     return Truths(holds, values)
 
 
@@ -90,6 +96,24 @@ def _aggregate(window: Window, term: Term, rows: Int32s, times: Int64s) -> Float
     # Many rules on the same series: each aggregate is taken once.
     distinct, which = np.unique(rows, return_inverse=True)
     return window.aggregate(distinct, term.measure, term.window, times[: len(distinct)])[which]
+
+
+def _occurs(
+    plan: Plan, window: Window, term: Term, occurrence: Occurrence, places: Places, times: Int64s
+) -> tuple[Booleans, Floats]:
+    """Whether enough points compare true, and the newest number of each window."""
+    holds, values = np.zeros(len(places), dtype=np.bool_), np.full(len(places), np.nan)
+    rows = plan.instances.series[places]
+    for part, points in window.laid_out(rows, term.window, times - term.offset):
+        laid, left = numbers_of(points)
+        some = part[left]
+        counted = laid.counts if not occurrence.of_last else np.minimum(laid.counts, occurrence.of_last)
+        from_end = (laid.starts + laid.counts)[laid.which] - np.arange(len(laid.values))
+        true = compare(plan, places[some][laid.which], laid.values) & (from_end <= counted[laid.which])
+        needed = np.where(occurrence.at_least, occurrence.at_least, counted)
+        holds[some] = laid.total(true) >= needed
+        values[some] = laid.last
+    return holds, values
 
 
 def newest_of_inputs(plan: Plan, window: Window, places: Places, times: Int64s) -> Int64s:

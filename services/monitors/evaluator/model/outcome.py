@@ -76,7 +76,8 @@ def suggestions(backtest: Backtest, spec: RuleSpec) -> list[Suggestion]:
     """Thresholds that would have given about one alert a day, and one a week; only if that much time was looked at."""
     values = backtest.truths.values[np.isfinite(backtest.truths.values)]
     days = (backtest.until - backtest.start) / DAY
-    if spec.kind is not ConditionKind.THRESHOLD or spec.operator not in _UPWARDS + _DOWNWARDS or not len(values):
+    is_simple = spec.kind is ConditionKind.THRESHOLD and spec.occurrence is None
+    if not is_simple or spec.operator not in _UPWARDS + _DOWNWARDS or not len(values):
         return []
     counted = {threshold: _count(backtest, spec, threshold) for threshold in _candidates(spec, values)}
     found = []

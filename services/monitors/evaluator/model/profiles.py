@@ -8,7 +8,7 @@ import numpy as np
 from monitors.evaluator.model.aggregates import Measure
 from monitors.evaluator.model.arrays import NEVER, Booleans, Columns, Layout, Places
 from monitors.evaluator.model.series import Floats, Int32s, Int64s
-from monitors.evaluator.model.spec import ConditionKind, Function, MissingPolicy, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, Function, MissingPolicy, Occurrence, RuleSpec
 
 
 class Term(NamedTuple):
@@ -20,6 +20,7 @@ class Term(NamedTuple):
     window: int = 0
     offset: int = 0
     since: int = 0
+    occurrence: Occurrence | None = None
 
     @classmethod
     def of(cls, template: RuleSpec) -> "Term":
@@ -27,7 +28,8 @@ class Term(NamedTuple):
         if template.kind is ConditionKind.ABSENCE:
             return cls()
         measure = Measure(template.aggregation, template.quantile, template.ahead)
-        return cls(template.function, measure, template.window, template.offset, template.since)
+        term = cls(template.function, measure, template.window, template.offset, template.since)
+        return term._replace(occurrence=template.occurrence)
 
 
 class Profiles(Columns):

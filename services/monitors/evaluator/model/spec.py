@@ -93,6 +93,16 @@ class MissingPolicy(IntEnum):
     RESOLVE = 4
 
 
+class Occurrence(NamedTuple):
+    """How many points of a window must compare true, instead of an aggregate of them.
+
+    Of the `of_last` newest numbers, or with 0 of all of them, `at_least` so many, or with 0 all.
+    """
+
+    at_least: int = 0
+    of_last: int = 0
+
+
 class RuleKey(NamedTuple):
     """What identifies a rule."""
 
@@ -197,7 +207,8 @@ class RuleSpec:
 
     `monitor` may hold `*` for any run of characters. An empty `measurement` is any; an empty `field` (absence only)
     is any. `low` is the threshold, or with RANGE the lower bound; both bounds belong to the inside. With `recover` a
-    firing alert ends only once those bounds hold.
+    firing alert ends only once those bounds hold. With `occurrence` the window's points are compared one by one, and
+    the value is the newest of them.
     """
 
     tenant: str
@@ -224,6 +235,7 @@ class RuleSpec:
     outside: bool = False
     tolerance: float = 0.0
     recover: Bounds | None = None
+    occurrence: Occurrence | None = None
     absent_for: int = 0
     """With ABSENCE: true once the newest point is older than this."""
     for_duration: int = 0
@@ -272,7 +284,7 @@ class RuleSpec:
         if self.kind is ConditionKind.ABSENCE:
             return LATENESS
         # The newest point is there, however old it is.
-        alone = self.aggregation is Aggregation.LATEST
+        alone = self.aggregation is Aggregation.LATEST and self.occurrence is None
         return self.offset + self.reach_back + LATENESS + (0 if alone else self.window)
 
     @property

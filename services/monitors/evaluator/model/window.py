@@ -1,12 +1,13 @@
 """The recent points of every series that a rule needs, on raw nanosecond timestamps."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.model.aggregates import FEW, Measure, Runs, reduce
+from monitors.evaluator.model.aggregates import FEW, Measure, Runs, laid_out, reduce
 from monitors.evaluator.model.arrays import (
     CHUNK,
     UNSET,
@@ -23,6 +24,7 @@ from monitors.evaluator.model.arrays import (
 from monitors.evaluator.model.rings import CAPACITIES, Rings
 from monitors.evaluator.model.series import Floats, Int32s, Int64s
 from monitors.evaluator.model.spec import Aggregation
+from monitors.evaluator.model.statistics import Laid
 
 NOWHERE = -1
 NOT_KEPT = -1
@@ -490,6 +492,15 @@ class Window:
             if ring != NOWHERE:
                 result[some] = self._reduce(rows[some], measure, since[some], times[some], ring)
         return result
+
+    def laid_out(self, rows: Places, spans: Int64s | int, times: Int64s) -> Iterator[tuple[Places, Laid]]:
+        """The points of the closed windows [t − span, t] that have any: which entries, and their points."""
+        since = times - spans
+        for ring, some in self._by_ring(rows):
+            if ring != NOWHERE:
+                chosen = np.arange(len(rows))[some]
+                runs = self._run_of(rows[chosen], since[chosen], times[chosen], ring)
+                yield from ((chosen[part], laid) for part, laid in laid_out(self._rings[ring], runs))
 
     def _reduce(self, rows: Places, measure: Measure, since: Int64s, until: Int64s, ring: int) -> Floats:
         result = np.empty(len(rows))

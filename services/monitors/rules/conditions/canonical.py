@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 from monitors.mesh.quantities import format_duration, format_number
@@ -17,6 +18,7 @@ from monitors.rules.model.condition import (
     Expression,
     Forecast,
     Input,
+    Occurrence,
     Operator,
     Range,
     Target,
@@ -75,10 +77,21 @@ def condition_text(condition: Condition) -> str:
         case Absence(duration=duration, target=target):
             on = f" on {_target(target)}" if target else ""
             return f"no data{on} for {format_duration(duration)}"
-        case Comparison(left=left, test=test, recover=recover):
+        case Comparison(left=left, test=test, recover=recover, occurrence=occurrence):
             number = _number_format(left)
-            text = f"{_expression(left)} {_test(test, number)}"
+            text = f"{_counted(left, occurrence)[0]} {_test(test, number)}{_counted(left, occurrence)[1]}"
             return f"{text} recover {_test(recover, number)}" if recover else text
+
+
+def _counted(left: Expression, occurrence: Occurrence | None) -> tuple[str, str]:
+    """The left side, and how its points are counted."""
+    if occurrence is None or not isinstance(left, Input):
+        return _expression(left), ""
+    at_least, of_last = occurrence.at_least, occurrence.of_last
+    if of_last:
+        return _input(left), f" in {at_least or 'all'} of the last {of_last} points"
+    some = f"at least {at_least}" if at_least else "all"
+    return _input(replace(left, window=LOOK_BACK)), f" in {some} points of {format_duration(left.window)}"
 
 
 def _test(test: Test, number: NumberFormat) -> str:
@@ -117,9 +130,10 @@ def condition_in_words(condition: Condition) -> str:
         case Absence(duration=duration, target=target):
             what = f"no point of {_target(target)}" if target else "no point of any field"
             return f"{what} has come for more than {duration_in_words(duration)}"
-        case Comparison(left=left, test=test, recover=recover):
+        case Comparison(left=left, test=test, recover=recover, occurrence=occurrence):
             number = _number_format(left)
             words = f"{_expression_in_words(left)} is {_test_in_words(test, number)}"
+            words += _counted(left, occurrence)[1]
             return f"{words}, until it is {_test_in_words(recover, number)}" if recover else words
 
 

@@ -24,6 +24,7 @@ from monitors.rules.model.condition import (
     Expression,
     Forecast,
     Input,
+    Occurrence,
     Operator,
     Range,
     TagFilter,
@@ -32,7 +33,7 @@ from monitors.rules.model.condition import (
     Test,
     Threshold,
 )
-from monitors.rules.model.quantities import UNIT_PATTERN, parse_duration, shown
+from monitors.rules.model.quantities import UNIT_PATTERN, WORD_PATTERN, parse_duration, shown
 
 LONGEST_CONDITION_TEXT = 4096
 _AGGREGATIONS = {
@@ -76,7 +77,7 @@ def parse_condition(text: str, path: str) -> Stated:
 def _parser() -> Lark:
     grammar = (files("monitors.rules.conditions") / "condition.lark").read_text(encoding="utf-8")
     return Lark(
-        grammar.replace("UNIT", UNIT_PATTERN),
+        grammar.replace("UNIT", UNIT_PATTERN).replace("WORD", WORD_PATTERN),
         parser="lalr",
         transformer=_ToModel(),
         g_regex_flags=re.IGNORECASE,
@@ -107,8 +108,29 @@ class _ToModel(Transformer[Token, Stated]):
         return Stated(condition, durations[0] if durations else None)
 
     def comparison(self, parts: list[Any]) -> Comparison:
-        left, test = parts
-        return Comparison(*_measured(left, test))
+        left, stated, *rest = parts
+        found = Comparison(*_measured(left, stated))
+        return replace(found, **self._occurrence(found.left, rest[0])) if rest else found
+
+    def _occurrence(self, left: Expression, counted: "_Counted") -> dict[str, Any]:
+        """What counting points changes of a comparison."""
+        if counted.window is None:
+            return {"occurrence": counted.occurrence}
+        if not isinstance(left, Input) or left.aggregation is not Aggregation.LATEST or left.window != LOOK_BACK:
+            raise _Unreadable("points that are counted can't be aggregated as well; say `cpu > 90 in all points of 5m`")
+        return {"occurrence": counted.occurrence, "left": replace(left, window=counted.window)}
+
+    def of_points(self, parts: list[Token]) -> "_Counted":
+        return _Counted(Occurrence(*_counts(parts[0])))
+
+    def all_of(self, parts: list[Token]) -> "_Counted":
+        return _Counted(Occurrence(0, *_counts(parts[0])))
+
+    def some_points(self, parts: list[Any]) -> "_Counted":
+        return _Counted(Occurrence(*_counts(parts[0])), parts[-1])
+
+    def all_points(self, parts: list[Any]) -> "_Counted":
+        return _Counted(Occurrence(), parts[-1])
 
     def changes_by(self, parts: list[Any]) -> Comparison:
         target, how, amount, since = [part for part in parts if not (isinstance(part, Token) and part.type == "IN")]
@@ -124,9 +146,19 @@ class _ToModel(Transformer[Token, Stated]):
             return Comparison(change, Threshold(Operator.LESS_OR_EQUAL if inclusive else Operator.LESS, 0.0 - value))
         return Comparison(change, Threshold(Operator.GREATER_OR_EQUAL if inclusive else Operator.GREATER, value))
 
+    def older(self, parts: list[Any]) -> Comparison:
+        return Comparison(Age(Input(parts[0])), Threshold(Operator.GREATER, parts[-1] / SECOND))
+
     def threshold(self, parts: list[Any]) -> "_Test":
         operator, amount, *rest = [part for part in parts if not isinstance(part, Token)]
         return _Test(Threshold(operator, amount.value, *rest), (amount,))
+
+    def or_beyond(self, parts: list[Any]) -> "_Test":
+        said, amount, which = parts
+        if said is not Operator.EQUAL:
+            raise _Unreadable(f"`{said} … {which}` says two comparisons; say one, as `cpu >= 90`")
+        operator = Operator.GREATER_OR_EQUAL if which.type == "OR_MORE" else Operator.LESS_OR_EQUAL
+        return _Test(Threshold(operator, amount.value), (amount,))
 
     def text_threshold(self, parts: list[Any]) -> "_Test":
         raise _Unreadable(
@@ -178,6 +210,11 @@ class _ToModel(Transformer[Token, Stated]):
         if percentile := _PERCENTILE.fullmatch(word):
             return Input(target, Aggregation.QUANTILE, window, quantile=float(Decimal(percentile[1]) / 100))
         return Input(target, _AGGREGATIONS[" ".join(word.lower().split())], window)
+
+    def windowed(self, parts: list[Any]) -> Input:
+        (window,) = [part for part in parts if isinstance(part, Token) and part.type == "WINDOW"]
+        nanos = self.duration([Token("DURATION", window.replace("-", " "))])
+        return replace(self.aggregated([part for part in parts if part is not window]), window=nanos)
 
     def quantile(self, parts: list[Any]) -> Input:
         share = next(part for part in parts if isinstance(part, Token) and part.type == "NUMBER")
@@ -251,6 +288,14 @@ class _Amount:
 
 
 @dataclass(frozen=True)
+class _Counted:
+    """How points are counted, and in which window if that was said along with it."""
+
+    occurrence: Occurrence
+    window: int | None = None
+
+
+@dataclass(frozen=True)
 class _Test:
     """A test, and its numbers as they were written."""
 
@@ -268,6 +313,13 @@ def _measured(left: Expression, stated: _Test) -> tuple[Expression, Test]:
     if any(in_percent) and not all(in_percent):
         raise _Unreadable("one bound is in percent and the other isn't; say both in percent, as `-5%..5%`")
     return replace(left, percent=True) if isinstance(left, Change) and any(in_percent) else left, stated.test
+
+
+def _counts(text: str) -> list[int]:
+    counts = [int(digits) for digits in re.findall(r"\d+", text)]
+    if 0 in counts:
+        raise _Unreadable("0 points can't be counted; say for example `cpu > 90 in 3 of the last 5 points`")
+    return counts
 
 
 def _target_and_window(parts: list[Any]) -> tuple[Target, int]:

@@ -148,12 +148,22 @@ Test = Threshold | Range
 
 
 @dataclass(frozen=True, slots=True)
+class Occurrence:
+    """How many of a window's points must pass the test, one by one: `at_least` (0: all) of the `of_last` newest (0: of
+    all)."""
+
+    at_least: int = 0
+    of_last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A value that is put to a test. With `recover` an alert ends only once that other test holds."""
 
     left: Expression
     test: Test
     recover: Test | None = None
+    occurrence: Occurrence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from monitors.rules.model.condition import (
     Expression,
     Forecast,
     Input,
+    Occurrence,
     Operator,
     Range,
     TagFilter,
@@ -28,6 +29,8 @@ from monitors.rules.model.condition import (
     targets_of,
 )
 from monitors.rules.model.quantities import shown
+
+MOST_POINTS = 10_000
 
 
 def check_condition(condition: Condition, path: str) -> list[InvalidCondition]:
@@ -42,9 +45,11 @@ def _violations(condition: Condition) -> Iterator[str]:
         case Absence(duration=duration):
             if not SHORTEST_ABSENCE <= duration <= LONGEST_WINDOW:
                 yield f"`no data for {format_duration(duration)}` is out of bounds; say 1s to 31d, as `no data for 15m`"
-        case Comparison(left=left, test=test, recover=recover):
+        case Comparison(left=left, test=test, recover=recover, occurrence=occurrence):
             yield from _check_expression(left)
             yield from _check_test(test)
+            if occurrence is not None:
+                yield from _check_occurrence(left, test, occurrence)
             if recover is not None:
                 yield from _check_test(recover)
 
@@ -87,6 +92,18 @@ def _check_test(test: Test) -> Iterator[str]:
                     f"the lower bound {format_number(low)} is above the upper bound {format_number(high)}; "
                     f"say `{format_number(high)}..{format_number(low)}`"
                 )
+
+
+def _check_occurrence(left: Expression, test: Test, occurrence: Occurrence) -> Iterator[str]:
+    example = "cpu > 90 in 3 of the last 5 points"
+    if isinstance(test, Range):
+        yield f"points are counted by a comparison, not by a range; say for example `{example}`"
+    if not isinstance(left, Input) or left.aggregation is not Aggregation.LATEST:
+        yield f"points are counted one by one, so that they can't be aggregated as well; say for example `{example}`"
+    if occurrence.of_last and occurrence.at_least > occurrence.of_last:
+        yield f"{occurrence.at_least} of {occurrence.of_last} points can never be; say for example `{example}`"
+    if max(occurrence.at_least, occurrence.of_last) > MOST_POINTS:
+        yield f"at most {MOST_POINTS:,} points are counted; say for example `{example}`"
 
 
 def _check_target(target: Target) -> Iterator[str]:

@@ -18,6 +18,13 @@ _SPELLINGS = {
     **dict.fromkeys(("sec", "secs", "second", "seconds"), SECOND),
     **dict.fromkeys(("millisecond", "milliseconds", "msec"), 1_000_000),
 }  # fmt: skip
+_NUMBERS = {
+    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "sixty": 60, "half a": Decimal("0.5"),
+    "half an": Decimal("0.5"),
+}  # fmt: skip
+WORD_PATTERN = r"half\s+an?|" + "|".join(sorted((word for word in _NUMBERS if " " not in word), key=len, reverse=True))
+_SPELT = re.compile(rf"\s*({WORD_PATTERN})\s+(?=[a-z])", re.IGNORECASE)
 UNIT_PATTERN = "|".join(sorted(_SPELLINGS, key=len, reverse=True))
 _PART = re.compile(rf"\s*(\d+(?:\.\d+)?)\s*({UNIT_PATTERN})(?![^\W\d])", re.IGNORECASE)
 _BARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*")
@@ -25,11 +32,12 @@ LONGEST_TEXT = 100
 
 
 def parse_duration(text: str) -> int | None:
-    """Nanoseconds from `5m`, `1h30m`, `5 minutes` or bare seconds; None if it's something else."""
+    """Nanoseconds from `5m`, `1h30m`, `5 minutes`, `half an hour` or bare seconds; None if it's something else."""
     if len(text) > LONGEST_TEXT:
         return None
     if bare := _BARE.fullmatch(text):
         return int(Decimal(bare[1]) * SECOND)
+    text = _SPELT.sub(lambda word: f" {_NUMBERS[' '.join(word[1].lower().split())]} ", text)
     total, place = Decimal(0), 0
     while place < len(text):
         part = _PART.match(text, place)

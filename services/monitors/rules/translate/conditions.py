@@ -15,6 +15,7 @@ from monitors.rules.model.condition import (
     Expression,
     Forecast,
     Input,
+    Occurrence,
     Operator,
     Range,
     TagFilter,
@@ -78,12 +79,14 @@ def condition_from_proto(message: pb.Condition) -> Condition:
 def _condition(message: pb.Condition) -> Condition:
     match message.WhichOneof("kind"):
         case "comparison":
-            return Comparison(_expression(message.comparison.left, "comparison.left"), _threshold(message.comparison))
+            given = message.comparison
+            left, test = _expression(given.left, "comparison.left"), _threshold(given)
+            counted = Occurrence(given.occurrence.at_least, given.occurrence.of_last)
+            return Comparison(left, test, occurrence=counted if given.HasField("occurrence") else None)
         case "range":
-            given = message.range
-            return Comparison(
-                _expression(given.expression, "range.expression"), Range(given.low, given.high, given.outside)
-            )
+            within = message.range
+            bounds = Range(within.low, within.high, within.outside)
+            return Comparison(_expression(within.expression, "range.expression"), bounds)
         case "absence":
             return _absence(message.absence)
         case "junction":
@@ -112,8 +115,6 @@ def _not_yet(part: str, instead: str) -> InvalidCondition:
 
 
 def _threshold(message: pb.Comparison) -> Threshold:
-    if message.HasField("occurrence"):
-        raise _not_yet("comparison.occurrence", "aggregate the window instead, as `min(cpu, 5m) > 90` for all points")
     operator = _OPERATORS.get(message.operator)
     if operator is None:
         if message.operator == pb.COMPARISON_OPERATOR_IN:
@@ -190,8 +191,11 @@ def _target(message: pb.Input, path: str) -> Target:
 def condition_to_proto(condition: Condition) -> pb.Condition:
     """The message, with every default said."""
     match condition:
-        case Comparison(left=left, test=test, recover=recover):
+        case Comparison(left=left, test=test, recover=recover, occurrence=occurrence):
             message = _comparison_to_proto(left, test)
+            if occurrence is not None:
+                counted = pb.Occurrence(at_least=occurrence.at_least, of_last=occurrence.of_last)
+                message.comparison.occurrence.CopyFrom(counted)
             if recover is not None:
                 message.recover.CopyFrom(_comparison_to_proto(left, recover))
             return message
