@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from monitors.evaluator.model.series import FieldType, Int32s, Series, SeriesKey
 from monitors.evaluator.numbering import NameIndex, Numbers, TupleIndex
 from monitors.evaluator.points import Definition
+from monitors.mesh.collector import made_to_stay
 
 MAX_SERIES = 100_000
 MAX_NAME = 256
@@ -58,7 +59,8 @@ class Catalogue:
         self._by_field = TupleIndex(self._monitor_of, self._field_of)
         self._unsaved: list[Series] = []
         self._max_series = max_series
-        self._load(series)
+        with made_to_stay():
+            self._load(series)
 
     def _load(self, series: Iterable[Series]) -> None:
         """The same as to remember one after the other, but that the indexes are made at once, at the end."""

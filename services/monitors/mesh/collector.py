@@ -15,3 +15,11 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def made_to_stay() -> Iterator[None]:
+    """The same, and what was made isn't looked at later either: for what is loaded once and kept until the end."""
+    with collector_paused():
+        yield
+        gc.freeze()

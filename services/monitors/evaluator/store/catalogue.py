@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
 from monitors.evaluator.store.tables import series as table
-from monitors.mesh.collector import collector_paused
+from monitors.mesh.collector import made_to_stay
 from monitors.mesh.rows import insert_rows
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -25,7 +25,7 @@ def all_series(session: Session) -> list[Series]:
     kinds = {int(kind): kind for kind in FieldType}
     known: dict[bytes, tuple[tuple[str, str], ...]] = {}
     found = []
-    with collector_paused():
+    with made_to_stay():
         for index, tenant, monitor, measurement, field, tags, kind in session.execute(query):
             if tags not in known:
                 known[tags] = tuple((name, value) for name, value in json.loads(tags))
