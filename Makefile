@@ -37,7 +37,8 @@ test: setup ## Run every test
 fuzz: setup ## Compare the engine with its oracle on many random lives, e.g. make fuzz EXAMPLES=1000000 SEED=7
 	@echo "seed $(SEED), $(EXAMPLES) examples; what fails is kept in .hypothesis and tried first by the next run"
 	MONITORS_FUZZ_EXAMPLES=$(EXAMPLES) $(VENV)/bin/pytest -n auto --dist loadfile --hypothesis-seed=$(SEED) \
-		tests/evaluator/engine/test_sequences_of_*.py tests/evaluator/engine/test_oracle.py $(ARGS)
+		tests/evaluator/engine/test_sequences_of_*.py tests/evaluator/engine/test_oracle.py \
+		tests/evaluator/engine/test_backtest.py $(ARGS)
 
 lint: setup breaking ## Check style, types, architecture and contract
 	$(VENV)/bin/ruff check

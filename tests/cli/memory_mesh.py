@@ -128,6 +128,7 @@ class Rules(RuleServiceServicer):
             backtest = response.backtest
             backtest.count, backtest.current_value = 1, 12.5
             backtest.total.seconds = backtest.longest.seconds = 90
+            backtest.total.nanos = 123_456_789
             interval = backtest.intervals.add(monitor_id="mon_host", value=97.25)
             interval.start_time.CopyFrom(to_timestamp(NOON))
             backtest.suggestions.add(threshold=95, alerts_per_day=0.97)

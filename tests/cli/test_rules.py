@@ -181,11 +181,13 @@ def test_preview_tries_a_rule_on_the_past(mesh: MemoryMesh, monitors: Command) -
     words = ("rules", "preview", "--monitor", "mon_host", "--when", "cpu_percent > 90", "--since", "7d")
     document = monitors(*words, "--json").document
     assert mesh.rules.requests[-1].backtest_window.seconds == 7 * 86_400
-    assert (document["count"], document["total"], document["current_value"]) == (1, "1m30s", 12.5)
+    assert (document["count"], document["total"], document["current_value"]) == (1, "1m30s123ms456us789ns", 12.5)
     assert document["intervals"][0]["value"] == 97.25
     assert document["warnings"] == ["the history is short"]
     outcome = monitors(*words)
-    assert "1 time" in outcome.stdout
+    assert "1 time " in outcome.stdout
+    assert "1m30s" in outcome.stdout
+    assert "123ms" not in outcome.stdout
     assert "95 for 0.97 alerts a day" in outcome.stdout
     assert "still firing" in outcome.stdout
     assert "the history is short" in outcome.stderr

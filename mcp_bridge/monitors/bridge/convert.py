@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from google.protobuf.duration_pb2 import Duration
+
 from monitors.bridge import models
 from monitors.bridge.values import DAY, SECOND, format_duration, from_duration, iso
 from monitors.v1 import alert_pb2, evaluator_service_pb2, monitor_pb2, rule_pb2
@@ -233,13 +235,18 @@ def backtest_detail(backtest: evaluator_service_pb2.BacktestResponse, window: in
         window=format_duration(window),
         alerts=backtest.count,
         alerts_per_day=round(backtest.count / (window / DAY), 2),
-        firing_total=format_duration(from_duration(backtest.total)),
-        firing_longest=format_duration(from_duration(backtest.longest)),
+        firing_total=_measured(backtest.total),
+        firing_longest=_measured(backtest.longest),
         value_now=backtest.current_value if backtest.HasField("current_value") else None,
         intervals=[_interval(one) for one in backtest.intervals[-SHOWN_INTERVALS:]],
         suggestions=suggestions or None,
         warnings=[clean(warning) for warning in backtest.warnings] or None,
     )
+
+
+def _measured(duration: Duration) -> str:
+    """To the second: what is measured in nanoseconds isn't read so."""
+    return format_duration(round(from_duration(duration) / SECOND) * SECOND)
 
 
 def _interval(interval: evaluator_service_pb2.FiringInterval) -> models.FiringInterval:

@@ -58,6 +58,12 @@ def format_duration(nanos: int) -> str:
     return text
 
 
+def format_measured(nanos: int) -> str:
+    """A measured duration as it's read: to the second from a minute on, else to the millisecond."""
+    unit = SECOND if nanos >= MINUTE else SECOND // 1_000
+    return format_duration(round(nanos / unit) * unit)
+
+
 def format_rough(nanos: int) -> str:
     """The largest unit alone, for a measured duration: `145us`."""
     unit = next((unit for unit, _ in UNITS if nanos >= unit), 1)

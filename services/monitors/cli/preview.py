@@ -8,7 +8,7 @@ import typer
 from monitors.cli import documents
 from monitors.cli import rule_options as given
 from monitors.cli.client import connected
-from monitors.cli.durations import format_age, format_duration
+from monitors.cli.durations import format_age, format_duration, format_measured
 from monitors.cli.failures import ExitCode, Failure
 from monitors.cli.options import AsJson, read_duration
 from monitors.cli.output import format_number, format_pairs, print_facts, print_json, print_table, tell, warn
@@ -95,9 +95,9 @@ def _suggested(suggestion: ThresholdSuggestion) -> str:
 def _show_backtest(backtest: BacktestResponse) -> None:
     print_facts(
         {
-            "Would have fired": f"{backtest.count} times",
-            "In total": format_duration(from_duration(backtest.total)),
-            "Longest": format_duration(from_duration(backtest.longest)),
+            "Would have fired": f"{backtest.count} {'time' if backtest.count == 1 else 'times'}",
+            "In total": format_measured(from_duration(backtest.total)),
+            "Longest": format_measured(from_duration(backtest.longest)),
             "Value now": format_number(backtest.current_value) if backtest.HasField("current_value") else "",
             "Thresholds": ", ".join(map(_suggested, backtest.suggestions)),
         }

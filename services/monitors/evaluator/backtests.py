@@ -13,18 +13,21 @@ from monitors.evaluator.model.evaluation import Capacity
 from monitors.evaluator.model.outcome import Interval, intervals, nearest_value, suggestions
 from monitors.evaluator.model.points import Points
 from monitors.evaluator.model.series import Series
-from monitors.evaluator.model.spec import RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, RuleSpec
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.store import Store, TooManyPoints
 from monitors.evaluator.translate import NotEvaluable, to_spec
 from monitors.mesh.errors import InvalidField
-from monitors.mesh.times import DAY, from_timestamp, now_nanos, to_duration, to_timestamp
+from monitors.mesh.quantities import format_duration
+from monitors.mesh.times import DAY, SECOND, from_timestamp, now_nanos, to_duration, to_timestamp
 from monitors.v1 import evaluator_service_pb2 as pb
 from monitors.v1 import mesh_pb2, monitor_pb2
 
 LONGEST = 366 * DAY
 MOST_INTERVALS = 1_000
 MOST_MATCHES = 100
+WORTH_TELLING = 0.05
+"""From this share of the time on it's told that there was no data at its beginning."""
 AT_ONCE = 1
 """How many run at the same time: the live evaluation needs the processor more."""
 
@@ -102,25 +105,36 @@ def _response(backtest: Backtest, spec: RuleSpec, series: Sequence[Series]) -> p
             pb.ThresholdSuggestion(threshold=one.threshold, alerts_per_day=one.alerts_per_day)
             for one in suggestions(backtest, spec)
         ],
-        warnings=_warnings(backtest, len(fired)),
+        warnings=_warnings(backtest, len(fired), is_absence=spec.kind is ConditionKind.ABSENCE),
     )
     if value is not None:
         response.current_value = value
     return response
 
 
-def _warnings(backtest: Backtest, count: int) -> list[str]:
-    found = []
+def _warnings(backtest: Backtest, count: int, *, is_absence: bool) -> list[str]:
+    found: list[str] = []
     if not len(backtest.places):
         found.append("nothing was tried: the rule matches no series that has reported")
-    elif not len(backtest.truths.values) or np.isnan(backtest.truths.values).all():
-        found.append("there is no data in this time")
+    elif not is_absence:
+        found += _gaps(backtest)
     if count > MOST_INTERVALS:
         found.append(f"only the latest {MOST_INTERVALS:,} of {count:,} intervals are listed")
     if backtest.is_shortened:
         found.append("more points than fit into memory: the oldest were left out; ask for a shorter time range")
     found += backtest.plan.problems.values()
     return found
+
+
+def _gaps(backtest: Backtest) -> list[str]:
+    """What of the time couldn't be tried."""
+    asked, known_from = backtest.until - backtest.start, backtest.known_from
+    if known_from is None:
+        return ["there is no data in this time"]
+    if known_from - backtest.start <= asked * WORTH_TELLING:
+        return []
+    tried = format_duration((backtest.until - known_from) // SECOND * SECOND)
+    return [f"only the last {tried} were tried: nothing is known from before"]
 
 
 def _match(backtest: Backtest, place: int, series: Sequence[Series]) -> monitor_pb2.SeriesKey:

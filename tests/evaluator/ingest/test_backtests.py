@@ -55,7 +55,7 @@ def test_the_intervals_are_told_with_count_total_and_longest(stub: EvaluatorServ
 def test_thresholds_are_suggested_that_would_have_alerted_less(stub: EvaluatorServiceStub) -> None:
     (suggestion,) = tried(stub, rule("x > 5")).suggestions
     assert 10 <= suggestion.threshold < 100
-    assert suggestion.alerts_per_day == 0.5
+    assert suggestion.alerts_per_day == pytest.approx(0.5, rel=0.001)
 
 
 def test_what_still_fires_has_no_end(stub: EvaluatorServiceStub) -> None:
@@ -77,6 +77,13 @@ def test_what_matches_nothing_says_so(stub: EvaluatorServiceStub) -> None:
         assert (found.count, list(found.matches)) == (0, [])
         assert found.warnings == ["nothing was tried: the rule matches no series that has reported"]
     assert tried(stub, rule("x > 5"), end=START + SECOND).warnings == ["there is no data in this time"]
+
+
+def test_of_a_short_history_nothing_is_suggested_and_its_length_is_told(stub: EvaluatorServiceStub) -> None:
+    found = tried(stub, rule("x > 5"), start=START - 100 * DAY, end=START + 90 * MINUTE)
+    assert found.count == 2
+    assert found.warnings == ["only the last 1h29m were tried: nothing is known from before"]
+    assert not found.suggestions
 
 
 @pytest.mark.parametrize(

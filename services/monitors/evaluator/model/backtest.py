@@ -66,6 +66,12 @@ class Backtest:
         """Whether there were more points than may be kept in memory, so that the oldest are missing."""
         return bool(self._window.shortened)
 
+    @property
+    def known_from(self) -> int | None:
+        """The first instant at which anything was known, None if there is none."""
+        known = self.times[~np.isnan(self.truths.values)]
+        return int(known.min()) if len(known) else None
+
     # --- the instants ---
 
     def _lay_out(self) -> None:

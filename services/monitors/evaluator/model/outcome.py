@@ -73,9 +73,9 @@ def _distance(spec: RuleSpec, values: Floats) -> Floats:
 
 
 def suggestions(backtest: Backtest, spec: RuleSpec) -> list[Suggestion]:
-    """Thresholds that would have given about one alert a day, and one a week; only if that much time was looked at."""
+    """Thresholds that would have given about one alert a day, and one a week, if there is data of so much time."""
     values = backtest.truths.values[np.isfinite(backtest.truths.values)]
-    days = (backtest.until - backtest.start) / DAY
+    days = (backtest.until - (backtest.known_from or backtest.start)) / DAY
     is_simple = spec.kind is ConditionKind.THRESHOLD and spec.occurrence is None
     if not is_simple or spec.operator not in _UPWARDS + _DOWNWARDS or not len(values):
         return []
