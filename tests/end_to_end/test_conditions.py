@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from influxdb_client import InfluxDBClient, Point
@@ -114,12 +115,18 @@ def test_an_alert_with_a_recover_clause_goes_on_until_that_holds(mesh: MeshProce
     assert [event.get("value") for event in shown["timeline"]] == [95.0, 70.0]
 
 
-def test_a_rule_that_is_not_saved_is_tried_on_what_is_stored(mesh: MeshProcess) -> None:
+def test_a_rule_that_is_not_saved_is_tried_on_what_is_stored(mesh: MeshProcess, tmp_path: Path) -> None:
     tried = mesh.json("rules", "preview", "--monitor", "shop", "--when", "latency > 100", "--since", "1h")
     assert (tried["count"], tried["current_value"]) == (1, 130.0)
     (interval,) = tried["intervals"]
     assert (interval["value"], interval["end_time"]) == (110.0, None)
     assert [match["field"] for match in tried["matches"]] == ["latency"]
+    picture = tmp_path / "chart.png"
+    words = ("--monitor", "shop", "--when", "latency > 100", "--since", "5m", "--chart", str(picture))
+    shown = mesh.command("rules", "preview", *words)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "▁" in shown.stdout
+    assert "█" in shown.stdout
 
 
 def test_a_pending_rule_says_when_it_fires(mesh: MeshProcess) -> None:

@@ -284,8 +284,6 @@ def test_a_preview_explains_and_saves_nothing(client: Client) -> None:
     saved = client.create("cpu_percent > 5")
     preview = client.call(pb.PreviewRuleRequest(rule=rule_pb2.Rule(id=saved.id)))
     assert preview.rule.title == saved.title
-    request.include_chart = True
-    assert client.refused(request).code == "UNIMPLEMENTED"
 
 
 def test_a_backtest_without_an_evaluator_is_a_warning_and_an_explanation_an_error(client: Client) -> None:
@@ -293,6 +291,7 @@ def test_a_backtest_without_an_evaluator_is_a_warning_and_an_explanation_an_erro
     preview = client.call(request)
     assert not preview.HasField("backtest")
     assert "what it would have done couldn't be found out: the evaluator can't be reached" in preview.warnings
+    assert not client.call(pb.PreviewRuleRequest(rule=creation().rule, include_chart=True)).chart
     request.backtest_window.seconds = 400 * 86_400
     assert client.refused(request).message == "backtest_window: 400d is out of bounds; send 1s to 366d, such as 7d"
     assert client.refused(pb.ExplainRuleRequest(rule_id="rule_000000000000")).code == "NOT_FOUND"

@@ -1,5 +1,8 @@
 """`monitors rules preview`: what a rule means and would have done, before anything is saved."""
 
+import math
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +16,13 @@ from monitors.cli.failures import ExitCode, Failure
 from monitors.cli.options import AsJson, read_duration
 from monitors.cli.output import format_number, format_pairs, print_facts, print_json, print_table, tell, warn
 from monitors.mesh.times import from_duration, from_timestamp, now_nanos, to_duration
-from monitors.v1.evaluator_service_pb2 import BacktestResponse, SeriesInfo, ThresholdSuggestion
+from monitors.v1.evaluator_service_pb2 import BacktestResponse, Curve, SeriesInfo, ThresholdSuggestion
 from monitors.v1.rule_pb2 import Rule
 from monitors.v1.rule_service_pb2 import PreviewRuleRequest, PreviewRuleResponse
 
 UNTITLED = "Preview"
+BLOCKS = "▁▂▃▄▅▆▇█"
+SPARKS = 60
 
 
 def preview(
@@ -88,6 +93,21 @@ def _match_row(match: SeriesInfo, now: int) -> tuple[str, ...]:
     return key.monitor_id, f"{key.measurement}.{key.field}", format_pairs(key.tags), value, seen
 
 
+def _curve_name(curve: Curve) -> str:
+    return " ".join(filter(None, (curve.monitor_id, format_pairs(curve.group))))
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Values as a line of text: the greatest of each of at most 60 equal parts, a space where nothing is known."""
+    parts = min(SPARKS, len(values))
+    edges = [len(values) * number // parts for number in range(parts + 1)] if parts else []
+    heights = [max((v for v in values[low:high] if math.isfinite(v)), default=None) for low, high in pairwise(edges)]
+    known = [height for height in heights if height is not None]
+    low, span = min(known, default=0.0), (max(known, default=0.0) - min(known, default=0.0)) or 1.0
+    top = len(BLOCKS) - 1
+    return "".join(" " if height is None else BLOCKS[round((height - low) / span * top)] for height in heights)
+
+
 def _suggested(suggestion: ThresholdSuggestion) -> str:
     return f"{format_number(suggestion.threshold)} for {suggestion.alerts_per_day:.2g} alerts a day"
 
@@ -102,6 +122,9 @@ def _show_backtest(backtest: BacktestResponse) -> None:
             "Thresholds": ", ".join(map(_suggested, backtest.suggestions)),
         }
     )
+    curves = [(_curve_name(curve), sparkline(curve.values)) for curve in backtest.curves]
+    if curves:
+        print_table(("COMPARED", ""), curves, whole=("",))
     rows = [
         (
             documents.time_text(interval, "start_time") or "",

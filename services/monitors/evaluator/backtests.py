@@ -15,6 +15,7 @@ from monitors.evaluator.model.points import Points
 from monitors.evaluator.model.series import Series
 from monitors.evaluator.model.spec import ConditionKind, RuleSpec
 from monitors.evaluator.newest import Newest
+from monitors.evaluator.points import thinned_places
 from monitors.evaluator.store import Store, TooManyPoints
 from monitors.evaluator.translate import NotEvaluable, to_spec
 from monitors.mesh.errors import InvalidField
@@ -26,6 +27,8 @@ from monitors.v1 import mesh_pb2, monitor_pb2
 LONGEST = 366 * DAY
 MOST_INTERVALS = 1_000
 MOST_MATCHES = 100
+MOST_CURVES = 5
+MOST_CURVE_POINTS = 1_000
 WORTH_TELLING = 0.05
 """From this share of the time on it's told that there was no data at its beginning."""
 AT_ONCE = 1
@@ -105,11 +108,26 @@ def _response(backtest: Backtest, spec: RuleSpec, series: Sequence[Series]) -> p
             pb.ThresholdSuggestion(threshold=one.threshold, alerts_per_day=one.alerts_per_day)
             for one in suggestions(backtest, spec)
         ],
+        curves=_curves(backtest, fired),
         warnings=_warnings(backtest, len(fired), is_absence=spec.kind is ConditionKind.ABSENCE),
     )
     if value is not None:
         response.current_value = value
     return response
+
+
+def _curves(backtest: Backtest, fired: Sequence[Interval]) -> list[pb.Curve]:
+    """What some instances compared: those that fired first, then others."""
+    keys = {backtest.plan.key_of(place): place for place in backtest.places.tolist()}
+    shown = list(dict.fromkeys([*(interval.key for interval in fired), *keys]))[:MOST_CURVES]
+    curves = []
+    for key in shown:
+        own = backtest.instance_of == keys[key]
+        times, values = backtest.times[own], backtest.truths.values[own]
+        some = thinned_places(times, values, MOST_CURVE_POINTS)
+        curve = pb.Curve(monitor_id=key.monitor, group=dict(key.tags), times=times[some], values=values[some])
+        curves.append(curve)
+    return curves
 
 
 def _warnings(backtest: Backtest, count: int, *, is_absence: bool) -> list[str]:

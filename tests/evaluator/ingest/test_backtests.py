@@ -52,6 +52,14 @@ def test_the_intervals_are_told_with_count_total_and_longest(stub: EvaluatorServ
     assert [match.field for match in found.matches] == ["x"]
 
 
+def test_what_was_compared_comes_as_a_curve_that_keeps_its_extremes(stub: EvaluatorServiceStub) -> None:
+    (curve,) = tried(stub, rule("x > 5")).curves
+    assert (curve.monitor_id, dict(curve.group)) == ("web", {})
+    assert 900 <= len(curve.times) <= 1_000
+    assert list(curve.times) == sorted(curve.times)
+    assert (max(curve.values), min(curve.values)) == (100.0, 1.0)
+
+
 def test_thresholds_are_suggested_that_would_have_alerted_less(stub: EvaluatorServiceStub) -> None:
     (suggestion,) = tried(stub, rule("x > 5")).suggestions
     assert 10 <= suggestion.threshold < 100

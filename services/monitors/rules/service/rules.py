@@ -5,10 +5,11 @@ import json
 from typing import Any
 
 from monitors.mesh.database import Session
-from monitors.mesh.errors import InvalidField, NotBuilt
+from monitors.mesh.errors import InvalidField
 from monitors.mesh.identity import current_tenant
 from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import DAY, SECOND, from_duration, now_nanos
+from monitors.rules.charts import draw
 from monitors.rules.model.alert import Alert
 from monitors.rules.model.drafting import propose_change, propose_new, settle
 from monitors.rules.model.filters import RULE_FILTER, read_filter
@@ -21,6 +22,7 @@ from monitors.rules.service.base import Part, fitting
 from monitors.rules.service.evaluator import explained, matching_series, tried
 from monitors.rules.store.monitors import surroundings
 from monitors.rules.store.rules import count_open_alerts, list_rules
+from monitors.rules.translate.charts import chart_of
 from monitors.rules.translate.rules import (
     check_rule_id,
     draft_from_proto,
@@ -115,8 +117,6 @@ class RuleCalls(Part):
 
     async def PreviewRule(self, request: pb.PreviewRuleRequest, context: Any) -> pb.PreviewRuleResponse:
         """What a rule means; saves nothing."""
-        if request.include_chart:
-            raise NotBuilt("the chart", "leave include_chart out; the backtest tells the same in numbers")
         window = _backtest_window(request)
         tenant, now = current_tenant(), now_nanos()
 
@@ -146,6 +146,8 @@ class RuleCalls(Part):
                 warnings.append("what it would have done couldn't be found out: the evaluator can't be reached")
             else:
                 response.backtest.CopyFrom(backtest)
+                if request.include_chart:
+                    response.chart = await asyncio.to_thread(draw, chart_of(rule, backtest, now - window, now))
         response.warnings.extend(warnings)
         return response
 
@@ -171,7 +173,7 @@ class RuleCalls(Part):
 def _backtest_window(request: pb.PreviewRuleRequest) -> int:
     """How far back to look in nanoseconds, 0 for no backtest. Raises InvalidField."""
     if not request.HasField("backtest_window"):
-        return 0
+        return DAY if request.include_chart else 0
     window = from_duration(request.backtest_window)
     if not SECOND <= window <= LONGEST_BACKTEST:
         raise InvalidField(
