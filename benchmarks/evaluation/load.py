@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from monitors.evaluator.model.arrays import Places
+from monitors.evaluator.model.reading import Aggregation
 from monitors.evaluator.model.series import Floats
-from monitors.evaluator.model.spec import Aggregation
 from monitors.mesh.times import SECOND
 
 MEASUREMENT, FIELD = "m", "value"

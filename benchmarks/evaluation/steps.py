@@ -9,11 +9,13 @@ import numpy as np
 from benchmarks.evaluation.load import FIELD, INTERVAL, MEASUREMENT, MIXED, WARM_UP_TICKS, Load, monitor_name
 from benchmarks.measure import Spread, collector_off, cpu_of, repeated, rss_bytes, say
 from monitors.evaluator.model.arrays import chunks
+from monitors.evaluator.model.bounds import Operator
 from monitors.evaluator.model.condition import Truths, compare
 from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Points
 from monitors.evaluator.model.machine import Changes, Transition, apply
+from monitors.evaluator.model.reading import Aggregation
 from monitors.evaluator.model.series import FieldType, Floats, Int64s, Series, SeriesKey
-from monitors.evaluator.model.spec import Aggregation, ConditionKind, Operator, RuleKey, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, RuleKey, RuleSpec
 from monitors.mesh.memory import give_back_freed_memory
 from monitors.mesh.times import MINUTE, SECOND
 
@@ -247,7 +249,7 @@ def _pass_over(size: int) -> Spread:
 
 def _machine_alone(bed: Bed, ticks: Sequence[Floats]) -> Spread:
     plan, everything = bed.evaluation.plan, slice(0, bed.load.size)
-    truths = [Truths(compare(plan, everything, values), values) for values in ticks]
+    truths = [Truths(compare(plan, everything, values), values, np.isnan(values)) for values in ticks]
     return _moving(bed, [lambda found=found: found for found in truths])  # type: ignore[misc]
 
 
@@ -258,7 +260,7 @@ def _machine_and_comparison(bed: Bed, ticks: Sequence[Floats]) -> Spread:
         holds = np.empty(size, dtype=np.bool_)
         for part in chunks(size):
             holds[part] = compare(plan, part, values[part])
-        return Truths(holds, values)
+        return Truths(holds, values, np.isnan(values))
 
     return _moving(bed, [lambda values=values: compared(values) for values in ticks])  # type: ignore[misc]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from monitors.evaluator.model.spec import Aggregation
+from monitors.evaluator.model.reading import Aggregation
 
 LOOK_BACK = 300.0
 

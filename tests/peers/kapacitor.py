@@ -6,7 +6,7 @@ level is one rule of ours, since a rule has one severity; the level is the last 
 
 from collections.abc import Sequence
 
-from monitors.evaluator.model.spec import Aggregation
+from monitors.evaluator.model.reading import Aggregation
 from tests.peers.cases import Case, Expected, Message, PeerRule, Samples, every
 
 PEER = "kapacitor"

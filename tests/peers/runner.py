@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from monitors.evaluator.model.bounds import Operator, bounds
 from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.recovery import resume
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
-from monitors.evaluator.model.spec import ConditionKind, InstanceKey, Operator, RuleSpec, bounds
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleSpec
 from tests.evaluator.engine.restarts import OpenAlerts, saved, taken_up
 from tests.evaluator.engine.scene import SECOND, START, at, points, status_of
 from tests.peers.cases import Case, Expected, Message, PeerRule, Samples

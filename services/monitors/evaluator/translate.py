@@ -6,22 +6,10 @@ from functools import lru_cache
 from sys import intern
 from typing import Any
 
+from monitors.evaluator.model.bounds import Bounds, Operator, bounds
 from monitors.evaluator.model.machine import Transition, TransitionKind
-from monitors.evaluator.model.spec import (
-    LOOK_BACK,
-    Aggregation,
-    Bounds,
-    ConditionKind,
-    Function,
-    InstanceKey,
-    MissingPolicy,
-    Occurrence,
-    Operator,
-    RuleSpec,
-    TagFilter,
-    Tags,
-    bounds,
-)
+from monitors.evaluator.model.reading import LOOK_BACK, Aggregation, Function, Occurrence, TagFilter, Tags
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, MissingPolicy, RuleSpec
 from monitors.evaluator.model.state import OpenEpisode
 from monitors.mesh.patterns import InvalidPattern, check_pattern
 from monitors.mesh.times import SECOND, from_duration

@@ -4,12 +4,15 @@ It says the same as the array engine in as different a way as possible, so that 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from monitors.evaluator.model.bounds import Operator
+from monitors.evaluator.model.reading import Aggregation, Function, Reading, Season
 from monitors.evaluator.model.series import Series
-from monitors.evaluator.model.spec import ConditionKind, Function, MissingPolicy, Operator, RuleSpec
-from tests.evaluator.engine.plainly import Point, aggregate, number_or_none
+from monitors.evaluator.model.spec import ConditionKind, MissingPolicy, RuleSpec
+from tests.evaluator.engine.frames import EVERYTHING, Item, View
+from tests.evaluator.engine.plainly import Point, aggregate, number_or_none, quantile, total
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
@@ -38,6 +41,8 @@ class Instance:
     missing_since: int | None = None
     last: int = -(2**62)
     instants: set[int] = field(default_factory=set)
+    key: tuple[tuple[str, str], ...] = ()
+    """With a formula: its key there, of which `tags` may be a part."""
     touched: bool = False
     """Whether the next step is an instant by itself, and when that is."""
     asked: int | None = None
@@ -61,6 +66,7 @@ class Oracle:
         self.outages: list[tuple[int, int]] = []
         self.resumed_at: int | None = None
         self.instances: dict[Identity, Instance] = {}
+        self.told_meanwhile: list[Told] = []
         for one in series:
             self.add_series(one)
 
@@ -70,7 +76,44 @@ class Oracle:
         """A series has become known."""
         self.series.append(one)
         self.points[one.index] = {}
-        self.bind(one)
+        if self.spec.formula is not None:
+            before = self.instances
+            self.instances = self.bound(before)
+            for identity in self.instances.keys() - before.keys():
+                self.begin(self.instances[identity])
+            for identity in before.keys() - self.instances.keys():
+                self.told_meanwhile += self.ended(before[identity], self.now)
+        else:
+            self.bind(one)
+
+    def bound(self, before: Mapping[Identity, Instance]) -> dict[Identity, Instance]:
+        """The instances that the rule's formula has; those that were there before go on."""
+        found: dict[Identity, Instance] = {}
+        assert self.spec.formula is not None
+        for monitor in {one.key.monitor for one in self.series if self.spec.matches_monitor(one.key.monitor)}:
+            frame = self.view(monitor).frame(self.spec.formula, self.now)
+            for key in sorted(frame.keys() - {EVERYTHING}):
+                tags = tuple(pair for pair in key if not self.spec.group_by or pair[0] in self.spec.group_by)
+                if (monitor, tags) not in found:
+                    one = found[monitor, tags] = before.get((monitor, tags), Instance(monitor, tags, []))
+                    one.series, one.key = sorted(frame[key].series), key
+        return found
+
+    def view(self, monitor: str) -> View:
+        """How a formula looks at a monitor."""
+        return View(
+            [one for one in self.series if one.key.monitor == monitor],
+            self.spec.numbers,
+            self.read,
+            lambda reading, index, now: self.numbers(reading, index, now - reading.offset),
+            self.newest_of,
+            self.away_since,
+        )
+
+    def item(self, one: Instance, now: int) -> Item:
+        """What the formula says of an instance."""
+        assert self.spec.formula is not None
+        return self.view(one.monitor).frame(self.spec.formula, now)[one.key]
 
     def bind(self, one: Series) -> None:
         """Makes a series an input, if the rule watches it."""
@@ -106,21 +149,32 @@ class Oracle:
     def edit(self, spec: RuleSpec, now: int) -> list[Told]:
         """Gives the rule another definition: what it still produces goes on, the rest resolves (E1, E2)."""
         self.told = []
+        for one in self.instances.values():
+            self.begin(one)
         old, self.instances, self.spec = self.instances, {}, spec
-        for series in self.series:
-            self.bind(series)
+        if spec.formula is not None:
+            self.instances = self.bound({})
+        else:
+            for series in self.series:
+                self.bind(series)
         for identity, one in self.instances.items():
             if identity in old:
                 kept = old.pop(identity)
-                kept.series = one.series
+                kept.series, kept.key = one.series, one.key
                 self.instances[identity] = kept
         for gone in old.values():
-            if gone.state == "firing":
-                self.told.append(("resolved", gone.monitor, gone.tags, now, gone.active_at or 0, None, "updated"))
+            self.told += self.ended(gone, now)
         for one in self.instances.values():
             self.begin(one)
         self.touch()
         return self.told
+
+    @staticmethod
+    def ended(gone: Instance, now: int) -> list[Told]:
+        """The end of an instance that the rule has no more."""
+        if gone.state != "firing":
+            return []
+        return [("resolved", gone.monitor, gone.tags, now, gone.active_at or 0, None, "updated")]
 
     def be_away(self, now: int) -> None:
         """Nobody evaluated until now: no clock ran, and after more than an hour what was pending starts over (R2)."""
@@ -184,7 +238,7 @@ class Oracle:
         for index, time, value in arrived:
             if time <= now:
                 self.points[index][time] = value
-        self.told = []
+        self.told, self.told_meanwhile = self.told_meanwhile, []
         for one in self.instances.values():
             one.instants = {
                 time
@@ -217,6 +271,8 @@ class Oracle:
                 found.append(one.false_since + self.spec.keep_firing_for)
         if one.missing_since is not None:
             found.append(one.missing_since + 2 * self.spec.interval)
+        if self.spec.formula is not None:
+            found += [time for time in self.item(one, evaluated).silent_at if time > evaluated]
         newest = self.newest(one, evaluated)
         if self.spec.kind is ConditionKind.ABSENCE and one.state == "inactive" and newest is not None:
             found.append(newest + self.spec.absent_for + self.away_since(newest) + 1)
@@ -228,36 +284,62 @@ class Oracle:
 
     def newest(self, one: Instance, until: int) -> int | None:
         """The time of the newest point at or before `until`."""
-        times = [time for index in one.series for time in self.points[index] if time <= until]
+        return self.newest_of(one.series, until)
+
+    def newest_of(self, series: Iterable[int], until: int) -> int | None:
+        """The same of some series together."""
+        times = [time for index in series for time in self.points[index] if time <= until]
         return max(times, default=None)
 
     def value(self, one: Instance, now: int) -> float | None:
         """What the rule compares; None is unknown."""
-        spec = self.spec
-        if spec.occurrence is not None:
-            numbers = [v for _, v in self.window(one, now - spec.offset) if not math.isnan(v)]
+        if self.spec.formula is not None:
+            return self.item(one, now).value
+        (index,) = one.series
+        return self.read(self.spec.reading, index, now)
+
+    def read(self, reading: Reading, index: int, now: int) -> float | None:
+        """What is read of a series; None is unknown."""
+        end = now - reading.offset
+        if reading.occurrence is not None:
+            numbers = self.numbers(reading, index, end)
             return numbers[-1] if numbers else None
-        found = self.aggregate(one, now - spec.offset)
-        if found is None or spec.function is Function.VALUE:
+        found = self.aggregate(reading, index, end)
+        if found is None or reading.function is Function.VALUE:
             return found
-        if spec.function is Function.AGE:
+        if reading.function is Function.AGE:
             return number_or_none((now // SECOND - found) + now % SECOND / SECOND)
-        older = self.aggregate(one, now - spec.offset - spec.since)
+        if reading.function is Function.ANOMALY:
+            return self.anomaly(reading, index, found, end)
+        older = self.aggregate(reading, index, end - reading.since)
         if older is None:
             return None
-        if spec.function is Function.CHANGE:
+        if reading.function is Function.CHANGE:
             return number_or_none(found - older)
         return number_or_none((found - older) / abs(older) * 100) if older else None
 
-    def aggregate(self, one: Instance, end: int) -> float | None:
+    def aggregate(self, reading: Reading, index: int, end: int) -> float | None:
         """The aggregate of the closed window that ends then; None is unknown."""
-        window = self.window(one, end)
-        return aggregate(self.spec.aggregation, window, end + self.spec.ahead, self.spec.quantile)
+        return aggregate(reading.aggregation, self.window(reading, index, end), end + reading.ahead, reading.quantile)
 
-    def window(self, one: Instance, end: int) -> list[Point]:
+    def window(self, reading: Reading, index: int, end: int) -> list[Point]:
         """The points of the closed window that ends then, in the order of time."""
-        (index,) = one.series
-        return sorted((t, v) for t, v in self.points[index].items() if end - self.spec.window <= t <= end)
+        return sorted((t, v) for t, v in self.points[index].items() if end - reading.window <= t <= end)
+
+    def numbers(self, reading: Reading, index: int, end: int) -> list[float]:
+        """The numbers among them."""
+        return [value for _, value in self.window(reading, index, end) if not math.isnan(value)]
+
+    def anomaly(self, reading: Reading, index: int, value: float, end: int) -> float | None:
+        """How far a value is from what is usual, by the finite numbers before its own window."""
+        known = sorted((t, v) for t, v in self.points[index].items() if end - reading.since <= t <= end)
+        last = self.newest_of([index], end)
+        before = last if reading.aggregation is Aggregation.LATEST else end - reading.window
+        hours = {Season.NONE: 0, Season.DAILY: 24, Season.WEEKLY: 7 * 24}[reading.season]
+        past = [
+            v for t, v in known if before is not None and t < before and math.isfinite(v) and in_season(t, end, hours)
+        ]
+        return z_score(value, past) if len(past) >= 10 else None
 
     def truth(self, one: Instance, now: int) -> bool | None:
         """What the condition says; None is unknown."""
@@ -265,12 +347,15 @@ class Oracle:
         if spec.kind is ConditionKind.ABSENCE:
             newest = self.newest(one, now)
             return newest is not None and now - newest - self.away_since(newest) > spec.absent_for
+        if spec.kind is ConditionKind.FORMULA:
+            return self.item(one, now).truth
         value = self.value(one, now)
         if value is None:
             return None
-        if spec.occurrence is None:
+        if spec.occurrence is None or spec.formula is not None:
             return self.holds(value)
-        numbers = [v for _, v in self.window(one, now - spec.offset) if not math.isnan(v)]
+        (index,) = one.series
+        numbers = self.numbers(spec.reading, index, now - spec.offset)
         counted = numbers[-spec.occurrence.of_last :] if spec.occurrence.of_last else numbers
         return sum(map(self.holds, counted)) >= (spec.occurrence.at_least or len(counted))
 
@@ -383,3 +468,21 @@ class Oracle:
         """Notes a transition."""
         value = None if self.spec.kind is ConditionKind.ABSENCE else self.value(one, now)
         self.told.append((kind, one.monitor, one.tags, now, one.active_at or 0, value, reason))
+
+
+def in_season(time: int, now: int, hours: int) -> bool:
+    """Whether a time is in an hour that is comparable with the present one, and over."""
+    if not hours:
+        return True
+    between = now // HOUR - time // HOUR
+    return between > 0 and between % hours == 0
+
+
+def z_score(value: float, past: list[float]) -> float:
+    """The robust z-score of a value."""
+    centre = quantile(sorted(past), 0.5)
+    distances = [abs(one - centre) for one in past]
+    scale = 1.4826 * quantile(sorted(distances), 0.5) or 1.2533 * (total(distances) / len(distances))
+    if value == centre:
+        return 0.0
+    return abs(value - centre) / scale if scale else math.inf

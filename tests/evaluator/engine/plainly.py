@@ -3,7 +3,7 @@
 import math
 from itertools import pairwise
 
-from monitors.evaluator.model.spec import Aggregation
+from monitors.evaluator.model.reading import Aggregation
 
 SECOND = 10**9
 Point = tuple[int, float]

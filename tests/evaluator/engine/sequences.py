@@ -324,8 +324,10 @@ class World:
             return replace(put.spec, revision=self.revision)
         changes: dict[str, Any] = {name: getattr(put.spec, name) for name in put.changed}
         edited = replace(oracle.spec, **changes, revision=self.revision)
-        # Silence has no value that could recover.
-        return replace(edited, recover=None) if edited.kind is ConditionKind.ABSENCE else edited
+        # Only what is compared has a value that could recover, and only of absence any field may be meant.
+        if edited.kind >= ConditionKind.ABSENCE:
+            return replace(edited, recover=None)
+        return edited if edited.field else replace(edited, field="cpu")
 
     def _new_oracle(self, spec: RuleSpec) -> Oracle:
         oracle = Oracle(spec, self.known, self.now)

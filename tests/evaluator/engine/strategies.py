@@ -3,22 +3,14 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from monitors.evaluator.model.spec import (
-    Aggregation,
-    Bounds,
-    ConditionKind,
-    Function,
-    MissingPolicy,
-    Occurrence,
-    Operator,
-    RuleSpec,
-    TagFilter,
-    bounds,
-)
+from monitors.evaluator.model.bounds import Bounds, Operator, bounds
+from monitors.evaluator.model.reading import Aggregation, Function, Occurrence, TagFilter
+from monitors.evaluator.model.spec import ConditionKind, MissingPolicy, RuleSpec
 from tests.evaluator.engine.events import (
     Appear,
     Arrive,
@@ -33,6 +25,7 @@ from tests.evaluator.engine.events import (
     SetBack,
     Stand,
 )
+from tests.evaluator.engine.formulas import conditions, expressions
 from tests.evaluator.engine.scene import SECOND, series
 
 ORDINARY = 2000
@@ -44,6 +37,8 @@ KNOWN = [
     series(2, monitor="n", core="0"),
     series(3, field="load"),
     series(4, monitor="n", core="1"),
+    series(5, field="load", core="0"),
+    series(6, field="load", core="1"),
 ]
 RECOVERIES = [
     None,
@@ -80,6 +75,7 @@ THRESHOLD = (
     "recover",
 )
 INPUTS = ("monitor", "field", "filters")
+FORMULA = ("kind", "formula", "numbers")
 
 
 def share(examples: int) -> settings:
@@ -94,6 +90,15 @@ def share(examples: int) -> settings:
 def seconds(*choices: float) -> st.SearchStrategy[int]:
     """A duration in nanoseconds."""
     return st.sampled_from([round(choice * SECOND) for choice in choices])
+
+
+@st.composite
+def formulas(draw: st.DrawFn, kind: ConditionKind) -> dict[str, Any]:
+    """Half of the rules have a formula."""
+    if kind is not ConditionKind.FORMULA and (kind is ConditionKind.ABSENCE or draw(st.booleans())):
+        return {}
+    formula, numbers = draw(conditions() if kind is ConditionKind.FORMULA else expressions())
+    return {"formula": formula, "numbers": numbers, "group_by": draw(st.sampled_from([(), (), ("core",)]))}
 
 
 @st.composite
@@ -121,7 +126,7 @@ def rules(draw: st.DrawFn) -> RuleSpec:
         high=low + draw(st.sampled_from([0.0, 4.5])),
         outside=draw(st.booleans()),
         tolerance=draw(st.sampled_from([0.0, 0.5])),
-        recover=None if kind is ConditionKind.ABSENCE else draw(st.sampled_from(RECOVERIES)),
+        recover=draw(st.sampled_from(RECOVERIES)) if kind < ConditionKind.ABSENCE else None,
         absent_for=draw(seconds(1, 7, 30)),
         for_duration=draw(seconds(0, 0, 4, 10, 25)),
         keep_firing_for=draw(seconds(0, 0, 5, 20)),
@@ -129,6 +134,7 @@ def rules(draw: st.DrawFn) -> RuleSpec:
         no_data=draw(st.sampled_from([MissingPolicy.KEEP, MissingPolicy.OK, MissingPolicy.ALERT])),
         missing_series=draw(st.sampled_from(MissingPolicy)),
         every_point=draw(st.integers(0, 4)) > 0,
+        **draw(formulas(kind)),
     )  # fmt: skip
 
 
@@ -154,7 +160,7 @@ def fresh_arrivals(draw: st.DrawFn) -> Arrive:
 
 def puts() -> st.SearchStrategy[Put]:
     """New rules and edits, of the kinds that keep the state and of those that may not."""
-    changed = st.sampled_from([HARMLESS, THRESHOLD, INPUTS, ("for_duration",), ("filters",), ()])
+    changed = st.sampled_from([HARMLESS, THRESHOLD, INPUTS, FORMULA, ("for_duration",), ("filters",), ()])
     named = st.builds(lambda spec, rule_id: replace(spec, rule_id=rule_id), rules(), st.sampled_from(RULE_IDS))
     return st.builds(Put, named, changed, st.sampled_from([0.0, 0.0, 0.3]))
 

@@ -11,8 +11,8 @@ import pytest
 from monitors.evaluator.engine import Engine
 from monitors.evaluator.model.evaluation import Capacity
 from monitors.evaluator.model.instances import Limits
+from monitors.evaluator.model.reading import Tags
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
-from monitors.evaluator.model.spec import Tags
 from monitors.evaluator.model.state import Checkpoint
 from monitors.evaluator.parts import joined, named_by
 from monitors.mesh.times import MINUTE, SECOND, now_nanos, to_duration

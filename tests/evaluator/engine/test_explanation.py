@@ -4,16 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from monitors.evaluator.model.bounds import Bounds, Operator, bounds
 from monitors.evaluator.model.explanation import explain
-from monitors.evaluator.model.spec import (
-    Aggregation,
-    Bounds,
-    Function,
-    MissingPolicy,
-    Operator,
-    RuleSpec,
-    bounds,
-)
+from monitors.evaluator.model.reading import Aggregation, Function
+from monitors.evaluator.model.spec import MissingPolicy, RuleSpec
 from monitors.evaluator.model.state import Status
 from tests.evaluator.engine.scene import Scene, absence, at, series, threshold
 

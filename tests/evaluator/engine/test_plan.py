@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from monitors.evaluator.model.arrays import Links
 from monitors.evaluator.model.instances import Limits
 from monitors.evaluator.model.plan import Plan
+from monitors.evaluator.model.reading import TagFilter
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
-from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec, TagFilter
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
 from tests.evaluator.engine.scene import SECOND, absence, series, threshold
 
 KNOWN = [

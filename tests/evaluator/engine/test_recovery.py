@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.arrays import UNSET
+from monitors.evaluator.model.bounds import Operator
 from monitors.evaluator.model.evaluation import Evaluation
+from monitors.evaluator.model.reading import Aggregation
 from monitors.evaluator.model.recovery import reanchor, restore, resume
-from monitors.evaluator.model.spec import Aggregation, InstanceKey, MissingPolicy, Operator, RuleSpec
+from monitors.evaluator.model.spec import InstanceKey, MissingPolicy, RuleSpec
 from monitors.evaluator.model.state import Checkpoint, OpenEpisode, SavedInstance, Status
 from tests.evaluator.engine.restarts import saved, taken_up
 from tests.evaluator.engine.scene import Scene, absence, at, points, series, threshold, told

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitors.evaluator.model.spec import Aggregation, ConditionKind, MissingPolicy, Operator, bounds
+from monitors.evaluator.model.bounds import Operator, bounds
+from monitors.evaluator.model.reading import Aggregation
+from monitors.evaluator.model.spec import ConditionKind, MissingPolicy
 from tests.evaluator.engine.scene import START, Scene, absence, at, in_seconds, points, series, threshold
 
 

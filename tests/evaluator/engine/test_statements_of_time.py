@@ -2,8 +2,10 @@
 
 import pytest
 
+from monitors.evaluator.model.bounds import Operator
+from monitors.evaluator.model.reading import Aggregation
 from monitors.evaluator.model.recovery import resume
-from monitors.evaluator.model.spec import Aggregation, MissingPolicy, Operator
+from monitors.evaluator.model.spec import MissingPolicy
 from monitors.evaluator.model.state import Status
 from tests.evaluator.engine.scene import NAN, Scene, at, threshold
 

@@ -12,21 +12,11 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from monitors.evaluator.model.bounds import Bounds, Operator, bounds
 from monitors.evaluator.model.machine import Transition, TransitionKind
+from monitors.evaluator.model.reading import LOOK_BACK, Aggregation, Function, TagFilter
 from monitors.evaluator.model.shards import shard_of
-from monitors.evaluator.model.spec import (
-    LOOK_BACK,
-    Aggregation,
-    Bounds,
-    ConditionKind,
-    Function,
-    InstanceKey,
-    MissingPolicy,
-    Operator,
-    RuleSpec,
-    TagFilter,
-    bounds,
-)
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, MissingPolicy, RuleSpec
 from monitors.evaluator.translate import NotEvaluable, from_transition, to_open_episode, to_spec
 from monitors.mesh.times import MINUTE, SECOND, to_duration
 from monitors.v1 import alert_pb2, condition_pb2, mesh_pb2, rule_pb2

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitors.evaluator.model.aggregates import Measure
 from monitors.evaluator.model.arrays import UNSET
-from monitors.evaluator.model.spec import Aggregation
+from monitors.evaluator.model.reading import Aggregation
 from monitors.evaluator.model.window import Window
 from tests.evaluator.engine.plainly import Point, aggregate
 

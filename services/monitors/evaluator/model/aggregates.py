@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from monitors.evaluator.model.arrays import Places, runs
+from monitors.evaluator.model.reading import Aggregation
 from monitors.evaluator.model.rings import Rings
 from monitors.evaluator.model.series import Floats, Int64s
-from monitors.evaluator.model.spec import Aggregation
 from monitors.evaluator.model.statistics import Laid, lay_out, statistic
 
 FEW = 256

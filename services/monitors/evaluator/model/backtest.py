@@ -106,11 +106,10 @@ class Backtest:
         return places[wanted].astype(np.intp), times[within][positions][wanted]
 
     def _truths(self) -> Truths:
-        holds, values, state = np.empty(len(self.times), dtype=np.bool_), np.empty(len(self.times)), State(self.start)
+        found, state = Truths.empty(len(self.times)), State(self.start)
         for part in chunks(len(self.times)):
-            found = truths(self.plan, self._window, state, self.instance_of[part], self.times[part])
-            holds[part], values[part] = found
-        return Truths(holds, values)
+            found.put(part, truths(self.plan, self._window, state, self.instance_of[part], self.times[part]))
+        return found
 
     # --- the state machine ---
 
@@ -125,7 +124,7 @@ class Backtest:
         own = [column[places].copy() for column in (columns.low, columns.high, columns.outside)]
         columns.low[places], columns.high[places], columns.outside[places] = low, high, outside
         holds = compare(self.plan, self.instance_of, self.truths.values)
-        changes, _ = self._run(Truths(holds, self.truths.values))
+        changes, _ = self._run(self.truths._replace(holds=holds))
         columns.low[places], columns.high[places], columns.outside[places] = own
         return changes.count(TransitionKind.FIRING)
 
@@ -150,7 +149,8 @@ class Backtest:
         those of copies, which have a single input. Absence, of several inputs, is one part."""
         again = np.ones(len(places), dtype=np.bool_)
         again[np.unique(places, return_index=True)[1]] = False
-        plan, own, copied = copy(self.plan), self.plan.instances, places[again]
+        plan, own, own_bindings = copy(self.plan), self.plan.instances, self.plan.bindings
+        copied = places[again]
         size = plan.size
         plan.instances, plan.size = Instances(), size + len(copied)
         plan.instances.reserve(plan.size)
@@ -159,4 +159,5 @@ class Backtest:
             getattr(plan.instances, name)[: plan.size] = np.append(column[:size], column[copied])
         lived = places.copy()
         lived[again] = np.arange(size, plan.size)
+        plan.bindings = own_bindings.with_copies(zip(copied.tolist(), lived[again].tolist(), strict=True))
         return plan, lived

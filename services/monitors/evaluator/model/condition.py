@@ -5,44 +5,55 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct, selection
+from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, selection
 from monitors.evaluator.model.plan import Plan
-from monitors.evaluator.model.profiles import Term
-from monitors.evaluator.model.series import Floats, Int32s, Int64s
-from monitors.evaluator.model.spec import Aggregation, ConditionKind, Function, MissingPolicy, Occurrence
+from monitors.evaluator.model.programs import OutageSince, Program, Scenery
+from monitors.evaluator.model.reading import Term
+from monitors.evaluator.model.series import Floats, Int64s
+from monitors.evaluator.model.spec import MissingPolicy
 from monitors.evaluator.model.state import State
-from monitors.evaluator.model.statistics import numbers_of
+from monitors.evaluator.model.terms import occurs, value_of, within
 from monitors.evaluator.model.window import Window
-from monitors.mesh.times import SECOND
 
 
 class Truths(NamedTuple):
-    """Of each instance: whether its condition holds, and the value that decided, NaN if there is none."""
+    """Of each instance: whether its condition holds, the value that decided, NaN if there is none, and whether what it
+    says is unknown."""
 
     holds: Booleans
     values: Floats
+    unknown: Booleans
+
+    @classmethod
+    def empty(cls, count: int) -> "Truths":
+        """Room for so many."""
+        return cls(np.empty(count, dtype=np.bool_), np.empty(count), np.empty(count, dtype=np.bool_))
 
     def at(self, some: Places) -> "Truths":
         """Those of some of the instances."""
-        return Truths(self.holds[some], self.values[some])
+        return Truths(self.holds[some], self.values[some], self.unknown[some])
+
+    def put(self, some: Places | slice, found: "Truths") -> None:
+        """Sets those of some of the instances."""
+        for column, new in zip(self, found, strict=True):
+            column[some] = new
 
 
 def truths(plan: Plan, window: Window, state: State, places: Places, times: Int64s) -> Truths:
     """What each place's condition says at its time."""
     columns, where = plan.instances, selection(places)
-    rows = columns.series[where]
     values: Floats | None = None
-    decided: list[tuple[Places | slice, Booleans]] = []
+    decided: list[tuple[Places | slice, Truths]] = []
     """What isn't told by the value alone."""
-    for term, some in plan.profiles.by_term(columns.profile[where]):
-        if term.function is None:
-            decided.append((some, _is_absent(plan, window, state, places[some], times[some])))
-            continue
-        if term.occurrence is None:
-            found = _value(window, term, rows[some], times[some])
+    for what, some in plan.profiles.by_term(columns.profile[where]):
+        if isinstance(what, Term) and what.occurrence is None:
+            found = value_of(window, what, columns.series[where][some], times[some])
+        elif isinstance(what, Program) and not what.is_condition:
+            found = what.values(Scenery(window, _outages(plan, state)), columns.row[where][some], times[some])
         else:
-            occurs, found = _occurs(plan, window, term, term.occurrence, places[some], times[some])
-            decided.append((some, occurs))
+            decision = _decide(plan, window, state, what, places[some], times[some])
+            decided.append((some, decision))
+            found = decision.values
         if isinstance(some, slice):
             values = found
         else:
@@ -50,70 +61,37 @@ def truths(plan: Plan, window: Window, state: State, places: Places, times: Int6
             values[some] = found
     if values is None:
         values = np.full(len(places), np.nan)
-    holds = compare(plan, where, values)
-    for some, is_true in decided:
-        holds[some] = is_true
-    return Truths(holds, values)
+    result = Truths(compare(plan, where, values), values, np.isnan(values))
+    for some, decision in decided:
+        result.put(some, decision)
+    return result
 
 
 def compare(plan: Plan, where: Places | slice, values: Floats) -> Booleans:
     """Whether each value is what its place's rule asks for. Not a number never is, whatever the operator (T7)."""
     columns = plan.instances
-    holds = values >= columns.low[where]
-    holds &= values <= columns.high[where]
-    if plan.profiles.outside_count:
-        holds ^= columns.outside[where]
-        holds &= ~np.isnan(values)
-    return holds
+    outside = columns.outside[where] if plan.profiles.outside_count else False
+    return within(values, columns.low[where], columns.high[where], outside)
 
 
-def unknown(plan: Plan, places: Places, values: Floats) -> Booleans:
-    """Whether what each place's condition says is unknown; an absence is always known."""
-    nothing = np.isnan(values)
-    if plan.profiles.absence_count:
-        nothing &= plan.profiles.kind[plan.instances.profile[places]] != ConditionKind.ABSENCE
-    return nothing
+def _decide(
+    plan: Plan, window: Window, state: State, what: Term | Program | None, places: Places, times: Int64s
+) -> Truths:
+    columns = plan.instances
+    if what is None:
+        # An absence is always known.
+        holds = _is_absent(plan, window, state, places, times)
+        return Truths(holds, np.full(len(places), np.nan), np.zeros(len(places), dtype=np.bool_))
+    if isinstance(what, Program):
+        found = what.truths(Scenery(window, _outages(plan, state)), columns.row[places], times)
+        return Truths(found.holds, found.values, found.unknown)
+    bounds = columns.low[places], columns.high[places], columns.outside[places]
+    holds, values = occurs(window, what, columns.series[places], times, *bounds)
+    return Truths(holds, values, np.isnan(values))
 
 
-def _value(window: Window, term: Term, rows: Int32s, times: Int64s) -> Floats:
-    found = _aggregate(window, term, rows, times - term.offset if term.offset else times)
-    if term.function == Function.VALUE:
-        return found
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        if term.function == Function.AGE:
-            # Whole seconds first: nanoseconds since 1970 are more than a double holds.
-            return (times // SECOND - found) + times % SECOND / SECOND
-        older = _aggregate(window, term, rows, times - term.offset - term.since)
-        if term.function == Function.CHANGE:
-            return found - older
-        return np.where(older == 0, np.nan, (found - older) / np.abs(older) * 100)
-
-
-def _aggregate(window: Window, term: Term, rows: Int32s, times: Int64s) -> Floats:
-    latest = term.measure.aggregation == Aggregation.LATEST
-    if latest or len(rows) < 2 or are_distinct(rows) or (times != times[0]).any():
-        return window.aggregate(rows, term.measure, term.window, times)
-    # Many rules on the same series: each aggregate is taken once.
-    distinct, which = np.unique(rows, return_inverse=True)
-    return window.aggregate(distinct, term.measure, term.window, times[: len(distinct)])[which]
-
-
-def _occurs(
-    plan: Plan, window: Window, term: Term, occurrence: Occurrence, places: Places, times: Int64s
-) -> tuple[Booleans, Floats]:
-    """Whether enough points compare true, and the newest number of each window."""
-    holds, values = np.zeros(len(places), dtype=np.bool_), np.full(len(places), np.nan)
-    rows = plan.instances.series[places]
-    for part, points in window.laid_out(rows, term.window, times - term.offset):
-        laid, left = numbers_of(points)
-        some = part[left]
-        counted = laid.counts if not occurrence.of_last else np.minimum(laid.counts, occurrence.of_last)
-        from_end = (laid.starts + laid.counts)[laid.which] - np.arange(len(laid.values))
-        true = compare(plan, places[some][laid.which], laid.values) & (from_end <= counted[laid.which])
-        needed = np.where(occurrence.at_least, occurrence.at_least, counted)
-        holds[some] = laid.total(true) >= needed
-        values[some] = laid.last
-    return holds, values
+def _outages(plan: Plan, state: State) -> OutageSince:
+    return lambda newest, series: state.outage_since(newest, plan.monitors.shards_of_series(series))
 
 
 def newest_of_inputs(plan: Plan, window: Window, places: Places, times: Int64s) -> Int64s:
@@ -143,6 +121,15 @@ def absence_due(plan: Plan, window: Window, state: State, places: Places, times:
     return np.where(newest == UNSET, NEVER, due)
 
 
+def silence_due(plan: Plan, window: Window, state: State, places: Places, times: Int64s) -> Int64s:
+    """When something that a place's formula asks about falls silent next, unless a point comes."""
+    due, scenery = np.full(len(places), NEVER, dtype=np.int64), Scenery(window, _outages(plan, state))
+    for what, some in plan.profiles.by_term(plan.instances.profile[places]):
+        if isinstance(what, Program):
+            due[some] = what.due(scenery, plan.instances.row[places[some]], times[some])
+    return due
+
+
 def recovered(plan: Plan, places: Places, values: Floats) -> Booleans:
     """Whether what says that firing ends holds; where there is no such clause, True."""
     profiles, numbers = plan.profiles, plan.instances.profile[places]
@@ -163,7 +150,7 @@ def unknown_policies(
     which_scope, members = which_scope[live], members[live]
     found = truths(plan, window, state, members, scopes[1][which_scope])
     known = np.zeros(scopes.shape[1], dtype=np.bool_)
-    known[which_scope[~unknown(plan, members, found.values)]] = True
+    known[which_scope[~found.unknown]] = True
     others_report = known[which.reshape(-1)]
     profiles = plan.profiles
     policies = np.where(others_report, profiles.missing_series[numbers], profiles.no_data[numbers])

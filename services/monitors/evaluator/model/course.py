@@ -46,8 +46,8 @@ class Parts(NamedTuple):
         """The parts that hold an instant at which a condition is true, or an absence may become so."""
         plan, places, times = instants.plan, instants.instance_of, instants.times
         profiles, numbers = plan.profiles, plan.instances.profile[places]
-        absence = profiles.kind[numbers] == ConditionKind.ABSENCE
-        renewed = ~found.holds & ~np.isnan(found.values) & (profiles.keep_firing_for[numbers] == 0)
+        waits = profiles.waits[numbers]
+        renewed = ~found.holds & ~found.unknown & ~waits & (profiles.keep_firing_for[numbers] == 0)
         renewed &= recovered(plan, places, found.values)
         number = np.cumsum(renewed) - renewed
         first = np.ones(len(places), dtype=np.bool_)
@@ -55,7 +55,7 @@ class Parts(NamedTuple):
         number = np.cumsum(first) - 1
         begin = np.flatnonzero(first)
         end = np.append(begin[1:], len(places))
-        stirs = found.holds | absence | _may_alert(plan, places, found)
+        stirs = found.holds | waits | _may_alert(plan, places, found)
         some = np.flatnonzero(np.bincount(number[stirs], minlength=len(begin)))
         begin, end = begin[some], end[some]
         follows = (begin > 0) & (places[begin - 1] == places[begin])
@@ -75,7 +75,7 @@ class Parts(NamedTuple):
 
 def _may_alert(plan: Plan, places: Places, found: Truths) -> Booleans:
     """Where what is unknown may mean true."""
-    return np.asarray(np.isnan(found.values) & plan.profiles.alerting[plan.instances.profile[places]])
+    return np.asarray(found.unknown & plan.profiles.alerting[plan.instances.profile[places]])
 
 
 class Course:
@@ -90,7 +90,10 @@ class Course:
         profiles, numbers = plan.profiles, plan.instances.profile[places]
         self._steps: Booleans = ~profiles.every_point[numbers]
         """Whether there are no deadlines, so that what is pending must be looked at each time."""
-        self._absence: Booleans = (profiles.kind[numbers] == ConditionKind.ABSENCE) & ~self._steps
+        absence = profiles.kind[numbers] == ConditionKind.ABSENCE
+        self._absence: Booleans = absence & ~self._steps
+        self._always: Booleans = profiles.waits[numbers] & ~absence & ~self._steps
+        """Whether every point may move a deadline."""
 
     def next_round(self, state: State) -> tuple[Places, Int64s, Places] | None:
         """Each place that has any left, with its next time and which of the instants that is, negative for none."""
@@ -109,14 +112,14 @@ class Course:
         return self._places, times, np.where(coming == times, instants, -1)
 
     def _keep(self, left: Booleans) -> None:
-        for name in ("_places", "_cursor", "_end", "_until", "_steps", "_absence"):
+        for name in ("_places", "_cursor", "_end", "_until", "_steps", "_absence", "_always"):
             setattr(self, name, getattr(self, name)[left])
 
     def _following(self, state: State) -> Places:
         """The next instant of each place that isn't passed over."""
         status, clocked = state.instances.status[self._places], state.instances.clocked[self._places]
         resting = np.where(status == Status.INACTIVE, self._next_true[self._cursor], self._next_false[self._cursor])
-        looks = clocked | ((status == Status.PENDING) & self._steps)
+        looks = clocked | self._always | ((status == Status.PENDING) & self._steps)
         # Before its first point an absence has no deadline, which every later one only moves.
         looks |= self._absence & (status == Status.INACTIVE) & (state.instances.due[self._places] == NEVER)
         return np.asarray(np.where(looks, self._cursor, resting))

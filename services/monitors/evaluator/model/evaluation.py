@@ -12,9 +12,10 @@ from monitors.evaluator.model.instances import Limits, PlanChange
 from monitors.evaluator.model.machine import Changes, Transition, TransitionKind, evaluate, schedule
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.points import NO_POINTS, Points
+from monitors.evaluator.model.reading import LOOK_BACK
 from monitors.evaluator.model.series import Floats, Int64s, Series
 from monitors.evaluator.model.shards import ALL_SHARDS
-from monitors.evaluator.model.spec import LOOK_BACK, ConditionKind, InstanceKey, RuleKey, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
 from monitors.evaluator.model.state import OpenEpisode, State, Status
 from monitors.evaluator.model.window import MOST_CELLS, Window
 from monitors.mesh.times import HOUR
@@ -73,6 +74,8 @@ class Evaluation:
         self.orphans: list[OpenEpisode] = []
         """Open episodes whose instance isn't known (yet)."""
         self._touched: list[int] = []
+        self._ended_meanwhile: list[Transition] = []
+        """Ends of instances that a rule has no more since other series became known."""
         self._held = NO_POINTS
         self._past: list[tuple[Places, Int64s, Floats]] = []
         self._reach: Int64s = np.full(16, _UNFILLED, dtype=np.int64)
@@ -85,6 +88,7 @@ class Evaluation:
         known = len(self.plan.series)
         change = self.plan.add_series(series)
         self._reserve(len(self.plan.series))
+        self._ended_meanwhile += self._ended(change, self.state.watermark)
         self._follow(change)
         if change.series:
             rows = np.fromiter(change.series, dtype=np.intp)
@@ -100,10 +104,17 @@ class Evaluation:
     def put_rules(self, specs: Iterable[RuleSpec], now: int) -> tuple[Fill, list[Transition]]:
         """Adds or changes rules. They rest until `activate`. Firing instances that they no longer have resolve (E2)."""
         change = self.plan.put_rules(specs)
+        self._keep_from_going_back(change)
         resolved = self._ended(change, now)
         self._follow(change)
         self._rest(change)
         return self._lacking(change.series, now), resolved
+
+    def _keep_from_going_back(self, change: PlanChange) -> None:
+        """Lets instances that have other inputs now be evaluated at nothing older than what they had before."""
+        changed_at, newest = self.state.instances.changed_at, self.window.newest
+        for place in change.kept:
+            changed_at[place] = max(int(changed_at[place]), int(newest[change.former[place]].max()))
 
     def hold_shards(self, shards: Iterable[int], now: int) -> tuple[Fill, list[int]]:
         """Evaluates the monitors of these shards from now on, and no others. Gives the places that came, at rest."""
@@ -288,7 +299,7 @@ class Evaluation:
         places, times = pointed = self._events(*self._insert(points, now))
         places, times = self._with_touched(places, times, now)
         # With one event at most for each instance their order doesn't matter.
-        single = distinct and not self.plan.further_inputs and not self._touched
+        single = distinct and not self._touched
         next_slot = self.plan.profiles.next_slot
         while (slot := int(next_slot.min())) <= now:
             before = times <= slot
@@ -300,13 +311,17 @@ class Evaluation:
         self._touched = []
         self._note_groups(*pointed)
         self.state.watermark = now
-        return changes.transitions(self.plan, now)
+        ended, self._ended_meanwhile = self._ended_meanwhile, []
+        return [*ended, *changes.transitions(self.plan, now)]
 
     def _run(self, places: Places, times: Int64s, until: int, changes: Changes, *, single: bool) -> None:
         """Evaluates at events and deadlines until a time."""
         state = self.state
-        if single and state.earliest <= until:
+        further = self.plan.further_inputs
+        if single and (further or state.earliest <= until):
             crossed = state.instances.due[places] <= until
+            if further:
+                crossed |= further.have(places)
             self._run_agenda(places[crossed], times[crossed], until, changes)
             places, times = places[~crossed], times[~crossed]
         if single:
@@ -383,8 +398,8 @@ class Evaluation:
     def _note_groups(self, places: Places, times: Int64s) -> None:
         """Keeps instances of several series from going back to a point that is late among them all."""
         if self.plan.further_inputs:
-            kinds = self.plan.profiles.kind[self.plan.instances.profile[places]]
-            some = kinds == ConditionKind.ABSENCE
+            profiles, numbers = self.plan.profiles, self.plan.instances.profile[places]
+            some = profiles.joins[numbers] | (profiles.kind[numbers] == ConditionKind.ABSENCE)
             np.maximum.at(self.state.instances.changed_at, places[some], times[some])
 
     def _accepts_instants(self, where: Places | slice) -> Booleans:

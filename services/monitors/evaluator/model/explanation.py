@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 import numpy as np
 
 from monitors.evaluator.model.arrays import NEVER, UNSET
-from monitors.evaluator.model.condition import newest_of_inputs, truths, unknown
+from monitors.evaluator.model.bounds import Bounds
+from monitors.evaluator.model.condition import newest_of_inputs, truths
 from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.machine import MISSING_INTERVALS
-from monitors.evaluator.model.spec import Aggregation, Bounds, ConditionKind, Function, InstanceKey, RuleKey, RuleSpec
+from monitors.evaluator.model.reading import Aggregation, Function
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
 from monitors.evaluator.model.state import Status
 from monitors.mesh.quantities import format_duration, format_number
 from monitors.mesh.times import SECOND
@@ -70,7 +72,7 @@ def _explain(evaluation: Evaluation, spec: RuleSpec, place: int) -> Explanation:
         status=Status(int(instances.status[place])),
         holds=bool(found.holds[0]),
         value=value,
-        is_unknown=bool(unknown(plan, where, found.values)[0]),
+        is_unknown=bool(found.unknown[0]),
         newest=int(newest_of_inputs(plan, evaluation.window, where, at)[0]),
         clocks={name: int(getattr(instances, name)[place]) for name in names},
         due=int(instances.due[place]),

@@ -17,6 +17,8 @@ class Limits:
 
     per_rule: int = 10_000
     per_tenant: int = 2_000_000
+    inputs_per_rule: int = 1_000_000
+    """How many inputs the instances of a formula may have together, on each monitor."""
 
 
 class Instances(Columns):
@@ -31,6 +33,8 @@ class Instances(Columns):
     high: Floats
     outside: Booleans
     live: Booleans
+    row: Int32s
+    """With a formula: its row in the program."""
 
     LAYOUT: ClassVar[Layout] = {
         "series": (np.int32, NONE),
@@ -41,6 +45,7 @@ class Instances(Columns):
         "high": (np.float64, 0.0),
         "outside": (np.bool_, False),
         "live": (np.bool_, False),
+        "row": (np.int32, 0),
     }
 
 
@@ -72,6 +77,8 @@ class PlanChange:
     created: list[int] = field(default_factory=list)
     kept: list[int] = field(default_factory=list)
     removed: dict[int, InstanceKey] = field(default_factory=dict)
+    former: dict[int, list[int]] = field(default_factory=dict)
+    """What the inputs of `kept` ones were before."""
     series: set[int] = field(default_factory=set)
     """Series that are inputs now and may be new as such, or reach further back than before."""
     dropped: list[int] = field(default_factory=list)

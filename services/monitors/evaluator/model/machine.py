@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, chunks, selection
-from monitors.evaluator.model.condition import Truths, absence_due, recovered, truths, unknown, unknown_policies
+from monitors.evaluator.model.condition import Truths, absence_due, recovered, silence_due, truths, unknown_policies
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.series import Floats, Int64s
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, MissingPolicy
@@ -89,10 +89,10 @@ class Changes:
 
 def evaluate(plan: Plan, window: Window, state: State, places: Places, times: Int64s, changes: Changes) -> None:
     """Evaluates distinct places, each at its own time, and moves their states on."""
-    holds, values = np.empty(len(places), dtype=np.bool_), np.empty(len(places))
+    found = Truths.empty(len(places))
     for part in chunks(len(places)):
-        holds[part], values[part] = truths(plan, window, state, places[part], times[part])
-    apply(plan, window, state, selection(places), times, Truths(holds, values), changes)
+        found.put(part, truths(plan, window, state, places[part], times[part]))
+    apply(plan, window, state, selection(places), times, found, changes)
 
 
 def apply(
@@ -111,34 +111,33 @@ def _stirring(plan: Plan, state: State, where: Places | slice, found: Truths) ->
     instances, profiles = state.instances, plan.profiles
     stirs = instances.status[where] != found.holds.view(np.int8)
     stirs |= instances.clocked[where]
-    if profiles.absence_count or profiles.alerting_count:
+    if profiles.waiting_count or profiles.alerting_count:
         numbers = plan.instances.profile[where]
-        stirs |= profiles.kind[numbers] == ConditionKind.ABSENCE
-        stirs |= np.isnan(found.values) & profiles.alerting[numbers]
+        stirs |= profiles.waits[numbers]
+        stirs |= found.unknown & profiles.alerting[numbers]
     return np.flatnonzero(stirs)
 
 
 def _move_on(
     plan: Plan, window: Window, state: State, places: Places, times: Int64s, found: Truths, changes: Changes
 ) -> None:
-    is_unknown = unknown(plan, places, found.values)
-    truth, resolving = _settled(plan, window, state, places, times, found, is_unknown)
-    _move(plan, state, places, times, truth, found.values, is_unknown, resolving, changes)
+    truth, resolving = _settled(plan, window, state, places, times, found)
+    _move(plan, state, places, times, truth, found, resolving, changes)
     schedule(plan, window, state, places, times)
 
 
 def _settled(
-    plan: Plan, window: Window, state: State, places: Places, times: Int64s, found: Truths, is_unknown: Booleans
+    plan: Plan, window: Window, state: State, places: Places, times: Int64s, found: Truths
 ) -> tuple[NDArray[np.int8], Booleans]:
     """The Truth of each, after recover clauses and policies for the unknown; and which are missing to be resolved."""
-    truth = np.where(is_unknown, Truth.UNKNOWN, found.holds).astype(np.int8)
+    truth = np.where(found.unknown, Truth.UNKNOWN, found.holds).astype(np.int8)
     resolving = np.zeros(len(places), dtype=np.bool_)
     status, numbers = state.instances.status[places], plan.instances.profile[places]
     latched = np.flatnonzero((truth == Truth.FALSE) & (status == Status.FIRING) & plan.profiles.recovers[numbers])
     if len(latched):
         truth[latched] = ~recovered(plan, places[latched], found.values[latched])
     matters = plan.profiles.alerting[numbers] | (status != Status.INACTIVE)
-    some = np.flatnonzero(is_unknown & matters)
+    some = np.flatnonzero(found.unknown & matters)
     if len(some):
         applied, others_report = unknown_policies(plan, window, state, places[some], times[some])
         truth[some[applied == MissingPolicy.OK]] = Truth.FALSE
@@ -149,8 +148,8 @@ def _settled(
 
 
 def _move(
-    plan: Plan, state: State, places: Places, times: Int64s, truth: NDArray[np.int8], values: Floats,
-    is_unknown: Booleans, resolving: Booleans, changes: Changes,
+    plan: Plan, state: State, places: Places, times: Int64s, truth: NDArray[np.int8], found: Truths,
+    resolving: Booleans, changes: Changes,
 ) -> None:  # fmt: skip
     instances, profiles, numbers = state.instances, plan.profiles, plan.instances.profile[places]
     status = instances.status[places]
@@ -183,7 +182,7 @@ def _move(
     told = resolved & ~instances.silent[places]
     for kind, some in ((TransitionKind.FIRING, firing), (TransitionKind.RESOLVED, told)):
         if some.any():
-            changes.add(kind, places[some], times[some], active_at[some], values[some], is_unknown[some])
+            changes.add(kind, places[some], times[some], active_at[some], found.values[some], found.unknown[some])
 
     changed = after != status
     clocks = (active_at, false_since, frozen_since, missing_since)
@@ -214,11 +213,15 @@ def schedule(plan: Plan, window: Window, state: State, places: Places, times: In
     due = np.where(keeping, false_since + profiles.keep_firing_for[numbers], due)
     missing = missing_since != UNSET
     due = np.where(missing, missing_since + MISSING_INTERVALS * profiles.interval[numbers], due)
-    if profiles.absence_count:
+    if profiles.waiting_count:
         absence = profiles.kind[numbers] == ConditionKind.ABSENCE
         waiting = np.flatnonzero((status == Status.INACTIVE) & absence)
         if len(waiting):
             due[waiting] = absence_due(plan, window, state, places[waiting], times[waiting])
+        waiting = np.flatnonzero(profiles.waits[numbers] & ~absence)
+        if len(waiting):
+            silent = silence_due(plan, window, state, places[waiting], times[waiting])
+            due[waiting] = np.minimum(due[waiting], silent)
     # A deadline that an evaluation has already seen isn't reached again.
     due = np.where(profiles.every_point[numbers], np.maximum(due, times + 1), NEVER)
     instances.due[places] = due

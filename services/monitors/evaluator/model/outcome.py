@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitors.evaluator.model.backtest import Backtest
+from monitors.evaluator.model.bounds import Operator
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.series import Floats
-from monitors.evaluator.model.spec import ConditionKind, InstanceKey, Operator, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleSpec
 from monitors.mesh.times import DAY
 
 RATES = (1.0, 1 / 7)

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitors.evaluator.model.arrays import Booleans, Links, Places, chunks
+from monitors.evaluator.model.bindings import Bindings, Member
 from monitors.evaluator.model.identities import NONE, Identities
 from monitors.evaluator.model.instances import Instances, Limits, PlanChange, Rules
 from monitors.evaluator.model.monitors import Monitors, SeriesTable
 from monitors.evaluator.model.profiles import Profiles
+from monitors.evaluator.model.reading import Tags
 from monitors.evaluator.model.series import Int64s, Series
 from monitors.evaluator.model.shards import ALL_SHARDS, SHARD_COUNT
-from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec, Tags
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
 
 _Left = dict[tuple[int, Tags], int]
 
@@ -35,6 +37,7 @@ class Plan:
         self.monitors = Monitors()
         self.instances_of_series = Links()
         self.instances_of_scope = Links()
+        self.bindings = Bindings()
         self.problems: dict[RuleKey, str] = {}
         self.size = 0
         """Places are less than this."""
@@ -54,6 +57,8 @@ class Plan:
         self._count_of_tenant: dict[int, int] = defaultdict(int)
         """By the number of the tenant."""
         self._left_out: dict[int, int] = {}
+        self._numbers: dict[int, tuple[float, ...]] = {}
+        """What is in the slots of the rules' formulas."""
         self._free_places: list[int] = []
 
     # --- what there is ---
@@ -87,7 +92,7 @@ class Plan:
         monitor = template.monitor or self.monitors.name(int(rules.monitor[number]))
         return replace(
             template, rule_id=key.rule_id, monitor=monitor, revision=int(rules.revision[number]),
-            low=float(rules.low[number]), high=float(rules.high[number]),
+            low=float(rules.low[number]), high=float(rules.high[number]), numbers=self._numbers.get(number, ()),
         )  # fmt: skip
 
     def revision_of(self, place: int) -> int:
@@ -112,7 +117,11 @@ class Plan:
             raise LookupError(f"no instance has the place {places[free[0]]}")
         owners, monitors = self._ids.of_all(rules), self.monitors.names_of_series(series)
         # Series of one shape have the same tags, and instances of one profile make the same of them.
-        kinds = list(zip(profiles.tolist(), self.series.shapes(series).tolist(), strict=True))
+        shapes = self.series.shapes(series)
+        if self.profiles.formula_count:
+            joined = self.profiles.joins[profiles]
+            profiles, shapes = np.where(joined, NONE, profiles), np.where(joined, places, shapes)
+        kinds = list(zip(profiles.tolist(), shapes.tolist(), strict=True))
         tags = {kind: self._tags(place) for kind, place in dict(zip(kinds, places.tolist(), strict=True)).items()}
         return [
             InstanceKey(tenant, rule, monitor, tags[kind])
@@ -157,6 +166,9 @@ class Plan:
         """How far behind its newest point each series' row must reach, and how far before now its points matter."""
         positions, places = self.instances_of_series.follow(series)
         which, profile = np.arange(len(series))[positions], self.instances.profile[places]
+        if self.bindings.spare:
+            positions, spare = self.bindings.spare.follow(series)
+            which, profile = np.append(which, np.arange(len(series))[positions]), np.append(profile, spare)
         retention, span = np.zeros((2, len(series)), dtype=np.int64)
         np.maximum.at(retention, which, self.profiles.retention[profile])
         np.maximum.at(span, which, self.profiles.span[profile])
@@ -178,6 +190,8 @@ class Plan:
         return self.profiles.template(int(self._rules.profile[rule]))
 
     def _tags(self, place: int) -> Tags:
+        if place in self.bindings.tags:
+            return self.bindings.tags[place]
         template = self.profiles.template(int(self.instances.profile[place]))
         return template.instance_tags(self.series[self.instances.series[place]].key)
 
@@ -238,8 +252,13 @@ class Plan:
         numbers = np.array([number])
         self._register(numbers, [spec])
         rules, series = self._inputs(numbers, [spec])
-        for index in series[self._match(rules, series)].tolist():
-            self._bind(number, index, self.monitors.of_series(index), change, left)
+        series = series[self._match(rules, series)]
+        if spec.formula is not None:
+            for monitor in np.unique(self.monitors.series.monitors(series)).tolist():
+                self._bind_formula(number, monitor, change, left)
+        else:
+            for index in series.tolist():
+                self._bind(number, index, self.monitors.of_series(index), change, left)
         self._remove(left, change)
 
     def _add_rules(self, specs: Sequence[RuleSpec], change: PlanChange) -> None:
@@ -266,6 +285,7 @@ class Plan:
         """Gives removed places back."""
         for place in places:
             self.instances.clear(place)
+            self.bindings.tags.pop(place, None)
             self._free_places.append(place)
 
     def _register(self, numbers: Places, specs: Sequence[RuleSpec]) -> None:
@@ -278,6 +298,8 @@ class Plan:
             rules.high[numbers] = high
         plain = [not spec.is_pattern for spec in specs]
         for number, spec in zip(numbers.tolist(), specs, strict=True):
+            if spec.numbers:
+                self._numbers[number] = spec.numbers
             if spec.is_pattern:
                 self._patterns_of_tenant[spec.tenant].add(number)
                 self._scopes_of_pattern[number] = set()
@@ -298,6 +320,7 @@ class Plan:
         self.profiles.give_up(int(self._rules.profile[number]))
         self.problems.pop(key, None)
         self._left_out.pop(number, None)
+        self._numbers.pop(number, None)
 
     def _inputs(self, numbers: Places, specs: Sequence[RuleSpec]) -> tuple[Places, Places]:
         """The held series of the monitors that rules watch, each with the rule, in the order of rules and series."""
@@ -378,6 +401,12 @@ class Plan:
         """Makes series inputs of the rules that ask for them; they are of monitors that those watch."""
         matching = self._match(rules, series)
         rules, series = rules[matching], series[matching]
+        if self.profiles.formula_count:
+            joined = self.profiles.joins[self._rules.profile[rules]]
+            pairs = zip(rules[joined].tolist(), self.monitors.series.monitors(series[joined]).tolist(), strict=True)
+            for rule, monitor in dict.fromkeys(pairs):
+                self._bind_formula(rule, monitor, change, {})
+            rules, series = rules[~joined], series[~joined]
         alone = self._are_alone(rules)
         self._attach_all(rules[alone], series[alone], change)
         for rule, index in zip(rules[~alone].tolist(), series[~alone].tolist(), strict=True):
@@ -440,6 +469,68 @@ class Plan:
         self.instances_of_series.add(index, place)
         change.series.add(index)
 
+    def _bind_formula(self, rule: int, monitor: int, change: PlanChange, left: _Left) -> None:
+        """Binds a rule's formula to a monitor's series, as they are known by now. `left` are to be taken up."""
+        scope, profile, key = self._make_scope(rule, monitor), int(self._rules.profile[rule]), RuleKey(*self._ids[rule])
+        change.series.update(self.bindings.spare_of(scope))
+        known = [(index, self.series[index].key) for index in sorted(self.monitors.series_of(monitor))]
+        program = self.profiles.program(profile)
+        members, problems = self.bindings.bind(scope, profile, program, self.spec(key), known)
+        change.series.update(self.bindings.spare_of(scope))
+        self.problems.pop(key, None)
+        self._left_out.pop(rule, None)
+        existing = {self._tags(place): place for place in self.instances_of_scope.of(scope)}
+        known_ones = [member for member in members if member.tags in existing]
+        new_ones = [member for member in members if member.tags not in existing]
+        for member in known_ones:
+            place = existing.pop(member.tags)
+            self._detach(place, change)
+            self._attach_member(place, rule, scope, member, change)
+        for place in existing.values():
+            change.removed[place] = self.key_of(place)
+            self._detach(place, change)
+        if problems:
+            self.problems[key] = problems[0]
+        room = self._limits.inputs_per_rule - sum(len(member.inputs) for member in known_ones)
+        for member in new_ones:
+            room -= len(member.inputs)
+            if room < 0:
+                self._report_explosion(key)
+                break
+            if self._is_full(rule):
+                continue
+            if (monitor, member.tags) in left:
+                place = left.pop((monitor, member.tags))
+                change.kept.append(place)
+            else:
+                place = self._take_place()
+                change.created.append(place)
+            self._attach_member(place, rule, scope, member, change)
+
+    def _attach_member(self, place: int, rule: int, scope: int, member: Member, change: PlanChange) -> None:
+        first, *others = member.inputs
+        self.bindings.tags[place] = member.tags
+        self._attach(place, rule, scope, first, member.tags)
+        self.instances.row[place] = member.row
+        for index in others:
+            self.further_inputs.add(place, index)
+        for index in member.inputs:
+            self.instances_of_series.add(index, place)
+        self._count(rule, 1)
+        change.series.update(member.inputs)
+
+    def _detach(self, place: int, change: PlanChange) -> None:
+        """Takes an instance of a formula out of its scope and away from its inputs; it keeps its place."""
+        scope, series = int(self.instances.scope[place]), self.inputs_of(place)
+        self.instances_of_scope.remove(scope, place)
+        if scope in self._by_tags:
+            self._by_tags[scope].pop(self._tags(place))
+        for index in series:
+            self.instances_of_series.remove(index, place)
+        change.series.update(series)
+        self.further_inputs.clear(place)
+        self._count(int(self.instances.rule[place]), -1)
+
     def _attach(self, place: int, rule: int, scope: int, index: int, tags: Tags) -> None:
         columns, profile = self.instances, int(self._rules.profile[rule])
         others = self.instances_of_scope.of(scope) if scope not in self._by_tags else None
@@ -461,6 +552,7 @@ class Plan:
             for place in self.instances_of_scope.of(scope):
                 series = self.inputs_of(place)
                 left[self.monitors.of_series(series[0]), self._tags(place)] = place
+                change.former[place] = series
                 for index in series:
                     self.instances_of_series.remove(index, place)
                 change.series.update(series)
@@ -469,6 +561,7 @@ class Plan:
                 self._count(int(self.instances.rule[place]), -1)
             self.instances_of_scope.clear(scope)
             self._by_tags.pop(scope, None)
+            change.series.update(self.bindings.release(scope))
         return left
 
     def _remove(self, left: _Left, change: PlanChange) -> None:
@@ -479,8 +572,11 @@ class Plan:
 
     def _settle(self, change: PlanChange) -> None:
         """Tells the series that nobody uses any more from those that are used."""
-        change.dropped = sorted(index for index in change.series if not self.instances_of_series.has(index))
+        change.dropped = sorted(index for index in change.series if not self._is_read(index))
         change.series.difference_update(change.dropped)
+
+    def _is_read(self, index: int) -> bool:
+        return self.instances_of_series.has(index) or self.bindings.spare.has(index)
 
     def _count(self, rule: int, one: int) -> None:
         self._rules.instances[rule] += one
@@ -506,6 +602,12 @@ class Plan:
             f"{int(self._rules.instances[rule]):,} are. Narrow the monitor or the tags, or make several rules"
         )
         return True
+
+    def _report_explosion(self, key: RuleKey) -> None:
+        self.problems[key] = (
+            f"its instances take more than {self._limits.inputs_per_rule:,} inputs together, so that only the first "
+            "ones are evaluated. Join on more tags, group by fewer, or narrow the tags"
+        )
 
     def _report_collision(self, rule: int, index: int, place: int) -> None:
         key, other = self.series[index].key, self.series[self.instances.series[place]].key

@@ -1,35 +1,19 @@
 """What many rules have in common, kept once: everything but identity, monitor and threshold."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
-from monitors.evaluator.model.aggregates import Measure
 from monitors.evaluator.model.arrays import NEVER, Booleans, Columns, Layout, Places
+from monitors.evaluator.model.formula import Formula
+from monitors.evaluator.model.programs import Program
+from monitors.evaluator.model.reading import Term
 from monitors.evaluator.model.series import Floats, Int32s, Int64s
-from monitors.evaluator.model.spec import ConditionKind, Function, MissingPolicy, Occurrence, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, MissingPolicy, RuleSpec
 
-
-class Term(NamedTuple):
-    """What is computed of an instance's input at an instant, see RuleSpec. Without a function: how old its newest point
-    is."""
-
-    function: Function | None = None
-    measure: Measure = Measure()
-    window: int = 0
-    offset: int = 0
-    since: int = 0
-    occurrence: Occurrence | None = None
-
-    @classmethod
-    def of(cls, template: RuleSpec) -> "Term":
-        """A rule's term."""
-        if template.kind is ConditionKind.ABSENCE:
-            return cls()
-        measure = Measure(template.aggregation, template.quantile, template.ahead)
-        term = cls(template.function, measure, template.window, template.offset, template.since)
-        return term._replace(occurrence=template.occurrence)
+Computed = Term | Program | None
+"""What is computed of an instance's input, or of its inputs; None: how old its newest point is."""
 
 
 class Profiles(Columns):
@@ -42,6 +26,10 @@ class Profiles(Columns):
     interval: Int64s
     no_data: Int32s
     missing_series: Int32s
+    waits: Booleans
+    """Whether time alone may make it true or false."""
+    joins: Booleans
+    """Whether it has a formula."""
     alerting: Booleans
     """Whether unknown may mean true."""
     every_point: Booleans
@@ -66,6 +54,8 @@ class Profiles(Columns):
         "interval": (np.int64, 1),
         "no_data": (np.int32, 0),
         "missing_series": (np.int32, 0),
+        "waits": (np.bool_, False),
+        "joins": (np.bool_, False),
         "alerting": (np.bool_, False),
         "every_point": (np.bool_, True),
         "recovers": (np.bool_, False),
@@ -82,11 +72,11 @@ class Profiles(Columns):
     def __init__(self) -> None:
         super().__init__()
         self.templates: list[RuleSpec | None] = []
-        self.terms: list[Term] = []
-        self.absence_count = self.alerting_count = self.outside_count = 0
-        """How many profiles are about absence, for how many unknown may mean true, how many ask for the outside."""
+        self.terms: list[Computed] = []
+        self.waiting_count = self.alerting_count = self.outside_count = self.formula_count = 0
+        """How many profiles wait, may take unknown for true, ask for the outside, have a formula."""
         self._numbers: dict[tuple[object, ...], int] = {}
-        self._terms: dict[Term, int] = {}
+        self._terms: dict[Term | Formula | None, int] = {}
         self._free: list[int] = []
 
     @property
@@ -138,30 +128,42 @@ class Profiles(Columns):
             self.templates.append(template)
             self.reserve(number + 1)
         for name in ("kind", "absent_for", "for_duration", "keep_firing_for", "interval",
-                     "no_data", "missing_series", "every_point", "retention", "span"):  # fmt: skip
+                     "no_data", "missing_series", "every_point", "retention", "span", "waits"):  # fmt: skip
             getattr(self, name)[number] = getattr(template, name)
         if template.recover:
             self.recovers[number] = True
             self.recover_low[number], self.recover_high[number], self.recover_outside[number] = template.recover
-        self.term[number] = self._number_of_term(Term.of(template))
+        self.term[number] = self._number_of_term(template)
+        self.joins[number] = template.formula is not None
         self.alerting[number] = MissingPolicy.ALERT in (template.no_data, template.missing_series)
         self._count(number, 1)
         return number
 
     def _count(self, number: int, one: int) -> None:
         template = self.template(number)
-        self.absence_count += one * (template.kind is ConditionKind.ABSENCE)
+        self.waiting_count += one * template.waits
+        self.formula_count += one * (template.formula is not None)
         self.alerting_count += one * bool(self.alerting[number])
         self.outside_count += one * template.bounds(0.0, 0.0).outside
 
-    def _number_of_term(self, term: "Term") -> int:
-        if term not in self._terms:
-            self._terms[term] = len(self.terms)
-            self.terms.append(term)
-        return self._terms[term]
+    def _number_of_term(self, template: RuleSpec) -> int:
+        what: Term | Formula | None = template.formula
+        if what is None and template.kind is not ConditionKind.ABSENCE:
+            what = template.reading.term
+        if what not in self._terms:
+            self._terms[what] = len(self.terms)
+            self.terms.append(what if what is None or isinstance(what, Term) else Program(what))
+        return self._terms[what]
 
-    def by_term(self, profiles: Int32s) -> Iterator[tuple["Term", Places | slice]]:
-        """The terms of many instances' profiles, and which of the instances have each."""
+    def program(self, number: int) -> Program:
+        """What evaluates the formula of a template. Raises TypeError for one without."""
+        found = self.terms[self.term[number]]
+        if not isinstance(found, Program):
+            raise TypeError(f"the profile {number} has no formula")
+        return found
+
+    def by_term(self, profiles: Int32s) -> Iterator[tuple[Computed, Places | slice]]:
+        """What is computed for many instances' profiles, and for which of the instances each."""
         if len(self.terms) == 1:
             yield self.terms[0], slice(None)
             return

@@ -57,7 +57,10 @@ def _restless_and_firing(evaluation: Evaluation) -> tuple[Places, Places]:
     plan, columns, size = evaluation.plan, evaluation.state.instances, evaluation.plan.size
     status = columns.status[:size]
     stirring = (status == Status.PENDING) | columns.clocked[:size] | columns.silent[:size]
-    without_point = columns.changed_at[:size] > evaluation.window.newest[plan.instances.series[:size]]
+    newest = evaluation.window.newest[plan.instances.series[:size]]
+    positions, rows = plan.further_inputs.follow(np.arange(size))
+    np.maximum.at(newest, np.arange(size)[positions], evaluation.window.newest[rows])
+    without_point = columns.changed_at[:size] > newest
     restless = stirring | without_point
     there = plan.instances.rule[:size] >= 0
     return np.flatnonzero(restless & there), np.flatnonzero((status == Status.FIRING) & ~restless & there)

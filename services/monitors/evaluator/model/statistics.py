@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from monitors.evaluator.model.arrays import Booleans, Places
+from monitors.evaluator.model.reading import Aggregation
 from monitors.evaluator.model.series import Floats, Int64s
-from monitors.evaluator.model.spec import Aggregation
 from monitors.mesh.times import SECOND
 
 

@@ -21,9 +21,9 @@ from monitors.evaluator.model.arrays import (
     runs,
     selection,
 )
+from monitors.evaluator.model.reading import Aggregation
 from monitors.evaluator.model.rings import CAPACITIES, Rings
 from monitors.evaluator.model.series import Floats, Int32s, Int64s
-from monitors.evaluator.model.spec import Aggregation
 from monitors.evaluator.model.statistics import Laid
 
 NOWHERE = -1
