@@ -77,7 +77,7 @@ class Backtests:
         monitors = self._catalogue.monitors(spec.tenant) if spec.is_pattern else [spec.monitor]
         wanted = [one for name in monitors if spec.matches_monitor(name)
                   for one in self._catalogue.of_monitor(spec.tenant, name)]  # fmt: skip
-        return sorted((one for one in wanted if spec.matches(one.key)), key=lambda one: one.index)
+        return sorted((one for one in wanted if spec.matches(one)), key=lambda one: one.index)
 
 
 def _spec(tenant: str, request: pb.BacktestRequest) -> RuleSpec:
@@ -111,7 +111,8 @@ def _response(backtest: Backtest, spec: RuleSpec, series: Sequence[Series]) -> p
             pb.ThresholdSuggestion(threshold=one.threshold, alerts_per_day=one.alerts_per_day)
             for one in suggestions(backtest, spec)
         ],
-        curves=_curves(backtest, fired),
+        # Texts have no line that could be drawn.
+        curves=[] if spec.of_text else _curves(backtest, fired),
         warnings=_warnings(backtest, len(fired), is_absence=spec.kind is ConditionKind.ABSENCE),
     )
     if value is not None:

@@ -54,6 +54,8 @@ class Plan:
         self._count_of_tenant: dict[int, int] = defaultdict(int)
         """By the number of the tenant."""
         self._left_out: dict[int, int] = {}
+        self._texts: dict[int, tuple[str, ...]] = {}
+        """What rules of text compare with."""
         self._free_places: list[int] = []
 
     # --- what there is ---
@@ -87,7 +89,7 @@ class Plan:
         monitor = template.monitor or self.monitors.name(int(rules.monitor[number]))
         return replace(
             template, rule_id=key.rule_id, monitor=monitor, revision=int(rules.revision[number]),
-            low=float(rules.low[number]), high=float(rules.high[number]),
+            low=float(rules.low[number]), high=float(rules.high[number]), texts=self._texts.get(number, ()),
         )  # fmt: skip
 
     def revision_of(self, place: int) -> int:
@@ -281,6 +283,8 @@ class Plan:
             if spec.is_pattern:
                 self._patterns_of_tenant[spec.tenant].add(number)
                 self._scopes_of_pattern[number] = set()
+            if spec.texts:
+                self._texts[number] = spec.texts
         named, some = list(compress(specs, plain)), numbers[np.array(plain, dtype=np.bool_)]
         monitors = self.monitors.numbers([spec.tenant for spec in named], [spec.monitor for spec in named])
         rules.monitor[some] = monitors
@@ -298,6 +302,7 @@ class Plan:
         self.profiles.give_up(int(self._rules.profile[number]))
         self.problems.pop(key, None)
         self._left_out.pop(number, None)
+        self._texts.pop(number, None)
 
     def _inputs(self, numbers: Places, specs: Sequence[RuleSpec]) -> tuple[Places, Places]:
         """The held series of the monitors that rules watch, each with the rule, in the order of rules and series."""
@@ -371,7 +376,7 @@ class Plan:
         codes = self._rules.profile[rules].astype(np.int64) << 32 | self.series.shapes(series)
         _, some, which = np.unique(codes, return_index=True, return_inverse=True)
         pairs = zip(rules[some].tolist(), series[some].tolist(), strict=True)
-        found = [self._template(rule).matches_input(self.series[index].key) for rule, index in pairs]
+        found = [self._template(rule).matches_input(self.series[index]) for rule, index in pairs]
         return np.array(found, dtype=np.bool_)[which]
 
     def _bind_all(self, rules: Places, series: Places, change: PlanChange) -> None:

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from operator import attrgetter
 from typing import NamedTuple
 
-from monitors.evaluator.model.series import SeriesKey
+from monitors.evaluator.model.series import FieldType, Series, SeriesKey
 from monitors.mesh.patterns import matches_whole
 from monitors.mesh.times import MINUTE, SECOND
 
@@ -234,6 +234,10 @@ class RuleSpec:
     high: float = 0.0
     outside: bool = False
     tolerance: float = 0.0
+    of_text: bool = False
+    """Whether it compares texts. Its bounds are then of their codes, which are equal or not and mean nothing else."""
+    texts: tuple[str, ...] = ()
+    """The texts that it compares with, for words about it."""
     recover: Bounds | None = None
     occurrence: Occurrence | None = None
     absent_for: int = 0
@@ -265,6 +269,13 @@ class RuleSpec:
         return bounds(self.operator, low, self.tolerance)
 
     @property
+    def counts(self) -> bool:
+        """Whether it asks only that points came or changed, whatever they hold."""
+        if self.kind is ConditionKind.ABSENCE:
+            return True
+        return self.aggregation in (Aggregation.COUNT, Aggregation.CHANGES) and self.occurrence is None
+
+    @property
     def shape(self) -> tuple[object, ...]:
         """What rules that differ only in their identity, plain monitor and threshold have in common."""
         return (self.monitor if self.is_pattern else "", *_shape(self))
@@ -273,7 +284,7 @@ class RuleSpec:
     def template(self) -> "RuleSpec":
         """A rule of the same shape that has nothing else."""
         monitor = self.monitor if self.is_pattern else ""
-        return replace(self, rule_id="", monitor=monitor, revision=0, low=0.0, high=0.0)
+        return replace(self, rule_id="", monitor=monitor, revision=0, low=0.0, high=0.0, texts=())
 
     @property
     def retention(self) -> int:
@@ -303,12 +314,16 @@ class RuleSpec:
             return _expression(self.monitor).fullmatch(monitor) is not None
         return monitor == self.monitor
 
-    def matches(self, key: SeriesKey) -> bool:
+    def matches(self, series: Series) -> bool:
         """Whether a series is an input of the rule. A field may be qualified by its measurement: `mem.used`."""
-        return key.tenant == self.tenant and self.matches_monitor(key.monitor) and self.matches_input(key)
+        key = series.key
+        return key.tenant == self.tenant and self.matches_monitor(key.monitor) and self.matches_input(series)
 
-    def matches_input(self, key: SeriesKey) -> bool:
-        """Whether a series of a monitor that the rule watches is an input of it."""
+    def matches_input(self, series: Series) -> bool:
+        """Whether a series of a monitor that the rule watches is an input of it: numbers, texts, or what it counts."""
+        if self.of_text is not (series.type == FieldType.STRING) and not self.counts:
+            return False
+        key = series.key
         if self.measurement and key.measurement != self.measurement:
             return False
         qualified = not self.measurement and f"{key.measurement}.{key.field}" == self.field
@@ -331,6 +346,5 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
 
 
-_shape = attrgetter(
-    *(field.name for field in fields(RuleSpec) if field.name not in {"rule_id", "monitor", "revision", "low", "high"})
-)
+_OWN = {"rule_id", "monitor", "revision", "low", "high", "texts"}
+_shape = attrgetter(*(field.name for field in fields(RuleSpec) if field.name not in _OWN))
