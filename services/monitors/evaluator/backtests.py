@@ -15,6 +15,7 @@ from monitors.evaluator.model.points import Points
 from monitors.evaluator.model.series import Series
 from monitors.evaluator.model.spec import ConditionKind, RuleSpec
 from monitors.evaluator.newest import Newest
+from monitors.evaluator.points import Points as SamplePoints
 from monitors.evaluator.points import thinned_places
 from monitors.evaluator.store import Store, TooManyPoints
 from monitors.evaluator.translate import NotEvaluable, to_spec
@@ -50,16 +51,18 @@ class Backtests:
         try:
             async with self._turn:
                 found = await self._store.read_series([one.index for one in known], start - spec.span, until)
-                points = found.series, found.times, self._store.numbers(found)
-                return await asyncio.to_thread(self._try, spec, known, Points(*points), start, until)
+                return await asyncio.to_thread(self._try, spec, known, found, start, until)
         except (TooManyPoints, TooManyInstants) as error:
             raise InvalidField("start_time", f"{error}; ask for a shorter time range") from None
 
-    def _try(self, spec: RuleSpec, known: list[Series], points: Points, start: int, until: int) -> pb.BacktestResponse:
+    def _try(
+        self, spec: RuleSpec, known: list[Series], found: SamplePoints, start: int, until: int
+    ) -> pb.BacktestResponse:
         indexes = np.array([one.index for one in known], dtype=np.int32)
         # The plan wants its series numbered from 0.
         series = [replace(one, index=number) for number, one in enumerate(known)]
-        own = points._replace(series=np.searchsorted(indexes, points.series).astype(np.int32))
+        rows = np.searchsorted(indexes, found.series).astype(np.int32)
+        own = Points(rows, found.times, self._store.numbers(found))
         seen = np.bincount(own.series[own.times <= start], minlength=len(series)) > 0
         seen |= np.array([self._was_seen(one, start) for one in known], dtype=np.bool_)
         backtest = Backtest(spec, series, own, seen, start, until, capacity=self._capacity)
@@ -74,7 +77,7 @@ class Backtests:
         monitors = self._catalogue.monitors(spec.tenant) if spec.is_pattern else [spec.monitor]
         wanted = [one for name in monitors if spec.matches_monitor(name)
                   for one in self._catalogue.of_monitor(spec.tenant, name)]  # fmt: skip
-        return sorted((one for one in wanted if spec.matches(one.key)), key=lambda one: one.index)
+        return sorted((one for one in wanted if spec.matches(one)), key=lambda one: one.index)
 
 
 def _spec(tenant: str, request: pb.BacktestRequest) -> RuleSpec:
@@ -108,7 +111,8 @@ def _response(backtest: Backtest, spec: RuleSpec, series: Sequence[Series]) -> p
             pb.ThresholdSuggestion(threshold=one.threshold, alerts_per_day=one.alerts_per_day)
             for one in suggestions(backtest, spec)
         ],
-        curves=_curves(backtest, fired),
+        # Texts have no line that could be drawn.
+        curves=[] if spec.of_text else _curves(backtest, fired),
         warnings=_warnings(backtest, len(fired), is_absence=spec.kind is ConditionKind.ABSENCE),
     )
     if value is not None:

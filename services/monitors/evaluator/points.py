@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitors.evaluator.model.series import FieldType, Floats, Int32s, Int64s, SeriesKey
+from monitors.evaluator.model.texts import code_of
 
 Bits = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
@@ -173,6 +174,15 @@ def numbers(values: Bits, types: NDArray[np.uint8]) -> Floats:
         result[chosen] = values[chosen].view(dtype).astype(np.float64)
     result[types == FieldType.STRING] = np.nan
     return result
+
+
+def codes(points: Points, is_text: Mask) -> Floats:
+    """The numbers that stand for the texts of those points that hold one; each text is hashed once."""
+    named, which = np.unique(points.values[is_text], return_inverse=True)
+    texts = [points.texts[place] for place in named.tolist()]
+    known = {text: code_of(text) for text in set(texts)}
+    found: Floats = np.array([known[text] for text in texts], np.float64)[which]
+    return found
 
 
 def in_time_order(points: Points) -> Points:

@@ -11,6 +11,7 @@ from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.reading import LOOK_BACK, Aggregation, Function, Occurrence, TagFilter, Tags
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, MissingPolicy, RuleSpec
 from monitors.evaluator.model.state import OpenEpisode
+from monitors.evaluator.model.texts import code_of
 from monitors.mesh.patterns import InvalidPattern, check_pattern
 from monitors.mesh.times import SECOND, from_duration
 from monitors.v1 import alert_pb2, condition_pb2, mesh_pb2, rule_pb2
@@ -22,6 +23,10 @@ _AGGREGATIONS = {
     condition_pb2.AGGREGATION_UNSPECIFIED: Aggregation.LATEST,
     **{int(one): one for one in Aggregation if one is not Aggregation.FORECAST},
 }
+_EQUALITIES = {int(one): one for one in (Operator.EQUAL, Operator.NOT_EQUAL)}
+_MEMBERSHIP = {int(condition_pb2.COMPARISON_OPERATOR_IN): Operator.EQUAL}
+_PICKING = (Aggregation.LATEST, Aggregation.FIRST)
+"""What takes one of the window's points as it is, which can be a text."""
 _TAG_OPERATORS = {
     condition_pb2.TAG_OPERATOR_EQUAL: (False, False),
     condition_pb2.TAG_OPERATOR_NOT_EQUAL: (True, False),
@@ -54,7 +59,9 @@ def to_spec(watched: mesh_pb2.WatchedRule) -> RuleSpec:
     translate = _CONDITIONS.get(kind)
     if translate is None:
         raise _not_evaluable(kind)
-    group_by = rule.group_by
+    found, group_by = translate(condition), rule.group_by
+    if condition.HasField("recover"):
+        found |= _recover(condition, found)
     return RuleSpec(
         tenant=intern(watched.tenant_id),
         rule_id=rule.id,
@@ -67,8 +74,7 @@ def to_spec(watched: mesh_pb2.WatchedRule) -> RuleSpec:
         missing_series=_POLICIES.get(rule.missing_series_policy, MissingPolicy.RESOLVE),
         every_point=rule.evaluation_mode != rule_pb2.EVALUATION_MODE_INTERVAL,
         group_by=tuple(sorted(group_by)) if group_by else (),
-        recover=_recover(condition) if condition.HasField("recover") else None,
-        **translate(condition),
+        **found,
     )
 
 
@@ -83,6 +89,8 @@ def _not_evaluable(kind: str | None) -> NotEvaluable:
 def _comparison(condition: condition_pb2.Condition) -> dict[str, Any]:
     comparison = condition.comparison
     found = {"kind": ConditionKind.THRESHOLD, **_threshold(comparison), **_expression(comparison.left)}
+    if "of_text" in found and (found["aggregation"] not in _PICKING or "function" in found):
+        raise NotEvaluable('nothing can be computed of texts; compare the newest one, such as `status == "down"`')
     if comparison.HasField("occurrence"):
         if found["aggregation"] is not Aggregation.LATEST or "function" in found:
             raise NotEvaluable("points that are counted can't be aggregated as well; compare the field itself")
@@ -91,6 +99,8 @@ def _comparison(condition: condition_pb2.Condition) -> dict[str, Any]:
 
 
 def _threshold(comparison: condition_pb2.Comparison) -> dict[str, Any]:
+    if comparison.WhichOneof("right") in ("text", "texts"):
+        return _equality(comparison)
     operator = _OPERATORS.get(comparison.operator)
     if operator is None:
         raise NotEvaluable("this comparison can't be evaluated yet; use one of > >= < <= == !=")
@@ -98,6 +108,22 @@ def _threshold(comparison: condition_pb2.Comparison) -> dict[str, Any]:
     if right.WhichOneof("kind") != "number":
         raise NotEvaluable("only a comparison with a number can be evaluated yet; put a number on the right")
     return {"operator": operator, "low": _finite(right.number), "tolerance": _finite(comparison.tolerance)}
+
+
+def _equality(comparison: condition_pb2.Comparison) -> dict[str, Any]:
+    """What a text must be, or mustn't, as a comparison of its code."""
+    if comparison.HasField("texts"):
+        texts, operators = tuple(dict.fromkeys(comparison.texts.values)), _MEMBERSHIP
+    else:
+        texts, operators = (comparison.text,), _EQUALITIES
+    operator = operators.get(comparison.operator)
+    if operator is None:
+        raise NotEvaluable("a text is equal or it isn't; compare it with ==, != or `in` and a list of texts")
+    if not texts:
+        raise NotEvaluable("no text is in an empty list; name one at least")
+    if len(texts) > 1:
+        raise NotEvaluable("several texts can't be evaluated yet; compare with one of them")
+    return {"operator": operator, "low": code_of(texts[0]), "of_text": True, "texts": texts}
 
 
 def _range(condition: condition_pb2.Condition) -> dict[str, Any]:
@@ -111,22 +137,24 @@ def _range(condition: condition_pb2.Condition) -> dict[str, Any]:
     }
 
 
-def _recover(condition: condition_pb2.Condition) -> Bounds:
-    """What ends an alert: another test of the same value."""
+def _recover(condition: condition_pb2.Condition, found: dict[str, Any]) -> dict[str, Any]:
+    """What ends an alert: another test of the same value. `found` is what the condition itself says."""
     recover = condition.recover
     if recover.HasField("recover"):
         raise NotEvaluable("a recover clause can't have one of its own; leave that out")
     if recover.HasField("range"):
-        looks_at = recover.range.expression
-        found = Bounds(_finite(recover.range.low), _finite(recover.range.high), recover.range.outside)
+        looks_at, test = recover.range.expression, dict[str, Any]()
+        ends = Bounds(_finite(recover.range.low), _finite(recover.range.high), recover.range.outside)
     elif recover.HasField("comparison"):
         looks_at, test = recover.comparison.left, _threshold(recover.comparison)
-        found = bounds(test["operator"], test["low"], test["tolerance"])
+        ends = bounds(test["operator"], test["low"], test.get("tolerance", 0.0))
     else:
         raise NotEvaluable("a recover clause must compare a value; say for example `recover < 75`")
     if looks_at != _left(condition):
         raise NotEvaluable("a recover clause must look at the condition's own value; give both the same left side")
-    return found
+    if test.get("of_text") is not found.get("of_text"):
+        raise NotEvaluable("a recover clause must compare with a text where the condition does, and only there")
+    return {"recover": ends, "texts": found.get("texts", ()) + test.get("texts", ())}
 
 
 def _left(condition: condition_pb2.Condition) -> condition_pb2.Expression | None:

@@ -90,7 +90,7 @@ class Drawing:
 
     def condition(self, depth: int) -> Condition:
         draw = self.draw
-        kinds = ["bounded", "bounded", "bounded", "versus", "quiet"]
+        kinds = ["bounded", "bounded", "bounded", "versus", "quiet", "text"]
         kind = draw(st.sampled_from([*kinds, "junction", "junction", "junction", "negation"] if depth else kinds))
         match kind:
             case "bounded":
@@ -101,7 +101,9 @@ class Drawing:
                 return Versus(operator, *sides, draw(st.sampled_from([0.0, 0.5])))
             case "quiet":
                 field = draw(st.sampled_from(["", "cpu", "load"]))
-                return Quiet(Reading(field=field), draw(st.sampled_from([1, 7, 30])) * SECOND)
+                return Quiet(
+                    Reading(field=field, aggregation=Aggregation.COUNT), draw(st.sampled_from([1, 7, 30])) * SECOND
+                )
             case "negation":
                 return Negation(self.condition(depth - 1))
             case _:

@@ -65,7 +65,7 @@ class View:
             case Reading():
                 found: Frame = {}
                 for one in self.series:
-                    if node.matches(one.key) and one.key.tags not in found:
+                    if node.matches(one) and one.key.tags not in found:
                         value = self.value(node, one.index, now)
                         found[one.key.tags] = Item(value, series=frozenset((one.index,)))
                 return found
@@ -94,6 +94,8 @@ class View:
         if item.value is None:
             return item
         reading = node.expression
+        if isinstance(reading, Reading) and reading.of_text:
+            return replace(item, value=None, truth=passes(item.value))
         if isinstance(reading, Reading) and reading.occurrence is not None:
             (index,) = item.series
             numbers = self.points(reading, index, now)
@@ -105,7 +107,7 @@ class View:
     def quiet(self, node: Quiet, now: int) -> Frame:
         members: dict[Tags, list[int]] = {}
         for one in self.series:
-            if node.reading.matches(one.key):
+            if node.reading.matches(one):
                 members.setdefault(one.key.tags if node.reading.field else (), []).append(one.index)
         found: Frame = {}
         for key, series in members.items():

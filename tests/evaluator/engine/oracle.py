@@ -117,7 +117,7 @@ class Oracle:
 
     def bind(self, one: Series) -> None:
         """Makes a series an input, if the rule watches it."""
-        if not self.spec.matches(one.key):
+        if not self.spec.matches(one):
             return
         identity = (one.key.monitor, self.spec.instance_tags(one.key))
         if identity not in self.instances:
@@ -466,7 +466,8 @@ class Oracle:
 
     def tell(self, kind: str, one: Instance, now: int, reason: str) -> None:
         """Notes a transition."""
-        value = None if self.spec.kind is ConditionKind.ABSENCE else self.value(one, now)
+        silent = self.spec.kind is ConditionKind.ABSENCE or self.spec.of_text
+        value = None if silent else self.value(one, now)
         self.told.append((kind, one.monitor, one.tags, now, one.active_at or 0, value, reason))
 
 

@@ -23,9 +23,17 @@ def at(seconds: float) -> int:
     return START + round(seconds * SECOND)
 
 
-def series(index: int, *, monitor: str = "m", field: str = "cpu", measurement: str = "host", **tags: str) -> Series:
+def series(
+    index: int,
+    *,
+    monitor: str = "m",
+    field: str = "cpu",
+    measurement: str = "host",
+    kind: FieldType = FieldType.FLOAT,
+    **tags: str,
+) -> Series:
     """A series of tenant `t`."""
-    return Series(index, SeriesKey("t", monitor, measurement, field, tuple(sorted(tags.items()))), FieldType.FLOAT)
+    return Series(index, SeriesKey("t", monitor, measurement, field, tuple(sorted(tags.items()))), kind)
 
 
 def threshold(low: float = 10, **changes: Any) -> RuleSpec:

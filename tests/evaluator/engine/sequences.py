@@ -324,6 +324,8 @@ class World:
             return replace(put.spec, revision=self.revision)
         changes: dict[str, Any] = {name: getattr(put.spec, name) for name in put.changed}
         edited = replace(oracle.spec, **changes, revision=self.revision)
+        if edited.formula is not None:
+            edited = replace(edited, of_text=False, texts=())
         # Only what is compared has a value that could recover, and only of absence any field may be meant.
         if edited.kind >= ConditionKind.ABSENCE:
             return replace(edited, recover=None)

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from monitors.evaluator.model.bounds import Bounds, Operator, bounds
 from monitors.evaluator.model.reading import Aggregation, Function, Occurrence, TagFilter
+from monitors.evaluator.model.series import FieldType
 from monitors.evaluator.model.spec import ConditionKind, MissingPolicy, RuleSpec
+from monitors.evaluator.model.texts import code_of
 from tests.evaluator.engine.events import (
     Appear,
     Arrive,
@@ -39,7 +41,10 @@ KNOWN = [
     series(4, monitor="n", core="1"),
     series(5, field="load", core="0"),
     series(6, field="load", core="1"),
+    series(7, field="status", kind=FieldType.STRING),
+    series(8, monitor="n", field="status", kind=FieldType.STRING),
 ]
+TEXTS = ("up", "down", "")
 RECOVERIES = [
     None,
     None,
@@ -55,6 +60,7 @@ FILTERS = [
 ]
 OCCURRENCES = [None, None, None, Occurrence(), Occurrence(2), Occurrence(2, 3), Occurrence(0, 2)]
 VALUES = st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 10.5, float("nan"), float("inf"), float("-inf")])
+CODES = st.sampled_from([code_of(text) for text in TEXTS])
 RULE_IDS = ["rule_0", "rule_1", "rule_2"]
 
 HARMLESS = ("for_duration", "keep_firing_for", "interval", "no_data", "missing_series", "every_point")
@@ -72,6 +78,8 @@ THRESHOLD = (
     "high",
     "outside",
     "tolerance",
+    "of_text",
+    "texts",
     "recover",
 )
 INPUTS = ("monitor", "field", "filters")
@@ -104,6 +112,35 @@ def formulas(draw: st.DrawFn, kind: ConditionKind) -> dict[str, Any]:
 @st.composite
 def rules(draw: st.DrawFn) -> RuleSpec:
     """Any rule on the known series."""
+    spec = draw(rules_of_numbers())
+    return draw(rules_of_text(spec)) if draw(st.integers(0, 4)) == 0 else spec
+
+
+@st.composite
+def rules_of_text(draw: st.DrawFn, spec: RuleSpec) -> RuleSpec:
+    """The rule as one that compares texts, when and as the other compares numbers."""
+    text, ends = draw(st.sampled_from(TEXTS)), draw(st.sampled_from([None, None, *TEXTS]))
+    return replace(
+        spec,
+        kind=ConditionKind.THRESHOLD,
+        formula=None,
+        numbers=(),
+        field=draw(st.sampled_from(["status", "host.status"])),
+        filters=(),
+        function=Function.VALUE,
+        aggregation=draw(st.sampled_from([Aggregation.LATEST, Aggregation.FIRST])),
+        operator=draw(st.sampled_from([Operator.EQUAL, Operator.NOT_EQUAL])),
+        low=code_of(text),
+        tolerance=0.0,
+        of_text=True,
+        texts=(text,) if ends is None else (text, ends),
+        recover=None if ends is None else bounds(Operator.EQUAL, code_of(ends)),
+    )
+
+
+@st.composite
+def rules_of_numbers(draw: st.DrawFn) -> RuleSpec:
+    """Any rule that compares numbers, counts points, or waits for some."""
     kind = draw(st.sampled_from(ConditionKind))
     any_field = kind is ConditionKind.ABSENCE and draw(st.booleans())
     low = draw(st.sampled_from([0.0, 1.0, 5.0]))
@@ -111,7 +148,7 @@ def rules(draw: st.DrawFn) -> RuleSpec:
         "t", "rule_1",
         monitor=draw(st.sampled_from(["m", "n", "*", "m*"])),
         kind=kind,
-        field="" if any_field else draw(st.sampled_from(["cpu", "cpu", "host.load"])),
+        field="" if any_field else draw(st.sampled_from(["cpu", "cpu", "host.load", "status"])),
         filters=draw(st.sampled_from([(), (), *FILTERS])),
         function=draw(st.sampled_from([Function.VALUE, Function.VALUE, Function.VALUE, *Function])),
         aggregation=draw(st.sampled_from(Aggregation)),
@@ -138,6 +175,15 @@ def rules(draw: st.DrawFn) -> RuleSpec:
     )  # fmt: skip
 
 
+def points(times: st.SearchStrategy[float]) -> st.SearchStrategy[tuple[int, float, float]]:
+    """A point of a known series, whose value is what the series can have."""
+
+    def with_value(index: int) -> st.SearchStrategy[tuple[int, float, float]]:
+        return st.tuples(st.just(index), times, CODES if KNOWN[index].type is FieldType.STRING else VALUES)
+
+    return st.sampled_from(range(len(KNOWN))).flatmap(with_value)
+
+
 @st.composite
 def arrivals(draw: st.DrawFn, oldest: float) -> Arrive:
     """Points that come together: some in time, some late, some of the future, some twice."""
@@ -145,8 +191,7 @@ def arrivals(draw: st.DrawFn, oldest: float) -> Arrive:
     in_time = [0.0, after / 4, after / 2, after * 0.75]
     others = [0.25, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 3600.0, 3601.0, -1.0, -7.0]
     ages = st.sampled_from(in_time * 2 + [one for one in others if one <= oldest])
-    point = st.tuples(st.integers(0, len(KNOWN) - 1), ages, VALUES)
-    return Arrive(after, tuple(draw(st.lists(point, min_size=draw(st.sampled_from([2, 1, 0])), max_size=8))))
+    return Arrive(after, tuple(draw(st.lists(points(ages), min_size=draw(st.sampled_from([2, 1, 0])), max_size=8))))
 
 
 @st.composite
@@ -154,8 +199,7 @@ def fresh_arrivals(draw: st.DrawFn) -> Arrive:
     """Points of which none comes late."""
     after = draw(st.sampled_from([0.5, 1.0, 4.0, 12.0, 30.0]))
     ages = st.sampled_from([0.0, after / 4, after / 2, after * 0.75, -1.0])
-    point = st.tuples(st.integers(0, len(KNOWN) - 1), ages, VALUES)
-    return Arrive(after, tuple(draw(st.lists(point, max_size=6))))
+    return Arrive(after, tuple(draw(st.lists(points(ages), max_size=6))))
 
 
 def puts() -> st.SearchStrategy[Put]:

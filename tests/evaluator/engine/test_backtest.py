@@ -9,7 +9,7 @@ from monitors.evaluator.model.evaluation import Evaluation, Points
 from monitors.evaluator.model.spec import RuleSpec
 from tests.evaluator.engine.scene import START, at
 from tests.evaluator.engine.sequences import by_time, plainly
-from tests.evaluator.engine.strategies import KNOWN, VALUES, rules, share
+from tests.evaluator.engine.strategies import KNOWN, points, rules, share
 
 Rows = list[tuple[int, float, float]]
 """(series, seconds, value)."""
@@ -20,8 +20,7 @@ EARLIEST = -100
 def histories(draw: st.DrawFn) -> Rows:
     """Points in the order of time, some from before the start, without two of one series and time."""
     seconds = st.one_of(st.integers(2 * EARLIEST, 0), st.integers(1, 160), st.integers(1, 160)).map(lambda n: n / 2)
-    point = st.tuples(st.sampled_from(range(len(KNOWN))), seconds, VALUES)
-    drawn = draw(st.lists(point, max_size=60, unique_by=lambda one: (one[0], one[1])))
+    drawn = draw(st.lists(points(seconds), max_size=60, unique_by=lambda one: (one[0], one[1])))
     return sorted(drawn, key=lambda one: one[1])
 
 

@@ -7,9 +7,11 @@ import pytest
 from monitors.evaluator.model.bounds import Bounds, Operator, bounds
 from monitors.evaluator.model.explanation import explain
 from monitors.evaluator.model.reading import Aggregation, Function
+from monitors.evaluator.model.series import FieldType
 from monitors.evaluator.model.spec import MissingPolicy, RuleSpec
 from monitors.evaluator.model.state import Status
-from tests.evaluator.engine.scene import Scene, absence, at, series, threshold
+from monitors.evaluator.model.texts import code_of
+from tests.evaluator.engine.scene import SECOND, Scene, absence, at, series, threshold
 
 HOUR = "2023-11-14T23:"
 """In which the scene begins."""
@@ -21,12 +23,16 @@ def explained(scene: Scene, spec: RuleSpec) -> tuple[str, float | None, str]:
 
 
 def after(spec: RuleSpec, *rows: tuple[int, float, float], now: float) -> tuple[str, float | None, str]:
-    scene = Scene(spec)
+    kind = FieldType.STRING if spec.of_text else FieldType.FLOAT
+    scene = Scene(spec, known=[series(0, kind=kind)])
     scene.feed(*rows, now=now)
     return explained(scene, spec)
 
 
 SLOW = threshold(low=10.0, for_duration=30)
+DOWN, UP = code_of("down"), code_of("up")
+IS_DOWN = threshold(low=DOWN, operator=Operator.EQUAL, of_text=True, texts=("down",))
+LATCHED = replace(IS_DOWN, recover=bounds(Operator.EQUAL, UP), texts=("down", "up"))
 KEPT = threshold(low=10.0, keep_firing_for=60)
 
 
@@ -106,6 +112,32 @@ KEPT = threshold(low=10.0, keep_firing_for=60)
                 "FIRING", None,
                 (f"the newest point is from {HOUR}00:01Z; it fires since {HOUR}01:01.000000001Z, "
                 "and is resolved with the next point"),
+            ),
+        ),
+        (
+            IS_DOWN, [(0, 1, UP)], 2,
+            ("INACTIVE", None, 'it isn\'t "down"; it fires once it is == "down"'),
+        ),
+        (
+            IS_DOWN, [(0, 5, DOWN)], 6,
+            (
+                "FIRING", None,
+                f'it fires since {HOUR}00:05Z; it\'s "down", and is resolved once it is not == "down" any more',
+            ),
+        ),
+        (
+            LATCHED, [(0, 5, DOWN), (0, 6, code_of("starting"))], 7,
+            (
+                "FIRING", None,
+                f'it fires since {HOUR}00:05Z; it isn\'t "down" or "up", and is resolved once it is == "up"',
+            ),
+        ),
+        (
+            replace(IS_DOWN, operator=Operator.NOT_EQUAL, for_duration=30 * SECOND), [(0, 5, UP)], 6,
+            (
+                "PENDING", None,
+                (f'it isn\'t "down", and != "down" since {HOUR}00:05Z; it fires at {HOUR}00:35Z '
+                "unless that changes before"),
             ),
         ),
         (

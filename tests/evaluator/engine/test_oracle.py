@@ -14,7 +14,7 @@ from monitors.evaluator.model.spec import RuleSpec
 from tests.evaluator.engine.events import Arrive, Put
 from tests.evaluator.engine.scene import START, at
 from tests.evaluator.engine.sequences import World, by_time, plainly
-from tests.evaluator.engine.strategies import KNOWN, VALUES, arrivals, rules, share
+from tests.evaluator.engine.strategies import KNOWN, arrivals, points, rules, share
 
 History = list[tuple[int, float, float]]
 """(series, seconds, value)."""
@@ -23,8 +23,8 @@ History = list[tuple[int, float, float]]
 @st.composite
 def histories(draw: st.DrawFn) -> History:
     """Points in the order of time, without two of one series and time."""
-    point = st.tuples(st.sampled_from(range(len(KNOWN))), st.integers(1, 160).map(lambda step: step / 2), VALUES)
-    drawn = draw(st.lists(point, min_size=1, max_size=40, unique_by=lambda one: (one[0], one[1])))
+    halves = st.integers(1, 160).map(lambda step: step / 2)
+    drawn = draw(st.lists(points(halves), min_size=1, max_size=40, unique_by=lambda one: (one[0], one[1])))
     return sorted(drawn, key=lambda one: one[1])
 
 

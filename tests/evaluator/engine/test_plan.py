@@ -8,18 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.arrays import Links
+from monitors.evaluator.model.bounds import Operator
 from monitors.evaluator.model.instances import Limits
 from monitors.evaluator.model.plan import Plan
-from monitors.evaluator.model.reading import TagFilter
+from monitors.evaluator.model.reading import Aggregation, Function, Occurrence, TagFilter
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
+from monitors.evaluator.model.texts import code_of
 from tests.evaluator.engine.scene import SECOND, absence, series, threshold
 
 KNOWN = [
     Series(
         index,
         SeriesKey(tenant, monitor, measurement, field, (("core", core), ("os", "x")) if core else ()),
-        FieldType.FLOAT,
+        FieldType.STRING if field == "load" and core == "1" else FieldType.FLOAT,
     )
     for index, (tenant, monitor, measurement, field, core) in enumerate(
         (tenant, monitor, measurement, field, core)
@@ -41,7 +43,9 @@ def specs(draw: st.DrawFn) -> RuleSpec:
         draw(st.sampled_from(["m1", "n", "m*", "*", "*2", "nothing"])),
         kind,
         measurement=draw(st.sampled_from(["", "host"])),
+        of_text=draw(st.booleans()),
         field=draw(st.sampled_from(["cpu", "guest.load"] + ([""] if kind is ConditionKind.ABSENCE else []))),
+        texts=draw(st.sampled_from([(), ("up",), ("up", "down")])),
         filters=draw(st.sampled_from([(), (TagFilter("core", "0"),), (TagFilter("core", "", negated=True),)])),
         group_by=draw(st.sampled_from([(), (), ("core",), ("os",)])),
         window=draw(st.sampled_from([5, 60])) * SECOND,
@@ -76,7 +80,7 @@ def naive(rules: dict[RuleKey, RuleSpec], known: list[Series]) -> dict[InstanceK
     found: dict[InstanceKey, frozenset[int]] = {}
     for spec in rules.values():
         for one in known:
-            if spec.matches(one.key):
+            if spec.matches(one):
                 key = InstanceKey(spec.tenant, spec.rule_id, one.key.monitor, spec.instance_tags(one.key))
                 before = found.get(key, frozenset())
                 if spec.kind is ConditionKind.ABSENCE or not before:
@@ -156,13 +160,45 @@ def test_a_pattern_matches_any_run_of_characters_and_nothing_else_is_special() -
 
 
 def test_a_missing_tag_equals_the_empty_text() -> None:
-    tagged, bare = series(0, core="0").key, series(1).key
-    assert [threshold(filters=(TagFilter("core", ""),)).matches(key) for key in (tagged, bare)] == [False, True]
-    assert [threshold(filters=(TagFilter("core", "0", True),)).matches(key) for key in (tagged, bare)] == [False, True]
+    both = series(0, core="0"), series(1)
+    assert [threshold(filters=(TagFilter("core", ""),)).matches(one) for one in both] == [False, True]
+    assert [threshold(filters=(TagFilter("core", "0", True),)).matches(one) for one in both] == [False, True]
+
+
+@pytest.mark.parametrize("kind", FieldType)
+def test_texts_are_for_rules_of_text_and_for_those_that_only_count(kind: FieldType) -> None:
+    one = replace(series(0), type=kind)
+    is_text = kind is FieldType.STRING
+    assert threshold(of_text=True, texts=("up",)).matches(one) is is_text
+    assert threshold().matches(one) is not is_text
+    assert threshold(kind=ConditionKind.RANGE).matches(one) is not is_text
+    assert threshold(function=Function.AGE).matches(one) is not is_text
+    for counting in (Aggregation.COUNT, Aggregation.CHANGES):
+        assert threshold(aggregation=counting).matches(one)
+        assert threshold(aggregation=counting, occurrence=Occurrence()).matches(one) is not is_text
+    assert absence(60).matches(one)
+    assert absence(60, field="cpu").matches(one)
+
+
+def test_a_rule_keeps_the_texts_that_it_compares_with_and_shares_its_profile_with_others() -> None:
+    plan = Plan()
+    rules = [
+        threshold(code_of(text), of_text=True, texts=(text,), operator=Operator.EQUAL, rule_id=f"rule_{text}")
+        for text in ("up", "down")
+    ]
+    plan.put_rules(rules)
+    assert [plan.spec(one.key) for one in rules] == rules
+    assert len(plan.profiles.used()) == 1
+    edited = replace(rules[0], of_text=False, texts=())
+    plan.put_rule(edited)
+    assert plan.spec(edited.key) == edited
+    plan.remove_rule(rules[1].key)
+    plan.put_rule(replace(rules[1], of_text=False, texts=()))
+    assert plan.spec(rules[1].key).texts == ()
 
 
 def test_another_tenants_series_are_never_an_input() -> None:
-    foreign = series(0).key._replace(tenant="u")
+    foreign = replace(series(0), key=series(0).key._replace(tenant="u"))
     assert not threshold(monitor="*").matches(foreign)
 
 

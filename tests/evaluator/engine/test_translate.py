@@ -17,6 +17,7 @@ from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.reading import LOOK_BACK, Aggregation, Function, TagFilter
 from monitors.evaluator.model.shards import shard_of
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, MissingPolicy, RuleSpec
+from monitors.evaluator.model.texts import code_of
 from monitors.evaluator.translate import NotEvaluable, from_transition, to_open_episode, to_spec
 from monitors.mesh.times import MINUTE, SECOND, to_duration
 from monitors.v1 import alert_pb2, condition_pb2, mesh_pb2, rule_pb2
@@ -129,6 +130,85 @@ def test_absence_needs_no_field() -> None:
     condition.absence.duration.CopyFrom(to_duration(15 * MINUTE))
     spec = to_spec(watched(condition))
     assert (spec.kind, spec.field, spec.absent_for) == (ConditionKind.ABSENCE, "", 15 * MINUTE)
+
+
+def of_text(*texts: str, operator: int = condition_pb2.COMPARISON_OPERATOR_EQUAL) -> mesh_pb2.WatchedRule:
+    """`status == "…"`, or with IN `status in (…)`."""
+    condition = condition_pb2.Condition()
+    made = condition.comparison
+    made.left.input.field = "status"
+    made.operator = operator  # type: ignore[assignment]
+    if operator == condition_pb2.COMPARISON_OPERATOR_IN:
+        made.texts.values.extend(texts)
+    else:
+        (made.text,) = texts
+    return watched(condition)
+
+
+IN = condition_pb2.COMPARISON_OPERATOR_IN
+
+
+@pytest.mark.parametrize(
+    ("message", "operator"),
+    [
+        (of_text("down"), Operator.EQUAL),
+        (of_text("down", operator=condition_pb2.COMPARISON_OPERATOR_NOT_EQUAL), Operator.NOT_EQUAL),
+        (of_text("down", operator=IN), Operator.EQUAL),
+        (of_text("down", "down", operator=IN), Operator.EQUAL),
+    ],
+)
+def test_a_comparison_with_a_text_compares_its_code(message: mesh_pb2.WatchedRule, operator: Operator) -> None:
+    spec = to_spec(message)
+    assert (spec.kind, spec.operator, spec.low, spec.tolerance) == (
+        ConditionKind.THRESHOLD, operator, code_of("down"), 0.0,
+    )  # fmt: skip
+    assert (spec.of_text, spec.texts) == (True, ("down",))
+    assert not to_spec(watched(compared())).of_text
+
+
+def test_what_ends_an_alert_about_a_text_is_a_text_too() -> None:
+    message = of_text("down")
+    message.rule.condition.recover.CopyFrom(of_text("up").rule.condition)
+    spec = to_spec(message)
+    assert spec.recover == bounds(Operator.EQUAL, code_of("up"))
+    assert spec.texts == ("down", "up")
+
+
+def with_recovering_number(message: mesh_pb2.WatchedRule) -> None:
+    recover = message.rule.condition.recover
+    recover.CopyFrom(watched(compared()).rule.condition)
+    recover.comparison.left.CopyFrom(message.rule.condition.comparison.left)
+
+
+def with_average(message: mesh_pb2.WatchedRule) -> None:
+    taken = message.rule.condition.comparison.left.input
+    taken.aggregation = condition_pb2.AGGREGATION_AVERAGE
+    taken.window.CopyFrom(to_duration(MINUTE))
+
+
+def with_age(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.comparison.left.age.field = "status"
+
+
+@pytest.mark.parametrize(
+    ("message", "change", "word"),
+    [
+        (of_text("a", operator=condition_pb2.COMPARISON_OPERATOR_GREATER), None, "=="),
+        (of_text("a", operator=99), None, "=="),
+        (of_text("a", "b", operator=IN), None, "one of them"),
+        (of_text(operator=IN), None, "empty list"),
+        (of_text("a"), with_average, "the newest one"),
+        (of_text("a"), with_age, "the newest one"),
+        (of_text("a"), with_recovering_number, "with a text"),
+    ],
+)
+def test_what_can_not_be_asked_of_texts_is_refused_with_the_way_out(
+    message: mesh_pb2.WatchedRule, change: Callable[[mesh_pb2.WatchedRule], None] | None, word: str
+) -> None:
+    if change:
+        change(message)
+    with pytest.raises(NotEvaluable, match=word):
+        to_spec(message)
 
 
 def with_recover(message: mesh_pb2.WatchedRule) -> None:

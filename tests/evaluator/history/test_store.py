@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.series import Batch, FieldType
+from monitors.evaluator.model.texts import code_of
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.points import Points, decode, encode, in_time_order, thinned_places
 from monitors.evaluator.store import HistorySize, Store, TooManyPoints
@@ -157,13 +158,54 @@ def test_what_append_returned_is_there_after_a_crash(loop_thread: LoopThread, st
         assert content(found) == [(4, 5, "kept"), (0, 6, np.float64(1.5).view(np.uint64))]
 
 
-def test_the_engine_sees_booleans_and_integers_as_numbers_and_texts_as_unknown(
+def test_the_engine_sees_booleans_and_integers_as_numbers_and_texts_as_their_codes(
     loop_thread: LoopThread, store: Store
 ) -> None:
     samples = list(zip(SERIES, range(5), [1.5, -3, 2**63, True, "a"], strict=True))
     batch = loop_thread.run(store.append(SERIES, START, columns(samples)))
-    assert batch.values.tolist()[:4] == [1.5, -3.0, 2.0**63, 1.0]
-    assert np.isnan(batch.values[4])
+    assert batch.values.tolist() == [1.5, -3.0, 2.0**63, 1.0, code_of("a")]
+
+
+def test_texts_are_the_same_codes_however_they_are_stored_and_read(
+    loop_thread: LoopThread, folder: Path, few_rows: None
+) -> None:
+    said = ["up", "down", "", "up", "düwn", "down"]
+    rows = [(SERIES[4], START + place, text) for place, text in enumerate(said)]
+    numbers = [(SERIES[0], START + place, 1.5) for place in range(len(said))]
+    expected = {(4, START + place): code_of(text) for place, text in enumerate(said)}
+
+    def codes(batches: list[Batch]) -> dict[tuple[int, int], float]:
+        return {
+            (series, time): value
+            for batch in batches
+            for series, time, value in zip(
+                batch.series.tolist(), batch.times.tolist(), batch.values.tolist(), strict=True
+            )
+        }
+
+    async def check(store: Store) -> None:
+        assert codes(await listed(store.batches_after(0))).items() >= expected.items()
+        assert codes(await listed(store.read_window(START, 9, [4]))) == expected
+        # The texts stay behind when only numbers are wanted.
+        assert set(codes(await listed(store.read_window(START, 9, [0]))).values()) == {1.5}
+
+    async def use(store: Store) -> None:
+        pushed: dict[tuple[int, int], float] = {}
+        for start in range(0, len(said), 2):
+            part = [*rows[start : start + 2], *numbers[start : start + 2]]
+            pushed |= codes([await store.append([] if start else SERIES, START, columns(part))])
+        assert pushed.items() >= expected.items()
+        await check(store)
+        while await store.merge():
+            pass
+        await check(store)
+        assert await store.seal_closed(START + 2 * HOUR, 9)
+        assert codes(await listed(store.read_window(START, 9, [4]))) == expected
+        found = await store.read_series([4], START, START + HOUR)
+        assert store.numbers(found).tolist() == list(expected.values())
+
+    with loop_thread.opened(opened(folder)) as store:
+        loop_thread.run(use(store))
 
 
 def test_rows_are_joined_once_there_are_many_and_those_that_stay_single_are_not_looked_at_again(

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from monitors.evaluator.catalogue import MAX_NAME, MAX_TAGS
 from monitors.evaluator.intake import EXPIRED, FUTURE, Written
 from monitors.evaluator.lines import Naming, parse_lines
+from monitors.evaluator.model.texts import code_of
 from monitors.evaluator.waiting import Line
 from monitors.mesh.errors import QuotaExceeded, ServiceUnavailable, StorageUnavailable
 from monitors.mesh.times import MINUTE, now_nanos
@@ -62,8 +63,8 @@ def test_what_waits_is_committed_together_in_its_order(loop_thread: LoopThread, 
     assert [batch.number for batch in batches] == list(range(1, len(batches) + 1))
     # The first to come is committed alone, and meanwhile the others wait for one another.
     assert len(batches) <= 5
-    numbers = [value for batch in batches for value in batch.values.tolist() if value == value]
-    assert numbers == list(range(51))
+    values = [value for batch in batches for value in batch.values.tolist()]
+    assert values == [value for place in range(51) for value in (place, code_of(str(place)))]
     stored = loop_thread.run(opened.store.read_series([1], 0, 2**63 - 1))
     assert [stored.texts[place] for place in stored.values.tolist()] == [str(place) for place in range(51)]
 

@@ -60,7 +60,7 @@ class Bindings:
             else:
                 members[tags] = Member(tags, int(numbers[row]), binding.inputs(row))
         used = {index for member in members.values() for index in member.inputs}
-        spare = [index for index, key in known if index not in used and spec.matches_input(key)]
+        spare = [one.index for one in known if one.index not in used and spec.matches_input(one)]
         for index in spare:
             self.spare.add(index, profile)
         self._scopes[scope] = _Scope(program, taken, profile, spare)

@@ -1,5 +1,6 @@
 """Why the instances of a rule are in their states, and what happens next."""
 
+import json
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from monitors.evaluator.model.machine import MISSING_INTERVALS
 from monitors.evaluator.model.reading import Aggregation, Function
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
 from monitors.evaluator.model.state import Status
+from monitors.evaluator.model.texts import code_of
 from monitors.mesh.quantities import format_duration, format_number
 from monitors.mesh.times import SECOND
 
@@ -29,6 +31,7 @@ class Explanation:
     key: InstanceKey
     status: Status
     value: float | None
+    """None if it's unknown, or a text."""
     time: int
     since: int | None
     text: str
@@ -52,7 +55,7 @@ class _Situation:
     status: Status
     holds: bool
     value: float | None
-    """None if it's unknown."""
+    """None if it's unknown; of a text its code."""
     is_unknown: bool
     newest: int
     clocks: dict[str, int]
@@ -78,7 +81,8 @@ def _explain(evaluation: Evaluation, spec: RuleSpec, place: int) -> Explanation:
         due=int(instances.due[place]),
         silent=bool(instances.silent[place]),
     )
-    return Explanation(plan.key_of(place), situation.status, value, now, _since(situation), _text(situation, now))
+    told = None if spec.of_text else value
+    return Explanation(plan.key_of(place), situation.status, told, now, _since(situation), _text(situation, now))
 
 
 def _since(one: _Situation) -> int | None:
@@ -95,28 +99,37 @@ def _text(one: _Situation, now: int) -> str:
         return _of_absence(one)
     if one.is_unknown:
         return f"{_why_unknown(one, now)}. {_while_unknown(one)}"
-    value, test = format_number(one.value or 0.0), _test(one.spec)
+    value, test = _value(one), _test(one.spec)
     match one.status:
         case Status.INACTIVE:
             lasting = f" for {format_duration(one.spec.for_duration)}" if one.spec.for_duration else ""
-            return f"it's {value}; it fires once it is {test}{lasting}"
+            return f"{value}; it fires once it is {test}{lasting}"
         case Status.PENDING:
             fires = one.clocks["active_at"] + one.spec.for_duration
             since = _at(one.clocks["active_at"])
-            return f"it's {value}, and {test} since {since}; it fires at {_at(fires)} unless that changes before"
+            return f"{value}, and {test} since {since}; it fires at {_at(fires)} unless that changes before"
         case Status.FIRING:
             return _of_firing(one, value, test)
 
 
+def _value(one: _Situation) -> str:
+    """What the value is. Of a text only those are known that the rule names."""
+    if not one.spec.of_text:
+        return f"it's {format_number(one.value or 0.0)}"
+    found = [text for text in one.spec.texts if code_of(text) == one.value]
+    return f"it's {_quoted(found[0])}" if found else f"it isn't {' or '.join(map(_quoted, one.spec.texts))}"
+
+
 def _of_firing(one: _Situation, value: str, test: str) -> str:
     fired = f"it fires since {_at(one.clocks['fired_at'])}" + (", resolved by hand" if one.silent else "")
-    ends = _bounds(one.spec.recover) if one.spec.recover else f"not {test} any more"
+    recover = one.spec.recover
+    ends = _bounds(recover, one.spec.texts) if recover else f"not {test} any more"
     kept = one.spec.keep_firing_for
     if one.clocks["false_since"] != UNSET:
         over = _at(one.clocks["false_since"] + kept)
-        return f"{fired}; it's {value}, {ends} since {_at(one.clocks['false_since'])}, and is resolved at {over} if so"
+        return f"{fired}; {value}, {ends} since {_at(one.clocks['false_since'])}, and is resolved at {over} if so"
     lasting = f" for {format_duration(kept)}" if kept else ""
-    return f"{fired}; it's {value}, and is resolved once it is {ends}{lasting}"
+    return f"{fired}; {value}, and is resolved once it is {ends}{lasting}"
 
 
 def _of_absence(one: _Situation) -> str:
@@ -160,20 +173,27 @@ def _while_unknown(one: _Situation) -> str:
 
 
 def _test(spec: RuleSpec) -> str:
-    if spec.kind is ConditionKind.RANGE:
-        return _bounds(Bounds(spec.low, spec.high, spec.outside))
+    if spec.kind is ConditionKind.RANGE or spec.of_text:
+        return _bounds(spec.bounds(spec.low, spec.high), spec.texts)
     within = f" within {format_number(spec.tolerance)}" if spec.tolerance else ""
     return f"{_SIGNS[spec.operator]} {format_number(spec.low)}{within}"
 
 
-def _bounds(bounds: Bounds) -> str:
+def _bounds(bounds: Bounds, texts: Collection[str] = ()) -> str:
     low, high = bounds.low, bounds.high
+    for text in texts:
+        if code_of(text) == low:
+            return f"{'!=' if bounds.outside else '=='} {_quoted(text)}"
     side = "outside" if bounds.outside else "inside"
     if low == -np.inf and not bounds.outside:
         return _beyond(high, math.nextafter(high, math.inf), "<=", "<")
     if high == np.inf and not bounds.outside:
         return _beyond(low, math.nextafter(low, -math.inf), ">=", ">")
     return f"{side} {format_number(low)}..{format_number(high)}"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _beyond(bound: float, next_to_it: float, inclusive: str, strict: str) -> str:

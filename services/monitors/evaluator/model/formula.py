@@ -95,7 +95,8 @@ class Versus:
 class Quiet:
     """Whether no point has come for longer than `absent_for` nanoseconds. It has no value, and is always known.
 
-    Without a field it is about all series of the monitor together, which have the key without tags.
+    Without a field it is about all series of the monitor together, which have the key without tags. The reading counts
+    points, whatever they hold.
     """
 
     reading: Reading

@@ -20,14 +20,14 @@ from monitors.evaluator.model.formula import (
     parts_of,
 )
 from monitors.evaluator.model.reading import Reading, Tags
-from monitors.evaluator.model.series import SeriesKey
+from monitors.evaluator.model.series import Series, SeriesKey
 
 NOTHING = -1
 """The row of a side that a key hasn't got."""
 _SHOWN = 3
 
-Known = Sequence[tuple[int, SeriesKey]]
-"""Series by index, ascending."""
+Known = Sequence[Series]
+"""Series, ascending by index."""
 
 
 def nodes_of(formula: Formula) -> list[Formula]:
@@ -132,8 +132,8 @@ class Binding:
                 rows.add((), node.slot)
                 return rows
             case Quiet(reading=reading):
-                meant = [(node.key(key.tags), index) for index, key in self._known if reading.matches(key)]
-                return _grouped(sorted(meant))
+                meant = [one for one in self._known if reading.matches(one)]
+                return _grouped(sorted((node.key(one.key.tags), one.index) for one in meant))
             case Group():
                 return _grouped([(node.key(key), row) for key, row in sorted(parts[0].keys.items())])
             case Bounded() | Negation():
@@ -147,16 +147,17 @@ class Binding:
 
     def _read(self, reading: Reading) -> Rows:
         rows, seen = Rows(), dict[Tags, SeriesKey]()
-        for index, key in self._known:
-            if not reading.matches(key):
+        for one in self._known:
+            if not reading.matches(one):
                 continue
+            key = one.key
             other = seen.setdefault(key.tags, key)
             if other is not key:
                 self.problems.append(
                     f"several series of {key.monitor!r} have the same tags, such as {other.measurement}.{other.field} "
                     f"and {key.measurement}.{key.field}; only the first is evaluated. Name the measurement"
                 )
-            rows.add(key.tags, index)
+            rows.add(key.tags, one.index)
         return rows
 
     @staticmethod

@@ -41,6 +41,7 @@ class Transition(NamedTuple):
     episode: int
     """When the condition became true: the episode's number."""
     value: float | None
+    """What decided; None if nothing is known, or it's a text."""
     reason: str
     """`condition`, `missing_series` or `updated`."""
     delay: int
@@ -69,8 +70,10 @@ class Changes:
             return []
         columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
         order = np.argsort(columns[2], kind="stable")
-        kinds, places, *others = (column[order] for column in columns)
-        lists = [column.tolist() for column in (kinds, *others)]
+        kinds, places, times, episodes, values, is_unknown = (column[order] for column in columns)
+        # The number that stands for a text tells nobody anything.
+        values[plan.profiles.of_text[plan.instances.profile[places]]] = np.nan
+        lists = [column.tolist() for column in (kinds, times, episodes, values, is_unknown)]
         told = zip(plan.keys_of(places), plan.revisions_of(places), *lists, strict=True)
         return [
             Transition(
@@ -80,10 +83,10 @@ class Changes:
                 time=time,
                 episode=episode,
                 value=None if isnan(value) else value,
-                reason="missing_series" if unknown else "condition",
+                reason="missing_series" if nothing_known else "condition",
                 delay=max(0, now - time),
             )
-            for key, revision, kind, time, episode, value, unknown in told
+            for key, revision, kind, time, episode, value, nothing_known in told
         ]
 
 

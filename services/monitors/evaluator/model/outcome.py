@@ -56,11 +56,11 @@ def intervals(transitions: Iterable[Transition]) -> list[Interval]:
 
 
 def nearest_value(backtest: Backtest, spec: RuleSpec) -> float | None:
-    """The latest value of the instance that is nearest to firing, or farthest into it; None if nothing is known."""
+    """The latest number of the instance that is nearest to firing, or farthest into it; None if there is none."""
     last = np.append(np.flatnonzero(np.diff(backtest.instance_of)), len(backtest.instance_of) - 1)
     values = backtest.truths.values[last] if len(backtest.instance_of) else np.empty(0)
     values = values[~np.isnan(values)]
-    if not len(values) or spec.kind is ConditionKind.ABSENCE:
+    if not len(values) or spec.kind is ConditionKind.ABSENCE or spec.of_text:
         return None
     return float(values[np.argmin(_distance(spec, values))])
 

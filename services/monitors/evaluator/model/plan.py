@@ -59,6 +59,8 @@ class Plan:
         self._left_out: dict[int, int] = {}
         self._numbers: dict[int, tuple[float, ...]] = {}
         """What is in the slots of the rules' formulas."""
+        self._texts: dict[int, tuple[str, ...]] = {}
+        """What rules of text compare with."""
         self._free_places: list[int] = []
 
     # --- what there is ---
@@ -93,6 +95,7 @@ class Plan:
         return replace(
             template, rule_id=key.rule_id, monitor=monitor, revision=int(rules.revision[number]),
             low=float(rules.low[number]), high=float(rules.high[number]), numbers=self._numbers.get(number, ()),
+            texts=self._texts.get(number, ()),
         )  # fmt: skip
 
     def revision_of(self, place: int) -> int:
@@ -303,6 +306,8 @@ class Plan:
             if spec.is_pattern:
                 self._patterns_of_tenant[spec.tenant].add(number)
                 self._scopes_of_pattern[number] = set()
+            if spec.texts:
+                self._texts[number] = spec.texts
         named, some = list(compress(specs, plain)), numbers[np.array(plain, dtype=np.bool_)]
         monitors = self.monitors.numbers([spec.tenant for spec in named], [spec.monitor for spec in named])
         rules.monitor[some] = monitors
@@ -321,6 +326,7 @@ class Plan:
         self.problems.pop(key, None)
         self._left_out.pop(number, None)
         self._numbers.pop(number, None)
+        self._texts.pop(number, None)
 
     def _inputs(self, numbers: Places, specs: Sequence[RuleSpec]) -> tuple[Places, Places]:
         """The held series of the monitors that rules watch, each with the rule, in the order of rules and series."""
@@ -394,7 +400,7 @@ class Plan:
         codes = self._rules.profile[rules].astype(np.int64) << 32 | self.series.shapes(series)
         _, some, which = np.unique(codes, return_index=True, return_inverse=True)
         pairs = zip(rules[some].tolist(), series[some].tolist(), strict=True)
-        found = [self._template(rule).matches_input(self.series[index].key) for rule, index in pairs]
+        found = [self._template(rule).matches_input(self.series[index]) for rule, index in pairs]
         return np.array(found, dtype=np.bool_)[which]
 
     def _bind_all(self, rules: Places, series: Places, change: PlanChange) -> None:
@@ -473,7 +479,7 @@ class Plan:
         """Binds a rule's formula to a monitor's series, as they are known by now. `left` are to be taken up."""
         scope, profile, key = self._make_scope(rule, monitor), int(self._rules.profile[rule]), RuleKey(*self._ids[rule])
         change.series.update(self.bindings.spare_of(scope))
-        known = [(index, self.series[index].key) for index in sorted(self.monitors.series_of(monitor))]
+        known = [self.series[index] for index in sorted(self.monitors.series_of(monitor))]
         program = self.profiles.program(profile)
         members, problems = self.bindings.bind(scope, profile, program, self.spec(key), known)
         change.series.update(self.bindings.spare_of(scope))

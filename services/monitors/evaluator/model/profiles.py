@@ -33,6 +33,7 @@ class Profiles(Columns):
     alerting: Booleans
     """Whether unknown may mean true."""
     every_point: Booleans
+    of_text: Booleans
     recovers: Booleans
     """Whether a recover clause says when firing ends."""
     recover_low: Floats
@@ -58,6 +59,7 @@ class Profiles(Columns):
         "joins": (np.bool_, False),
         "alerting": (np.bool_, False),
         "every_point": (np.bool_, True),
+        "of_text": (np.bool_, False),
         "recovers": (np.bool_, False),
         "recover_low": (np.float64, 0.0),
         "recover_high": (np.float64, 0.0),
@@ -128,7 +130,7 @@ class Profiles(Columns):
             self.templates.append(template)
             self.reserve(number + 1)
         for name in ("kind", "absent_for", "for_duration", "keep_firing_for", "interval",
-                     "no_data", "missing_series", "every_point", "retention", "span", "waits"):  # fmt: skip
+                     "no_data", "missing_series", "every_point", "of_text", "retention", "span", "waits"):  # fmt: skip
             getattr(self, name)[number] = getattr(template, name)
         if template.recover:
             self.recovers[number] = True

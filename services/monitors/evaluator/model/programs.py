@@ -159,9 +159,12 @@ class Program:
                 if isinstance(expression, Reading) and expression.occurrence is not None:
                     series = self._table(expression).rows.first[first]
                     holds, values = occurs(scenery.window, expression.term, series, times, low, high, outside)
-                    return Found(holds, np.isnan(values), values)
-                values = self._values(expression, scenery, first, times)
-                return Found(within(values, low, high, outside), np.isnan(values), values)
+                else:
+                    values = self._values(expression, scenery, first, times)
+                    holds = within(values, low, high, outside)
+                # A text's code says nothing to anybody.
+                of_text = isinstance(expression, Reading) and expression.of_text
+                return Found(holds, np.isnan(values), np.full(len(rows), np.nan) if of_text else values)
             case Versus(left=left, right=right):
                 lefts = self._values(left, scenery, first, times)
                 rights = self._values(right, scenery, table.rows.second[rows], times)

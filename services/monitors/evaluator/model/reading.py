@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-from monitors.evaluator.model.series import SeriesKey
+from monitors.evaluator.model.series import FieldType, Series
 from monitors.mesh.patterns import matches_whole
 from monitors.mesh.times import MINUTE, SECOND
 
@@ -130,6 +130,8 @@ class Reading:
     measurement: str = ""
     field: str = ""
     filters: tuple[TagFilter, ...] = ()
+    of_text: bool = False
+    """Whether it's texts that are read, as their codes."""
     function: Function = Function.VALUE
     aggregation: Aggregation = Aggregation.LATEST
     window: int = LOOK_BACK
@@ -171,8 +173,16 @@ class Reading:
         alone = self.aggregation is Aggregation.LATEST and self.occurrence is None
         return self.offset + self.reach_back + LATENESS + (0 if alone else self.window)
 
-    def matches(self, key: SeriesKey) -> bool:
-        """Whether a series is meant, by its measurement, field and tags."""
+    @property
+    def counts(self) -> bool:
+        """Whether it asks only that points came or changed, whatever they hold."""
+        return self.aggregation in (Aggregation.COUNT, Aggregation.CHANGES) and self.occurrence is None
+
+    def matches(self, series: Series) -> bool:
+        """Whether a series is meant, by its measurement, field, tags and type."""
+        if self.of_text is not (series.type == FieldType.STRING) and not self.counts:
+            return False
+        key = series.key
         if self.measurement and key.measurement != self.measurement:
             return False
         qualified = not self.measurement and f"{key.measurement}.{key.field}" == self.field

@@ -45,7 +45,7 @@ class Series:
 class Batch:
     """Points that became durable together: one entry of each array for each point, in order of arrival.
 
-    `values` holds every number as a float64 (booleans as 0 and 1, texts as NaN), as the window needs it.
+    `values` holds every number as a float64 (booleans as 0 and 1, texts as their codes), as the window needs it.
     """
 
     number: int

@@ -21,7 +21,7 @@ from monitors.evaluator.model.reading import (
     TagFilter,
     Tags,
 )
-from monitors.evaluator.model.series import SeriesKey
+from monitors.evaluator.model.series import Series, SeriesKey
 from monitors.mesh.times import SECOND
 
 
@@ -101,6 +101,10 @@ class RuleSpec:
     high: float = 0.0
     outside: bool = False
     tolerance: float = 0.0
+    of_text: bool = False
+    """Whether it compares texts. Its bounds are then of their codes, which are equal or not and mean nothing else."""
+    texts: tuple[str, ...] = ()
+    """The texts that it compares with, for words about it."""
     recover: Bounds | None = None
     occurrence: Occurrence | None = None
     formula: Formula | None = None
@@ -144,14 +148,16 @@ class RuleSpec:
     def template(self) -> "RuleSpec":
         """A rule of the same shape that has nothing else."""
         monitor = self.monitor if self.is_pattern else ""
-        return replace(self, rule_id="", monitor=monitor, revision=0, low=0.0, high=0.0, numbers=())
+        return replace(self, rule_id="", monitor=monitor, revision=0, low=0.0, high=0.0, numbers=(), texts=())
 
     @property
     def reading(self) -> Reading:
-        """What a rule without a formula reads."""
+        """What a rule without a formula reads. For absence all points count, whatever they hold."""
+        if self.kind is ConditionKind.ABSENCE:
+            return Reading(self.measurement, self.field, self.filters, aggregation=Aggregation.COUNT)
         return Reading(
-            self.measurement, self.field, self.filters, self.function, self.aggregation, self.window, self.offset,
-            self.quantile, self.ahead, self.since, self.season, self.occurrence,
+            self.measurement, self.field, self.filters, self.of_text, self.function, self.aggregation, self.window,
+            self.offset, self.quantile, self.ahead, self.since, self.season, self.occurrence,
         )  # fmt: skip
 
     @property
@@ -184,13 +190,14 @@ class RuleSpec:
             return _expression(self.monitor).fullmatch(monitor) is not None
         return monitor == self.monitor
 
-    def matches(self, key: SeriesKey) -> bool:
+    def matches(self, series: Series) -> bool:
         """Whether a series is an input of the rule. A field may be qualified by its measurement: `mem.used`."""
-        return key.tenant == self.tenant and self.matches_monitor(key.monitor) and self.matches_input(key)
+        key = series.key
+        return key.tenant == self.tenant and self.matches_monitor(key.monitor) and self.matches_input(series)
 
-    def matches_input(self, key: SeriesKey) -> bool:
+    def matches_input(self, series: Series) -> bool:
         """Whether a series of a monitor that the rule watches is an input of it."""
-        return any(reading.matches(key) for reading in self.readings)
+        return any(reading.matches(series) for reading in self.readings)
 
     def instance_tags(self, key: SeriesKey) -> Tags:
         """The tags of the instance that a series belongs to. Absence of any field is one instance per monitor."""
@@ -204,5 +211,5 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
 
 
-_OWN = {"rule_id", "monitor", "revision", "low", "high", "numbers"}
+_OWN = {"rule_id", "monitor", "revision", "low", "high", "numbers", "texts"}
 _shape = attrgetter(*(field.name for field in fields(RuleSpec) if field.name not in _OWN))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from monitors.evaluator.blocks import seal
 from monitors.evaluator.model.series import Batch, FieldType, Int32s, Series
-from monitors.evaluator.points import EMPTY, Mask, Points, compact, decode, encode, join, numbers
+from monitors.evaluator.points import EMPTY, Mask, Points, codes, compact, decode, encode, join, numbers
 from monitors.evaluator.store import catalogue, raw, sealed
 from monitors.evaluator.store.moves import Moves
 from monitors.evaluator.store.raw import StoredBatches
@@ -126,10 +126,14 @@ class Store:
         return mask
 
     def numbers(self, points: Points) -> NDArray[np.float64]:
-        """The points' values as float64: booleans as 0 and 1, texts as NaN."""
+        """The points' values as the evaluation compares them: booleans as 0 and 1, texts as their codes."""
         if self._only_doubles:
             return points.values.view(np.float64)
-        return numbers(points.values, self._types[points.series])
+        found = numbers(points.values, self._types[points.series])
+        # What is left of other points may name none of their texts.
+        if points.texts and (is_text := self.is_text(points)).any():
+            found[is_text] = codes(points, is_text)
+        return found
 
     def _batch(self, number: int, accepted_at: int, points: Points) -> Batch:
         return Batch(number, accepted_at, points.series, points.times, self.numbers(points))
