@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from monitors.evaluator.catalogue import Catalogue
+from monitors.evaluator.conditions import NotEvaluable
 from monitors.evaluator.messages import to_key_message
 from monitors.evaluator.model.backtest import Backtest, TooManyInstants
 from monitors.evaluator.model.evaluation import Capacity
@@ -18,7 +19,7 @@ from monitors.evaluator.newest import Newest
 from monitors.evaluator.points import Points as SamplePoints
 from monitors.evaluator.points import thinned_places
 from monitors.evaluator.store import Store, TooManyPoints
-from monitors.evaluator.translate import NotEvaluable, to_spec
+from monitors.evaluator.translate import to_spec
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import DAY, SECOND, from_timestamp, now_nanos, to_duration, to_timestamp

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from monitors.evaluator.conditions import NotEvaluable
 from monitors.evaluator.model.spec import RuleKey, RuleSpec
 from monitors.evaluator.model.state import OpenEpisode
-from monitors.evaluator.translate import NotEvaluable, to_open_episode, to_spec
+from monitors.evaluator.translate import to_open_episode, to_spec
 from monitors.mesh.collector import collector_paused
 from monitors.v1 import mesh_pb2
 from monitors.v1 import rule_service_pb2 as pb

@@ -1,0 +1,88 @@
+"""What values are compared with, from the contract's messages."""
+
+from typing import Any
+
+from monitors.evaluator.conditions.readings import NotEvaluable, finite
+from monitors.evaluator.model.bounds import Bounds, Operator, bounds
+from monitors.evaluator.model.reading import Aggregation, Occurrence
+from monitors.evaluator.model.texts import code_of
+from monitors.v1 import condition_pb2
+
+_OPERATORS = {int(one): one for one in Operator}
+_EQUALITIES = {int(one): one for one in (Operator.EQUAL, Operator.NOT_EQUAL)}
+_MEMBERSHIP = {int(condition_pb2.COMPARISON_OPERATOR_IN): Operator.EQUAL}
+_PICKING = (Aggregation.LATEST, Aggregation.FIRST)
+"""What takes one of the window's points as it is, which can be a text."""
+
+
+def operator_of(comparison: condition_pb2.Comparison) -> Operator:
+    """How numbers are compared. Raises NotEvaluable."""
+    operator = _OPERATORS.get(comparison.operator)
+    if operator is None:
+        raise NotEvaluable("numbers are compared with one of > >= < <= == !=; `in` goes with a list of texts")
+    return operator
+
+
+def threshold(comparison: condition_pb2.Comparison) -> dict[str, Any]:
+    """What a value must be, as fields of RuleSpec: compared with a number, or a text's code. Raises NotEvaluable."""
+    if comparison.WhichOneof("right") in ("text", "texts"):
+        return _equality(comparison)
+    right = comparison.expression
+    if right.WhichOneof("kind") != "number":
+        raise NotEvaluable("a recover clause compares with a number; put one on the right, as in `recover < 75`")
+    return {
+        "operator": operator_of(comparison), "low": finite(right.number), "tolerance": finite(comparison.tolerance)
+    }  # fmt: skip
+
+
+def _equality(comparison: condition_pb2.Comparison) -> dict[str, Any]:
+    """What a text must be, or mustn't, as a comparison of its code; of several texts, of the first one's."""
+    if comparison.HasField("texts"):
+        texts, operators = tuple(dict.fromkeys(comparison.texts.values)), _MEMBERSHIP
+    else:
+        texts, operators = (comparison.text,), _EQUALITIES
+    operator = operators.get(comparison.operator)
+    if operator is None:
+        raise NotEvaluable("a text is equal or it isn't; compare it with ==, != or `in` and a list of texts")
+    if not texts:
+        raise NotEvaluable("no text is in an empty list; name one at least")
+    return {"operator": operator, "low": code_of(texts[0]), "of_text": True, "texts": texts}
+
+
+def check_texts(reading: dict[str, Any]) -> None:
+    """Texts are compared as they are. Raises NotEvaluable."""
+    if reading["aggregation"] not in _PICKING or "function" in reading:
+        raise NotEvaluable('nothing can be computed of texts; compare the newest one, such as `status == "down"`')
+
+
+def occurrence_of(comparison: condition_pb2.Comparison, reading: dict[str, Any]) -> Occurrence:
+    """How many points must compare true. Raises NotEvaluable."""
+    if reading["aggregation"] is not Aggregation.LATEST or "function" in reading:
+        raise NotEvaluable("points that are counted can't be aggregated as well; compare the field itself")
+    return Occurrence(comparison.occurrence.at_least, comparison.occurrence.of_last)
+
+
+def end_of(condition: condition_pb2.Condition, found: dict[str, Any]) -> dict[str, Any]:
+    """What ends an alert: another test of the same value. `found` is what the condition itself says."""
+    recover = condition.recover
+    if recover.HasField("recover"):
+        raise NotEvaluable("a recover clause can't have one of its own; leave that out")
+    if recover.HasField("range"):
+        looks_at, test = recover.range.expression, dict[str, Any]()
+        ends = Bounds(finite(recover.range.low), finite(recover.range.high), recover.range.outside)
+    elif recover.HasField("comparison"):
+        looks_at, test = recover.comparison.left, threshold(recover.comparison)
+        ends = bounds(test["operator"], test["low"], test.get("tolerance", 0.0))
+    else:
+        raise NotEvaluable("a recover clause must compare a value; say for example `recover < 75`")
+    if looks_at != _left(condition):
+        raise NotEvaluable("a recover clause must look at the condition's own value; give both the same left side")
+    if test.get("of_text") is not found.get("of_text"):
+        raise NotEvaluable("a recover clause must compare with a text where the condition does, and only there")
+    return {"recover": ends, "texts": found.get("texts", ()) + test.get("texts", ())}
+
+
+def _left(condition: condition_pb2.Condition) -> condition_pb2.Expression | None:
+    if condition.HasField("range"):
+        return condition.range.expression
+    return condition.comparison.left if condition.HasField("comparison") else None
