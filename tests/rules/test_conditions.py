@@ -1,13 +1,17 @@
 """The condition's text: many spellings, one canonical form, errors that name the place and the fix."""
 
+import logging
+import re
 import time
 from pathlib import Path
 
 import pytest
+from lark import Lark
+from lark import logger as lark_logger
 
 from monitors.mesh.errors import InvalidCondition
 from monitors.rules.conditions.canonical import condition_text
-from monitors.rules.conditions.parse import parse_condition
+from monitors.rules.conditions.parse import grammar, parse_condition
 from monitors.rules.model.condition_checks import check_condition
 from monitors.rules.model.rule import with_for_clause
 
@@ -246,6 +250,12 @@ def test_many_spellings_mean_the_same(spelling: str, expected: str) -> None:
     assert canonical(spelling) == expected
 
 
+def test_the_grammar_is_not_ambiguous(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, lark_logger.name):
+        Lark(grammar(), parser="lalr", debug=True, g_regex_flags=re.IGNORECASE)
+    assert not [record.message for record in caplog.records if "conflict" in record.message.lower()]
+
+
 def test_what_people_say_is_understood() -> None:
     lines = (Path(__file__).parent / "spellings.tsv").read_text().splitlines()
     spoken = [tuple(line.split("\t")) for line in lines if line and not line.startswith("#")]
@@ -258,7 +268,7 @@ def test_what_people_say_is_understood() -> None:
             assert "Write for example" in found or "say" in found
         if found != expected:
             wrong[text] = found
-    assert len(spoken) >= 120
+    assert len(spoken) >= 180
     assert len(wrong) <= 0.05 * len(spoken), wrong
 
 

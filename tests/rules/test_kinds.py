@@ -2,19 +2,20 @@
 
 from typing import Any
 
+import grpc
 import pytest
 
 from monitors.v1 import condition_pb2 as pb
-from monitors.v1 import rule_pb2
-from monitors.v1 import rule_service_pb2 as service
-from tests.rules.client import STRING, Client
+from monitors.v1 import rule_pb2, rule_service_pb2
+from tests.rules.client import STRING, Client, refused
+from tests.rules.running import Running
 
 FIELDS = [("net", "errors", "FIELD_TYPE_INTEGER"), ("net", "requests", "FIELD_TYPE_INTEGER"), ("sys", "status", STRING)]
 
 
-def creation(text: str, **fields: Any) -> service.CreateRuleRequest:
+def creation(text: str, **fields: Any) -> rule_service_pb2.CreateRuleRequest:
     given = {"monitor_id": "web", "title": "X", "condition_text": text} | fields
-    return service.CreateRuleRequest(rule=rule_pb2.Rule(**given))
+    return rule_service_pb2.CreateRuleRequest(rule=rule_pb2.Rule(**given))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_each_kind_is_kept_and_can_be_sent_back_as_text_and_as_message(client: C
     again = client.call(creation("", condition=rule.condition, for_duration=rule.for_duration)).rule
     assert again.condition == rule.condition
     rule.title = "Y"
-    changed = client.call(service.UpdateRuleRequest(rule=rule)).rule
+    changed = client.call(rule_service_pb2.UpdateRuleRequest(rule=rule)).rule
     assert (changed.title, changed.condition, changed.condition_text) == ("Y", rule.condition, text)
 
 
@@ -176,3 +177,25 @@ def test_what_a_message_lacks_is_named(client: Client, condition: pb.Condition, 
     error = client.refused(creation("", condition=condition))
     assert error.reason == "INVALID_CONDITION"
     assert told in error.message
+
+
+def test_a_message_that_is_nested_deeper_than_protobuf_reads_is_refused(client: Client, service: Running) -> None:
+    condition = negations(0).SerializeToString()
+    for _ in range(100):
+        condition = within(5, within(1, condition))
+    with grpc.insecure_channel(f"127.0.0.1:{service.port}") as channel:
+        method: Any = channel.unary_unary("/monitors.v1.RuleService/CreateRule")
+        error = refused(lambda: method(within(1, within(4, condition)), metadata=client.metadata, timeout=60))
+    assert (error.code, error.reason) == ("INVALID_ARGUMENT", "INVALID_FIELD")
+    assert "at most 100 messages" in error.message
+
+
+def within(field: int, payload: bytes) -> bytes:
+    """A message that has another one as a field, as protobuf encodes it: tag and length as varints, then the bytes."""
+    encoded = b""
+    for number in (field << 3 | 2, len(payload)):
+        while number >= 0x80:
+            encoded += bytes([number & 0x7F | 0x80])
+            number >>= 7
+        encoded += bytes([number])
+    return encoded + payload

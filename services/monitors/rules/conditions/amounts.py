@@ -5,7 +5,17 @@ from dataclasses import dataclass, replace
 
 from lark import Token
 
-from monitors.rules.model.condition import Age, Change, Expression, Test
+from monitors.rules.model.condition import (
+    Age,
+    Arithmetic,
+    ArithmeticOperator,
+    Change,
+    Expression,
+    Number,
+    Range,
+    Test,
+    Threshold,
+)
 from monitors.rules.model.quantities import shown
 
 
@@ -47,11 +57,25 @@ class StatedTest:
 
 def measured(left: Expression, stated: StatedTest) -> tuple[Expression, Test]:
     """Both sides of a comparison, where the numbers on the right tell whether a change is meant in percent."""
+    is_share = isinstance(left, Arithmetic) and left.operator is ArithmeticOperator.DIVIDE
     for amount in stated.amounts:
-        fits = {"%": isinstance(left, Change), "s": isinstance(left, Age)}.get(amount.unit, True)
+        fits = {"%": is_share or isinstance(left, Change), "s": isinstance(left, Age)}.get(amount.unit, True)
         if not fits:
             raise amount.unexpected()
     in_percent = [amount.unit == "%" for amount in stated.amounts]
     if any(in_percent) and not all(in_percent):
         raise Unreadable("one bound is in percent and the other isn't; say both in percent, as `-5%..5%`")
-    return replace(left, percent=True) if isinstance(left, Change) and any(in_percent) else left, stated.test
+    if not any(in_percent):
+        return left, stated.test
+    return (replace(left, percent=True), stated.test) if isinstance(left, Change) else (left, _share(stated.test))
+
+
+def _share(test: Test) -> Test:
+    """What a share is compared with: 5 % of it is 0.05."""
+    match test:
+        case Range(low=low, high=high):
+            return replace(test, low=low / 100, high=high / 100)
+        case Threshold(right=Number(value=value)):
+            return replace(test, right=Number(value / 100))
+        case _:
+            return test

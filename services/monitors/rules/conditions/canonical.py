@@ -50,7 +50,7 @@ RESERVED = frozenset(
     fewer different differs does isn aren doesn to out by without first oldest median stddev spread rate increase delta
     deriv derivative slope changes resets offset until recovers resolve resolves clear clears percent all any across per
     grouped one also as well but except expecting expected expect times divided multiplied daily weekly dips crosses
-    reaches hits turns leaves starts starting joined
+    reaches hits turns leaves none half twice double each every
     """.split()  # noqa: SIM905 (a hundred strings in a list are harder to read)
 )
 _BARE = re.compile(r"[^\W\d]\w*(?:\.\w+)*")

@@ -17,7 +17,7 @@ from monitors.rules.conditions.sentence import Sentence
 from monitors.rules.conditions.stated import Stated
 from monitors.rules.model.condition import Absence, Comparison, Condition
 from monitors.rules.model.condition_parts import DEEPEST, check_depth, too_deep, with_targets
-from monitors.rules.model.quantities import UNIT_PATTERN, WORD_PATTERN
+from monitors.rules.model.quantities import SINGLE_PATTERN, UNIT_PATTERN, WORD_PATTERN
 
 LONGEST_CONDITION_TEXT = 4096
 GRAMMAR = ("condition.lark", "terminals.lark")
@@ -62,7 +62,8 @@ def grammar() -> str:
     """The grammar with its terminals, units and spelt numbers."""
     folder = files("monitors.rules.conditions")
     text = "\n".join((folder / name).read_text(encoding="utf-8") for name in GRAMMAR)
-    return text.replace("UNIT", UNIT_PATTERN).replace("WORD", WORD_PATTERN)
+    patterns = {"UNIT": UNIT_PATTERN, "WORD": WORD_PATTERN, "SINGLE": SINGLE_PATTERN}
+    return re.sub("|".join(patterns), lambda found: patterns[found[0]], text)
 
 
 def _check_parentheses(text: str, path: str) -> None:

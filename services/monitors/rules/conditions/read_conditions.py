@@ -180,7 +180,8 @@ class ConditionReader(ExpressionReader):
         return int(parts[-1])
 
     def recover_clause(self, parts: list[Any]) -> StatedTest:
-        stated: StatedTest = parts[-1]
+        said = parts[-1]
+        stated = StatedTest(TextTest(Operator.EQUAL, (unquoted(said),))) if isinstance(said, Token) else said
         if stated.negated:
             raise Unreadable("a recover clause can't say what it's not one of; say for example `recover == \"up\"`")
         return stated

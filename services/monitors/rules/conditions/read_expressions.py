@@ -108,7 +108,7 @@ class ExpressionReader(Transformer[Token, Sentence]):
         value = parts[-1]
         if isinstance(value, Number):
             return Number(0.0 - value.value)
-        return Arithmetic(Number(-1.0), ArithmeticOperator.MULTIPLY, value)
+        return _multiple(-1.0, value)
 
     def parenthesis(self, parts: list[Any]) -> Expression:
         value: Expression = parts[0]
@@ -118,8 +118,13 @@ class ExpressionReader(Transformer[Token, Sentence]):
         return Number(parts[0])
 
     def share(self, parts: list[Any]) -> Arithmetic:
-        whole = parts[-1]
-        return Arithmetic(Number(percent_of(parts[0]) / 100), ArithmeticOperator.MULTIPLY, whole)
+        return _multiple(percent_of(parts[0]) / 100, parts[-1])
+
+    def half(self, parts: list[Any]) -> Arithmetic:
+        return _multiple(0.5, parts[-1])
+
+    def twice(self, parts: list[Any]) -> Arithmetic:
+        return _multiple(2.0, parts[-1])
 
     def call(self, parts: list[Any]) -> _Call:
         word = next(part for part in parts if isinstance(part, Token) and part.type == "AGGREGATION")
@@ -226,6 +231,10 @@ class ExpressionReader(Transformer[Token, Sentence]):
         if nanos is None:
             raise Unreadable(f"{parts[0][:60]!r} isn't a duration; say it as `5m`, `90s` or `1h30m`")
         return nanos
+
+
+def _multiple(factor: float, value: Expression) -> Arithmetic:
+    return Arithmetic(Number(factor), ArithmeticOperator.MULTIPLY, value)
 
 
 def _aggregation(word: str) -> tuple[Aggregation, float]:
