@@ -34,11 +34,11 @@ run: setup ## Start the whole mesh with its collectors, e.g. make run ARGS="--ch
 test: setup ## Run every test
 	$(VENV)/bin/pytest -n auto --dist loadfile $(ARGS)
 
-fuzz: setup ## Compare the engine with its oracle on many random lives, e.g. make fuzz EXAMPLES=1000000 SEED=7
+fuzz: setup ## Compare the engine with its oracle on many random lives, and read random conditions, e.g. make fuzz EXAMPLES=1000000 SEED=7
 	@echo "seed $(SEED), $(EXAMPLES) examples; what fails is kept in .hypothesis and tried first by the next run"
 	MONITORS_FUZZ_EXAMPLES=$(EXAMPLES) $(VENV)/bin/pytest -n auto --dist loadfile --hypothesis-seed=$(SEED) \
 		tests/evaluator/engine/test_sequences_of_*.py tests/evaluator/engine/test_oracle.py \
-		tests/evaluator/engine/test_backtest.py $(ARGS)
+		tests/evaluator/engine/test_backtest.py tests/rules/test_fuzzed_conditions.py $(ARGS)
 
 lint: setup breaking ## Check style, types, architecture and contract
 	$(VENV)/bin/ruff check

@@ -13,7 +13,7 @@ from monitors.mesh.times import now_nanos
 from monitors.rules.conditions.canonical import condition_text
 from monitors.rules.main import open_rules
 from monitors.rules.model.catalogue import Field, FieldType
-from monitors.rules.model.condition import Comparison, Input, Operator, Target, Threshold
+from monitors.rules.model.condition import Comparison, Input, Number, Operator, Target, Threshold
 from monitors.rules.model.rule import Rule
 from monitors.rules.store import counters
 from monitors.rules.store.monitors import Seen, remember
@@ -61,7 +61,7 @@ def _insert(session: Session, tenant: str, wanted: Sequence[tuple[str, float]]) 
 
 
 def _rule(name: str, threshold: float, now: int, revision: int) -> Rule:
-    condition = Comparison(Input(Target(FIELD, MEASUREMENT)), Threshold(Operator.GREATER, threshold))
+    condition = Comparison(Input(Target(FIELD, MEASUREMENT)), Threshold(Operator.GREATER, Number(threshold)))
     return Rule(
         id=new_id("rule"),
         monitor_id=name,

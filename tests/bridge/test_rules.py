@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from mcp_types import ElicitRequestURLParams, ElicitResult
 
+from monitors.bridge.rule_settings import has_for_clause
 from tests.bridge.backend import Backend
 from tests.bridge.conftest import Tools, answer_of
 
@@ -277,3 +278,20 @@ def test_what_cant_be_restored_is_said(tools: Tools, backend: Backend) -> None:
     backend.rules[rule_id].group_by.append("cpu")
     deleted = tools.success("delete_alert_rule", rule_id=rule_id, confirm_title="CPU is high")
     assert "can't set again: group_by" in deleted.text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("cpu > 90 for 5m", True),
+        ("cpu > 90", False),
+        ("no data for 15m", False),
+        ("no data for 15m for 5m", True),
+        ('no data on up{host="a b", zone="c"} for 15m', False),
+        ('no data on "up for" for 15m', False),
+        ('state in ("out for lunch", "ok")', False),
+        ("cpu > 90 and no data on load1 for 5m for 2m", True),
+    ],
+)
+def test_a_for_clause_is_told_from_what_else_says_for(text: str, says: bool) -> None:
+    assert has_for_clause(text) is says

@@ -13,7 +13,8 @@ from monitors.bridge.values import from_duration, to_duration
 from monitors.v1 import rule_pb2
 
 # `no data for 15m` is a condition whose duration isn't the rule's own `for`.
-_ABSENCE = re.compile(r"\bno data(?: on \S+)? for\b", re.IGNORECASE)
+_ABSENCE = re.compile(r"\bno data(?: on [^\s{]+\s*(?:\{[^}]*\})?)? for\b", re.IGNORECASE)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', re.DOTALL)
 _FOR = re.compile(r"\bfor\b", re.IGNORECASE)
 _OUTPUT_ONLY = ("id", "create_time", "update_time", "creator", "etag", "open_alert_count")
 
@@ -26,8 +27,9 @@ class RuleSettings(Arguments):
         Field(
             description="What must be true. Over a window (default 5m): avg, min, max, sum, count, median, p95, "
             "stddev, first, spread, rate, increase, delta, deriv, changes, resets; a bare field is its latest "
-            "value. Also change(x, 1h) < -5%, forecast(x, 6h, 4h) > 95, age(x) > 1d, recover < 75. As an object, type "
-            "is threshold, range or absence.",
+            "value. Also change(x, 1h) < -5%, forecast(x, 6h, 4h) > 95, age(x) > 1d, anomaly(x, 7d, daily) > 4, "
+            'a / b > 0.05, sum by (host) (x) > 5, status in ("down", "lost"), recover < 75, and, or, unless, not (…). '
+            "As an object, type is threshold, range, absence, change, anomaly, and, or, unless or not.",
             examples=[
                 "avg(response_time, 5m) > 500 for 2m",
                 {"type": "threshold", "field": "price", "operator": ">", "value": 60000, "aggregation": "latest"},
@@ -108,7 +110,7 @@ class RuleSettings(Arguments):
 
 def has_for_clause(condition_text: str) -> bool:
     """Whether a condition's text says itself how long it must hold."""
-    return bool(_FOR.search(_ABSENCE.sub("", condition_text)))
+    return bool(_FOR.search(_ABSENCE.sub("", _QUOTED.sub("'…'", condition_text))))
 
 
 def without_for_clause(rule: rule_pb2.Rule) -> str:

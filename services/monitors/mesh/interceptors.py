@@ -11,13 +11,13 @@ from typing import Any
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from monitors.mesh.database import storage_error
-from monitors.mesh.errors import MeshError, MissingScope, Unauthenticated
+from monitors.mesh.errors import InvalidField, MeshError, MissingScope, Unauthenticated
 from monitors.mesh.identity import Authenticate, Principal, bind_principal
 from monitors.mesh.scopes import ANYBODY, SERVICE_ONLY, scope_of
 from monitors.mesh.times import to_duration
@@ -44,12 +44,20 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
             return None
         method = handler_call_details.method
 
+        def deserialize(payload: bytes) -> Any:
+            try:
+                return handler.request_deserializer(payload)
+            except DecodeError:
+                return UNREADABLE
+
         async def unary(request: Any, context: Context) -> Any:
             async with self.around(method, context):
+                _check_readable(request)
                 return await (handler.stream_unary or handler.unary_unary)(request, context)
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
             async with self.around(method, context):
+                _check_readable(request)
                 async for response in (handler.stream_stream or handler.unary_stream)(request, context):
                     yield response
 
@@ -61,8 +69,19 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
         }[handler.request_streaming, handler.response_streaming]
         return make(  # type: ignore[no-any-return]
             stream if handler.response_streaming else unary,
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=handler.request_deserializer if handler.request_streaming else deserialize,
             response_serializer=handler.response_serializer,
+        )
+
+
+UNREADABLE = object()
+"""Stands for a request that isn't a message: gRPC itself would tell the caller nothing of use."""
+
+
+def _check_readable(request: object) -> None:
+    if request is UNREADABLE:
+        raise InvalidField(
+            "request", "can't be decoded; send the method's own message, with at most 100 messages within each other"
         )
 
 

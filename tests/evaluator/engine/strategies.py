@@ -1,11 +1,9 @@
 """Random rules, points and events for the comparison of engine and oracle."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.bounds import Bounds, Operator, bounds
@@ -29,9 +27,6 @@ from tests.evaluator.engine.events import (
 )
 from tests.evaluator.engine.formulas import conditions, expressions
 from tests.evaluator.engine.scene import SECOND, series
-
-ORDINARY = 2000
-"""How many examples of sequences all tests together try, unless MONITORS_FUZZ_EXAMPLES says otherwise."""
 
 KNOWN = [
     series(0, core="0"),
@@ -84,15 +79,6 @@ THRESHOLD = (
 )
 INPUTS = ("monitor", "field", "filters")
 FORMULA = ("kind", "formula", "numbers")
-
-
-def share(examples: int) -> settings:
-    """Settings for a test that tries so many of the ORDINARY examples, or as many of those that were asked for."""
-    asked = int(os.environ.get("MONITORS_FUZZ_EXAMPLES", ORDINARY))
-    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(
-        max_examples=max(1, asked * examples // ORDINARY), deadline=None, print_blob=True, suppress_health_check=slow
-    )
 
 
 def seconds(*choices: float) -> st.SearchStrategy[int]:

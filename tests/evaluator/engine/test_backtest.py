@@ -9,7 +9,8 @@ from monitors.evaluator.model.evaluation import Evaluation, Points
 from monitors.evaluator.model.spec import RuleSpec
 from tests.evaluator.engine.scene import START, at
 from tests.evaluator.engine.sequences import by_time, plainly
-from tests.evaluator.engine.strategies import KNOWN, points, rules, share
+from tests.evaluator.engine.strategies import KNOWN, points, rules
+from tests.fuzzing import share
 
 Rows = list[tuple[int, float, float]]
 """(series, seconds, value)."""

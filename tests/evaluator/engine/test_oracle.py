@@ -14,7 +14,8 @@ from monitors.evaluator.model.spec import RuleSpec
 from tests.evaluator.engine.events import Arrive, Put
 from tests.evaluator.engine.scene import START, at
 from tests.evaluator.engine.sequences import World, by_time, plainly
-from tests.evaluator.engine.strategies import KNOWN, arrivals, points, rules, share
+from tests.evaluator.engine.strategies import KNOWN, arrivals, points, rules
+from tests.fuzzing import share
 
 History = list[tuple[int, float, float]]
 """(series, seconds, value)."""

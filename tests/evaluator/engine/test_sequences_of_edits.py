@@ -4,7 +4,8 @@ from hypothesis import given
 
 from tests.evaluator.engine.events import Event
 from tests.evaluator.engine.sequences import World
-from tests.evaluator.engine.strategies import EDITS, KNOWN, KNOWN_COUNTS, lives, share
+from tests.evaluator.engine.strategies import EDITS, KNOWN, KNOWN_COUNTS, lives
+from tests.fuzzing import share
 
 
 @share(400)

@@ -4,7 +4,8 @@ from hypothesis import given
 
 from tests.evaluator.engine.events import Event
 from tests.evaluator.engine.sequences import World
-from tests.evaluator.engine.strategies import CLOCKS, EDITS, KNOWN, KNOWN_COUNTS, RESTARTS, crashes, lives, share
+from tests.evaluator.engine.strategies import CLOCKS, EDITS, KNOWN, KNOWN_COUNTS, RESTARTS, crashes, lives
+from tests.fuzzing import share
 
 
 @share(250)

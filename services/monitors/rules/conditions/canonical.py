@@ -1,7 +1,7 @@
-"""A condition as text: the canonical form, which reads back as the same condition, and a sentence for people."""
+"""A condition as text in its canonical form, which reads back as the same condition."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,20 +12,30 @@ from monitors.rules.model.condition import (
     Absence,
     Age,
     Aggregation,
+    Anomaly,
+    Arithmetic,
+    ArithmeticOperator,
     Change,
     Comparison,
     Condition,
     Expression,
     Forecast,
+    GroupAggregate,
     Input,
+    Junction,
+    Negation,
+    Number,
     Occurrence,
     Operator,
     Range,
+    TagFilter,
+    TagOperator,
+    Tags,
     Target,
     Test,
+    TextTest,
     Threshold,
 )
-from monitors.rules.model.quantities import duration_in_words
 
 NumberFormat = Callable[[float], str]
 LONGEST_DURATION = 100_000 * DAY // SECOND
@@ -33,60 +43,53 @@ LONGEST_DURATION = 100_000 * DAY // SECOND
 RESERVED = frozenset(
     """
     no for if when while alert notify tell warn me the of over in inside outside between within and or not unless is are
-    was be has been above below under exceeds exceeding equals equal than at least most true false recover avg average
-    mean min minimum lowest smallest max maximum highest peak largest sum total count number latest last newest current
-    on from absent missing silent since during past with stay stays remain remains go goes get gets rise rises climb
-    climbs fall falls drop drops keep keeps become becomes greater more higher bigger larger less lower smaller fewer
-    different differs does isn aren doesn to out by without first oldest median stddev spread rate increase delta deriv
-    derivative slope changes resets offset until recovers resolve resolves clear clears percent
-    """.split()  # noqa: SIM905 (sixty strings in a list are harder to read)
+    was be has been have had above below under exceeds exceeding equals equal than at least most true false recover avg
+    average mean min minimum lowest smallest max maximum highest peak largest sum total count number latest last newest
+    current on from absent missing silent since during past with stay stays remain remains go goes get gets rise rises
+    climb climbs fall falls drop drops keep keeps become becomes greater more higher bigger larger less lower smaller
+    fewer different differs does isn aren doesn to out by without first oldest median stddev spread rate increase delta
+    deriv derivative slope changes resets offset until recovers resolve resolves clear clears percent all any across per
+    grouped one also as well but except expecting expected expect times divided multiplied daily weekly dips crosses
+    reaches hits turns leaves none half twice double each every
+    """.split()  # noqa: SIM905 (a hundred strings in a list are harder to read)
 )
 _BARE = re.compile(r"[^\W\d]\w*(?:\.\w+)*")
-
-_AGGREGATION_WORDS = {
-    Aggregation.LATEST: "the latest",
-    Aggregation.AVERAGE: "the average of",
-    Aggregation.MINIMUM: "the minimum of",
-    Aggregation.MAXIMUM: "the maximum of",
-    Aggregation.SUM: "the sum of",
-    Aggregation.COUNT: "the number of points of",
-    Aggregation.FIRST: "the oldest value of",
-    Aggregation.MEDIAN: "the median of",
-    Aggregation.STANDARD_DEVIATION: "the standard deviation of",
-    Aggregation.SPREAD: "the difference between the greatest and the least value of",
-    Aggregation.RATE: "the rate per second of",
-    Aggregation.INCREASE: "the increase of",
-    Aggregation.DELTA: "the newest less the oldest value of",
-    Aggregation.DERIVATIVE: "the slope per second of",
-    Aggregation.CHANGES: "the number of changes of",
-    Aggregation.RESETS: "the number of resets of",
-}
-_OPERATOR_WORDS = {
-    Operator.GREATER: "greater than",
-    Operator.GREATER_OR_EQUAL: "at least",
-    Operator.LESS: "less than",
-    Operator.LESS_OR_EQUAL: "at most",
-    Operator.EQUAL: "equal to",
-    Operator.NOT_EQUAL: "not equal to",
+_PRECEDENCE = {
+    ArithmeticOperator.ADD: 1,
+    ArithmeticOperator.SUBTRACT: 1,
+    ArithmeticOperator.MULTIPLY: 2,
+    ArithmeticOperator.DIVIDE: 2,
 }
 
 
 def condition_text(condition: Condition) -> str:
     """The canonical text, without a `for` clause: `avg(response_time, 5m) > 500`."""
     match condition:
-        case Absence(duration=duration, target=target):
-            on = f" on {_target(target)}" if target else ""
-            return f"no data{on} for {format_duration(duration)}"
+        case Absence(duration=duration, target=target, expected=expected):
+            on = f" on {target_text(target)}" if target else ""
+            expecting = f" expecting {', '.join(map(_tag_set, expected))}" if expected else ""
+            return f"no data{on} for {format_duration(duration)}{expecting}"
         case Comparison(left=left, test=test, recover=recover, occurrence=occurrence):
-            number = _number_format(left)
-            text = f"{_counted(left, occurrence)[0]} {_test(test, number)}{_counted(left, occurrence)[1]}"
-            return f"{text} recover {_test(recover, number)}" if recover else text
+            measured, counted = counted_text(left, test, occurrence)
+            text = f"{measured} {_test(left, test)}{counted}"
+            return f"{text} recover {_test(left, recover)}" if recover else text
+        case Junction(operator=operator, conditions=conditions, on=on):
+            return f" {operator}{_join(on)} ".join(map(_within, conditions))
+        case Negation(condition=inner):
+            return f"not ({condition_text(inner)})"
 
 
-def _counted(left: Expression, occurrence: Occurrence | None) -> tuple[str, str]:
+def _within(condition: Condition) -> str:
+    """A part of a junction: a junction is in parentheses, so that nobody has to know what binds first."""
+    text = condition_text(condition)
+    return f"({text})" if isinstance(condition, Junction) else text
+
+
+def counted_text(left: Expression, test: Test, occurrence: Occurrence | None) -> tuple[str, str]:
     """The left side, and how its points are counted."""
     if occurrence is None or not isinstance(left, Input):
-        return _expression(left), ""
+        # A percentage is written where the change is, unless a number with % says it.
+        return (_input_or_change(left) if _says_percent(left, test) else expression_text(left)), ""
     at_least, of_last = occurrence.at_least, occurrence.of_last
     if of_last:
         return _input(left), f" in {at_least or 'all'} of the last {of_last} points"
@@ -94,16 +97,40 @@ def _counted(left: Expression, occurrence: Occurrence | None) -> tuple[str, str]
     return _input(replace(left, window=LOOK_BACK)), f" in {some} points of {format_duration(left.window)}"
 
 
-def _test(test: Test, number: NumberFormat) -> str:
+def _says_percent(left: Expression, test: Test) -> bool:
+    is_number = isinstance(test, Range) or (isinstance(test, Threshold) and isinstance(test.right, Number))
+    return isinstance(left, Change) and left.percent and is_number
+
+
+def _input_or_change(left: Expression) -> str:
+    return expression_text(replace(left, percent=False) if isinstance(left, Change) else left)
+
+
+def _test(left: Expression, test: Test) -> str:
+    number = number_format(left)
     match test:
         case Range(low=low, high=high, outside=outside):
             return f"{'outside' if outside else 'inside'} {number(low)}..{number(high)}"
-        case Threshold(operator=operator, value=value, tolerance=tolerance):
+        case TextTest(operator=Operator.IN, texts=texts):
+            return f"in ({', '.join(map(quote, texts))})"
+        case TextTest(operator=operator, texts=texts):
+            return f"{operator} {quote(texts[0])}"
+        case Threshold(operator=operator, right=right, tolerance=tolerance):
             within = f" within {format_number(tolerance)}" if tolerance else ""
-            return f"{operator} {number(value)}{within}"
+            return f"{operator} {number(right.value) if isinstance(right, Number) else _right(operator, right)}{within}"
 
 
-def _number_format(left: Expression) -> NumberFormat:
+def _right(operator: Operator, right: Expression) -> str:
+    """An expression on the right. A name in quotes would be read as a text there."""
+    text = expression_text(right)
+    is_quoted_name = isinstance(right, Input) and right.is_bare and not right.target.filters and text.startswith('"')
+    if is_quoted_name and operator in (Operator.EQUAL, Operator.NOT_EQUAL):
+        return f"latest({text}, {format_duration(LOOK_BACK)})"
+    return text
+
+
+def number_format(left: Expression) -> NumberFormat:
+    """How the number that an expression is compared with is written."""
     match left:
         case Change(percent=True):
             return lambda value: f"{_plain_number(value)}%"
@@ -124,88 +151,90 @@ def _seconds(value: float) -> str:
     return format_duration(nanos) if nanos and nanos / SECOND == value else format_number(value)
 
 
-def condition_in_words(condition: Condition) -> str:
-    """What a condition says, as the rest of a sentence that begins with "when"."""
-    match condition:
-        case Absence(duration=duration, target=target):
-            what = f"no point of {_target(target)}" if target else "no point of any field"
-            return f"{what} has come for more than {duration_in_words(duration)}"
-        case Comparison(left=left, test=test, recover=recover, occurrence=occurrence):
-            number = _number_format(left)
-            words = f"{_expression_in_words(left)} is {_test_in_words(test, number)}"
-            words += _counted(left, occurrence)[1]
-            return f"{words}, until it is {_test_in_words(recover, number)}" if recover else words
-
-
-def _test_in_words(test: Test, number: NumberFormat) -> str:
-    match test:
-        case Range(low=low, high=high, outside=outside):
-            return f"{'outside' if outside else 'inside'} of {number(low)} to {number(high)}"
-        case Threshold(operator=operator, value=value, tolerance=tolerance):
-            within = f" (give or take {format_number(tolerance)})" if tolerance else ""
-            return f"{_OPERATOR_WORDS[operator]} {number(value)}{within}"
-
-
 def quote(text: str) -> str:
     """A text in double quotes, as the grammar reads it."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
     return f'"{escaped}"'
 
 
-def _expression(expression: Expression) -> str:
+def expression_text(expression: Expression) -> str:
+    """The canonical text of an expression: `errors / on (host) requests`."""
     match expression:
-        case Change(input=given, since=since):
-            return f"change({_input(given)}, {format_duration(since)})"
-        case Age(input=given):
-            return f"age({_input(given)})"
-        case Forecast(target=target, window=window, ahead=ahead):
-            return f"forecast({_target(target)}, {format_duration(window)}, {format_duration(ahead)})"
+        case Number(value=value):
+            return format_number(value)
         case Input():
             return _input(expression)
+        case Change(input=given, since=since, percent=percent):
+            return f"change({_input(given)}, {format_duration(since)}{', percent' if percent else ''})"
+        case Age(input=given):
+            return f"age({_input(given)})"
+        case Forecast(target=target, window=window, ahead=ahead, offset=offset):
+            times = f"{format_duration(window)}, {format_duration(ahead)}"
+            return f"forecast({target_text(target)}, {times}){_offset(offset)}"
+        case Anomaly(input=given, past=past, season=season):
+            return f"anomaly({_input(given)}, {format_duration(past)}{f', {season}' if season else ''})"
+        case Arithmetic(left=left, operator=operator, right=right, on=on):
+            return f"{_operand(left, operator, 0)} {operator}{_join(on)} {_operand(right, operator, 1)}"
+        case GroupAggregate(aggregation=aggregation, expression=inner, quantile=quantile):
+            name = aggregation_text(aggregation, quantile)
+            return f"{name} {grouping_text(expression)} ({expression_text(inner)})"
+
+
+def _operand(expression: Expression, operator: ArithmeticOperator, more: int) -> str:
+    """A side of an operation, in parentheses where it would be read as something else. Operators of one rank are
+    taken from the left, so that the right side must bind `more`."""
+    text = expression_text(expression)
+    loose = isinstance(expression, Arithmetic) and _PRECEDENCE[expression.operator] < _PRECEDENCE[operator] + more
+    return f"({text})" if loose else text
+
+
+def grouping_text(group: GroupAggregate) -> str:
+    """By which tags series are put together: `by (host)`."""
+    return f"without ({_names(group.without)})" if group.without else f"by ({_names(group.by)})"
+
+
+def _join(on: Sequence[str]) -> str:
+    return f" on ({_names(on)})" if on else ""
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(map(_name, names))
 
 
 def _input(given: Input) -> str:
-    offset = f" offset {format_duration(given.offset)}" if given.offset else ""
-    target = _target(given.target)
-    if given.aggregation is Aggregation.LATEST and given.window == LOOK_BACK:
-        return f"{target}{offset}"
-    name = f"p{_percentile(given)}" if given.aggregation is Aggregation.QUANTILE else given.aggregation
-    return f"{name}({target}, {format_duration(given.window)}){offset}"
+    target = target_text(given.target)
+    if replace(given, offset=0).is_bare:
+        return f"{target}{_offset(given.offset)}"
+    name = aggregation_text(given.aggregation, given.quantile)
+    return f"{name}({target}, {format_duration(given.window)}){_offset(given.offset)}"
 
 
-def _percentile(given: Input) -> str:
-    return f"{(Decimal(repr(given.quantile)) * 100).normalize():f}"
+def _offset(offset: int) -> str:
+    return f" offset {format_duration(offset)}" if offset else ""
 
 
-def _expression_in_words(expression: Expression) -> str:
-    match expression:
-        case Change(input=given, since=since, percent=percent):
-            how = "in percent against" if percent else "against"
-            return f"the change of {_input_in_words(given)} {how} {duration_in_words(since)} before"
-        case Age(input=given):
-            return f"the time since {_input_in_words(given)}"
-        case Forecast(target=target, window=window, ahead=ahead):
-            trend = f"by the trend of the last {duration_in_words(window)}"
-            return f"what {_target(target)} will be in {duration_in_words(ahead)}, {trend},"
-        case Input():
-            return _input_in_words(expression)
+def aggregation_text(aggregation: Aggregation, quantile: float) -> str:
+    """An aggregation's name: `avg`, `p95`."""
+    return f"p{percentile(quantile)}" if aggregation is Aggregation.QUANTILE else aggregation.value
 
 
-def _input_in_words(given: Input) -> str:
-    if given.aggregation is Aggregation.QUANTILE:
-        words = f"the {_percentile(given)}th percentile of {_target(given.target)}"
-    else:
-        words = f"{_AGGREGATION_WORDS[given.aggregation]} {_target(given.target)}"
-    before = f" {duration_in_words(given.offset)} before" if given.offset else ""
-    if given.aggregation is Aggregation.LATEST and given.window == LOOK_BACK:
-        return f"{words}{before}"
-    return f"{words} over the last {duration_in_words(given.window)}{before}"
+def percentile(quantile: float) -> str:
+    """A quantile of 0.95 as `95`."""
+    return f"{(Decimal(repr(quantile)) * 100).normalize():f}"
 
 
-def _target(target: Target) -> str:
-    name = f"{target.measurement}.{target.field}" if target.measurement else target.field
-    filters = ", ".join(f"{_name(each.tag)}{each.operator}{quote(each.value)}" for each in target.filters)
-    return f"{_name(name)}{{{filters}}}" if filters else _name(name)
+def target_text(target: Target) -> str:
+    """A field with its tag filters: `errors{code=~"5.."}`."""
+    name, filters = f"{target.measurement}.{target.field}" if target.measurement else target.field, target.filters
+    return f"{_name(name)}{{{', '.join(map(_filter, filters))}}}" if filters else _name(name)
+
+
+def _filter(tag_filter: TagFilter) -> str:
+    return f"{_name(tag_filter.tag)}{tag_filter.operator}{quote(tag_filter.value)}"
+
+
+def _tag_set(tags: Tags) -> str:
+    return f"{{{', '.join(_filter(TagFilter(name, TagOperator.EQUAL, value)) for name, value in tags)}}}"
 
 
 def _name(name: str) -> str:

@@ -5,42 +5,35 @@ from difflib import get_close_matches
 
 from lark import UnexpectedCharacters, UnexpectedToken
 
+from monitors.rules.conditions.canonical import RESERVED
 from monitors.rules.model.quantities import shown
 
 _EXPECTED = {
     "a comparison (`>`, `>=`, `<`, `<=`, `==`, `!=`, `inside`, `outside`)": {
         "GREATER", "GREATER_OR_EQUAL", "LESS", "LESS_OR_EQUAL", "EQUAL", "NOT_EQUAL", "INSIDE", "OUTSIDE",
     },
-    "a field's name": {"NAME"},
     "a number": {"NUMBER"},
+    "a field's name": {"NAME"},
+    "a text in quotes": {"STRING"},
     "a duration such as `5m`": {"DURATION"},
+    "`daily` or `weekly`": {"SEASON"},
     "`for` and a duration": {"FOR", "SINCE"},
     "two bounds as `20..400`": {"DOTS", "TO"},
     "`=`, `!=`, `=~` or `!~`": {"TAG_OPERATOR"},
-    "a comma": {"COMMA"},
+    "a comma": {"COMMA", "NEXT_SET"},
     "`(`": {"LPAR"},
     "`)`": {"RPAR"},
     "`}`": {"RBRACE"},
+    "`and`, `or` or `unless`": {"AND", "OR", "UNLESS"},
     "the end": {"$END"},
 }  # fmt: skip
 _WORD = re.compile(r"[^\W\d]\w*(?:\.\w+)*|[=!]~|\S")
 _FUNCTIONS = (
     "latest", "first", "avg", "min", "max", "sum", "count", "median", "p95", "stddev", "spread", "rate", "increase",
-    "delta", "deriv", "changes", "resets", "change", "age", "forecast",
+    "delta", "deriv", "changes", "resets", "change", "age", "forecast", "anomaly",
 )  # fmt: skip
 _SPELLINGS = {**{name: name for name in _FUNCTIONS}, "average": "avg", "minimum": "min", "maximum": "max"}
-_NOT_YET = {
-    "and": "conditions can't be joined yet: make one rule for each",
-    "or": "conditions can't be joined yet: make one rule for each",
-    "unless": "conditions can't be joined yet: make one rule for each",
-    "not": "conditions can't be negated: turn the comparison round, as `<=` for `>`",
-    "by": "series can't be grouped yet: leave it out, each series is an instance of its own",
-    "without": "series can't be grouped yet: leave it out, each series is an instance of its own",
-    "+": "arithmetic can't be evaluated yet: compare one field",
-    "-": 'arithmetic can\'t be evaluated yet: compare one field (a name with `-` in it goes in quotes, "a-b")',
-    "*": "arithmetic can't be evaluated yet: compare one field",
-    "/": 'arithmetic can\'t be evaluated yet: compare one field (a name with `/` in it goes in quotes, "a/b")',
-}
+_JOINS = ("and", "or", "unless", "but", "except", "while")
 
 
 def explain(text: str, error: UnexpectedCharacters | UnexpectedToken) -> tuple[str, int]:
@@ -57,19 +50,23 @@ def explain(text: str, error: UnexpectedCharacters | UnexpectedToken) -> tuple[s
     special = _special(text, place, seen, before)
     wanted = special or f"expected {_words_for(expected)}"
     saw = f"at {shown(seen)} (character {place + 1})" if seen else "at the end"
-    return f"can't be read {saw}: {wanted}. Write for example `{_example(text, seen)}`", place + 1
+    return f"can't be read {saw}: {wanted}. Write for example `{_example(text)}`", place + 1
 
 
 def _special(text: str, place: int, seen: str, before: str) -> str:
     """A better hint than the list of what would have been accepted, where something well known was meant."""
     previous = re.search(r"([^\W\d]\w*)$", before)
-    if seen == "(" and previous:
-        return _NOT_YET.get(previous[1].lower()) or _unknown_function(previous[1])
-    if re.search(r"\d$", before) and re.fullmatch(r"[^\W\d]\w*", seen) and seen.lower() not in _NOT_YET:
-        if re.search(r"[a-zµ]$", seen, re.IGNORECASE) and text[place - 1 : place].isdigit():
+    if seen == "(" and previous and previous[1].lower() not in RESERVED:
+        return _unknown_function(previous[1])
+    if seen.lower() in _JOINS and re.search(r"\bfor\s+(?:\S+\s*){1,3}$", before, re.IGNORECASE):
+        return "`for` holds for the whole condition; say it once, at the end"
+    if re.search(r"\d$", before) and re.fullmatch(r"[^\W\d]\w*|%", seen) and seen.lower() not in RESERVED - {"percent"}:
+        if text[place - 1 : place].isdigit() or seen.lower() == "percent":
             return f"a threshold is a plain number in the field's own unit: leave {shown(seen)} out"
         return ""
-    return _NOT_YET.get(seen.lower(), "")
+    if not seen and re.search(r"\bor\s+(?:\"[^\"]*\"|'[^']*')$", before, re.IGNORECASE):
+        return 'several texts are a list, as `state in ("failed", "unknown")`'
+    return ""
 
 
 def _unknown_function(name: str) -> str:
@@ -79,28 +76,35 @@ def _unknown_function(name: str) -> str:
 
 
 def _words_for(expected: set[str]) -> str:
+    if "NAME" in expected:
+        # Where an expression may stand, a text or a duration hardly ever may.
+        expected = expected - {"STRING", "DURATION"}
     words = [word for word, names in _EXPECTED.items() if names & expected]
     return " or ".join(words[:4]) or "something else"
 
 
-def _example(text: str, seen: str) -> str:
+def _example(text: str) -> str:
     """An example of the same kind with the field's name that was written, if one can be made out."""
     if re.search(r"\b(no|data|missing|absent)\b", text, re.IGNORECASE):
         return "no data for 15m"
-    # Names, but not those of functions.
-    names = re.findall(r"[^\W\d]\w*(?:\.\w+)*\b(?!\s*\()", text)
+    # Names, but not those of functions, nor what is in quotes.
+    names = re.findall(r"[^\W\d]\w*(?:\.\w+)*\b(?!\s*\()", re.sub(r"\"[^\"]*\"?|'[^']*'?", " ", text))
     words = [word for word in names if word.lower() not in _PLAIN_WORDS]
     field = words[0][:60] if words else "response_time"
     if re.search(r"\b(inside|outside|between)\b", text, re.IGNORECASE):
         return f"avg({field}, 5m) outside 20..400"
+    if re.search(r"\b(by|without|per)\b", text, re.IGNORECASE):
+        return f"sum by (host) ({field}) > 500"
     if "{" in text:
         return f'avg({field}{{cpu="0"}}, 5m) > 90'
+    if re.search(r"[\"']", text):
+        return f'{field} == "down"'
+    if re.search(r"\b(and|or|unless)\b", text, re.IGNORECASE):
+        return f"{field} > 500 and {words[1][:60] if len(words) > 1 else 'load1'} > 8"
     return f"avg({field}, 5m) > 500 for 2m" if "(" in text or "for" in text.lower() else f"{field} > 500"
 
 
-_PLAIN_WORDS = {
-    *_FUNCTIONS, *_NOT_YET, "average", "mean", "minimum", "maximum", "the", "of", "over", "is", "are", "for", "when",
-    "if", "alert", "me", "above", "below", "under", "than", "greater", "less", "inside", "outside", "between", "in",
-    "p50", "p90", "p99", "anomaly", "quantile", "percentile", "s", "m", "h", "minutes", "seconds", "total", "equals",
-    "to", "within", "recover", "percent", "offset",
+# A name that is one of these is hardly a field's.
+_PLAIN_WORDS = RESERVED | {
+    *_FUNCTIONS, "p50", "p90", "p99", "quantile", "percentile", "s", "m", "h", "minutes", "seconds", "average", "host",
 }  # fmt: skip

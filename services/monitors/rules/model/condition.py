@@ -1,7 +1,7 @@
 """A condition as a tree of values, the same whichever spelling it came in."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from monitors.mesh.patterns import matches_whole
@@ -38,7 +38,7 @@ class Aggregation(StrEnum):
 
 
 class Operator(StrEnum):
-    """How two numbers are compared; the value is its canonical spelling."""
+    """How two values are compared; the value is its canonical spelling."""
 
     GREATER = ">"
     GREATER_OR_EQUAL = ">="
@@ -46,6 +46,36 @@ class Operator(StrEnum):
     LESS_OR_EQUAL = "<="
     EQUAL = "=="
     NOT_EQUAL = "!="
+    IN = "in"
+    """One of several texts."""
+
+
+class JunctionOperator(StrEnum):
+    """How conditions are joined; the value is its canonical spelling."""
+
+    AND = "and"
+    OR = "or"
+    UNLESS = "unless"
+    """The first holds and the second doesn't."""
+
+
+class ArithmeticOperator(StrEnum):
+    """What is computed of two numbers; the value is its canonical spelling."""
+
+    ADD = "+"
+    SUBTRACT = "-"
+    MULTIPLY = "*"
+    DIVIDE = "/"
+
+
+class Season(StrEnum):
+    """Which part of the past is comparable; the value is its canonical spelling."""
+
+    NONE = ""
+    DAILY = "daily"
+    """The same hour of other days."""
+    WEEKLY = "weekly"
+    """The same hour and weekday of other weeks."""
 
 
 class TagOperator(StrEnum):
@@ -87,6 +117,13 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """A constant."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """A field aggregated over the closed window [t − offset − window, t − offset]; times in nanoseconds."""
 
@@ -96,6 +133,11 @@ class Input:
     offset: int = 0
     quantile: float = 0.0
     """With QUANTILE: which one, greater than 0 and less than 1."""
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it's the newest value, as a field's name and nothing more says it."""
+        return self == Input(self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +158,60 @@ class Age:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Where the line through a window's points will be; `window` and `ahead` in nanoseconds."""
+    """Where the line through a window's points will be; all times in nanoseconds. The window ends `offset` ago."""
 
     target: Target
     window: int
     ahead: int
+    offset: int = 0
 
 
-Expression = Input | Change | Age | Forecast
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """How unusual a value is: its robust z-score against the same series' own `past`, in nanoseconds."""
+
+    input: Input
+    past: int
+    season: Season = Season.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """Two expressions joined on equal tags, those of `on` or all that both sides have, and computed."""
+
+    left: "Expression"
+    operator: ArithmeticOperator
+    right: "Expression"
+    on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAggregate:
+    """One number of the series of each group: of those with equal tags `by`, or all tags but `without`. If both are
+    empty, all series are one group."""
+
+    aggregation: Aggregation
+    expression: "Expression"
+    by: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    quantile: float = 0.0
+
+
+Expression = Number | Input | Change | Age | Forecast | Anomaly | Arithmetic | GroupAggregate
+
+GROUPINGS = (
+    Aggregation.AVERAGE, Aggregation.MINIMUM, Aggregation.MAXIMUM, Aggregation.SUM, Aggregation.COUNT,
+    Aggregation.MEDIAN, Aggregation.QUANTILE, Aggregation.STANDARD_DEVIATION,
+)  # fmt: skip
+"""What can make one number of many series."""
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Against a number. `tolerance` belongs to EQUAL and NOT_EQUAL."""
+    """Against a number or another expression. `tolerance` belongs to EQUAL and NOT_EQUAL."""
 
     operator: Operator
-    value: float
+    right: Expression
     tolerance: float = 0.0
 
 
@@ -144,7 +224,15 @@ class Range:
     outside: bool
 
 
-Test = Threshold | Range
+@dataclass(frozen=True, slots=True)
+class TextTest:
+    """Against one text (EQUAL, NOT_EQUAL) or several (IN)."""
+
+    operator: Operator
+    texts: tuple[str, ...]
+
+
+Test = Threshold | Range | TextTest
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,50 +254,35 @@ class Comparison:
     occurrence: Occurrence | None = None
 
 
+Tags = tuple[tuple[str, str], ...]
+"""Tag names and values, sorted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """No point for longer than `duration` nanoseconds; without a target: no point of any field of the monitor."""
+    """No point for longer than `duration` nanoseconds; without a target: no point of any field of the monitor. The
+    tag sets in `expected` must report even if they were never seen."""
 
     duration: int
     target: Target | None = None
+    expected: tuple[Tags, ...] = ()
 
 
-Condition = Comparison | Absence
+@dataclass(frozen=True, slots=True)
+class Junction:
+    """Conditions joined on equal tags, those of `on` or all that both sides have: at least two, for UNLESS exactly
+    two."""
+
+    operator: JunctionOperator
+    conditions: tuple["Condition", ...]
+    on: tuple[str, ...] = ()
 
 
-def target_of(expression: Expression) -> Target:
-    """The field that an expression looks at."""
-    match expression:
-        case Change(input=given) | Age(input=given):
-            return given.target
-        case Input(target=target) | Forecast(target=target):
-            return target
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """The opposite of a condition."""
+
+    condition: "Condition"
 
 
-def aggregated(condition: Condition) -> Input | None:
-    """What a condition aggregates over a window, None if nothing."""
-    left = condition.left if isinstance(condition, Comparison) else None
-    return left.input if isinstance(left, Change | Age) else left if isinstance(left, Input) else None
-
-
-def targets_of(condition: Condition) -> Iterator[Target]:
-    """The fields that a condition looks at; none if it's any field."""
-    if isinstance(condition, Comparison):
-        yield target_of(condition.left)
-    elif condition.target is not None:
-        yield condition.target
-
-
-def with_targets(condition: Condition, change: Callable[[Target], Target]) -> Condition:
-    """The condition with each of its targets changed."""
-    if isinstance(condition, Comparison):
-        return replace(condition, left=_with_target(condition.left, change))
-    return replace(condition, target=change(condition.target)) if condition.target else condition
-
-
-def _with_target(expression: Expression, change: Callable[[Target], Target]) -> Expression:
-    match expression:
-        case Change(input=given) | Age(input=given):
-            return replace(expression, input=replace(given, target=change(given.target)))
-        case Input() | Forecast():
-            return replace(expression, target=change(expression.target))
+Condition = Comparison | Absence | Junction | Negation

@@ -10,8 +10,9 @@ from monitors.mesh.times import MINUTE
 from monitors.rules.conditions.canonical import condition_text
 from monitors.rules.conditions.parse import LONGEST_CONDITION_TEXT, parse_condition
 from monitors.rules.model.catalogue import Field, did_you_mean, resolve, unknown_monitor
-from monitors.rules.model.condition import Absence, Condition, Target, targets_of, with_targets
+from monitors.rules.model.condition import Absence, Condition, Target
 from monitors.rules.model.condition_checks import check_condition
+from monitors.rules.model.condition_parts import targets_of, with_targets
 from monitors.rules.model.quantities import listed, shown
 from monitors.rules.model.rule import DEFAULTS, Rule, changed, check_rule
 
@@ -188,13 +189,9 @@ def settle(proposal: Proposal, surroundings: Surroundings, current: Rule | None 
         if not surroundings.monitor_ids:
             errors.append(unknown_monitor("rule.monitor_id", rule.monitor_id, surroundings.others))
         else:
-            try:
-                rule = changed(
-                    rule,
-                    {"condition": resolve(rule.condition, rule.monitor_id, surroundings.fields, proposal.path)},
-                )
-            except InvalidField as error:
-                errors.append(error)
+            condition, found = resolve(rule.condition, rule.monitor_id, surroundings.fields, proposal.path)
+            rule = changed(rule, {"condition": condition})
+            errors += found
     if current is None or rule.notify != current.notify:
         errors += _unknown_channels(rule.notify, surroundings.channels)
     if errors:

@@ -25,6 +25,8 @@ _NUMBERS = {
 }  # fmt: skip
 WORD_PATTERN = r"half\s+an?|" + "|".join(sorted((word for word in _NUMBERS if " " not in word), key=len, reverse=True))
 _SPELT = re.compile(rf"\s*({WORD_PATTERN})\s+(?=[a-z])", re.IGNORECASE)
+_SINGLE = {"second": SECOND, "minute": MINUTE, "hour": HOUR, "day": DAY, "week": 7 * DAY}
+SINGLE_PATTERN = "|".join(_SINGLE)
 UNIT_PATTERN = "|".join(sorted(_SPELLINGS, key=len, reverse=True))
 _PART = re.compile(rf"\s*(\d+(?:\.\d+)?)\s*({UNIT_PATTERN})(?![^\W\d])", re.IGNORECASE)
 _BARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*")
@@ -32,9 +34,11 @@ LONGEST_TEXT = 100
 
 
 def parse_duration(text: str) -> int | None:
-    """Nanoseconds from `5m`, `1h30m`, `5 minutes`, `half an hour` or bare seconds; None if it's something else."""
+    """Nanoseconds from `5m`, `1h30m`, `half an hour`, `hour` or bare seconds; None if it's something else."""
     if len(text) > LONGEST_TEXT:
         return None
+    if single := _SINGLE.get(text.strip().lower()):
+        return single
     if bare := _BARE.fullmatch(text):
         return int(Decimal(bare[1]) * SECOND)
     text = _SPELT.sub(lambda word: f" {_NUMBERS[' '.join(word[1].lower().split())]} ", text)

@@ -9,7 +9,8 @@ from typing import Any
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
-from monitors.rules.model.condition import Aggregation, Condition, aggregated
+from monitors.rules.model.condition import Aggregation, Condition
+from monitors.rules.model.condition_parts import inputs_of
 from monitors.rules.model.quantities import shown
 
 LONGEST_TIME = 2**63 - 1
@@ -215,12 +216,7 @@ def warnings_about(rule: Rule, now: int, has_default_channel: bool) -> list[str]
         found.append(
             "nobody will be told: the rule names no channel and there is no default channel; name one in notify"
         )
-    given = aggregated(rule.condition)
-    if given is not None and given.aggregation is not Aggregation.LATEST and given.window < rule.interval:
-        found.append(
-            f"the window ({format_duration(given.window)}) is shorter than the interval "
-            f"({format_duration(rule.interval)}): between new points it may be empty and the condition unknown"
-        )
+    found += _short_windows(rule)
     if rule.evaluation_mode is EvaluationMode.INTERVAL and 0 < rule.for_duration < rule.interval:
         found.append(
             f"for ({format_duration(rule.for_duration)}) is shorter than the interval "
@@ -228,4 +224,22 @@ def warnings_about(rule: Rule, now: int, has_default_channel: bool) -> list[str]
         )
     if rule.snooze_until is not None and rule.snooze_until <= now:
         found.append("snooze_until_time lies in the past and has no effect")
+    return found
+
+
+def _short_windows(rule: Rule) -> list[str]:
+    """Windows in which there may be too few points, each said once."""
+    interval = format_duration(rule.interval)
+    windows = {each.window for each in inputs_of(rule.condition) if each.aggregation is not Aggregation.LATEST}
+    found = []
+    for window in sorted(windows):
+        said = f"the window ({format_duration(window)}) is shorter than"
+        if window < rule.interval:
+            found.append(
+                f"{said} the interval ({interval}): between new points it may be empty and the condition unknown"
+            )
+        elif rule.evaluation_mode is EvaluationMode.INTERVAL and window < 2 * rule.interval:
+            found.append(
+                f"{said} two intervals ({interval} each): it may hold one point only, so that a rate is unknown"
+            )
     return found

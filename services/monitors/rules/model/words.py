@@ -1,6 +1,6 @@
 """What a rule says, in a few plain sentences."""
 
-from monitors.rules.conditions.canonical import condition_in_words
+from monitors.rules.conditions.wording import condition_in_words
 from monitors.rules.model.quantities import duration_in_words
 from monitors.rules.model.rule import MissingPolicy, Rule
 

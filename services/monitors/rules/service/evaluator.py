@@ -7,7 +7,8 @@ import grpc
 
 from monitors.mesh.errors import InvalidField, ServiceUnavailable
 from monitors.mesh.times import to_timestamp
-from monitors.rules.model.condition import Condition, Target, targets_of
+from monitors.rules.model.condition import Condition, Target
+from monitors.rules.model.condition_parts import targets_of
 from monitors.v1 import evaluator_service_pb2 as pb
 from monitors.v1 import rule_pb2
 

@@ -4,7 +4,7 @@ from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import SECOND, from_duration, from_timestamp
 from monitors.rules.charts import Chart, Line
 from monitors.rules.conditions.canonical import condition_text
-from monitors.rules.model.condition import Comparison, Range
+from monitors.rules.model.condition import Comparison, Number, Range, Threshold
 from monitors.rules.model.rule import Rule, with_for_clause
 from monitors.v1.evaluator_service_pb2 import BacktestResponse, Curve
 
@@ -43,7 +43,11 @@ def _name(curve: Curve) -> str:
 
 
 def _thresholds(rule: Rule) -> list[float]:
-    if not isinstance(rule.condition, Comparison):
-        return []
-    test = rule.condition.test
-    return [test.low, test.high] if isinstance(test, Range) else [test.value]
+    """What a single comparison compares with; nothing where that's a text or computed as well."""
+    match rule.condition:
+        case Comparison(test=Range(low=low, high=high)):
+            return [low, high]
+        case Comparison(test=Threshold(right=Number(value=value))):
+            return [value]
+        case _:
+            return []
