@@ -124,6 +124,7 @@ def create(
     annotation: given.Annotation = None,
     runbook: given.Runbook = None,
     disabled: Annotated[bool, typer.Option("--disabled", help="Don't evaluate it yet.")] = False,
+    key: given.Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a rule."""
@@ -133,6 +134,7 @@ def create(
         labels=read_pairs(label, "--label"),
         annotations=given.annotations_of(read_pairs(annotation, "--annotation"), runbook),
         enabled=False if disabled else None,
+        key=key,
     )  # fmt: skip
     rule = Rule()
     given.apply(changes, rule)
@@ -171,6 +173,7 @@ def update(
         typer.Option("--snooze", parser=read_duration, metavar="DURATION", help="Tell nobody for this long."),
     ] = None,
     unsnooze: Annotated[bool, typer.Option("--unsnooze", help="Tell people again.")] = False,
+    key: given.Key = None,
     etag: Annotated[str, typer.Option("--etag", help="Refuse if the rule isn't as it was when this was read.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -185,6 +188,7 @@ def update(
         enabled=enabled,
         snooze=snooze,
         unsnooze=unsnooze,
+        key=key,
     )  # fmt: skip
     with connected() as mesh:
         response = _update(mesh, rule_id, etag, changes)
