@@ -388,15 +388,15 @@ def prepared(rule: str, test: str) -> tuple[Case, Any]:
 
 
 def test_a_test_may_begin_at_a_time_of_its_own(bench: Bench) -> None:
-    rules = "namespace: a\nrules:\n- {key: old, monitor: m, title: t, condition: age(backup) > 1d}\n"
-    second = 1_767_225_600 + 3600
+    rules = "namespace: a\nrules:\n- {key: old, monitor: m, title: t, condition: age(backup) > 1h}\n"
+    second = 1_767_225_600 + 2 * 3600
     bench.run(
         f"""
         - start: 2026-01-01T02:00:00Z
           series:
-            backup: {second}x1500
+            backup: {second}x70
           intervals:
-            old: 23h30s..
+            old: 1h30s..
         """,
         rules=rules,
     )

@@ -13,6 +13,8 @@ from monitors.v1.rule_pb2 import Rule
 PAGE = 1000
 MOST_CHANGES, MOST_BYTES = 1000, 1024 * 1024
 """What goes into one request, and fits with its answer into a message."""
+MOST_TOLD = 200
+"""What goes into one that changes nothing: it needn't keep others waiting for long."""
 NO_KEY = 'key=""'
 _NUMBER = re.compile(r"changes\[(\d+)\]")
 
@@ -41,7 +43,7 @@ def _rules(mesh: Mesh, terms: str) -> Iterator[Rule]:
 def told(mesh: Mesh, steps: Sequence[Step]) -> list[pb.RuleChangeResult]:
     """What steps would do, without doing it. Raises Failure."""
     results: list[pb.RuleChangeResult] = []
-    for part in _parts(steps):
+    for part in _parts(steps, MOST_TOLD):
         results += _send(mesh, part, validate_only=True)
     return results
 
@@ -49,7 +51,7 @@ def told(mesh: Mesh, steps: Sequence[Step]) -> list[pb.RuleChangeResult]:
 def made(mesh: Mesh, steps: Sequence[Step]) -> list[pb.RuleChangeResult]:
     """Does the steps, each request's all or none. Raises Failure, which says what was done before."""
     results: list[pb.RuleChangeResult] = []
-    for part in _parts(steps):
+    for part in _parts(steps, MOST_CHANGES):
         try:
             results += _send(mesh, part, validate_only=False)
         except Failure as failure:
@@ -72,12 +74,12 @@ def _send(mesh: Mesh, steps: Sequence[Step], *, validate_only: bool) -> Sequence
         raise Failure(text, failure.code) from None
 
 
-def _parts(steps: Sequence[Step]) -> Iterator[list[Step]]:
+def _parts(steps: Sequence[Step], most: int) -> Iterator[list[Step]]:
     part: list[Step] = []
     size = 0
     for step in steps:
         own = step.change.ByteSize()
-        if part and (len(part) == MOST_CHANGES or size + own > MOST_BYTES):
+        if part and (len(part) == most or size + own > MOST_BYTES):
             yield part
             part, size = [], 0
         part.append(step)

@@ -46,8 +46,7 @@ def apply(
         if not as_json:
             views.show_changes(changes)
             say(views.summary(changes) if todo else f"Nothing to change: {views.summary(changes)}.")
-        for change in todo:
-            warn([f"{change.step.key}: {warning}" for warning in change.result.warnings])
+        warn(views.warnings(todo))
         if wanted:
             confirm("Do that?", yes=yes)
             results = made(mesh, [change.step for change in todo])

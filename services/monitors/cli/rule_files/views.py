@@ -10,6 +10,7 @@ from monitors.cli.rule_files.plan import Action, Change
 
 MARKS = {Action.CREATE: "+", Action.CHANGE: "~", Action.ADOPT: "~", Action.DELETE: "-"}
 STYLES = {Action.CREATE: "green", Action.CHANGE: "yellow", Action.ADOPT: "yellow", Action.DELETE: "red"}
+MOST_NAMED = 3
 VERBS = {Action.CREATE: "to make", Action.CHANGE: "to change", Action.ADOPT: "to adopt", Action.DELETE: "to delete"}
 
 
@@ -39,6 +40,20 @@ def summary(changes: Sequence[Change]) -> str:
     counts = Counter(change.action for change in changes)
     parts = [f"{counts[action]} {verb}" for action, verb in VERBS.items() if counts[action]]
     return ", ".join([*parts, f"{counts[Action.NOTHING]} unchanged"])
+
+
+def warnings(changes: Sequence[Change]) -> list[str]:
+    """What looks wrong but is allowed, each thing once with the rules that it's about."""
+    about: dict[str, list[str]] = {}
+    for change in changes:
+        for warning in change.result.warnings:
+            about.setdefault(warning, []).append(change.step.key)
+    return [f"{_listed(keys)}: {warning}" for warning, keys in about.items()]
+
+
+def _listed(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else ""
+    return ", ".join(keys[:MOST_NAMED]) + more
 
 
 def shown(value: Value | None) -> str:
