@@ -1,5 +1,6 @@
 """The text of rule files: whatever a rule says reads back as the same, and nothing that's read can take long."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from monitors.cli.rule_files.writing import file_text, unused_name
 from monitors.mesh.times import DAY, to_duration
 from monitors.v1.rule_pb2 import Rule
 
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "rule-files.md"
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=40) | st.sampled_from(
     [
         "no",
@@ -130,6 +132,15 @@ def test_an_anchor_serves_several_rules() -> None:
         for key, labels in (("a", "&team {team: web}"), ("b", "*team"))
     )
     assert [rule.values["labels"] for rule in read(text)] == [{"team": "web"}] * 2
+
+
+def test_the_documentation_names_every_field_with_its_default() -> None:
+    section = DOCUMENTATION.read_text().partition("## A rule\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:4] for line in section.splitlines() if line.startswith("| `")]
+    told = {name.strip(" `"): default.strip(" `") for name, _, default in rows}
+    values = {field.name: field.default for field in FIELDS}
+    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
+    assert told == {"key": "required", **{name: "required" if text == "None" else text for name, text in texts.items()}}
 
 
 def test_names_are_made_of_titles() -> None:

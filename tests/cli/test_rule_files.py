@@ -6,9 +6,16 @@ import sys
 import threading
 from pathlib import Path
 
+import grpc
 import pytest
 
-from monitors.cli.failures import ExitCode
+from monitors.cli.client import Mesh, Target
+from monitors.cli.failures import ExitCode, Failure
+from monitors.cli.rule_files.calls import MOST_BYTES, made, parts_of, rules_of, told
+from monitors.cli.rule_files.fields import FIELDS
+from monitors.cli.rule_files.plan import steps_of
+from monitors.cli.rule_files.problems import Problems
+from monitors.cli.rule_files.reading import parse_file
 from tests.cli.conftest import Command, Outcome
 
 COUNTER = iter(range(10_000))
@@ -40,7 +47,7 @@ class Folder:
 
     def rules(self) -> dict[str, dict[str, object]]:
         """The rules that there are, by the same keys."""
-        found = self.command("rules", "list", "--filter", f'key="{self.namespace}/*"', "--json").document["rules"]
+        found = self.command("rules", "list", "--key", f"{self.namespace}/*", "--json").document["rules"]
         return {rule["key"].removeprefix(f"{self.namespace}/"): rule for rule in found}
 
 
@@ -177,13 +184,13 @@ def test_files_are_read_strictly(folder: Folder) -> None:
         "8: 'severty' isn't known here, did you mean 'severity'?; there are key, monitor",
         "10: 'for' is said twice, first in line 9",
         "11: condition is missing; every rule has one",
-        "11: key: 'Cold' isn't one; write 1 to 63 lower-case letters",
+        "11: key: 'Cold' isn't one; write at most 63 lower-case letters",
         "11: monitor is missing",
         "12: title: is empty; say what it is, or leave the line out",
         "13: labels: must be names and texts, such as {team: web}",
         f"14: the key '{key}' is taken by the rule in {path}:3; give it another",
         "18: condition is missing",
-        "18: key is missing (it stays when the title changes)",
+        "18: key is missing; write at most 63 lower-case letters, digits, `.`, `_` and `-`, such as `cpu-is-hot`",
         "18: title is missing",
         "19: 'rulez' isn't known here, did you mean 'rules'?; there are namespace, rules",
         "error: 13 problems; nothing was changed",
@@ -221,6 +228,60 @@ def test_without_a_terminal_nothing_is_changed_unless_that_is_said(folder: Folde
     assert local("rules", "apply", path, "--check").code == ExitCode.OK
     # Where there is nothing to do there is nothing to ask.
     assert local("rules", "apply", path).code == ExitCode.OK
+
+
+def test_a_rule_that_changed_after_it_was_shown_is_a_conflict_and_nothing_is_done(
+    folder: Folder, local: Command
+) -> None:
+    folder.write(HOT, COLD)
+    folder.apply()
+    ids = {key: str(rule["id"]) for key, rule in folder.rules().items()}
+    home = Path(str(local.environment["MONITORS_HOME"]))
+    target = Target(f"127.0.0.1:{local.environment['MONITORS_GRPC_PORT']}", (home / "key").read_text().strip())
+    files = [parse_file("web.yaml", (folder.path / "web.yaml").read_text().replace("CPU", "The CPU"), Problems())]
+    with grpc.insecure_channel(target.address) as channel:
+        mesh = Mesh(channel, target)
+        known = rules_of(mesh, folder.namespace)
+        steps = steps_of([file for file in files if file], known, (), Problems(), prune=False)
+        assert [result.rule.title for result in told(mesh, steps)] == ["The CPU is hot", "The CPU is cold"]
+        local("rules", "update", ids["cold"], "--severity", "critical")
+        with pytest.raises(Failure, match=f"{folder.namespace}/cold: etag: rule '{ids['cold']}' has changed") as raised:
+            made(mesh, steps)
+    assert raised.value.code == ExitCode.CONFLICT
+    assert folder.rules()["hot"]["title"] == "CPU is hot"
+    # Read anew, what somebody else did is shown as what it is: a difference from the file.
+    assert "critical → low" in folder.apply("--dry-run").stdout
+
+
+def test_many_changes_go_in_requests_that_fit(folder: Folder) -> None:
+    text = "".join(f"  - {{key: k{number}, monitor: m, title: t, condition: {'x' * 3000}}}\n" for number in range(900))
+    file = parse_file("web.yaml", f"namespace: web\nrules:\n{text}", Problems())
+    assert file is not None
+    steps = steps_of([file], (), (), Problems(), prune=False)
+    parts = list(parts_of(steps, 400))
+    assert [step for part in parts for step in part] == steps
+    assert max(len(part) for part in parts) < 400
+    assert max(sum(step.change.ByteSize() for step in part) for part in parts) <= MOST_BYTES
+    assert [len(part) for part in parts_of(steps[:5], 2)] == [2, 2, 1]
+
+
+def test_what_a_file_leaves_out_is_what_the_mesh_fills_in(folder: Folder) -> None:
+    folder.write(COLD.replace("severity: low", ""))
+    folder.apply()
+    (rule,) = folder.rules().values()
+    names = {"missing_series": "missing"}
+    for field in FIELDS:
+        if field.default is not None:
+            assert rule[names.get(field.name, field.name)] == field.default, field.name
+
+
+def test_a_key_may_have_parts(folder: Folder) -> None:
+    folder.write(HOT.replace("key: hot", "key: cpu/hot"))
+    folder.apply()
+    target = str(folder.path / "again.yaml")
+    folder.command("rules", "export", target, "--namespace", folder.namespace)
+    assert "  - key: cpu/hot\n" in Path(target).read_text()
+    assert folder.apply(path=target).stdout == "Nothing to change: 1 unchanged.\n"
 
 
 def test_a_document_tells_each_change_with_its_place(folder: Folder) -> None:
@@ -271,13 +332,13 @@ def test_folders_are_read_whole_less_what_is_hidden_or_has_no_rules(folder: Fold
     (folder.path / "README.md").write_text("# Rules")
     assert folder.actions() == {"hot": "create", "cold": "create"}
     (folder.path / "empty").mkdir()
-    for path, told in (
+    for path, expected in (
         ("empty", "there is no file in it"),
         ("none.yaml", "can't be read"),
         ("tests.yaml", "only tests"),
     ):
         refused = folder.apply(path=str(folder.path / path), ok=False)
-        assert (refused.code, told in refused.stderr) == (ExitCode.USAGE, True)
+        assert (refused.code, expected in refused.stderr) == (ExitCode.USAGE, True)
 
 
 def test_an_export_is_what_apply_takes(folder: Folder, local: Command) -> None:

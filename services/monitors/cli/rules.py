@@ -40,6 +40,7 @@ def list_rules(
     state: Annotated[RuleState | None, typer.Option("--state", case_sensitive=False)] = None,
     title: Annotated[str | None, typer.Option("--title", help="Only whose title contains this.")] = None,
     enabled: Annotated[bool | None, typer.Option("--enabled/--disabled", help="Only what is on, or off.")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Only of this key; web/* for all of a namespace.")] = None,
     more: Filter = "",
     limit: Limit = 50,
     page_token: PageToken = "",
@@ -53,6 +54,7 @@ def list_rules(
             "state": state,
             "title": title,
             "enabled": flag_text(enabled),
+            "key": key,
         }
         request = pb.ListRulesRequest(page_size=limit, page_token=page_token, filter=filter_of(terms, more))
         response = mesh.call(mesh.rules.ListRules, request)

@@ -43,7 +43,7 @@ def _rules(mesh: Mesh, terms: str) -> Iterator[Rule]:
 def told(mesh: Mesh, steps: Sequence[Step]) -> list[pb.RuleChangeResult]:
     """What steps would do, without doing it. Raises Failure."""
     results: list[pb.RuleChangeResult] = []
-    for part in _parts(steps, MOST_TOLD):
+    for part in parts_of(steps, MOST_TOLD):
         results += _send(mesh, part, validate_only=True)
     return results
 
@@ -51,7 +51,7 @@ def told(mesh: Mesh, steps: Sequence[Step]) -> list[pb.RuleChangeResult]:
 def made(mesh: Mesh, steps: Sequence[Step]) -> list[pb.RuleChangeResult]:
     """Does the steps, each request's all or none. Raises Failure, which says what was done before."""
     results: list[pb.RuleChangeResult] = []
-    for part in _parts(steps, MOST_CHANGES):
+    for part in parts_of(steps, MOST_CHANGES):
         try:
             results += _send(mesh, part, validate_only=False)
         except Failure as failure:
@@ -74,7 +74,8 @@ def _send(mesh: Mesh, steps: Sequence[Step], *, validate_only: bool) -> Sequence
         raise Failure(text, failure.code) from None
 
 
-def _parts(steps: Sequence[Step], most: int) -> Iterator[list[Step]]:
+def parts_of(steps: Sequence[Step], most: int) -> Iterator[list[Step]]:
+    """The steps in requests of `most` changes, fewer where they are large."""
     part: list[Step] = []
     size = 0
     for step in steps:

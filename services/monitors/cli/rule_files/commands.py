@@ -95,7 +95,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Write over a file, with its comments and tests.")] = False,
 ) -> None:
     """Write rules into a file that `apply` takes, without what is as it is by default."""
-    if not is_name(namespace):
+    if not is_name(namespace, "namespace"):
         raise typer.BadParameter("write lower-case letters, digits, `.`, `_` and `-`", param_hint="--namespace")
     with connected() as mesh:
         prefix = f"{namespace}/"

@@ -14,8 +14,11 @@ from monitors.v1.rule_pb2 import Rule
 
 SUFFIXES = (".yaml", ".yml")
 SECTIONS = ("namespace", "rules", "tests", "rule_files")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_NAME_FORM = "write 1 to 63 lower-case letters, digits, `.`, `_` and `-`, such as `cpu-is-hot`"
+_PART = r"[a-z0-9][a-z0-9._-]*"
+_FORMS = {"namespace": re.compile(_PART), "key": re.compile(f"{_PART}(?:/{_PART})*")}
+LONGEST_NAME = 63
+_FORM = f"write at most {LONGEST_NAME} lower-case letters, digits, `.`, `_` and `-`, such as"
+_EXAMPLES = {"namespace": f"{_FORM} `web` (rules of other namespaces are left alone)", "key": f"{_FORM} `cpu-is-hot`"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,9 @@ class RuleFile:
     """Other files with the rules that the tests are about."""
 
 
-def is_name(text: str) -> bool:
-    """Whether a text can be a namespace, or the key of a rule in its file."""
-    return _NAME.fullmatch(text) is not None
+def is_name(text: str, kind: str) -> bool:
+    """Whether a text can be a `namespace`, or a `key` of one in its file."""
+    return _FORMS[kind].fullmatch(text) is not None and len(text) <= LONGEST_NAME
 
 
 def find_files(paths: Iterable[str]) -> list[str]:
@@ -119,23 +122,18 @@ def parse_file(file: str, text: str, problems: Problems) -> RuleFile | None:
     return RuleFile(file, namespace, rules, root.entries.get("tests"), tuple(_rule_files(root, problems)))
 
 
-def _named(entries: Entries, name: str, problems: Problems) -> str:
+def _named(entries: Entries, kind: str, problems: Problems) -> str:
     """A namespace or a key; empty if there is none that is taken."""
-    if name not in entries.entries:
-        why = (
-            " (rules of other namespaces are left alone)"
-            if name == "namespace"
-            else " (it stays when the title changes)"
-        )
-        problems.add(entries.place, f"{name} is missing{why}; {_NAME_FORM}")
+    if kind not in entries.entries:
+        problems.add(entries.place, f"{kind} is missing; {_EXAMPLES[kind]}")
         return ""
     try:
-        text = read_text(entries.entries[name])
-        if is_name(text):
+        text = read_text(entries.entries[kind])
+        if is_name(text, kind):
             return text
-        problems.add(entries.places[name], f"{name}: {text[:80]!r} isn't one; {_NAME_FORM}")
+        problems.add(entries.places[kind], f"{kind}: {text[:80]!r} isn't one; {_EXAMPLES[kind]}")
     except Unfit as error:
-        problems.add(entries.places[name], f"{name}: {error}")
+        problems.add(entries.places[kind], f"{kind}: {error}")
     return ""
 
 

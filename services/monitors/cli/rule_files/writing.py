@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from monitors.cli.rule_files.fields import BY_NAME, Value, entry_of
+from monitors.cli.rule_files.reading import LONGEST_NAME
 from monitors.v1.rule_pb2 import Rule
 
-LONGEST_NAME = 63
 _RARE_BREAKS = re.compile("[\r\x85\u2028\u2029]")
 
 

@@ -19,6 +19,7 @@ from monitors.rules.model.words import explain_rule
 from monitors.rules.service import batch_changes, rule_changes
 from monitors.rules.service.alerts import existing_alerts
 from monitors.rules.service.base import Part, fitting
+from monitors.rules.service.batch_changes import LARGEST_BATCH
 from monitors.rules.service.evaluator import explained, matching_series, tried
 from monitors.rules.store.monitors import surroundings
 from monitors.rules.store.rules import count_open_alerts, list_rules
@@ -33,7 +34,6 @@ from monitors.rules.translate.rules import (
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
-LARGEST_BATCH = 1000
 LONGEST_BACKTEST = 366 * DAY
 
 
