@@ -1,53 +1,9 @@
 """The command against the real RuleService: the local key, conditions that it reads, filters that it understands."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-
-import grpc
-import pytest
-
 from monitors.cli.failures import ExitCode
-from monitors.mesh.config import RulesSettings
-from monitors.mesh.server import MeshServer
-from monitors.rules.main import open_rules
-from monitors.v1.monitor_pb2 import FieldType, MonitorField
-from monitors.v1.rule_service_pb2 import RegisterMonitorRequest
-from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.cli.conftest import Command
-from tests.harness import LoopThread
 
 CREATE = ("rules", "create", "--monitor", "mon_host", "--when")
-
-
-@asynccontextmanager
-async def rule_service(home: Path) -> AsyncIterator[int]:
-    """The real service with its key in `home`."""
-    closing = asyncio.Event()
-    async with open_rules(RulesSettings(f"sqlite:///{home / 'rules.db'}"), closing, None) as rules:
-        await rules.ensure_local_key(home / "key")
-        server = MeshServer(rules.authenticate, closing)
-        server.host(rules)
-        (port,) = await server.start(["127.0.0.1:0"], variable="MONITORS_GRPC_PORT")
-        yield port
-        await server.stop()
-
-
-@pytest.fixture(scope="module")
-def local(loop_thread: LoopThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
-    """The command on a local mesh, found as a person's would be: by its port and its home."""
-    home = tmp_path_factory.mktemp("home")
-    with loop_thread.opened(rule_service(home)) as port:
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            field = MonitorField(measurement="cpu", field="cpu_percent", type=FieldType.FIELD_TYPE_FLOAT)
-            metadata = (("authorization", f"Bearer {(home / 'key').read_text().strip()}"),)
-            request = RegisterMonitorRequest(monitor_id="mon_host", fields=[field])
-            RuleServiceStub(channel).RegisterMonitor(request, metadata=metadata)
-        environment = {
-            "MONITORS_SERVER": None, "MONITORS_KEY": None, "MONITORS_HOME": str(home), "MONITORS_GRPC_PORT": str(port)
-        }  # fmt: skip
-        yield Command(environment)
 
 
 def test_a_condition_is_echoed_in_its_canonical_text(local: Command) -> None:

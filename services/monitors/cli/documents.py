@@ -42,6 +42,7 @@ def rule_document(rule: rule_pb2.Rule) -> Document:
     """A rule."""
     return {
         "id": rule.id,
+        "key": rule.key,
         "title": rule.title,
         "monitor": rule.monitor_id,
         "condition": rule.condition_text,

@@ -7,6 +7,8 @@ import typer
 from monitors.cli import alerts, channels, deliveries, history, keys, rules
 from monitors.cli.monitors import list_monitors
 from monitors.cli.preview import preview
+from monitors.cli.rule_files import commands as rule_files
+from monitors.cli.rule_tests import command as rule_tests
 from monitors.cli.serve import serve, up
 from monitors.cli.status import status
 from monitors.cli.watch import watch
@@ -22,6 +24,9 @@ app.command()(serve)
 app.command("list")(list_monitors)
 app.add_typer(rules.app, name="rules")
 rules.app.command("preview")(preview)
+rules.app.command("export")(rule_files.export)
+rules.app.command("apply")(rule_files.apply)
+rules.app.command("test")(rule_tests.try_rules)
 app.add_typer(alerts.app, name="alerts")
 alerts.app.command("watch")(watch)
 app.add_typer(channels.app, name="channels")

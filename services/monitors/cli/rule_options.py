@@ -11,6 +11,7 @@ from monitors.mesh.times import now_nanos, to_duration, to_timestamp
 from monitors.v1.rule_pb2 import Rule
 
 Title = Annotated[str | None, typer.Option("--title", help="The human name.")]
+Key = Annotated[str | None, typer.Option("--key", help="The name it has in files: web/cpu-is-hot.")]
 When = Annotated[str | None, typer.Option("--when", help='The condition: "avg(cpu_percent, 1m) > 90 for 30s".')]
 SeverityOption = Annotated[Severity | None, typer.Option("--severity", case_sensitive=False, help="How bad it is.")]
 For = Annotated[
@@ -72,12 +73,13 @@ class Changes:
     enabled: bool | None = None
     snooze: int | None = None
     unsnooze: bool = False
+    key: str | None = None
 
 
 def apply(changes: Changes, rule: Rule) -> list[str]:
     """Puts the changes into the rule and returns the paths for an update mask."""
     paths = []
-    for name in ("monitor_id", "title", "condition_text", "enabled"):
+    for name in ("monitor_id", "title", "condition_text", "enabled", "key"):
         value = getattr(changes, name)
         if value is not None:
             setattr(rule, name, value)

@@ -41,6 +41,7 @@ def rule_facts(rule: Rule) -> dict[str, str]:
     snoozed = rule.HasField("snooze_until_time") and from_timestamp(rule.snooze_until_time) > now
     return {
         "Rule": rule.id,
+        "Key": rule.key,
         "Title": rule.title,
         "Monitor": rule.monitor_id,
         "Condition": rule.condition_text,

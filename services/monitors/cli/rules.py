@@ -40,6 +40,7 @@ def list_rules(
     state: Annotated[RuleState | None, typer.Option("--state", case_sensitive=False)] = None,
     title: Annotated[str | None, typer.Option("--title", help="Only whose title contains this.")] = None,
     enabled: Annotated[bool | None, typer.Option("--enabled/--disabled", help="Only what is on, or off.")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Only of this key; web/* for all of a namespace.")] = None,
     more: Filter = "",
     limit: Limit = 50,
     page_token: PageToken = "",
@@ -53,6 +54,7 @@ def list_rules(
             "state": state,
             "title": title,
             "enabled": flag_text(enabled),
+            "key": key,
         }
         request = pb.ListRulesRequest(page_size=limit, page_token=page_token, filter=filter_of(terms, more))
         response = mesh.call(mesh.rules.ListRules, request)
@@ -124,6 +126,7 @@ def create(
     annotation: given.Annotation = None,
     runbook: given.Runbook = None,
     disabled: Annotated[bool, typer.Option("--disabled", help="Don't evaluate it yet.")] = False,
+    key: given.Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a rule."""
@@ -133,6 +136,7 @@ def create(
         labels=read_pairs(label, "--label"),
         annotations=given.annotations_of(read_pairs(annotation, "--annotation"), runbook),
         enabled=False if disabled else None,
+        key=key,
     )  # fmt: skip
     rule = Rule()
     given.apply(changes, rule)
@@ -171,6 +175,7 @@ def update(
         typer.Option("--snooze", parser=read_duration, metavar="DURATION", help="Tell nobody for this long."),
     ] = None,
     unsnooze: Annotated[bool, typer.Option("--unsnooze", help="Tell people again.")] = False,
+    key: given.Key = None,
     etag: Annotated[str, typer.Option("--etag", help="Refuse if the rule isn't as it was when this was read.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -185,6 +190,7 @@ def update(
         enabled=enabled,
         snooze=snooze,
         unsnooze=unsnooze,
+        key=key,
     )  # fmt: skip
     with connected() as mesh:
         response = _update(mesh, rule_id, etag, changes)

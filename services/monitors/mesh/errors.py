@@ -44,6 +44,17 @@ class MeshError(Exception):
         self.violations = tuple(violations)
         self.retry_after = retry_after
 
+    def at(self, place: str) -> "MeshError":
+        """The same of a part of a request, which `place` names: `changes[3]`."""
+        placed = MeshError(
+            f"{place}: {self.message}",
+            metadata=self.metadata,
+            violations=[Violation(f"{place}.{one.field}", one.description) for one in self.violations],
+            retry_after=self.retry_after,
+        )
+        placed.code, placed.reason = self.code, self.reason
+        return placed
+
 
 class InvalidField(MeshError):
     """A field of the request is missing, malformed or out of bounds."""

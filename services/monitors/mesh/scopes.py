@@ -6,7 +6,7 @@ SERVICE_ONLY = "service"
 _SCOPES = {
     "monitors.v1.RuleService": {
         "rules:read": "GetRule ListRules PreviewRule ExplainRule ListMonitors ListChannelNames",
-        "rules:write": "CreateRule UpdateRule DeleteRule BatchCreateRules RegisterMonitor",
+        "rules:write": "CreateRule UpdateRule DeleteRule BatchCreateRules BatchChangeRules RegisterMonitor",
         "alerts:read": "ListAlerts GetAlert WatchAlerts",
         "alerts:write": "AcknowledgeAlerts ResolveAlert",
         "admin": "CreateKey",

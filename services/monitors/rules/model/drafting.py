@@ -129,12 +129,15 @@ def _choose(draft: Draft, paths: set[str], current: Rule | None) -> _Stated:
     """The condition that is meant, where a client may have sent back both spellings as it got them."""
     text = draft.text if "condition_text" in paths else ""
     condition = draft.condition if "condition" in paths else None
-    if current and text == current.condition_text:
+    kept = None
+    if current and text and text == current.condition_text:
+        # It says for how long, unless that is said beside it.
+        kept = None if "for_duration" in draft.values else current.for_duration
         text = ""
     if current and condition == current.condition:
         condition = None
     if not text:
-        return _Stated(condition, None, "rule.condition")
+        return _Stated(condition, None if condition else kept, "rule.condition")
     try:
         parsed = parse_condition(text, TEXT_PATH)
     except InvalidField as error:

@@ -99,6 +99,7 @@ RULE_FILTER: Mapping[str, Check] = {
     "title": None,
     "notify": None,
     "label.": None,
+    "key": None,
 }
 ALERT_FILTER: Mapping[str, Check] = {
     "monitor_id": None,

@@ -16,7 +16,9 @@ from monitors.rules.model.quantities import shown
 LONGEST_TIME = 2**63 - 1
 MOST_CHANNELS = 20
 MOST_PAIRS = 32
+LONGEST_KEY = 128
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*")
 
 
 class Severity(IntEnum):
@@ -49,6 +51,8 @@ class Rule:
     """What to watch, when to fire, and whom to tell. Durations and times are nanoseconds."""
 
     id: str = ""
+    key: str = ""
+    """The name that it has where it's written down; no two rules of a tenant have the same. Empty if none."""
     monitor_id: str
     """A monitor's id, or a pattern with `*`."""
     title: str
@@ -155,6 +159,12 @@ def check_rule(rule: Rule) -> list[InvalidField]:
 def _check_names(rule: Rule) -> Iterator[InvalidField]:
     yield from check_line("rule.monitor_id", rule.monitor_id, 256, "name the monitor to watch, such as `mon_host`")
     yield from check_line("rule.title", rule.title, 200, "give the rule a human name, such as `Checkout is slow`")
+    if len(rule.key) > LONGEST_KEY or (rule.key and not _KEY.fullmatch(rule.key)):
+        yield InvalidField(
+            "rule.key",
+            f"{shown(rule.key)} isn't a key; send at most {LONGEST_KEY} lower-case letters, digits, `.`, `_` and `-`, "
+            "with `/` between its parts, such as `web/cpu-is-hot`",
+        )
     if len(rule.notify) > MOST_CHANNELS:
         yield InvalidField("rule.notify", f"{len(rule.notify)} channels; at most {MOST_CHANNELS}")
     if len(set(rule.notify)) < len(rule.notify):

@@ -1,11 +1,12 @@
 """Changes of rules, each within the transaction of its request."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from monitors.mesh.database import Session
-from monitors.mesh.errors import EtagMismatch, InvalidField, InvalidFields, MeshError, NotFound
+from monitors.mesh.errors import AlreadyExists, EtagMismatch, InvalidField, InvalidFields, MeshError, NotFound
 from monitors.mesh.ids import id_series
-from monitors.rules.model.drafting import Draft, Proposal, propose_change, settle
+from monitors.rules.model.drafting import Draft, Proposal, Surroundings, propose_change, settle
 from monitors.rules.model.episodes import Ledger
 from monitors.rules.model.rule import Rule, changed, warnings_about
 from monitors.rules.service.base import Caller
@@ -17,6 +18,7 @@ from monitors.rules.store.rules import (
     count_open_alerts,
     delete_rule,
     find_rule,
+    holders_of,
     insert_rules,
     replace_rule,
 )
@@ -35,10 +37,13 @@ def existing(session: Session, tenant: str, rule_id: str) -> StoredRule:
     return stored
 
 
-def create(session: Session, who: Caller, proposal: Proposal) -> pb.CreateRuleResponse:
-    """Makes a rule. Raises InvalidFields."""
-    around = surroundings(session, who.tenant, proposal.rule.monitor_id)
+def create(
+    session: Session, who: Caller, proposal: Proposal, around: Surroundings | None = None
+) -> pb.CreateRuleResponse:
+    """Makes a rule. Raises InvalidFields and AlreadyExists. `around` is what it can refer to, if that's known."""
+    around = around or surroundings(session, who.tenant, proposal.rule.monitor_id)
     rule = settle(proposal, around)
+    _check_keys(session, who, [rule.key])
     ((made, message),) = _insert(session, who, [rule])
     return pb.CreateRuleResponse(rule=message, warnings=warnings_about(made, who.now, any(around.channels.values())))
 
@@ -58,12 +63,22 @@ def batch_create(session: Session, who: Caller, proposals: Sequence[Proposal]) -
             ]
     if errors:
         raise InvalidFields.of(errors)
+    _check_keys(session, who, [rule.key for rule in settled])
     made = _insert(session, who, settled)
     response = pb.BatchCreateRulesResponse(rules=[message for _, message in made])
     for number, (rule, _) in enumerate(made):
         warnings = warnings_about(rule, who.now, any(known[rule.monitor_id].channels.values()))
         response.warnings.extend(f"rules[{number}]: {warning}" for warning in warnings)
     return response
+
+
+def _check_keys(session: Session, who: Caller, keys: Iterable[str], own_id: str = "") -> None:
+    """Raises AlreadyExists if a rule other than `own_id`, or two of them, would have one of the keys."""
+    given = [key for key in keys if key]
+    holders = holders_of(session, who.tenant, given)
+    twice = (key for key, count in Counter(given).items() if count > 1)
+    for key in [*(key for key, rule_id in holders.items() if rule_id != own_id), *twice]:
+        raise AlreadyExists("rule with the key", key)
 
 
 def _insert(session: Session, who: Caller, settled: Sequence[Rule]) -> list[tuple[Rule, rule_pb2.Rule]]:
@@ -90,15 +105,25 @@ def _insert(session: Session, who: Caller, settled: Sequence[Rule]) -> list[tupl
 
 
 def update(
-    session: Session, who: Caller, rule_id: str, etag: str, draft: Draft, mask: Collection[str] | None
+    session: Session,
+    who: Caller,
+    rule_id: str,
+    etag: str,
+    draft: Draft,
+    mask: Collection[str] | None,
+    look_around: Callable[[str], Surroundings] | None = None,
 ) -> pb.UpdateRuleResponse:
-    """Changes a rule and what follows for its open alerts."""
+    """Changes a rule and what follows for its open alerts. `look_around` finds what a rule on a monitor can refer to,
+    if somebody remembers that."""
     stored = existing(session, who.tenant, rule_id)
     current = rule_from_stored(stored)
     _check_etag(current, etag)
     proposal = propose_change(current, draft, mask)
-    around = surroundings(session, who.tenant, proposal.rule.monitor_id)
+    monitor_id = proposal.rule.monitor_id
+    around = look_around(monitor_id) if look_around else surroundings(session, who.tenant, monitor_id)
     rule = settle(proposal, around, current)
+    if rule.key != current.key:
+        _check_keys(session, who, [rule.key], rule_id)
     previous = stored_to_proto(stored, count_open_alerts(session, who.tenant, [rule_id]).get(rule_id, 0))
     if rule != current:
         revision = counters.take(session, counters.REVISION)

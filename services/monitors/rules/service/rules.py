@@ -16,9 +16,10 @@ from monitors.rules.model.filters import RULE_FILTER, read_filter
 from monitors.rules.model.pages import page_size, read_token, write_token
 from monitors.rules.model.rule import Rule, warnings_about
 from monitors.rules.model.words import explain_rule
-from monitors.rules.service import rule_changes
+from monitors.rules.service import batch_changes, rule_changes
 from monitors.rules.service.alerts import existing_alerts
 from monitors.rules.service.base import Part, fitting
+from monitors.rules.service.batch_changes import LARGEST_BATCH
 from monitors.rules.service.evaluator import explained, matching_series, tried
 from monitors.rules.store.monitors import surroundings
 from monitors.rules.store.rules import count_open_alerts, list_rules
@@ -33,7 +34,6 @@ from monitors.rules.translate.rules import (
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
-LARGEST_BATCH = 1000
 LONGEST_BACKTEST = 366 * DAY
 
 
@@ -62,6 +62,19 @@ class RuleCalls(Part):
             pb.BatchCreateRulesResponse,
             lambda session, who: rule_changes.batch_create(session, who, proposals),
         )
+
+    async def BatchChangeRules(self, request: pb.BatchChangeRulesRequest, context: Any) -> pb.BatchChangeRulesResponse:
+        """Makes, changes and deletes rules, all or none; or tells what that would do."""
+        steps = await asyncio.to_thread(batch_changes.read_changes, request.changes)
+        try:
+            return await self.change(
+                "BatchChangeRules",
+                request,
+                pb.BatchChangeRulesResponse,
+                lambda session, who: batch_changes.make(session, who, steps, validate_only=request.validate_only),
+            )
+        except batch_changes.Undone as undone:
+            return undone.response
 
     async def UpdateRule(self, request: pb.UpdateRuleRequest, context: Any) -> pb.UpdateRuleResponse:
         """Changes a rule."""

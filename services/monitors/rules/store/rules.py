@@ -43,6 +43,7 @@ def _columns(tenant: str, rule: Rule, body: bytes) -> dict[str, object]:
         "severity": int(rule.severity),
         "enabled": rule.enabled,
         "create_time": rule.create_time,
+        "key": rule.key or None,
         "body": body,
     }
 
@@ -139,6 +140,10 @@ def _matches(tenant: str, term: Term) -> ColumnElement[bool]:
             return rules.c.enabled == (term.value == "true")
         case "title":
             return rules.c.title_folded.contains(term.value.casefold(), autoescape=True)
+        case "key" if term.value.endswith("*"):
+            return rules.c.key.startswith(term.value[:-1], autoescape=True)
+        case "key":
+            return rules.c.key == term.value if term.value else rules.c.key.is_(None)
         case "state":
             is_open = exists().where(
                 alerts.c.tenant_id == tenant, alerts.c.rule_id == rules.c.id, alerts.c.open_key.is_not(None)
@@ -151,6 +156,15 @@ def _matches(tenant: str, term: Term) -> ColumnElement[bool]:
                 rule_attributes.c.name == term.name,
                 rule_attributes.c.value == term.value,
             )
+
+
+def holders_of(session: Session, tenant: str, keys: Iterable[str]) -> dict[str, str]:
+    """The ids of the rules that have these keys, by key."""
+    found: dict[str, str] = {}
+    for part in chunks(list(dict.fromkeys(keys))):
+        query = select(rules.c.key, rules.c.id).where(rules.c.tenant_id == tenant, rules.c.key.in_(part))
+        found |= {row.key: row.id for row in session.execute(query)}
+    return found
 
 
 def count_open_alerts(session: Session, tenant: str, rule_ids: Sequence[str]) -> dict[str, int]:

@@ -91,8 +91,11 @@ rules = Table(
     Column("severity", Integer, nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("create_time", BigInteger, nullable=False),
+    # None for the many rules that have none: the database itself holds that no two have the same.
+    Column("key", String(128)),
     # The whole rule as a serialised monitors.v1.Rule: old and new versions of the service read each other's.
     Column("body", BLOB, nullable=False),
+    Index("ix_rules_key", "tenant_id", "key", unique=True),
     Index("ix_rules_created", "tenant_id", "create_time", "id"),
     Index("ix_rules_monitor", "tenant_id", "monitor_id"),
 )

@@ -34,7 +34,7 @@ def draft_from_proto(message: pb.Rule) -> Draft:
         raise NotBuilt("rule.group_by", "leave it empty: each series is an instance of its own")
     errors: list[InvalidField] = []
     values: dict[str, Any] = {
-        name: getattr(message, name) for name in ("monitor_id", "title") if getattr(message, name)
+        name: getattr(message, name) for name in ("key", "monitor_id", "title") if getattr(message, name)
     }
     for name in _DURATIONS:
         if message.HasField(name):  # type: ignore[arg-type]
@@ -81,6 +81,7 @@ def rule_to_proto(rule: Rule) -> pb.Rule:
     """The message with everything but the number of open alerts."""
     message = pb.Rule(
         id=rule.id,
+        key=rule.key,
         monitor_id=rule.monitor_id,
         title=rule.title,
         condition=condition_to_proto(rule.condition),
@@ -111,6 +112,7 @@ def rule_from_stored(stored: StoredRule) -> Rule:
     enums = {name: kind(getattr(message, name)) for name, kind in _ENUMS.items()}
     return Rule(
         id=stored.id,
+        key=message.key,
         monitor_id=message.monitor_id,
         title=message.title,
         condition=condition_from_proto(message.condition),
