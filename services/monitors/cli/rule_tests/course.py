@@ -14,6 +14,7 @@ from monitors.cli.rule_files.fields import NAME_OF_PATH
 from monitors.cli.rule_files.problems import Problems
 from monitors.cli.rule_files.reading import FileRule
 from monitors.cli.rule_tests.cases import AlertName, Case, MadeSeries
+from monitors.evaluator.conditions import NotEvaluable
 from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation
 from monitors.evaluator.model.explanation import explain
 from monitors.evaluator.model.machine import Transition
@@ -21,7 +22,7 @@ from monitors.evaluator.model.outcome import Interval, intervals
 from monitors.evaluator.model.points import Points
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
 from monitors.evaluator.model.spec import RuleKey, RuleSpec
-from monitors.evaluator.translate import NotEvaluable, to_spec
+from monitors.evaluator.translate import to_spec
 from monitors.mesh.errors import MeshError
 from monitors.mesh.times import SECOND
 from monitors.rules.model import catalogue
