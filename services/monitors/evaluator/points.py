@@ -142,10 +142,7 @@ def decode(blob: bytes) -> Points:
         place += found.nbytes
         return found
 
-    if flags & _RUN:
-        series = _counting_up(int(column("<i4", 1)[0]), count)
-    else:
-        series = column("<i4", count)
+    series = _counting_up(int(column("<i4", 1)[0]), count) if flags & _RUN else column("<i4", count)
     if flags & _SAME_TIME:
         # One number, however often it's looked at: nobody writes here.
         times = np.broadcast_to(column("<i8", 1), count)
@@ -158,7 +155,7 @@ def decode(blob: bytes) -> Points:
 
 @lru_cache(maxsize=2)
 def _counting_up(first: int, count: int) -> Int32s:
-    """The series of a run. Those of one tick after the other are the same, and so are their arrays: not to be written."""
+    """The series of a run. Those of one tick after the other are the same, and so is their array: not to be written."""
     run = np.arange(first, first + count, dtype=np.int32)
     run.flags.writeable = False
     return run
