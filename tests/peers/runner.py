@@ -7,7 +7,7 @@ from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.recovery import resume
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
-from monitors.evaluator.model.spec import ConditionKind, InstanceKey, Operator, RuleSpec, bounds
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, Occurrence, Operator, RuleSpec, bounds
 from tests.evaluator.engine.restarts import OpenAlerts, saved, taken_up
 from tests.evaluator.engine.scene import SECOND, START, at, points, status_of
 from tests.peers.cases import Case, Expected, Message, PeerRule, Samples
@@ -38,6 +38,7 @@ def to_spec(rule: PeerRule, interval: float) -> RuleSpec:
         keep_firing_for=round(rule.keep * SECOND),
         interval=round(interval * SECOND),
         every_point=False,
+        occurrence=Occurrence(rule.in_a_row, rule.in_a_row) if rule.in_a_row else None,
         recover=bounds(OPERATORS[rule.recover[0]], rule.recover[1]) if rule.recover else None,
     )
 
