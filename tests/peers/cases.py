@@ -36,6 +36,8 @@ class PeerRule:
     """What ends it once it fires, if that isn't the opposite of the condition."""
     aggregation: Aggregation = Aggregation.LATEST
     window: float = LOOK_BACK
+    in_a_row: int = 0
+    """How many points, one after the other, must compare true; 0: the aggregate is compared."""
 
 
 @dataclass(frozen=True)

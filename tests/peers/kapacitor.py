@@ -173,6 +173,33 @@ DURATIONS = (
     ),
 )
 
+
+def state_count(at_least: int, states: dict[str, Sequence[tuple[float, str]]]) -> Case:
+    """`stateCount` of `> 95` reaches so many points exactly when a rule on that many points in a row fires."""
+    return Case(
+        PEER, f"C7 stateCount >= {at_least}", 1, (PeerRule(low=95, in_a_row=at_least),), _BUSY,
+        Expected(states={f"rule/{series}": one for series, one in states.items()}),
+    )  # fmt: skip
+
+
+# The counts are 1, 2, -1, 1, -1 of serverA, and -1, 1, none, 2, -1 of serverB.
+COUNTS = (
+    state_count(
+        1,
+        {
+            "serverA": [(0, "firing"), (1, "firing"), (2, "inactive"), (3, "firing"), (4, "inactive")],
+            "serverB": [(0, "inactive"), (1, "firing"), (3, "firing"), (4, "inactive")],
+        },
+    ),
+    state_count(
+        2,
+        {
+            "serverA": [(0, "inactive"), (1, "firing"), (2, "inactive"), (3, "inactive"), (4, "inactive")],
+            "serverB": [(0, "inactive"), (1, "inactive"), (3, "firing"), (4, "inactive")],
+        },
+    ),
+)
+
 CASES = (
     *HYSTERESIS,
     STATE_CHANGES,
@@ -181,4 +208,5 @@ CASES = (
     every_point_of_a_batch(92, {"cpu-total": "inactive", "cpu0": "inactive", "cpu1": "inactive"}),
     every_point_of_a_batch(90, {"cpu-total": "inactive", "cpu0": "inactive", "cpu1": "firing"}),
     *DURATIONS,
+    *COUNTS,
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from monitors.evaluator.model.bounds import Operator, bounds
 from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.machine import Transition, TransitionKind
+from monitors.evaluator.model.reading import Occurrence
 from monitors.evaluator.model.recovery import resume
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleSpec
@@ -39,6 +40,7 @@ def to_spec(rule: PeerRule, interval: float) -> RuleSpec:
         keep_firing_for=round(rule.keep * SECOND),
         interval=round(interval * SECOND),
         every_point=False,
+        occurrence=Occurrence(rule.in_a_row, rule.in_a_row) if rule.in_a_row else None,
         recover=bounds(OPERATORS[rule.recover[0]], rule.recover[1]) if rule.recover else None,
     )
 

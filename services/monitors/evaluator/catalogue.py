@@ -5,6 +5,7 @@ gets `Series` that are made on demand.
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -63,24 +64,38 @@ class Catalogue:
             self._load(series)
 
     def _load(self, series: Iterable[Series]) -> None:
-        """The same as to remember one after the other, but that the indexes are made at once, at the end."""
+        """The same as to remember one after the other, but that columns and indexes are made at once, at the end."""
         monitors: dict[tuple[str, str], int] = {}
+        numbers: dict[_Tags, int] = {}
         first_of_field: dict[tuple[int, int], int] = {}
+        monitor_of, field_of, tags_of, types = list[int](), list[int](), list[int](), list[int]()
+        next_of_monitor = list[int]()
         for index, one in enumerate(series):
-            key = one.key
-            tenant = self._tenant(key.tenant)
-            monitor = monitors.get((key.tenant, key.monitor))
+            tenant, name, measurement, field_name, tags = one.key
+            monitor = monitors.get((tenant, name))
             if monitor is None:
-                monitor = monitors[key.tenant, key.monitor] = self._name_monitor(tenant, key.monitor)
-            number = self._fields.number((key.measurement, key.field))
-            self._monitor_of.append(monitor)
-            self._field_of.append(number)
-            self._tags_of.append(self._tags.number(_pack_tags(key.tags)))
-            self._next_of_monitor.append(self._first_of_monitor[monitor])
-            self._type_of.append(one.type)
+                monitor = monitors[tenant, name] = self._name_monitor(self._tenant(tenant), name)
+            field_number = self._fields.number((measurement, field_name))
+            tags_number = numbers.get(tags)
+            if tags_number is None:
+                tags_number = numbers[tags] = self._tags.number(_pack_tags(tags))
+            monitor_of.append(monitor)
+            field_of.append(field_number)
+            tags_of.append(tags_number)
+            types.append(one.type)
+            next_of_monitor.append(self._first_of_monitor[monitor])
             self._first_of_monitor[monitor] = index
-            first_of_field.setdefault((monitor, number), index)
-            tenant.series_count += 1
+            first_of_field.setdefault((monitor, field_number), index)
+        for column, found in (
+            (self._monitor_of, monitor_of),
+            (self._field_of, field_of),
+            (self._tags_of, tags_of),
+            (self._next_of_monitor, next_of_monitor),
+            (self._type_of, types),
+        ):
+            column.fromlist(found)
+        for monitor, count in Counter(monitor_of).items():
+            self._tenants[self._tenant_names[self._tenant_of_monitor[monitor]]].series_count += count
         self._monitors.add_all(range(len(self._monitor_names)))
         self._by_key.add_all(range(len(self._type_of)))
         self._by_field.add_all(first_of_field.values())

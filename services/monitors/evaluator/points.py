@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,7 +132,7 @@ def _plain(column: NDArray[Any], kind: str) -> memoryview:
 
 
 def decode(blob: bytes) -> Points:
-    """The points that `encode` wrote. The arrays may be read-only views of the blob."""
+    """The points that `encode` wrote. The arrays may be read-only, views of the blob or shared with other points."""
     count, text_count = _HEADER.unpack_from(blob)
     flags, text_count = text_count & _FLAGS, text_count & ~_FLAGS
     place = _HEADER.size
@@ -142,18 +143,23 @@ def decode(blob: bytes) -> Points:
         place += found.nbytes
         return found
 
-    if flags & _RUN:
-        first = int(column("<i4", 1)[0])
-        series = np.arange(first, first + count, dtype=np.int32)
-    else:
-        series = column("<i4", count)
+    series = _counting_up(int(column("<i4", 1)[0]), count) if flags & _RUN else column("<i4", count)
     if flags & _SAME_TIME:
-        times = np.full(count, column("<i8", 1)[0])
+        # One number, however often it's looked at: nobody writes here.
+        times = np.broadcast_to(column("<i8", 1), count)
     elif flags & _NEAR_TIMES:
         times = column("<i8", 1)[0] + column("<u4", count)
     else:
         times = column("<i8", count)
     return Points(series, times, column("<u8", count), tuple(_decode_texts(blob, place, text_count)))
+
+
+@lru_cache(maxsize=2)
+def _counting_up(first: int, count: int) -> Int32s:
+    """The series of a run. Those of one tick after the other are the same, and so is their array: not to be written."""
+    run = np.arange(first, first + count, dtype=np.int32)
+    run.flags.writeable = False
+    return run
 
 
 def _decode_texts(blob: bytes | bytearray, lengths_at: int, count: int) -> Iterator[str]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.messages import from_definition_message
+from monitors.evaluator.model.arrays import selection
 from monitors.evaluator.model.series import FieldType, Int32s
 from monitors.evaluator.points import Definition, Points, Submission
 from monitors.mesh.errors import InvalidField
@@ -75,7 +76,8 @@ class SampleStream:
             raise InvalidField("values", "a boolean is neither 0 nor 1; send 0 or 1 as uint64")
 
     def _resolved(self, places: NDArray[np.uint32]) -> Int32s:
-        indexes: Int32s = self._indexes[places]
+        # A copy, since what is resolved later is written to its place.
+        indexes = np.array(self._indexes[selection(places)])
         if not self._unresolved or not len(indexes) or int(indexes.min()) >= 0:
             return indexes
         found = False
@@ -85,7 +87,7 @@ class SampleStream:
                 self._indexes[place] = index
                 del self._unresolved[place]
                 found = True
-        return self._indexes[places] if found else indexes
+        return np.array(self._indexes[selection(places)]) if found else indexes
 
     def place_of(self, series: int) -> int:
         """The place in the stream of a series as a submission names it."""

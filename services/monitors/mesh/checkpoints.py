@@ -9,6 +9,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 5.0
+BREATH_SECONDS = 0.2
 IDLE_SECONDS = 60.0
 LIMIT_BYTES = 16 << 20
 """A log that is longer is emptied: it takes disk space, and a start after a crash reads all of it."""
@@ -19,11 +20,13 @@ PASSIVE = "PRAGMA wal_checkpoint(PASSIVE)"
 class Checkpoints:
     """A thread that copies some seconds after a commit, sooner if the log is long, and empties the log when it's idle.
 
-    `copy` runs a PASSIVE checkpoint, which waits for nobody and which nobody waits for. `empty` runs a TRUNCATE one in
-    the writer's thread, between two transactions, and says whether it could: after a copy there's little left for it.
+    `copy` runs a PASSIVE checkpoint, which waits for nobody and which nobody waits for, and says whether it got to the
+    log's end: then the next commit writes over the log from its beginning, and it stays as long as it is. `empty` runs
+    a TRUNCATE one in the writer's thread, between two transactions, and says whether it could: after a copy there's
+    little left for it.
     """
 
-    def __init__(self, name: str, log_file: Path, copy: Callable[[], None], empty: Callable[[], bool]) -> None:
+    def __init__(self, name: str, log_file: Path, copy: Callable[[], bool], empty: Callable[[], bool]) -> None:
         self._log_file, self._copy, self._empty = log_file, copy, empty
         self._thread = threading.Thread(target=self._run, name=f"{name}-checkpoints", daemon=True)
         self._changed = threading.Condition()
@@ -73,7 +76,11 @@ class Checkpoints:
 
     def _try_copy(self) -> bool:
         try:
-            self._copy()
+            if not self._copy():
+                # A commit came in between, as it does again and again if they come in step with the pauses. A log that
+                # is never copied to its end grows until it is emptied, and the next one's pages are cleared anew.
+                self._wait(lambda: False, BREATH_SECONDS)
+                self._copy()
         except sqlite3.Error as error:
             # The commits themselves are safe in the log.
             if str(error) != self._problem:
@@ -94,6 +101,6 @@ class Checkpoints:
             emptied = False
         if not emptied:
             # Somebody reads from the log. The next commit finds it long again.
-            self._wait(lambda: False, 0.2)
+            self._wait(lambda: False, BREATH_SECONDS)
             with self._changed:
                 self._committed = True

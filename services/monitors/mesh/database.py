@@ -117,9 +117,10 @@ class Database:
 
         return await self.read(count)
 
-    def _copy_log(self) -> None:
+    def _copy_log(self) -> bool:
         with closing(self._read_engine.raw_connection()) as connection:
-            connection.cursor().execute(PASSIVE).fetchall()
+            ((_, pages, copied),) = connection.cursor().execute(PASSIVE).fetchall()
+            return bool(pages == copied)
 
     def _empty_log(self) -> bool:
         with closing(self._write_engine.raw_connection()) as connection:

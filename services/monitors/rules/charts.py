@@ -50,9 +50,8 @@ def draw(chart: Chart) -> bytes:
         axes.axvspan(_days(start), _days(end), color=FIRING, alpha=0.16, linewidth=0.6)
     for line, colour in zip(chart.lines, CURVES, strict=False):
         # Values are text in no markup: a name with a dollar sign isn't a formula.
-        axes.plot(
-            [_days(time) for time in line.times], line.values, color=colour, linewidth=1.2, label=_plain(line.name)
-        )
+        times, values = list(map(_days, line.times)), list(map(_drawable, line.values))
+        axes.plot(times, values, color=colour, linewidth=1.2, label=_plain(line.name))
     for threshold in chart.thresholds:
         axes.axhline(_drawable(threshold), color=FIRING, linewidth=1.1, linestyle=(0, (5, 3)))
     axes.set_xlim(_days(chart.start), _days(chart.end))

@@ -77,3 +77,13 @@ def test_t7_aggregates_leave_out_what_is_not_a_number_and_latest_does_not_reach_
     assert average.feed((0, 1, 5), (0, 2, NAN), (0, 3, 25), now=3) == [("firing", 3, "")]
     latest = Scene(threshold(no_data=MissingPolicy.OK))
     assert latest.feed((0, 1, 20), (0, 2, NAN), now=2) == [("firing", 1, ""), ("missing_series", 2, "")]
+
+
+@pytest.mark.parametrize(("aggregation", "number"), [(Aggregation.RATE, 6), (Aggregation.INCREASE, 18)])
+def test_t8_a_counter_rises_by_its_rises_alone_and_a_fall_is_a_start_from_zero(
+    aggregation: Aggregation, number: float
+) -> None:
+    # It rises by 10, then by 3 from 0, then by 5: 18 within 3 s, and nothing is added for the edges of the window.
+    counter = [(0, 1, 0), (0, 2, 10), (0, 3, 3), (0, 4, 8)]
+    scene = Scene(threshold(number, aggregation=aggregation, window=60, operator=Operator.EQUAL))
+    assert scene.feed(*counter, now=4) == [("firing", 4, "")]

@@ -143,8 +143,9 @@ def _decimals(bits: UInts, counts: Int64s) -> tuple[NDArray[np.uint8], UInts, In
     result = bits.copy()
     patches = [np.empty(0, np.int64)]
     starts = np.cumsum(counts) - counts
-    # What a series' first and middle value need is tried first: less would do only if both of them were patches.
-    least = np.minimum(_digits(bits[starts]), _digits(bits[starts + counts // 2]))
+    # What a series' first and middle value need is tried first: less would do only if they were patches.
+    first, middle = _digits(np.concatenate((bits[starts], bits[starts + counts // 2]))).reshape(2, -1)
+    least = np.where(counts < PATCH_SHARE, np.maximum(first, middle), np.minimum(first, middle))
     rows = np.arange(len(counts))
     for digits in range(int(least.min()), DECIMALS + 1):
         tried = rows[least[rows] <= digits]
@@ -157,12 +158,13 @@ def _decimals(bits: UInts, counts: Int64s) -> tuple[NDArray[np.uint8], UInts, In
         if fits.any():
             kinds[tried[fits]] = digits
             whole[wrong] = 0
-            if places is None and fits.all():
-                return kinds, whole.view(np.uint64), np.flatnonzero(wrong)
             taken = np.repeat(fits, own_counts)
-            places = np.arange(len(bits)) if places is None else places
-            result[places[taken]] = whole[taken].view(np.uint64)
-            patches.append(places[taken & wrong])
+            if places is None:
+                np.copyto(result, whole.view(np.uint64), where=taken)
+                patches.append(np.flatnonzero(taken & wrong))
+            else:
+                result[places[taken]] = whole[taken].view(np.uint64)
+                patches.append(places[taken & wrong])
             rows = rows[kinds[rows] == XOR]
     return kinds, result, np.sort(np.concatenate(patches))
 

@@ -189,9 +189,10 @@ class Window:
         time already, its value is replaced and the point isn't new. Points before what the row retains are passed over.
         """
         fresh = np.ones(len(rows), dtype=np.bool_)
-        newest = self._rows.newest[selection(rows)]
-        if are_distinct(rows) and (times > newest).all():
-            self._append(rows, times, values)
+        where = selection(rows)
+        newest = self._rows.newest[where]
+        if (isinstance(where, slice) or are_distinct(rows)) and (times > newest).all():
+            self._append(rows, where, times, values)
             return fresh
         useful = (newest == UNSET) | (times >= newest - self._rows.retention[rows])
         fresh[:] = False
@@ -219,9 +220,8 @@ class Window:
             self._append_runs(rows, times, values)
         return fresh
 
-    def _append(self, rows: Places, times: Int64s, values: Floats) -> None:
-        """Appends one point to each of the distinct rows."""
-        where = selection(rows)
+    def _append(self, rows: Places, where: Places | slice, times: Int64s, values: Floats) -> None:
+        """Appends one point to each of the distinct rows, whose selection `where` is."""
         if isinstance(where, slice) and self._append_in_step(where, times, values):
             return
         for part in chunks(len(rows)):
@@ -257,7 +257,7 @@ class Window:
     def _append_to(self, rows: Places, times: Int64s, values: Floats, ring: int) -> None:
         if ring == NOWHERE:
             self._make_room(rows, np.ones(len(rows), dtype=np.int64))
-            self._append(rows, times, values)
+            self._append(rows, selection(rows), times, values)
             return
         table, rings, some = self._rows, self._rings[ring], selection(rows)
         head, length, base = table.head[some].astype(np.int64), table.length[some], table.base[some]
@@ -269,7 +269,7 @@ class Window:
             if not (too_old | ~full).all():
                 stuck = rows[full & ~too_old]
                 self._make_room(stuck, np.ones(len(stuck), dtype=np.int64))
-                self._append(rows, times, values)
+                self._append(rows, some, times, values)
                 return
         rings.write(base + head * rings.stride, times, values)
         table.head[some] = following.astype(np.int32)
@@ -281,7 +281,7 @@ class Window:
         table = self._rows
         first = np.flatnonzero(np.append(True, rows[1:] != rows[:-1]))
         if len(first) == len(rows):
-            self._append(rows, times, values)
+            self._append(rows, selection(rows), times, values)
             return
         counts = np.diff(np.append(first, len(rows)))
         heads, last = rows[first], first + counts - 1

@@ -26,10 +26,11 @@ def all_series(session: Session) -> list[Series]:
     known: dict[bytes, tuple[tuple[str, str], ...]] = {}
     found = []
     with made_to_stay():
-        for index, tenant, monitor, measurement, field, tags, kind in session.execute(query):
-            if tags not in known:
-                known[tags] = tuple((name, value) for name, value in json.loads(tags))
-            found.append(Series(index, SeriesKey(tenant, monitor, measurement, field, known[tags]), kinds[kind]))
+        for index, tenant, monitor, measurement, field, packed, kind in session.execute(query):
+            tags = known.get(packed)
+            if tags is None:
+                tags = known[packed] = tuple((name, value) for name, value in json.loads(packed))
+            found.append(Series(index, SeriesKey(tenant, monitor, measurement, field, tags), kinds[kind]))
     return found
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -95,7 +96,8 @@ class Part:
     ) -> AsyncIterator[M]:
         """Looks whenever something has changed, and sends what it finds, until the server closes. `look` also says
         whether there may be more to find at once, `wait` after how many seconds to look at the latest."""
-        sent = 0.0
+        # The monotonic clock begins anywhere: on some machines at 0 when they are started.
+        sent = -math.inf
         try:
             while not self.core.closing.is_set():
                 upcoming = changes.upcoming
