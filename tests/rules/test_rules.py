@@ -164,6 +164,16 @@ def test_what_looks_wrong_is_a_warning(client: Client) -> None:
     assert not client.call(creation(notify=["ops"])).warnings
 
 
+def test_every_window_that_may_hold_too_few_points_is_a_warning(client: Client) -> None:
+    slots = {"interval": Duration(seconds=60), "evaluation_mode": rule_pb2.EVALUATION_MODE_INTERVAL}
+    text = "rate(cpu_percent, 30s) > 1 and rate(cpu_percent, 90s) > 1 and rate(cpu_percent, 2m) > cpu_percent"
+    told = " ".join(client.call(creation(condition_text=text, **slots)).warnings)
+    assert "the window (30s) is shorter than the interval (1m)" in told
+    assert "the window (1m30s) is shorter than two intervals (1m each)" in told
+    assert "(2m)" not in told
+    assert "two intervals" not in " ".join(client.call(creation(condition_text=text)).warnings)
+
+
 def test_a_repeated_request_gets_the_first_answer(client: Client) -> None:
     request = creation()
     request.request_id = "r1"
