@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from monitors.evaluator.model.evaluation import AMPLE, Capacity, Evaluation
+from monitors.evaluator.model.explanation import explain
 from monitors.evaluator.model.instances import Limits
 from monitors.evaluator.model.series import FieldType, Series
 from monitors.evaluator.model.spec import RuleKey, RuleSpec
@@ -171,3 +172,42 @@ def test_joins_that_explode_are_cut_off_with_a_reason() -> None:
 def test_what_looks_at_no_field_is_refused(text: str) -> None:
     with pytest.raises(Exception, match="field"):
         rule(text)
+
+
+def told(scene: Scene) -> list[str]:
+    """Why each instance of the rule is as it is."""
+    return [one.text for one in explain(scene.evaluation, RuleKey("t", "rule_1"))]
+
+
+def test_an_explanation_tells_what_a_value_was_computed_of() -> None:
+    scene = Scene(rule("errors / requests > 0.05"), known=web("a"))
+    scene.feed((0, 1, 100), (1, 1, 4), now=1)
+    assert told(scene) == ["it's 0.04 (errors is 4, requests is 100); it fires once it is > 0.05"]
+
+
+def test_an_explanation_tells_which_condition_holds() -> None:
+    known = [series(0, field="cpu"), series(1, field="load"), series(2, field="status", kind=FieldType.STRING)]
+    scene = Scene(rule('avg(cpu, 1m) > 90 and not (load < 8) or status == "down"'), known=known)
+    scene.feed((0, 1, 95), (1, 1, 3), (2, 1, code_of("up")), now=1)
+    (text,) = told(scene)
+    assert text == (
+        "it's false: avg(cpu, 1m) is 95, which is > 90 and not (load is 3, which is < 8) "
+        "or the text of status makes it false; it fires once it is true"
+    )
+
+
+def test_an_explanation_says_what_is_not_known() -> None:
+    scene = Scene(rule("errors > requests"), known=web("a"))
+    scene.feed((0, 1, 100), now=1)
+    (text,) = told(scene)
+    assert text.startswith("it isn't known: unknown > 100 is unknown (errors is unknown, requests is 100)")
+
+
+def test_an_explanation_tells_of_groups_and_silence() -> None:
+    known = [*web("a", "b"), series(4, field="backup")]
+    scene = Scene(rule("sum by () (requests) > 150 or no data on backup for 1h"), known=known)
+    scene.feed((0, 1, 100), (2, 1, 60), (4, 1, 1), now=1)
+    (text,) = told(scene)
+    assert (
+        "sum by () (requests) is 160, which is > 150 or the newest point is from 2023-11-14T23:00:01Z on backup" in text
+    )

@@ -10,12 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct
-from monitors.evaluator.model.bounds import Operator
+from monitors.evaluator.model.bounds import Bounds, Operator
 from monitors.evaluator.model.formula import (
     Arithmetic,
     ArithmeticOperator,
     Bounded,
+    Condition,
     Constant,
+    Expression,
     Formula,
     Group,
     Junction,
@@ -125,6 +127,39 @@ class Program:
         """What the expression comes to at rows, each at its own time; NaN where that is unknown."""
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             return self._values(self._whole, scenery, rows, times)
+
+    def value_at(self, node: Expression, scenery: Scenery, row: int, time: int) -> float:
+        """What one node comes to at one of its rows; NaN where that is unknown."""
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            return float(self._values(node, scenery, np.array([row]), np.array([time]))[0])
+
+    def truth_at(self, node: Condition, scenery: Scenery, row: int, time: int) -> bool | None:
+        """Whether one node holds at one of its rows; None if that is unknown."""
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            found = self._truths(node, scenery, np.array([row]), np.array([time]))
+        return None if found.unknown[0] else bool(found.holds[0])
+
+    def rows_of(self, node: Formula, row: int) -> list[list[int]]:
+        """The rows of each of a node's parts that one of its rows is made of; of Quiet its series."""
+        table = self._table(node)
+        first, second = int(table.rows.first[row]), int(table.rows.second[row])
+        match node:
+            case Reading() | Constant():
+                return []
+            case Group() | Quiet():
+                return [table.members_of(np.array([first]))[1].tolist()]
+            case Junction():
+                rights = [] if second == NOTHING else table.members_of(np.array([second]))[1].tolist()
+                return [[] if first == NOTHING else [first], rights]
+            case Bounded() | Negation():
+                return [[first]]
+            case _:
+                return [[first], [second]]
+
+    def bounds_at(self, node: Bounded, row: int) -> Bounds:
+        """What one of a node's rows is compared with."""
+        table = self._table(node)
+        return Bounds(float(table.rows.low[row]), float(table.rows.high[row]), node.outside)
 
     def _table(self, node: Formula) -> NodeTable:
         return self._tables[self._number[node]]
