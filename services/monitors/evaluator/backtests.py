@@ -46,8 +46,8 @@ class Backtests:
 
     async def run(self, tenant: str, request: pb.BacktestRequest) -> pb.BacktestResponse:
         """What a rule would have done. Raises InvalidField."""
-        spec = _spec(tenant, request)
         start, until = _range(request)
+        spec = _spec(tenant, request, start)
         known = self._series(spec)
         try:
             async with self._turn:
@@ -81,9 +81,9 @@ class Backtests:
         return sorted((one for one in wanted if spec.matches(one)), key=lambda one: one.index)
 
 
-def _spec(tenant: str, request: pb.BacktestRequest) -> RuleSpec:
+def _spec(tenant: str, request: pb.BacktestRequest, start: int) -> RuleSpec:
     try:
-        return to_spec(mesh_pb2.WatchedRule(tenant_id=tenant, rule=request.rule))
+        return to_spec(mesh_pb2.WatchedRule(tenant_id=tenant, rule=request.rule), start)
     except NotEvaluable as error:
         raise InvalidField("rule.condition", str(error)) from None
 

@@ -12,7 +12,7 @@ from monitors.evaluator.model.spec import RuleKey, RuleSpec
 from monitors.evaluator.model.state import Status
 from monitors.evaluator.model.texts import code_of
 from monitors.evaluator.translate import to_spec
-from monitors.mesh.times import to_duration
+from monitors.mesh.times import to_duration, to_timestamp
 from monitors.rules.conditions.parse import parse_condition
 from monitors.rules.translate.conditions import condition_to_proto
 from monitors.v1 import mesh_pb2, rule_pb2
@@ -125,6 +125,18 @@ def test_silence_is_noticed_when_it_begins() -> None:
     assert scene.until(6) == []
     assert scene.until(7) == [("firing", 6.000000001, "")]
     assert scene.feed((1, 8, 1), now=8) == [("condition", 8, "")]
+
+
+def test_what_is_expected_is_missed_without_ever_having_come() -> None:
+    made = rule_pb2.Rule(create_time=to_timestamp(START)).create_time
+    spec = rule('no data on up for 5s expecting {host="a"}, {host="b"}', create_time=made)
+    scene = Scene(spec, known=[series(0, field="up", host="a"), series(1, field="cpu", host="c")])
+    assert scene.feed((0, 4, 1), now=4) == []
+    assert scene.until(6) == [("firing", 5.000000001, "b")]
+    # Once it comes it is one of them, with whatever other tags it has.
+    scene.evaluation.add_series([series(2, field="up", host="b", zone="z")])
+    assert scene.feed((0, 7, 1), (2, 7, 1), now=7) == [("condition", 7, "b")]
+    assert scene.until(20) == [("firing", 12.000000001, "a"), ("firing", 12.000000001, "b")]
 
 
 def test_one_of_several_texts() -> None:

@@ -18,6 +18,8 @@ class Member(NamedTuple):
     tags: Tags
     row: int
     inputs: list[int]
+    carrier: int
+    """The first of its series, or if it's expected without having any, any one of the monitor's."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,17 @@ class Bindings:
     def __init__(self) -> None:
         self.tags: dict[int, Tags] = {}
         """Of the instances of formulas, by place."""
+        self.bare: set[int] = set()
+        """The places of instances that are expected and have no series yet."""
         self.spare = Links()
         self._scopes: dict[int, _Scope] = {}
 
     def with_copies(self, places: Iterable[tuple[int, int]]) -> "Bindings":
         """The same, with the instances at the first of each pair of places at the second, too."""
         bindings = copy(self)
-        bindings.tags = {**self.tags, **{new: self.tags[old] for old, new in places if old in self.tags}}
+        pairs = list(places)
+        bindings.bare = self.bare | {new for old, new in pairs if old in self.bare}
+        bindings.tags = {**self.tags, **{new: self.tags[old] for old, new in pairs if old in self.tags}}
         return bindings
 
     def bind(
@@ -58,9 +64,10 @@ class Bindings:
             if tags in members:
                 problems.append(_collision(tags))
             else:
-                members[tags] = Member(tags, int(numbers[row]), binding.inputs(row))
+                inputs = binding.inputs(row)
+                members[tags] = Member(tags, int(numbers[row]), inputs, (inputs or [known[0].index])[0])
         used = {index for member in members.values() for index in member.inputs}
-        spare = [one.index for one in known if one.index not in used and spec.matches_input(one)]
+        spare = [one.index for one in known if one.index not in used and spec.reads(one)]
         for index in spare:
             self.spare.add(index, profile)
         self._scopes[scope] = _Scope(program, taken, profile, spare)

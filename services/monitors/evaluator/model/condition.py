@@ -102,6 +102,8 @@ def scenery(plan: Plan, window: Window, state: State) -> Scenery:
 def newest_of_inputs(plan: Plan, window: Window, places: Places, times: Int64s) -> Int64s:
     """The time of the newest point of any input at each time, UNSET if there is none."""
     newest = window.newest_until(plan.instances.series[places], times)
+    if plan.bindings.bare:
+        newest[np.isin(places, list(plan.bindings.bare))] = UNSET
     positions, rows = plan.further_inputs.follow(places)
     if len(rows):
         which = np.arange(len(places))[positions]

@@ -100,7 +100,8 @@ class _Teller:
 
     def _quiet(self, node: Quiet, series: list[int]) -> str:
         times = np.full(len(series), self.now, dtype=np.int64)
-        newest = int(self.scenery.window.newest_until(np.array(series), times).max())
+        rows = np.array(series, dtype=np.intp)
+        newest = int(self.scenery.window.newest_until(rows, times).max(initial=UNSET))
         last = "no point has come yet" if newest == UNSET else f"the newest point is from {at(newest)}"
         return f"{last} on {node.reading.field or 'any field'}"
 

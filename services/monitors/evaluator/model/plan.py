@@ -163,6 +163,8 @@ class Plan:
 
     def inputs_of(self, place: int) -> list[int]:
         """The series of an instance."""
+        if place in self.bindings.bare:
+            return []
         return [int(self.instances.series[place]), *self.further_inputs.of(place)]
 
     def reach_of(self, series: Places) -> tuple[Int64s, Int64s]:
@@ -289,6 +291,7 @@ class Plan:
         for place in places:
             self.instances.clear(place)
             self.bindings.tags.pop(place, None)
+            self.bindings.bare.discard(place)
             self._free_places.append(place)
 
     def _register(self, numbers: Places, specs: Sequence[RuleSpec]) -> None:
@@ -514,11 +517,13 @@ class Plan:
             self._attach_member(place, rule, scope, member, change)
 
     def _attach_member(self, place: int, rule: int, scope: int, member: Member, change: PlanChange) -> None:
-        first, *others = member.inputs
         self.bindings.tags[place] = member.tags
-        self._attach(place, rule, scope, first, member.tags)
+        self.bindings.bare.discard(place)
+        if not member.inputs:
+            self.bindings.bare.add(place)
+        self._attach(place, rule, scope, member.carrier, member.tags)
         self.instances.row[place] = member.row
-        for index in others:
+        for index in member.inputs[1:]:
             self.further_inputs.add(place, index)
         for index in member.inputs:
             self.instances_of_series.add(index, place)
@@ -557,7 +562,8 @@ class Plan:
         for scope in scopes:
             for place in self.instances_of_scope.of(scope):
                 series = self.inputs_of(place)
-                left[self.monitors.of_series(series[0]), self._tags(place)] = place
+                monitor = self.monitors.of_series(int(self.instances.series[place]))
+                left[monitor, self._tags(place)] = place
                 change.former[place] = series
                 for index in series:
                     self.instances_of_series.remove(index, place)

@@ -35,6 +35,7 @@ from monitors.evaluator.model.reading import Reading
 from monitors.evaluator.model.series import Floats, Int64s
 from monitors.evaluator.model.terms import occurs, value_of, within
 from monitors.evaluator.model.window import Window
+from monitors.mesh.times import SECOND
 
 OutageSince = Callable[[Int64s, Places], Int64s]
 """How much of the time after each of some times the shard of its series wasn't evaluated."""
@@ -95,8 +96,12 @@ class Program:
             members = [np.array(one, dtype=np.int64) for one in rows.members]
             table.add_lists(lists, [(one if of_rows is None else of_rows[one]).astype(np.int32) for one in members])
         match node:
-            case Group() | Quiet():
+            case Group():
                 first = lists[first]
+            case Quiet(slot=slot):
+                first = lists[first]
+                since = numbers[slot] if node.expected else np.nan
+                table.rows.low[own] = [since if key in node.expected else np.nan for key in rows.keys]
             case Junction():
                 first, second = _translated(parts[0], first), _translated(lists, second)
             case Arithmetic() | Versus():
@@ -206,7 +211,7 @@ class Program:
                 unknown = np.isnan(lefts) | np.isnan(rights)
                 return Found(_compared(node, lefts, rights) & ~unknown, unknown, lefts)
             case Quiet():
-                return self._quiet(node, scenery, first, times)
+                return self._quiet(node, scenery, rows, times)
             case Negation(condition=condition):
                 found = self._truths(condition, scenery, first, times)
                 return found._replace(holds=~found.holds & ~found.unknown)
@@ -259,18 +264,26 @@ class Program:
             column[there] = one[which]
         return found
 
-    def _quiet(self, node: Quiet, scenery: Scenery, lists: Places, times: Int64s) -> Found:
-        newest, away = self._newest(node, scenery, lists, times)
+    def _quiet(self, node: Quiet, scenery: Scenery, rows: Places, times: Int64s) -> Found:
+        newest, away = self._newest(node, scenery, rows, times)
         holds = (newest != UNSET) & (times - np.where(newest == UNSET, times, newest) - away > node.absent_for)
-        return Found(np.asarray(holds), np.zeros(len(lists), dtype=np.bool_), np.full(len(lists), np.nan))
+        return Found(np.asarray(holds), np.zeros(len(rows), dtype=np.bool_), np.full(len(rows), np.nan))
 
-    def _newest(self, node: Quiet, scenery: Scenery, lists: Places, times: Int64s) -> tuple[Int64s, Int64s]:
-        """The newest point of each list's series at its time, and how long nobody evaluated since then."""
-        counts, members = self._table(node).members_of(lists)
+    def _newest(self, node: Quiet, scenery: Scenery, rows: Places, times: Int64s) -> tuple[Int64s, Int64s]:
+        """The newest point of each row's series at its time, and how long nobody evaluated since then.
+
+        Of what is expected and was never heard of, it's since when it is.
+        """
+        table = self._table(node)
+        counts, members = table.members_of(table.rows.first[rows])
+        newest = np.full(len(rows), UNSET, dtype=np.int64)
         each = scenery.window.newest_until(members, np.repeat(times, counts))
-        starts = np.cumsum(counts) - counts
-        newest = np.maximum.reduceat(each, starts) if len(each) else np.empty(0, dtype=np.int64)
-        return newest, scenery.outage_since(newest, members[starts])
+        np.maximum.at(newest, np.repeat(np.arange(len(rows)), counts), each)
+        if node.expected:
+            since = table.rows.low[rows]
+            waiting = np.flatnonzero((newest == UNSET) & ~np.isnan(since))
+            newest[waiting] = (since[waiting] * SECOND).astype(np.int64)
+        return newest, scenery.outage_since(newest, table.rows.second[rows])
 
     # --- absence ---
 
@@ -283,7 +296,7 @@ class Program:
         first, second = table.rows.first[rows], table.rows.second[rows]
         match node:
             case Quiet():
-                newest, away = self._newest(node, scenery, first, times)
+                newest, away = self._newest(node, scenery, rows, times)
                 silent_at = newest + node.absent_for + away + 1
                 return np.where((newest == UNSET) | (silent_at <= times), NEVER, silent_at)
             case Negation(condition=condition):
