@@ -44,10 +44,11 @@ class Fill:
 
 @dataclass(frozen=True)
 class Capacity:
-    """How much an evaluation takes on: instances, and points in memory."""
+    """How much an evaluation takes on: instances, points in memory, and for how many nanoseconds they are stored."""
 
     instances: Limits
     window_points: int
+    history: int = NEVER
 
 
 AMPLE = Capacity(Limits(), MOST_CELLS)
