@@ -177,7 +177,7 @@ def test_joins_that_explode_are_cut_off_with_a_reason() -> None:
     evaluation.add_series(known)
     evaluation.put_rule(rule("requests / sum of all requests > 0.5"), START)
     assert evaluation.plan.instance_count == 10
-    assert "500 inputs" in evaluation.plan.problems[RuleKey("t", "rule_1")]
+    assert "too many inputs" in evaluation.plan.problems[RuleKey("t", "rule_1")]
 
 
 @pytest.mark.parametrize("text", ["2 * 3 > 5", "1 > 0"])
@@ -223,3 +223,12 @@ def test_an_explanation_tells_of_groups_and_silence() -> None:
     assert (
         "sum by () (requests) is 160, which is > 150 or the newest point is from 2023-11-14T23:00:01Z on backup" in text
     )
+
+
+def test_a_formula_takes_so_many_series_as_a_rule_may_have() -> None:
+    known = [series(index, field="requests", host=f"h{index:03}") for index in range(50)]
+    evaluation = Evaluation(START, capacity=Capacity(Limits(per_rule=20), AMPLE.window_points))
+    evaluation.add_series(known)
+    evaluation.put_rule(rule("requests * 2 > 5"), START)
+    assert evaluation.plan.instance_count == 20
+    assert "30 of its series" in evaluation.plan.problems[RuleKey("t", "rule_1")]

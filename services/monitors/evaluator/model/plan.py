@@ -363,65 +363,80 @@ class Plan:
     def _bind_formula(self, rule: int, monitor: int, change: PlanChange, left: _Left) -> None:
         """Binds a rule's formula to a monitor's series, as they are known by now. `left` are to be taken up."""
         scope, profile = self._book.make_scope(rule, monitor), int(self._book.columns.profile[rule])
-        change.series.update(self.bindings.spare_of(scope))
-        known = [self.series[index] for index in sorted(self.monitors.series_of(monitor))]
-        program = self.profiles.program(profile)
-        members, problems = self.bindings.bind(scope, profile, program, self.spec(self._book.key(rule)), known)
+        existing = {self._tags(place): place for place in self.instances_of_scope.of(scope)}
         change.series.update(self.bindings.spare_of(scope))
         self._quotas.forget(rule)
-        existing = {self._tags(place): place for place in self.instances_of_scope.of(scope)}
-        known_ones = [member for member in members if member.tags in existing]
-        new_ones = [member for member in members if member.tags not in existing]
-        for member in known_ones:
-            place = existing.pop(member.tags)
-            self._detach(place, change)
-            self._attach_member(place, rule, scope, member, change)
-        for place in existing.values():
-            change.removed[place] = self.key_of(place)
-            self._detach(place, change)
-        if problems:
-            self._quotas.report(rule, problems[0])
-        room = self._quotas.limits.inputs_per_rule - sum(len(member.inputs) for member in known_ones)
-        for member in new_ones:
-            room -= len(member.inputs)
-            if room < 0:
-                self._quotas.report_explosion(rule)
-                break
-            if self._quotas.is_full(rule):
-                continue
-            if (monitor, member.tags) in left:
-                place = left.pop((monitor, member.tags))
-                change.kept.append(place)
-            else:
-                place = self._take_place()
-                change.created.append(place)
-            self._attach_member(place, rule, scope, member, change)
+        known = self._quotas.within_limit(rule, self._read_by(rule, monitor))
+        members, problems = self.bindings.bind(
+            scope, profile, self.profiles.program(profile), self._book.spec(self._book.key(rule)),
+            [self.series[index] for index in known.tolist()], existing, self._quotas.limits.inputs_per_rule,
+        )  # fmt: skip
+        change.series.update(self.bindings.spare_of(scope))
+        for problem in problems[:1]:
+            self._quotas.report(rule, problem)
+        self._let_go(scope, {existing[tags] for tags in existing.keys() - {one.tags for one in members}}, change)
+        for member in members:
+            if member.tags in existing:
+                self._rebind(existing[member.tags], member, change)
+            elif not self._quotas.is_full(rule):
+                if (monitor, member.tags) in left:
+                    place = left.pop((monitor, member.tags))
+                    change.kept.append(place)
+                else:
+                    place = self._take_place()
+                    change.created.append(place)
+                self._attach_member(place, rule, scope, member, change)
 
-    def _attach_member(self, place: int, rule: int, scope: int, member: Member, change: PlanChange) -> None:
-        self.bindings.tags[place] = member.tags
+    def _read_by(self, rule: int, monitor: int) -> Places:
+        """The series of a monitor that a rule reads, or that it needs to look at the monitor."""
+        series = np.array(sorted(self.monitors.series_of(monitor)), dtype=np.intp)
+        return series[self._book.matches(np.full(len(series), rule), series)]
+
+    def _let_go(self, scope: int, places: set[int], change: PlanChange) -> None:
+        """Takes instances of a formula out of their scope and away from their inputs."""
+        if not places:
+            return
+        left = [place for place in self.instances_of_scope.of(scope) if place not in places]
+        self.instances_of_scope.clear(scope)
+        self.instances_of_scope.add_all(np.full(len(left), scope), np.array(left, dtype=np.intp))
+        for place in places:
+            change.removed[place] = self.key_of(place)
+            if scope in self._by_tags:
+                self._by_tags[scope].pop(self._tags(place))
+            self._unlink(place, change)
+            self._quotas.count(int(self.instances.rule[place]), -1)
+
+    def _rebind(self, place: int, member: Member, change: PlanChange) -> None:
+        """Gives an instance of a formula another row, and other inputs if they aren't the same."""
+        self.instances.row[place] = member.row
+        if sorted(self.inputs_of(place)) != member.inputs:
+            self._unlink(place, change)
+            self.instances.series[place] = member.carrier
+            self._link(place, member, change)
+
+    def _link(self, place: int, member: Member, change: PlanChange) -> None:
         self.bindings.bare.discard(place)
         if not member.inputs:
             self.bindings.bare.add(place)
-        self._attach(place, rule, scope, member.carrier, member.tags)
-        self.instances.row[place] = member.row
         for index in member.inputs[1:]:
             self.further_inputs.add(place, index)
         for index in member.inputs:
             self.instances_of_series.add(index, place)
-        self._quotas.count(rule, 1)
         change.series.update(member.inputs)
 
-    def _detach(self, place: int, change: PlanChange) -> None:
-        """Takes an instance of a formula out of its scope and away from its inputs; it keeps its place."""
-        scope, series = int(self.instances.scope[place]), self.inputs_of(place)
-        self.instances_of_scope.remove(scope, place)
-        if scope in self._by_tags:
-            self._by_tags[scope].pop(self._tags(place))
+    def _unlink(self, place: int, change: PlanChange) -> None:
+        series = self.inputs_of(place)
         for index in series:
             self.instances_of_series.remove(index, place)
         change.series.update(series)
         self.further_inputs.clear(place)
-        self._quotas.count(int(self.instances.rule[place]), -1)
+
+    def _attach_member(self, place: int, rule: int, scope: int, member: Member, change: PlanChange) -> None:
+        self.bindings.tags[place] = member.tags
+        self._attach(place, rule, scope, member.carrier, member.tags)
+        self.instances.row[place] = member.row
+        self._quotas.count(rule, 1)
+        self._link(place, member, change)
 
     def _attach(self, place: int, rule: int, scope: int, index: int, tags: Tags) -> None:
         columns, rules = self.instances, self._book.columns
@@ -447,10 +462,7 @@ class Plan:
                 monitor = self.monitors.of_series(int(self.instances.series[place]))
                 left[monitor, self._tags(place)] = place
                 change.former[place] = series
-                for index in series:
-                    self.instances_of_series.remove(index, place)
-                change.series.update(series)
-                self.further_inputs.clear(place)
+                self._unlink(place, change)
                 self.instances.live[place] = False
                 self._quotas.count(int(self.instances.rule[place]), -1)
             self.instances_of_scope.clear(scope)

@@ -64,17 +64,19 @@ class Quotas:
         )
         return True
 
+    def within_limit(self, rule: int, series: Places) -> Places:
+        """So many of a formula's series on a monitor as it may take, the first ones."""
+        if len(series) > self.limits.per_rule:
+            self.report(
+                rule,
+                f"{len(series) - self.limits.per_rule:,} of its series are not evaluated, since a rule's limit of "
+                f"{self.limits.per_rule:,} is reached; the first ones are. Narrow the tags, or make several rules",
+            )
+        return series[: self.limits.per_rule]
+
     def report(self, rule: int, problem: str) -> None:
         """Says what is wrong with a rule."""
         self.problems[self._book.key(rule)] = problem
-
-    def report_explosion(self, rule: int) -> None:
-        """Says that a rule's instances have too many inputs."""
-        self.report(
-            rule,
-            f"its instances take more than {self.limits.inputs_per_rule:,} inputs together, so that only the first "
-            "ones are evaluated. Join on more tags, group by fewer, or narrow the tags",
-        )
 
     def report_collision(self, rule: int, one: SeriesKey, other: SeriesKey) -> None:
         """Says that two series would be one instance."""
