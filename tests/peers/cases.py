@@ -22,7 +22,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True)
 class PeerRule:
-    """`field operator low`, one instance for each series of the field."""
+    """`field operator low`, one instance for each series of the field; or what a text says."""
 
     name: str = "rule"
     field: str = "v"
@@ -38,6 +38,8 @@ class PeerRule:
     window: float = LOOK_BACK
     in_a_row: int = 0
     """How many points, one after the other, must compare true; 0: the aggregate is compared."""
+    condition: str = ""
+    """The condition as people write it, in place of all that says what is compared."""
 
 
 @dataclass(frozen=True)
@@ -52,27 +54,34 @@ class Expected:
     """Everything that is told, in the order of time."""
     begun: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """For an instance: since when the condition has held, each time it fires."""
+    values: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """For an instance: the value, each time it fires."""
+    changes: Mapping[str, Sequence[tuple[float, str]]] = field(default_factory=dict)
+    """When the level changes, and to which. The key says which changes are meant: `from>to`, either may be `any`."""
 
     @property
     def count(self) -> int:
         """How many facts these are."""
         told = len(self.messages) if self.messages is not None else 0
-        lists = (*self.states.values(), *self.begun.values(), self.levels)
+        by_name = (self.states, self.begun, self.values, self.changes)
+        lists = (*(one for named in by_name for one in named.values()), self.levels)
         # That nothing at all is told is a fact too.
         return told + sum(len(one) for one in lists) + (self.messages is not None and not told)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A case. Evaluated at the multiples of the interval only, the first at second 0."""
+    """A case. Evaluated at the multiples of the interval only, the first at second 0, unless it has batches."""
 
     peer: str
     name: str
     interval: float
     rules: tuple[PeerRule, ...]
     series: Mapping[str, Samples]
-    """By `field/series`, or by the series alone if the field is `v`."""
+    """By `field/series`, or by the series alone if the field is `v`. A series is a name or its tags: `host=A,cpu=0`."""
     expected: Expected
+    batches: tuple[tuple[float, Samples], ...] = ()
+    """When samples of the only series come in, in which order. They are evaluated at each point, in its own time."""
     outage: tuple[float, float] | None = None
     """The process is killed after the first second's evaluation and comes back at the other."""
     before: tuple[PeerRule, ...] | None = None
@@ -88,6 +97,7 @@ class Case:
     def last(self) -> float:
         """The last second that matters."""
         samples = [second for one in self.series.values() for second, _ in one]
+        samples += [second for second, _ in self.batches]
         looked_at = [second for one in (self.expected, self.ours) if one for second in _seconds(one)]
         return max([*samples, *looked_at])
 
@@ -97,6 +107,8 @@ def _seconds(expected: Expected) -> Iterable[float]:
         yield from (second for second, _ in states)
     yield from (second for second, _ in expected.levels)
     yield from (one.second for one in expected.messages or ())
+    for changes in expected.changes.values():
+        yield from (second for second, _ in changes)
 
 
 def every(step: float, *values: float, start: float = 0.0) -> Samples:

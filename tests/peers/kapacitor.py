@@ -55,14 +55,14 @@ HYSTERESIS = (
     ),
 )  # fmt: skip
 
-_IDLE: Samples = every(1, 97.1, 92.6, 95.6, 93.1, 92.6, 95.8, 92.7, 96.0, 93.4, 95.3, 92.4, 95.1)
+IDLE: Samples = every(1, 97.1, 92.6, 95.6, 93.1, 92.6, 95.8, 92.7, 96.0, 93.4, 95.3, 92.4, 95.1)
 
 STATE_CHANGES = Case(
     PEER,
     "C2 AlertStateChangesOnly: 4 points below 93 are 8 messages",
     1,
     (PeerRule(operator="<", low=93),),
-    {"serverA": _IDLE},
+    {"serverA": IDLE},
     Expected(
         messages=[
             Message(second, what, "rule/serverA")
@@ -79,7 +79,7 @@ _REMINDED = Case(
     "C2 AlertStateChangesOnlyExpired: a reminder every 2 s",
     1,
     (PeerRule(operator="<", low=97),),
-    {"serverA": (*_IDLE[:10], (10.0, 98.4), (11.0, 97.1))},
+    {"serverA": (*IDLE[:10], (10.0, 98.4), (11.0, 97.1))},
     Expected(
         messages=[
             *(Message(second, "firing", "rule/serverA") for second in (1, 3, 5, 7, 9)),

@@ -83,9 +83,15 @@ B3 = Case(
 
 B4 = Case(
     COMPLIANCE,
-    "B4 a second series becomes active while the first one fires",
+    "B4 a second series becomes active while the first one fires, and a rule on both",
     30,
-    (PeerRule(low=10, pending=180),),
+    (
+        PeerRule(low=10, pending=180),
+        # Theirs asks whether both alerts fire, in the same cycle: that is where both have been active for 180 s.
+        PeerRule("both", condition=" and ".join(
+            f'min by () (min(v{{series="{one}"}}, 180s)) > 10' for one in ("one", "two")
+        )),
+    ),
     {
         "one": steps((0, 1), (120, 11), (1095, 9), step=15, until=1410),
         "two": steps((0, 1), (480, 11), (975, 9), step=15, until=1410),
@@ -96,10 +102,13 @@ B4 = Case(
                          (1110, "inactive")],
             "rule/two": [(450, "inactive"), (480, "pending"), (630, "pending"), (660, "firing"), (960, "firing"),
                          (990, "inactive")],
+            "both/": [(300, "inactive"), (480, "inactive"), (630, "inactive"), (660, "firing"), (960, "firing"),
+                      (990, "inactive"), (1110, "inactive")],
         },
         messages=[
-            Message(300, "firing", "rule/one"), Message(660, "firing", "rule/two"),
-            Message(990, "resolved", "rule/two"), Message(1110, "resolved", "rule/one"),
+            Message(300, "firing", "rule/one"), Message(660, "firing", "rule/two"), Message(660, "firing", "both/"),
+            Message(990, "resolved", "rule/two"), Message(990, "resolved", "both/"),
+            Message(1110, "resolved", "rule/one"),
         ],
         begun={"rule/one": [120], "rule/two": [480]},
     ),

@@ -2,16 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
 
 from monitors.evaluator.model.bounds import Operator, bounds
 from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.machine import Transition, TransitionKind
-from monitors.evaluator.model.reading import Occurrence
+from monitors.evaluator.model.reading import Occurrence, Tags
 from monitors.evaluator.model.recovery import resume
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
-from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, RuleSpec
+from monitors.evaluator.model.state import Status
+from monitors.evaluator.translate import to_spec as from_message
+from monitors.mesh.times import to_duration
+from monitors.rules.conditions.parse import parse_condition
+from monitors.rules.translate.conditions import condition_to_proto
+from monitors.v1 import mesh_pb2, rule_pb2
 from tests.evaluator.engine.restarts import OpenAlerts, saved, taken_up
-from tests.evaluator.engine.scene import SECOND, START, at, points, status_of
+from tests.evaluator.engine.scene import SECOND, START, at, points
 from tests.peers.cases import Case, Expected, Message, PeerRule, Samples
 
 OPERATORS = {
@@ -24,8 +32,11 @@ OPERATORS = {
 }
 
 
-def to_spec(rule: PeerRule, interval: float) -> RuleSpec:
-    """A peer's rule as ours, evaluated at the multiples of the interval only."""
+@cache
+def to_spec(rule: PeerRule, interval: float, *, every_point: bool = False) -> RuleSpec:
+    """A peer's rule as ours, evaluated at the multiples of the interval only, or at every point as well."""
+    if rule.condition:
+        return _said(rule, interval, every_point=every_point)
     return RuleSpec(
         "t",
         rule.name,
@@ -39,10 +50,37 @@ def to_spec(rule: PeerRule, interval: float) -> RuleSpec:
         for_duration=round(rule.pending * SECOND),
         keep_firing_for=round(rule.keep * SECOND),
         interval=round(interval * SECOND),
-        every_point=False,
+        every_point=every_point,
         occurrence=Occurrence(rule.in_a_row, rule.in_a_row) if rule.in_a_row else None,
         recover=bounds(OPERATORS[rule.recover[0]], rule.recover[1]) if rule.recover else None,
     )
+
+
+def _said(rule: PeerRule, interval: float, *, every_point: bool) -> RuleSpec:
+    """A rule whose condition is a text, by the way that every rule takes."""
+    message = rule_pb2.Rule(
+        id=rule.name,
+        monitor_id="m",
+        condition=condition_to_proto(parse_condition(rule.condition, "condition").condition),
+        for_duration=to_duration(round(rule.pending * SECOND)),
+        keep_firing_for=to_duration(round(rule.keep * SECOND)),
+        interval=to_duration(round(interval * SECOND)),
+        evaluation_mode=rule_pb2.EVALUATION_MODE_UNSPECIFIED if every_point else rule_pb2.EVALUATION_MODE_INTERVAL,
+    )
+    return from_message(mesh_pb2.WatchedRule(tenant_id="t", rule=message))
+
+
+def to_tags(series: str) -> Tags:
+    """The tags of a series: itself as the tag `series`, or what it spells out."""
+    if "=" not in series:
+        return (("series", series),) if series else ()
+    return tuple(sorted((name, value) for name, _, value in (pair.partition("=") for pair in series.split(","))))
+
+
+def name_of(rule: str, tags: Tags) -> str:
+    """An instance by its rule and its tags, sorted by name, as `to_tags` takes them."""
+    one = dict(tags)
+    return f"{rule}/" + (one["series"] if one.keys() == {"series"} else ",".join(f"{k}={v}" for k, v in one.items()))
 
 
 def to_series(names: Mapping[str, Samples]) -> list[Series]:
@@ -50,18 +88,40 @@ def to_series(names: Mapping[str, Samples]) -> list[Series]:
     found = []
     for index, name in enumerate(names):
         field, _, series = name.rpartition("/")
-        tags = (("series", series),) if series else ()
-        found.append(Series(index, SeriesKey("t", "m", "peer", field or "v", tags), FieldType.FLOAT))
+        found.append(Series(index, SeriesKey("t", "m", "peer", field or "v", to_tags(series)), FieldType.FLOAT))
     return found
 
 
 @dataclass
 class Played:
-    """What the engine did: the states that were asked for, and everything that it told."""
+    """What the engine did: the states after each second, and everything that it told."""
 
+    rules: list[str]
+    """In the order of their levels."""
     states: dict[tuple[str, float], str]
     levels: dict[float, str]
     transitions: list[Transition]
+
+    def level(self, firing: set[str]) -> str:
+        """The last of the rules that fire; `OK` if none does."""
+        return ([one for one in self.rules if one in firing] or ["OK"])[-1]
+
+    def changes(self, which: str) -> list[tuple[float, str]]:
+        """The changes of the level from one to another, of which `which` may name either or none: `any>WARN`."""
+        begin, end = which.split(">")
+        before, found, firing = "OK", [], set[str]()
+        for time, together in groupby(sorted(self.transitions, key=_time), key=_time):
+            for one in together:
+                (firing.add if one.kind is TransitionKind.FIRING else firing.discard)(one.key.rule_id)
+            level = self.level(firing)
+            if level != before and begin in ("any", before) and end in ("any", level):
+                found.append(((time - START) / SECOND, level))
+            before = level
+        return found
+
+
+def _time(one: Transition) -> int:
+    return one.time
 
 
 def play(case: Case) -> Played:
@@ -75,22 +135,25 @@ def play(case: Case) -> Played:
 class _Actor:
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.played = Played({}, {}, [])
+        self.played = Played([one.name for one in case.rules], {}, {}, [])
         self._alerts = OpenAlerts()
         self._stored = points([])
         self._rules = case.rules if case.before is None else case.before
         self._names = dict(case.series if case.series_before is None else case.series_before)
-        self._died: float | None = None
         self.evaluation = Evaluation(START - 1)
         self.evaluation.add_series(to_series(self._names))
-        for rule in self._rules:
-            fill, _ = self.evaluation.put_rule(to_spec(rule, case.interval), START - 1)
+        for spec in map(self._spec, self._rules):
+            fill, _ = self.evaluation.put_rule(spec, START - 1)
             self.evaluation.filled(fill, [False] * len(self._names))
-            self.evaluation.activate([to_spec(rule, case.interval).key], at_once=False)
+            self.evaluation.activate([spec.key], at_once=False)
+
+    def _spec(self, rule: PeerRule) -> RuleSpec:
+        return to_spec(rule, self.case.interval, every_point=bool(self.case.batches))
 
     def agenda(self) -> list[float]:
         """The seconds at which something comes in or is looked at."""
         samples = {second for one in (*self.case.series.values(), *self._names.values()) for second, _ in one}
+        samples |= {second for second, _ in self.case.batches}
         slots = {index * self.case.interval for index in range(int(self.case.last / self.case.interval) + 1)}
         return sorted(samples | slots | set(self.case.outage or ()))
 
@@ -107,6 +170,7 @@ class _Actor:
             for when, value in samples
             if when == second
         ]
+        rows += [(0, *one) for when, batch in self.case.batches if when == second for one in batch]
         arrived = points(rows)
         self._stored = self._stored.then(arrived)
         self._note(self.evaluation.advance(arrived, at(second)))
@@ -116,7 +180,7 @@ class _Actor:
         state = saved(self.evaluation)
         known = self._names
         self._rules, self._names = self.case.rules, dict(self.case.series)
-        specs = [to_spec(rule, self.case.interval) for rule in self._rules]
+        specs = list(map(self._spec, self._rules))
         # With other series the stored points are others' too.
         stored = [self._stored] if list(known) == list(self._names) else []
         self.evaluation, told = taken_up(state, to_series(self._names), specs, stored, self._alerts.listed())
@@ -128,54 +192,56 @@ class _Actor:
         self.played.transitions += transitions
 
     def _look(self, second: float) -> None:
-        level = "OK"
-        for rule in self._rules:
-            for name in self._names:
-                field, _, series = name.rpartition("/")
-                if rule.field != (field or "v"):
-                    continue
-                key = InstanceKey("t", rule.name, "m", (("series", series),) if series else ())
-                state = status_of(self.evaluation, key).name.lower()
-                self.played.states[f"{rule.name}/{series}", second] = state
-                if state == "firing":
-                    level = rule.name
-        self.played.levels[second] = level
+        plan, statuses, firing = self.evaluation.plan, self.evaluation.state.instances.status, set()
+        places = plan.places()
+        for key, status in zip(plan.keys_of(places), statuses[places].tolist(), strict=True):
+            self.played.states[name_of(key.rule_id, key.tags), second] = Status(status).name.lower()
+            if status == Status.FIRING:
+                firing.add(key.rule_id)
+        self.played.levels[second] = self.played.level(firing)
 
 
 def observe(played: Played, expected: Expected) -> Expected:
     """What was seen of that about which something is expected."""
     messages = [_message(one) for one in played.transitions]
-    begun = {
-        instance: [
-            (one.episode - START) / SECOND
-            for one in played.transitions
-            if one.kind is TransitionKind.FIRING and _message(one).instance == instance
-        ]
-        for instance in expected.begun
-    }
     return Expected(
         states={
-            instance: [(second, played.states[instance, second]) for second, _ in wanted]
+            instance: [(second, played.states.get((instance, second), "absent")) for second, _ in wanted]
             for instance, wanted in expected.states.items()
         },
         levels=[(second, played.levels[second]) for second, _ in expected.levels],
         messages=messages if expected.messages is not None else None,
-        begun=begun,
+        begun={
+            instance: [(one.episode - START) / SECOND for one in _firings(played, instance)]
+            for instance in expected.begun
+        },
+        values={
+            instance: [one.value for one in _firings(played, instance) if one.value is not None]
+            for instance in expected.values
+        },
+        changes={which: played.changes(which) for which in expected.changes},
     )
 
 
+def _firings(played: Played, instance: str) -> list[Transition]:
+    return [
+        one for one in played.transitions if one.kind is TransitionKind.FIRING and _message(one).instance == instance
+    ]
+
+
 def _message(one: Transition) -> Message:
-    series = ",".join(value for _, value in one.key.tags)
     what = "firing" if one.kind is TransitionKind.FIRING else "resolved"
-    return Message((one.time - START) / SECOND, what, f"{one.key.rule_id}/{series}")
+    return Message((one.time - START) / SECOND, what, name_of(one.key.rule_id, one.key.tags))
 
 
 def plainly(expected: Expected) -> tuple[object, ...]:
-    """An expectation with lists for whatever sequences it was written with, to be compared."""
+    """An expectation with lists for whatever sequences it was written with, to be compared; values to 9 digits."""
     messages = None if expected.messages is None else sorted(expected.messages)
     return (
         {name: list(states) for name, states in expected.states.items()},
         list(expected.levels),
         messages,
         {name: list(begun) for name, begun in expected.begun.items()},
+        {name: [f"{value:.9g}" for value in values] for name, values in expected.values.items()},
+        {which: list(changes) for which, changes in expected.changes.items()},
     )
