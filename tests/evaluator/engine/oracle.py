@@ -14,8 +14,8 @@ from tests.evaluator.engine.plainly import Point, aggregate, number_or_none
 SECOND = 10**9
 HOUR = 3600 * SECOND
 
-Told = tuple[str, str, tuple[tuple[str, str], ...], int, int, float | None, str]
-"""Kind, monitor, tags, time, episode, value, reason."""
+Told = tuple[str, str, tuple[tuple[str, str], ...], int, int, float | None, str, int]
+"""Kind, monitor, tags, time, episode, value, reason, level."""
 
 
 Identity = tuple[str, tuple[tuple[str, str], ...]]
@@ -36,6 +36,7 @@ class Instance:
     false_since: int | None = None
     frozen_since: int | None = None
     missing_since: int | None = None
+    level: int = 0
     last: int = -(2**62)
     instants: set[int] = field(default_factory=set)
     touched: bool = False
@@ -45,6 +46,7 @@ class Instance:
     def forget(self) -> None:
         """Nothing goes on any more."""
         self.state = "inactive"
+        self.level = 0
         self.active_at = self.false_since = self.frozen_since = self.missing_since = None
 
 
@@ -116,9 +118,11 @@ class Oracle:
                 self.instances[identity] = kept
         for gone in old.values():
             if gone.state == "firing":
-                self.told.append(("resolved", gone.monitor, gone.tags, now, gone.active_at or 0, None, "updated"))
+                self.told.append(("resolved", gone.monitor, gone.tags, now, gone.active_at or 0, None, "updated", 0))
         for one in self.instances.values():
             self.begin(one)
+            if one.state == "firing" and one.level not in self.levels():
+                one.level = self.own_level()
         self.touch()
         return self.told
 
@@ -269,7 +273,7 @@ class Oracle:
         if value is None:
             return None
         if spec.occurrence is None:
-            return self.holds(value)
+            return self.holds(value) or self.entered(value) > 0
         numbers = [v for _, v in self.window(one, now - spec.offset) if not math.isnan(v)]
         counted = numbers[-spec.occurrence.of_last :] if spec.occurrence.of_last else numbers
         return sum(map(self.holds, counted)) >= (spec.occurrence.at_least or len(counted))
@@ -302,6 +306,31 @@ class Oracle:
         inside = clause.low <= value <= clause.high
         return not inside if clause.outside else inside
 
+    def own_level(self) -> int:
+        """The level of the condition itself, if there are others."""
+        return int(self.spec.severity or 0) if self.spec.levels else 0
+
+    def levels(self) -> set[int]:
+        """All levels that the rule has."""
+        return {self.own_level(), *(int(level.severity) for level in self.spec.levels)}
+
+    def entered(self, value: float) -> int:
+        """The highest level whose condition holds, 0 if none does or there are none."""
+        found = [int(level.severity) for level in self.spec.levels if level.bounds.hold(value)]
+        if self.holds(value):
+            found.append(self.own_level())
+        return max(found, default=0)
+
+    def next_level(self, one: Instance, value: float) -> int:
+        """Up at once; down only if the present one's reset lets it."""
+        entered = self.entered(value)
+        if entered >= one.level:
+            return entered
+        resets = {int(level.severity): level.reset for level in self.spec.levels}
+        resets[self.own_level()] = self.spec.recover
+        reset = resets[one.level]
+        return one.level if reset is not None and not reset.hold(value) else entered
+
     def evaluate(self, one: Instance, now: int) -> None:
         """One evaluation of one instance."""
         from_point = now in one.instants
@@ -314,9 +343,9 @@ class Oracle:
             one.next_slot += self.spec.interval
         if now < one.last:
             return
-        before = (one.state, one.active_at, one.false_since, one.frozen_since, one.missing_since)
+        before = (one.state, one.active_at, one.false_since, one.frozen_since, one.missing_since, one.level)
         self.decide(one, now)
-        after = (one.state, one.active_at, one.false_since, one.frozen_since, one.missing_since)
+        after = (one.state, one.active_at, one.false_since, one.frozen_since, one.missing_since, one.level)
         if from_point or before != after:
             one.last = now
         one.due = self.deadline(one, now)
@@ -325,7 +354,13 @@ class Oracle:
         """Truth, policy, and the state machine."""
         truth: bool | None = self.truth(one, now)
         reason = "condition" if truth is not None else "missing_series"
-        if truth is False and one.state == "firing" and self.spec.recover is not None:
+        level = one.level or self.own_level()
+        if self.spec.levels:
+            value = self.value(one, now)
+            if value is not None:
+                level = self.next_level(one, value)
+                truth = level > 0
+        elif truth is False and one.state == "firing" and self.spec.recover is not None:
             truth = not self.has_recovered(one, now)
         waiting = False
         if truth is None:
@@ -356,7 +391,7 @@ class Oracle:
             if one.false_since is not None:
                 one.false_since += stood_still
         if truth:
-            self.hold(one, now, reason)
+            self.hold(one, now, reason, level)
         elif one.state == "pending":
             self.end(one, now, reason)
         elif one.state == "firing":
@@ -364,14 +399,17 @@ class Oracle:
             if now - one.false_since >= self.spec.keep_firing_for:
                 self.end(one, now, reason)
 
-    def hold(self, one: Instance, now: int, reason: str) -> None:
-        """The condition is true."""
+    def hold(self, one: Instance, now: int, reason: str, level: int) -> None:
+        """The condition is true, at a level if the rule has any."""
         one.false_since = None
         if one.state == "inactive":
             one.state, one.active_at = "pending", now
         if one.state == "pending" and one.active_at is not None and now - one.active_at >= self.spec.for_duration:
-            one.state = "firing"
+            one.state, one.level = "firing", level
             self.tell("firing", one, now, reason)
+        elif one.state == "firing" and one.level != level:
+            one.level = level
+            self.tell("severity_changed", one, now, reason)
 
     def end(self, one: Instance, now: int, reason: str) -> None:
         """The episode is over."""
@@ -382,4 +420,5 @@ class Oracle:
     def tell(self, kind: str, one: Instance, now: int, reason: str) -> None:
         """Notes a transition."""
         value = None if self.spec.kind is ConditionKind.ABSENCE else self.value(one, now)
-        self.told.append((kind, one.monitor, one.tags, now, one.active_at or 0, value, reason))
+        level = 0 if kind == "resolved" else one.level
+        self.told.append((kind, one.monitor, one.tags, now, one.active_at or 0, value, reason, level))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Points
-from monitors.evaluator.model.machine import Transition, TransitionKind
+from monitors.evaluator.model.machine import Transition
 from monitors.evaluator.model.recovery import reanchor, resume
 from monitors.evaluator.model.series import Series
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
@@ -29,7 +29,7 @@ from tests.evaluator.engine.events import (
 )
 from tests.evaluator.engine.oracle import Identity, Oracle, Told
 from tests.evaluator.engine.restarts import OpenAlerts, joined, saved_of, taken_up
-from tests.evaluator.engine.scene import SECOND, START, status_of
+from tests.evaluator.engine.scene import SECOND, START, level_of, status_of
 
 
 def nanos(seconds: float) -> int:
@@ -319,13 +319,20 @@ class World:
 
     def _edited(self, put: Put) -> RuleSpec:
         self.revision += 1
+        spec = self._changed(put)
+        self.alerts.follow(spec)
+        return replace(spec, revision=self.revision)
+
+    def _changed(self, put: Put) -> RuleSpec:
         oracle = self.oracles.get(put.spec.rule_id)
         if oracle is None or not put.changed:
-            return replace(put.spec, revision=self.revision)
+            return put.spec
         changes: dict[str, Any] = {name: getattr(put.spec, name) for name in put.changed}
-        edited = replace(oracle.spec, **changes, revision=self.revision)
-        # Silence has no value that could recover.
-        return replace(edited, recover=None) if edited.kind is ConditionKind.ABSENCE else edited
+        edited = replace(oracle.spec, **changes)
+        # Silence has no value that could recover or enter a level, and points that are counted have several.
+        if edited.kind is ConditionKind.ABSENCE:
+            return replace(edited, recover=None, levels=())
+        return edited if edited.occurrence is None else replace(edited, levels=())
 
     def _new_oracle(self, spec: RuleSpec) -> Oracle:
         oracle = Oracle(spec, self.known, self.now)
@@ -369,14 +376,15 @@ class World:
         for rule_id, oracle in self.oracles.items():
             for (monitor, tags), one in oracle.instances.items():
                 (member,) = [member for member in self.members if monitor in member.monitors]
-                status = status_of(member.evaluation, InstanceKey("t", rule_id, monitor, tags))
-                assert status.name.lower() == one.state, f"of {rule_id} on {monitor} {tags}"
+                key = InstanceKey("t", rule_id, monitor, tags)
+                status, level = status_of(member.evaluation, key), level_of(member.evaluation, key)
+                assert (status.name.lower(), level) == (one.state, one.level), f"of {rule_id} on {monitor} {tags}"
 
 
 def plainly(one: Transition) -> Told:
     """A transition as the oracle tells it."""
-    kind = "firing" if one.kind is TransitionKind.FIRING else "resolved"
-    return (kind, one.key.monitor, one.key.tags, one.time, one.episode, one.value, one.reason)
+    kind = one.kind.name.lower()
+    return (kind, one.key.monitor, one.key.tags, one.time, one.episode, one.value, one.reason, one.level)
 
 
 def by_time(told: list[Told]) -> list[Told]:
@@ -393,7 +401,7 @@ def heard(told: list[Told], opened: set[Identity]) -> list[Told]:
             still_open.add(identity)
         elif identity not in still_open:
             continue
-        else:
+        elif kind == "resolved":
             still_open.remove(identity)
         listened.append(one)
     return listened

@@ -1,5 +1,6 @@
 """Random rules, points and events for the comparison of engine and oracle."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,10 +13,12 @@ from monitors.evaluator.model.spec import (
     Bounds,
     ConditionKind,
     Function,
+    Level,
     MissingPolicy,
     Occurrence,
     Operator,
     RuleSpec,
+    Severity,
     TagFilter,
     bounds,
 )
@@ -53,6 +56,13 @@ RECOVERIES = [
     bounds(Operator.GREATER_OR_EQUAL, 5.0),
     Bounds(0.5, 2, True),
 ]
+LEVELS = [
+    Bounds(-math.inf, 1.0),
+    bounds(Operator.GREATER, 2.0),
+    bounds(Operator.GREATER_OR_EQUAL, 5.0),
+    Bounds(10.0, math.inf),
+    Bounds(0.5, 5.0, True),
+]
 FILTERS = [
     (TagFilter("core", "1", negated=True),),
     (TagFilter("core", "[0-9]+", pattern=True),),
@@ -78,6 +88,8 @@ THRESHOLD = (
     "outside",
     "tolerance",
     "recover",
+    "severity",
+    "levels",
 )
 INPUTS = ("monitor", "field", "filters")
 
@@ -99,7 +111,28 @@ def seconds(*choices: float) -> st.SearchStrategy[int]:
 @st.composite
 def rules(draw: st.DrawFn) -> RuleSpec:
     """Any rule on the known series."""
-    kind = draw(st.sampled_from(ConditionKind))
+    return draw(rules_of(list(ConditionKind)) | rules_of(list(ConditionKind)) | leveled_rules())
+
+
+@st.composite
+def leveled_rules(draw: st.DrawFn) -> RuleSpec:
+    """Rules with levels, most of them on the newest value."""
+    spec = draw(rules_of((ConditionKind.THRESHOLD, ConditionKind.THRESHOLD, ConditionKind.RANGE)))
+    if draw(st.integers(0, 3)):
+        spec = replace(
+            spec, function=Function.VALUE, aggregation=Aggregation.LATEST, window=40 * SECOND, offset=0, filters=()
+        )
+    own, *others = draw(st.permutations(list(Severity)))[: draw(st.integers(2, 4))]
+    further = [
+        Level(one, draw(st.sampled_from(LEVELS)), draw(st.sampled_from(RECOVERIES + RECOVERIES[3:]))) for one in others
+    ]
+    return replace(spec, occurrence=None, severity=own, levels=tuple(further))
+
+
+@st.composite
+def rules_of(draw: st.DrawFn, kinds: Sequence[ConditionKind]) -> RuleSpec:
+    """Any rule of some kinds without levels."""
+    kind = draw(st.sampled_from(kinds))
     any_field = kind is ConditionKind.ABSENCE and draw(st.booleans())
     low = draw(st.sampled_from([0.0, 1.0, 5.0]))
     return RuleSpec(
@@ -154,7 +187,8 @@ def fresh_arrivals(draw: st.DrawFn) -> Arrive:
 
 def puts() -> st.SearchStrategy[Put]:
     """New rules and edits, of the kinds that keep the state and of those that may not."""
-    changed = st.sampled_from([HARMLESS, THRESHOLD, INPUTS, ("for_duration",), ("filters",), ()])
+    edits = [HARMLESS, THRESHOLD, INPUTS, ("for_duration",), ("filters",), ("severity", "levels"), ()]
+    changed = st.sampled_from(edits)
     named = st.builds(lambda spec, rule_id: replace(spec, rule_id=rule_id), rules(), st.sampled_from(RULE_IDS))
     return st.builds(Put, named, changed, st.sampled_from([0.0, 0.0, 0.3]))
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from monitors.evaluator.model.aggregates import Measure
 from monitors.evaluator.model.arrays import NEVER, Booleans, Columns, Layout, Places
+from monitors.evaluator.model.ladders import Ladders
 from monitors.evaluator.model.series import Floats, Int32s, Int64s
 from monitors.evaluator.model.spec import ConditionKind, Function, MissingPolicy, Occurrence, RuleSpec
 
@@ -46,10 +47,12 @@ class Profiles(Columns):
     """Whether unknown may mean true."""
     every_point: Booleans
     recovers: Booleans
-    """Whether a recover clause says when firing ends."""
+    """Whether a recover clause, and nothing else, says when firing ends."""
     recover_low: Floats
     recover_high: Floats
     recover_outside: Booleans
+    has_levels: Booleans
+    """Whether `ladders` says when firing begins, ends and changes its severity."""
     retention: Int64s
     span: Int64s
     term: Int32s
@@ -72,6 +75,7 @@ class Profiles(Columns):
         "recover_low": (np.float64, 0.0),
         "recover_high": (np.float64, 0.0),
         "recover_outside": (np.bool_, False),
+        "has_levels": (np.bool_, False),
         "retention": (np.int64, 0),
         "span": (np.int64, 0),
         "term": (np.int32, 0),
@@ -83,8 +87,10 @@ class Profiles(Columns):
         super().__init__()
         self.templates: list[RuleSpec | None] = []
         self.terms: list[Term] = []
-        self.absence_count = self.alerting_count = self.outside_count = 0
-        """How many profiles are about absence, for how many unknown may mean true, how many ask for the outside."""
+        self.ladders = Ladders()
+        self.absence_count = self.alerting_count = self.outside_count = self.level_count = 0
+        """How many profiles are about absence, for how many unknown may mean true, how many ask for the outside, and how
+        many have levels."""
         self._numbers: dict[tuple[object, ...], int] = {}
         self._terms: dict[Term, int] = {}
         self._free: list[int] = []
@@ -127,6 +133,7 @@ class Profiles(Columns):
             del self._numbers[template.shape]
             self.templates[number] = None
             self.clear(number)
+            self.ladders.clear(number)
             self._free.append(number)
 
     def _add(self, template: RuleSpec) -> int:
@@ -140,7 +147,10 @@ class Profiles(Columns):
         for name in ("kind", "absent_for", "for_duration", "keep_firing_for", "interval",
                      "no_data", "missing_series", "every_point", "retention", "span"):  # fmt: skip
             getattr(self, name)[number] = getattr(template, name)
-        if template.recover:
+        if template.levels:
+            self.has_levels[number] = True
+            self.ladders.put(number, template)
+        elif template.recover:
             self.recovers[number] = True
             self.recover_low[number], self.recover_high[number], self.recover_outside[number] = template.recover
         self.term[number] = self._number_of_term(Term.of(template))
@@ -153,6 +163,7 @@ class Profiles(Columns):
         self.absence_count += one * (template.kind is ConditionKind.ABSENCE)
         self.alerting_count += one * bool(self.alerting[number])
         self.outside_count += one * template.bounds(0.0, 0.0).outside
+        self.level_count += one * bool(template.levels)
 
     def _number_of_term(self, term: "Term") -> int:
         if term not in self._terms:

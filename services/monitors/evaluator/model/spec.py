@@ -93,6 +93,15 @@ class MissingPolicy(IntEnum):
     RESOLVE = 4
 
 
+class Severity(IntEnum):
+    """How bad an alert is; the numbers are those of monitors.v1.Severity."""
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+
 class Occurrence(NamedTuple):
     """How many points of a window must compare true, instead of an aggregate of them.
 
@@ -182,6 +191,14 @@ def _of_rank(rank: int) -> float:
     return float(math.copysign(number, rank))
 
 
+class Level(NamedTuple):
+    """A severity with the bounds in which it is entered. It's left downwards only once `reset` holds, if there is one."""
+
+    severity: Severity
+    bounds: Bounds
+    reset: Bounds | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TagFilter:
     """A tag's value must be, or with `negated` mustn't be, `value`, or with `pattern` match that regular expression.
@@ -208,7 +225,8 @@ class RuleSpec:
     `monitor` may hold `*` for any run of characters. An empty `measurement` is any; an empty `field` (absence only)
     is any. `low` is the threshold, or with RANGE the lower bound; both bounds belong to the inside. With `recover` a
     firing alert ends only once those bounds hold. With `occurrence` the window's points are compared one by one, and
-    the value is the newest of them.
+    the value is the newest of them. `levels` are further severities, distinct and without that of the condition itself,
+    which is `severity` then, and whose reset is `recover`.
     """
 
     tenant: str
@@ -236,6 +254,9 @@ class RuleSpec:
     tolerance: float = 0.0
     recover: Bounds | None = None
     occurrence: Occurrence | None = None
+    severity: Severity | None = None
+    """With levels: the condition's own. What has no levels needs none."""
+    levels: tuple[Level, ...] = ()
     absent_for: int = 0
     """With ABSENCE: true once the newest point is older than this."""
     for_duration: int = 0
