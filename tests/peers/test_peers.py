@@ -25,7 +25,7 @@ COUNTS = {
     "vmalert/exec": (11, 50),
     "vmalert/range": (11, 49),
     "vmalert/restore": (9, 13),
-    "kapacitor": (11, 92),
+    "kapacitor": (11, 91),
     "grafana": (3, 26),
 }
 """How many cases of each peer are replayed, and how many facts they are held against."""
