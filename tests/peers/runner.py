@@ -7,7 +7,16 @@ from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.recovery import resume
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
-from monitors.evaluator.model.spec import Bounds, ConditionKind, InstanceKey, Level, Operator, RuleSpec, Severity, bounds
+from monitors.evaluator.model.spec import (
+    Bounds,
+    ConditionKind,
+    InstanceKey,
+    Level,
+    Operator,
+    RuleSpec,
+    Severity,
+    bounds,
+)
 from tests.evaluator.engine.restarts import OpenAlerts, saved, taken_up
 from tests.evaluator.engine.scene import SECOND, START, at, level_of, points, status_of
 from tests.peers.cases import Case, Expected, Message, PeerRule, Samples

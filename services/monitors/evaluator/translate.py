@@ -6,6 +6,7 @@ from functools import lru_cache
 from sys import intern
 from typing import Any
 
+from monitors.evaluator.model.arrays import UNSET
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.spec import (
     LOOK_BACK,
@@ -14,10 +15,12 @@ from monitors.evaluator.model.spec import (
     ConditionKind,
     Function,
     InstanceKey,
+    Level,
     MissingPolicy,
     Occurrence,
     Operator,
     RuleSpec,
+    Severity,
     TagFilter,
     Tags,
     bounds,
@@ -44,7 +47,9 @@ _TAG_OPERATORS = {
 _KINDS = {
     TransitionKind.FIRING: alert_pb2.ALERT_EVENT_KIND_FIRING,
     TransitionKind.RESOLVED: alert_pb2.ALERT_EVENT_KIND_RESOLVED,
+    TransitionKind.SEVERITY_CHANGED: alert_pb2.ALERT_EVENT_KIND_SEVERITY_CHANGED,
 }
+_SEVERITIES = {int(one): one for one in Severity}
 
 
 class NotEvaluable(Exception):
@@ -60,8 +65,6 @@ def to_spec(watched: mesh_pb2.WatchedRule) -> RuleSpec:
     """A rule for the model. Raises NotEvaluable."""
     rule = watched.rule
     condition = rule.condition
-    if rule.levels:
-        raise NotEvaluable("levels can't be evaluated yet; make one rule for each severity")
     kind = condition.WhichOneof("kind")
     translate = _CONDITIONS.get(kind)
     if translate is None:
@@ -79,8 +82,9 @@ def to_spec(watched: mesh_pb2.WatchedRule) -> RuleSpec:
         missing_series=_POLICIES.get(rule.missing_series_policy, MissingPolicy.RESOLVE),
         every_point=rule.evaluation_mode != rule_pb2.EVALUATION_MODE_INTERVAL,
         group_by=tuple(sorted(group_by)) if group_by else (),
-        recover=_recover(condition) if condition.HasField("recover") else None,
+        recover=_bounds(condition.recover, condition, "a recover clause") if condition.HasField("recover") else None,
         **translate(condition),
+        **(_levels(rule) if rule.levels else {}),
     )
 
 
@@ -123,21 +127,40 @@ def _range(condition: condition_pb2.Condition) -> dict[str, Any]:
     }
 
 
-def _recover(condition: condition_pb2.Condition) -> Bounds:
-    """What ends an alert: another test of the same value."""
-    recover = condition.recover
-    if recover.HasField("recover"):
-        raise NotEvaluable("a recover clause can't have one of its own; leave that out")
-    if recover.HasField("range"):
-        looks_at = recover.range.expression
-        found = Bounds(_finite(recover.range.low), _finite(recover.range.high), recover.range.outside)
-    elif recover.HasField("comparison"):
-        looks_at, test = recover.comparison.left, _threshold(recover.comparison)
-        found = bounds(test["operator"], test["low"], test["tolerance"])
+def _levels(rule: rule_pb2.Rule) -> dict[str, Any]:
+    condition, own = rule.condition, _SEVERITIES.get(rule.severity, Severity.MEDIUM)
+    if _left(condition) is None or condition.comparison.HasField("occurrence"):
+        raise NotEvaluable(
+            "levels need a condition that compares one value with a number or a range; make one rule for each severity"
+        )
+    found: list[Level] = []
+    for one in rule.levels:
+        severity = _SEVERITIES.get(one.severity)
+        if severity is None or severity in (own, *(level.severity for level in found)):
+            raise NotEvaluable(
+                "each level needs a severity of its own, other than the rule's; use low, medium, high or critical once"
+            )
+        what = f"the level {severity.name.lower()}"
+        reset = _bounds(one.reset, condition, f"the reset of {what}") if one.HasField("reset") else None
+        found.append(Level(severity, _bounds(one.condition, condition, what), reset))
+    # In one order, so that rules that say the same share their profile.
+    return {"severity": own, "levels": tuple(sorted(found, key=lambda level: level.severity))}
+
+
+def _bounds(test: condition_pb2.Condition, condition: condition_pb2.Condition, what: str) -> Bounds:
+    """Another test of the value that a condition looks at."""
+    if test.HasField("recover") or test.comparison.HasField("occurrence"):
+        raise NotEvaluable(f"{what} is one test and has no further clause; leave that out")
+    if test.HasField("range"):
+        looks_at = test.range.expression
+        found = Bounds(_finite(test.range.low), _finite(test.range.high), test.range.outside)
+    elif test.HasField("comparison"):
+        looks_at, threshold = test.comparison.left, _threshold(test.comparison)
+        found = bounds(threshold["operator"], threshold["low"], threshold["tolerance"])
     else:
-        raise NotEvaluable("a recover clause must compare a value; say for example `recover < 75`")
+        raise NotEvaluable(f"{what} must compare a value with a number or a range; say for example `< 75`")
     if looks_at != _left(condition):
-        raise NotEvaluable("a recover clause must look at the condition's own value; give both the same left side")
+        raise NotEvaluable(f"{what} must look at the condition's own value; give both the same left side")
     return found
 
 
@@ -276,6 +299,8 @@ def from_transition(transition: Transition, lease: mesh_pb2.ShardLease) -> mesh_
         message.value = transition.value
     if transition.kind is TransitionKind.RESOLVED:
         message.reason = transition.reason
+    if transition.level:
+        message.severity = rule_pb2.Severity.ValueType(transition.level)
     message.delay_nanos = transition.delay
     message.lease.CopyFrom(lease)
     return message
@@ -284,4 +309,5 @@ def from_transition(transition: Transition, lease: mesh_pb2.ShardLease) -> mesh_
 def to_open_episode(episode: mesh_pb2.OpenEpisode) -> OpenEpisode:
     """An open episode for the model."""
     key = InstanceKey(episode.tenant_id, episode.rule_id, episode.monitor_id, to_tags(episode.group))
-    return OpenEpisode(key, episode.episode, episode.fire_time_nanos)
+    leveled_at = episode.severity_time_nanos or UNSET
+    return OpenEpisode(key, episode.episode, episode.fire_time_nanos, int(episode.severity), leveled_at)

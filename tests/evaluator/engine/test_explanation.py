@@ -9,9 +9,11 @@ from monitors.evaluator.model.spec import (
     Aggregation,
     Bounds,
     Function,
+    Level,
     MissingPolicy,
     Operator,
     RuleSpec,
+    Severity,
     bounds,
 )
 from monitors.evaluator.model.state import Status
@@ -34,6 +36,11 @@ def after(spec: RuleSpec, *rows: tuple[int, float, float], now: float) -> tuple[
 
 SLOW = threshold(low=10.0, for_duration=30)
 KEPT = threshold(low=10.0, keep_firing_for=60)
+LEVELED = threshold(
+    low=10.0,
+    severity=Severity.LOW,
+    levels=(Level(Severity.HIGH, bounds(Operator.GREATER, 20), bounds(Operator.LESS, 15)),),
+)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +67,33 @@ KEPT = threshold(low=10.0, keep_firing_for=60)
         (
             threshold(low=10.0, recover=Bounds(1.0, 2.0)), [(0, 5, 12)], 7,
             ("FIRING", 12.0, f"it fires since {HOUR}00:05Z; it's 12, and is resolved once it is inside 1..2"),
+        ),
+        (
+            LEVELED, [(0, 5, 5)], 6,
+            ("INACTIVE", 5.0, "it's 5; it fires once it is > 10 (low) or > 20 (high)"),
+        ),
+        (
+            LEVELED, [(0, 5, 25), (0, 6, 17)], 7,
+            (
+                "FIRING", 17.0,
+                f"it fires since {HOUR}00:05Z; it's 17, which is high, and is lowered or resolved once it is < 15",
+            ),
+        ),
+        (
+            LEVELED, [(0, 5, 12)], 7,
+            (
+                "FIRING", 12.0,
+                f"it fires since {HOUR}00:05Z; it's 12, which is low, and is lowered or resolved once it is not > 10 "
+                "any more",
+            ),
+        ),
+        (
+            replace(LEVELED, keep_firing_for=KEPT.keep_firing_for), [(0, 5, 12), (0, 8, 3)], 9,
+            (
+                "FIRING", 3.0,
+                (f"it fires since {HOUR}00:05Z; it's 3, at no level since {HOUR}00:08Z, "
+                f"and is resolved as low at {HOUR}01:08Z if so"),
+            ),
         ),
         (
             KEPT, [(0, 5, 12), (0, 8, 3)], 9,

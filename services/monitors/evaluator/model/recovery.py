@@ -139,9 +139,7 @@ def restore(
                           frozen_since=UNSET, missing_since=UNSET, level=0)  # fmt: skip
         episode = open_by_key.get(key)
         if episode and (
-            one.status is not Status.FIRING
-            or one.active_at != episode.episode
-            or one.changed_at < episode.leveled_at
+            one.status is not Status.FIRING or one.active_at != episode.episode or one.changed_at < episode.leveled_at
         ):
             one = replace(one, false_since=UNSET, frozen_since=UNSET, missing_since=UNSET)
         _put(evaluation, place, one, silent=one.status is Status.FIRING and episode is None)
