@@ -26,6 +26,7 @@ from monitors.rules.model.condition import (
     Threshold,
 )
 from monitors.rules.model.quantities import duration_in_words
+from monitors.rules.model.rule import Level
 
 NumberFormat = Callable[[float], str]
 LONGEST_DURATION = 100_000 * DAY // SECOND
@@ -81,6 +82,18 @@ def condition_text(condition: Condition) -> str:
             number = _number_format(left)
             text = f"{_counted(left, occurrence)[0]} {_test(test, number)}{_counted(left, occurrence)[1]}"
             return f"{text} recover {_test(recover, number)}" if recover else text
+
+
+def level_text(left: Expression, level: Level) -> str:
+    """A level of a rule whose condition looks at `left`: `> 95 recover < 90`."""
+    number = _number_format(left)
+    recover = f" recover {_test(level.reset, number)}" if level.reset else ""
+    return f"{_test(level.test, number)}{recover}"
+
+
+def value_text(left: Expression) -> str:
+    """What a condition looks at: `avg(cpu, 5m)`."""
+    return _expression(left)
 
 
 def _counted(left: Expression, occurrence: Occurrence | None) -> tuple[str, str]:
