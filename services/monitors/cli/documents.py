@@ -46,6 +46,10 @@ def rule_document(rule: rule_pb2.Rule) -> Document:
         "monitor": rule.monitor_id,
         "condition": rule.condition_text,
         "severity": word_of(rule_pb2.Severity, rule.severity),
+        "levels": [
+            {"severity": word_of(rule_pb2.Severity, level.severity), "condition": level.condition_text}
+            for level in rule.levels
+        ],
         "state": choices.RuleState.FIRING if rule.open_alert_count else choices.RuleState.IDLE,
         "enabled": rule.enabled if rule.HasField("enabled") else True,
         "for": duration_text(rule, "for_duration"),
@@ -247,6 +251,7 @@ def instance_document(instance: evaluator_service_pb2.InstanceExplanation) -> Do
         "monitor": instance.monitor_id,
         "group": dict(instance.group),
         "state": word_of(evaluator_service_pb2.InstanceState, instance.state),
+        "severity": word_of(rule_pb2.Severity, instance.severity) if instance.severity else None,
         "value": optional(instance, "value"),
         "evaluation_time": time_text(instance, "evaluation_time"),
         "since_time": time_text(instance, "since_time"),
