@@ -91,6 +91,13 @@ def level_text(left: Expression, level: Level) -> str:
     return f"{_test(level.test, number)}{recover}"
 
 
+def level_in_words(condition: Comparison, level: Level) -> str:
+    """What a level of a rule says, as the rest of a sentence that ends with "is"."""
+    number = _number_format(condition.left)
+    words = _test_in_words(level.test, number)
+    return f"{words}, until it is {_test_in_words(level.reset, number)}" if level.reset else words
+
+
 def value_text(left: Expression) -> str:
     """What a condition looks at: `avg(cpu, 5m)`."""
     return _expression(left)

@@ -45,5 +45,6 @@ def _name(curve: Curve) -> str:
 def _thresholds(rule: Rule) -> list[float]:
     if not isinstance(rule.condition, Comparison):
         return []
-    test = rule.condition.test
-    return [test.low, test.high] if isinstance(test, Range) else [test.value]
+    tests = [rule.condition.test, *(level.test for level in rule.levels)]
+    bounds = ([test.low, test.high] if isinstance(test, Range) else [test.value] for test in tests)
+    return list(dict.fromkeys(bound for pair in bounds for bound in pair))
