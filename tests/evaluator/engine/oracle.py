@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from monitors.evaluator.model.series import Series
 from monitors.evaluator.model.spec import ConditionKind, Function, MissingPolicy, Operator, RuleSpec
+from tests.evaluator.engine.ladder import every_level, next_level, own_level
 from tests.evaluator.engine.plainly import Point, aggregate, number_or_none
 
 SECOND = 10**9
@@ -121,8 +122,8 @@ class Oracle:
                 self.told.append(("resolved", gone.monitor, gone.tags, now, gone.active_at or 0, None, "updated", 0))
         for one in self.instances.values():
             self.begin(one)
-            if one.state == "firing" and one.level not in self.levels():
-                one.level = self.own_level()
+            if one.state == "firing" and one.level not in every_level(self.spec):
+                one.level = own_level(self.spec)
         self.touch()
         return self.told
 
@@ -273,7 +274,7 @@ class Oracle:
         if value is None:
             return None
         if spec.occurrence is None:
-            return self.holds(value) or self.entered(value) > 0
+            return self.holds(value) or any(level.bounds.hold(value) for level in spec.levels)
         numbers = [v for _, v in self.window(one, now - spec.offset) if not math.isnan(v)]
         counted = numbers[-spec.occurrence.of_last :] if spec.occurrence.of_last else numbers
         return sum(map(self.holds, counted)) >= (spec.occurrence.at_least or len(counted))
@@ -306,31 +307,6 @@ class Oracle:
         inside = clause.low <= value <= clause.high
         return not inside if clause.outside else inside
 
-    def own_level(self) -> int:
-        """The level of the condition itself, if there are others."""
-        return int(self.spec.severity or 0) if self.spec.levels else 0
-
-    def levels(self) -> set[int]:
-        """All levels that the rule has."""
-        return {self.own_level(), *(int(level.severity) for level in self.spec.levels)}
-
-    def entered(self, value: float) -> int:
-        """The highest level whose condition holds, 0 if none does or there are none."""
-        found = [int(level.severity) for level in self.spec.levels if level.bounds.hold(value)]
-        if self.holds(value):
-            found.append(self.own_level())
-        return max(found, default=0)
-
-    def next_level(self, one: Instance, value: float) -> int:
-        """Up at once; down only if the present one's reset lets it."""
-        entered = self.entered(value)
-        if entered >= one.level:
-            return entered
-        resets = {int(level.severity): level.reset for level in self.spec.levels}
-        resets[self.own_level()] = self.spec.recover
-        reset = resets[one.level]
-        return one.level if reset is not None and not reset.hold(value) else entered
-
     def evaluate(self, one: Instance, now: int) -> None:
         """One evaluation of one instance."""
         from_point = now in one.instants
@@ -354,11 +330,11 @@ class Oracle:
         """Truth, policy, and the state machine."""
         truth: bool | None = self.truth(one, now)
         reason = "condition" if truth is not None else "missing_series"
-        level = one.level or self.own_level()
+        level = one.level or own_level(self.spec)
         if self.spec.levels:
             value = self.value(one, now)
             if value is not None:
-                level = self.next_level(one, value)
+                level = next_level(self.spec, one.level, value, own_holds=self.holds(value))
                 truth = level > 0
         elif truth is False and one.state == "firing" and self.spec.recover is not None:
             truth = not self.has_recovered(one, now)

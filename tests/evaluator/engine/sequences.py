@@ -12,6 +12,7 @@ from monitors.evaluator.model.recovery import reanchor, resume
 from monitors.evaluator.model.series import Series
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
 from monitors.evaluator.model.state import Checkpoint
+from tests.evaluator.engine.comparing import heard, plainly
 from tests.evaluator.engine.events import (
     Appear,
     Arrive,
@@ -379,29 +380,3 @@ class World:
                 key = InstanceKey("t", rule_id, monitor, tags)
                 status, level = status_of(member.evaluation, key), level_of(member.evaluation, key)
                 assert (status.name.lower(), level) == (one.state, one.level), f"of {rule_id} on {monitor} {tags}"
-
-
-def plainly(one: Transition) -> Told:
-    """A transition as the oracle tells it."""
-    kind = one.kind.name.lower()
-    return (kind, one.key.monitor, one.key.tags, one.time, one.episode, one.value, one.reason, one.level)
-
-
-def by_time(told: list[Told]) -> list[Told]:
-    """Instances that change at the same instant have no order among themselves, the changes of one have."""
-    return sorted(told, key=lambda one: (one[3], one[1], one[2]))
-
-
-def heard(told: list[Told], opened: set[Identity]) -> list[Told]:
-    """What RuleService makes of it: the end of an alert that isn't open, since a person closed it, says nothing."""
-    still_open, listened = set(opened), []
-    for one in by_time(told):
-        kind, identity = one[0], (one[1], one[2])
-        if kind == "firing":
-            still_open.add(identity)
-        elif identity not in still_open:
-            continue
-        elif kind == "resolved":
-            still_open.remove(identity)
-        listened.append(one)
-    return listened

@@ -83,8 +83,8 @@ LEVELED = threshold(
             LEVELED, [(0, 5, 12)], 7,
             (
                 "FIRING", 12.0,
-                f"it fires since {HOUR}00:05Z; it's 12, which is low, and is lowered or resolved once it is not > 10 "
-                "any more",
+                (f"it fires since {HOUR}00:05Z; it's 12, which is low, "
+                "and is lowered or resolved once it is not > 10 any more"),
             ),
         ),
         (

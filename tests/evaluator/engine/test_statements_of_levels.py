@@ -36,11 +36,11 @@ def leveled(**changes: object) -> RuleSpec:
 
 def course(scene: Scene, *values: float) -> list[tuple[str, float, int]]:
     """What is told while values come every second: what, when, and at which level."""
-    found = []
-    for second, value in enumerate(values, 1):
-        for one in scene.evaluation.advance(points([(0, second, value)]), at(second)):
-            found.append((one.kind.name.lower(), (one.time - at(0)) / 10**9, one.level))
-    return found
+    return [
+        (one.kind.name.lower(), (one.time - at(0)) / 10**9, one.level)
+        for second, value in enumerate(values, 1)
+        for one in scene.evaluation.advance(points([(0, second, value)]), at(second))
+    ]
 
 
 def test_l1_to_l3_each_change_of_level_is_told_once_with_its_severity() -> None:

@@ -29,8 +29,8 @@ DESCRIPTION = (
     "Returns before and after."
 )
 _CHANGEABLE = (
-    "title", "condition", "for", "severity", "levels", "cooldown", "no_data", "notify", "labels", "runbook_url", "enabled",
-    "interval", "snoozed_until",
+    "title", "condition", "for", "severity", "levels", "cooldown", "no_data", "notify", "labels", "runbook_url",
+    "enabled", "interval", "snoozed_until",
 )  # fmt: skip
 _LIFTS = ("", "off", "no", "none", "null", "now", "false", "0")
 

@@ -1,4 +1,4 @@
-"""The levels of profiles: for each severity the bounds that enter it, and those that must hold to leave it downwards."""
+"""The levels of profiles: by severity the bounds that enter it, and those that must hold to leave it downwards."""
 
 import numpy as np
 from numpy.typing import NDArray

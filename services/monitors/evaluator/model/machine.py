@@ -198,16 +198,14 @@ def _move(
     levels = np.where(over, 0, levels)
     turned = true & (status == Status.FIRING) & (levels != instances.level[places])
     heard = ~instances.silent[places]
-    for kind, some in (
-        (TransitionKind.FIRING, firing),
-        (TransitionKind.SEVERITY_CHANGED, turned & heard),
-        (TransitionKind.RESOLVED, resolved & heard),
-    ):
+    told = {
+        TransitionKind.FIRING: firing,
+        TransitionKind.SEVERITY_CHANGED: turned & heard,
+        TransitionKind.RESOLVED: resolved & heard,
+    }
+    for kind, some in told.items():
         if some.any():
             changes.add(kind, places[some], times[some], active_at[some], values[some], is_unknown[some], levels[some])
-    if profiles.level_count:
-        leveled = firing | turned | over
-        instances.level[places[leveled]] = levels[leveled]
 
     changed = (after != status) | turned
     clocks = (active_at, false_since, frozen_since, missing_since)
@@ -219,6 +217,9 @@ def _move(
             getattr(instances, name)[places] = new
     instances.clocked[places] = ~over & ((false_since != UNSET) | (frozen_since != UNSET) | (missing_since != UNSET))
     instances.status[places] = after
+    if profiles.level_count:
+        leveled = firing | turned | over
+        instances.level[places[leveled]] = levels[leveled]
     instances.fired_at[places[firing]] = times[firing]
     instances.fired_at[places[over]] = UNSET
     instances.silent[places[over]] = False

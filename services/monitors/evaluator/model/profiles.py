@@ -89,8 +89,8 @@ class Profiles(Columns):
         self.terms: list[Term] = []
         self.ladders = Ladders()
         self.absence_count = self.alerting_count = self.outside_count = self.level_count = 0
-        """How many profiles are about absence, for how many unknown may mean true, how many ask for the outside, and how
-        many have levels."""
+        """How many profiles are about absence, for how many unknown may mean true, how many ask for the outside, and
+        how many have levels."""
         self._numbers: dict[tuple[object, ...], int] = {}
         self._terms: dict[Term, int] = {}
         self._free: list[int] = []

@@ -192,7 +192,7 @@ def _of_rank(rank: int) -> float:
 
 
 class Level(NamedTuple):
-    """A severity with the bounds in which it is entered. It's left downwards only once `reset` holds, if there is one."""
+    """A severity with the bounds that enter it. It's left downwards only once `reset` holds, if there is one."""
 
     severity: Severity
     bounds: Bounds

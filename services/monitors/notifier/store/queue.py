@@ -90,9 +90,9 @@ class Queue:
         channel_id = planned.channel.id if planned.channel else ""
         stream_key = stream_of(channel_id, arrival.stream_key)
         state, reason = planned.state, planned.reason
-        if arrival.kind is Kind.RESOLVED and state is State.PENDING:
-            if never_told(_firing_states(session, arrival.tenant, stream_key, arrival.alert_id)):
-                state, reason = State.SUPERSEDED, FIRING_NEVER_TOLD
+        is_end = arrival.kind is Kind.RESOLVED and state is State.PENDING
+        if is_end and never_told(_firing_states(session, arrival.tenant, stream_key, arrival.alert_id)):
+            state, reason = State.SUPERSEDED, FIRING_NEVER_TOLD
         return DeliveryRow(
             tenant_id=arrival.tenant,
             id=new_id("dlv"),
