@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
+from monitors.evaluator.model.backtest import Backtest
 from monitors.evaluator.model.spec import (
+    Aggregation,
     Bounds,
     InstanceKey,
     Level,
@@ -14,7 +16,7 @@ from monitors.evaluator.model.spec import (
 )
 from monitors.evaluator.model.state import Checkpoint, OpenEpisode, SavedInstance, Status
 from tests.evaluator.engine.restarts import saved, taken_up
-from tests.evaluator.engine.scene import Scene, at, level_of, points, threshold
+from tests.evaluator.engine.scene import START, Scene, at, level_of, points, series, threshold
 
 KEY = InstanceKey("t", "rule_1", "m", ())
 LOW, HIGH, CRITICAL = Severity.LOW, Severity.HIGH, Severity.CRITICAL
@@ -118,6 +120,50 @@ def test_the_level_comes_back_with_the_saved_state_and_rule_service_knows_better
     # A point from before that change can't undo it.
     assert again.advance(points([(0, 4, 90)]), at(6)) == []
     assert level_of(again, KEY) == LOW
+
+
+def test_a_change_of_level_that_the_saved_state_does_not_know_stops_its_clock() -> None:
+    spec = leveled(keep_firing_for=60)
+    scene = Scene(spec)
+    course(scene, 65, 40)
+    # Saved while it was over and kept firing; then it rose to CRITICAL at 5, which was recorded, and the process died.
+    opened = OpenEpisode(KEY, at(1), at(1), CRITICAL, at(5))
+    again, _ = taken_up(saved(scene.evaluation), scene.known, [spec], [points([(0, 1, 65), (0, 2, 40)])], [opened])
+    assert again.advance(points([(0, 5, 85)]), at(5)) == []
+    # The clock of 2 would be over at 62; that of 50 isn't.
+    assert again.advance(points([(0, 50, 40)]), at(70)) == []
+    (resolved,) = again.advance(points([]), at(110))
+    assert (resolved.time, resolved.episode) == (at(110), at(1))
+
+
+def test_a_rule_that_lost_its_levels_meanwhile_goes_on_without_one() -> None:
+    scene = Scene(leveled())
+    course(scene, 85)
+    plain = replace(leveled(), levels=(), severity=None, revision=2)
+    opened = OpenEpisode(KEY, at(1), at(1), CRITICAL)
+    again, _ = taken_up(saved(scene.evaluation), scene.known, [plain], [points([(0, 1, 85)])], [opened])
+    assert level_of(again, KEY) == 0
+
+
+def test_a_late_point_does_not_undo_what_a_slot_found() -> None:
+    scene = Scene(leveled(aggregation=Aggregation.MAXIMUM, window=6))
+    assert scene.feed((0, 1, 85), (0, 5, 65), now=10) == [("firing", 1, ""), ("severity_changed", 10, "")]
+    assert level_of(scene.evaluation, KEY) == LOW
+    assert scene.feed((0, 9, 85), now=11) == []
+
+
+def test_a_backtest_sees_each_change_of_level() -> None:
+    levels = (Level(HIGH, above(70)), Level(CRITICAL, above(80), below(75)))
+    # Up while it rests, kept at 78 and let go at 74, although both enter HIGH, and up again.
+    values = [61, 62, 73, 74, 85, 86, 78, 77, 74, 71, 85, 62, 63, 55, 47]
+    rows = points([(0, second, value) for second, value in enumerate(values, 1)])
+    spec = leveled(levels=levels, interval=100)
+    told = Backtest(spec, [series(0)], rows, [False], START, at(50)).transitions()
+    scene = Scene(spec)
+    assert [(one.kind, one.time, one.level) for one in told] == [
+        (one.kind, one.time, one.level) for one in scene.evaluation.advance(rows, at(50))
+    ]
+    assert [one.level for one in told] == [LOW, HIGH, CRITICAL, HIGH, CRITICAL, LOW, 0]
 
 
 def test_a_state_without_levels_is_read_as_ever() -> None:

@@ -195,19 +195,19 @@ def _move(
     after = np.where(starting, Status.PENDING, status)
     after = np.where(firing, Status.FIRING, after)
     after = np.where(over, Status.INACTIVE, after)
-    levels = np.where(over, 0, levels)
-    turned = true & (status == Status.FIRING) & (levels != instances.level[places])
-    heard = ~instances.silent[places]
-    told = {
-        TransitionKind.FIRING: firing,
-        TransitionKind.SEVERITY_CHANGED: turned & heard,
-        TransitionKind.RESOLVED: resolved & heard,
-    }
+    changed, heard = after != status, ~instances.silent[places]
+    told = {TransitionKind.FIRING: firing, TransitionKind.RESOLVED: resolved & heard}
+    if profiles.level_count:
+        levels = np.where(over, 0, levels)
+        turned = true & (status == Status.FIRING) & (levels != instances.level[places])
+        told[TransitionKind.SEVERITY_CHANGED] = turned & heard
+        changed |= turned
+        leveled = firing | turned | over
+        instances.level[places[leveled]] = levels[leveled]
     for kind, some in told.items():
         if some.any():
             changes.add(kind, places[some], times[some], active_at[some], values[some], is_unknown[some], levels[some])
 
-    changed = (after != status) | turned
     clocks = (active_at, false_since, frozen_since, missing_since)
     for name, old, clock in zip(CLOCKS, before, clocks, strict=True):
         new = np.where(over, UNSET, clock)
@@ -217,9 +217,6 @@ def _move(
             getattr(instances, name)[places] = new
     instances.clocked[places] = ~over & ((false_since != UNSET) | (frozen_since != UNSET) | (missing_since != UNSET))
     instances.status[places] = after
-    if profiles.level_count:
-        leveled = firing | turned | over
-        instances.level[places[leveled]] = levels[leveled]
     instances.fired_at[places[firing]] = times[firing]
     instances.fired_at[places[over]] = UNSET
     instances.silent[places[over]] = False
