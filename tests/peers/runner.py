@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from monitors.evaluator.model.bounds import Operator, bounds
+from monitors.evaluator.model.bounds import Bounds, Operator, bounds
 from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.reading import Occurrence
 from monitors.evaluator.model.recovery import resume
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
-from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, Level, RuleSpec, Severity
 from tests.evaluator.engine.restarts import OpenAlerts, saved, taken_up
-from tests.evaluator.engine.scene import SECOND, START, at, points, status_of
+from tests.evaluator.engine.scene import SECOND, START, at, level_of, points, status_of
 from tests.peers.cases import Case, Expected, Message, PeerRule, Samples
 
 OPERATORS = {
@@ -22,6 +22,8 @@ OPERATORS = {
     "==": Operator.EQUAL,
     "!=": Operator.NOT_EQUAL,
 }
+SEVERITIES = {"INFO": Severity.LOW, "WARN": Severity.HIGH, "CRITICAL": Severity.CRITICAL}
+_NAMES = {0: "OK", **{int(severity): name for name, severity in SEVERITIES.items()}}
 
 
 def to_spec(rule: PeerRule, interval: float) -> RuleSpec:
@@ -41,8 +43,17 @@ def to_spec(rule: PeerRule, interval: float) -> RuleSpec:
         interval=round(interval * SECOND),
         every_point=False,
         occurrence=Occurrence(rule.in_a_row, rule.in_a_row) if rule.in_a_row else None,
-        recover=bounds(OPERATORS[rule.recover[0]], rule.recover[1]) if rule.recover else None,
+        recover=_bounds(rule.recover),
+        severity=SEVERITIES[rule.level] if rule.level else None,
+        levels=tuple(
+            Level(SEVERITIES[one.name], bounds(OPERATORS[rule.operator], one.low), _bounds(one.reset))
+            for one in rule.levels
+        ),
     )
+
+
+def _bounds(test: tuple[str, float] | None) -> Bounds | None:
+    return bounds(OPERATORS[test[0]], test[1]) if test else None
 
 
 def to_series(names: Mapping[str, Samples]) -> list[Series]:
@@ -128,18 +139,14 @@ class _Actor:
         self.played.transitions += transitions
 
     def _look(self, second: float) -> None:
-        level = "OK"
         for rule in self._rules:
             for name in self._names:
                 field, _, series = name.rpartition("/")
                 if rule.field != (field or "v"):
                     continue
                 key = InstanceKey("t", rule.name, "m", (("series", series),) if series else ())
-                state = status_of(self.evaluation, key).name.lower()
-                self.played.states[f"{rule.name}/{series}", second] = state
-                if state == "firing":
-                    level = rule.name
-        self.played.levels[second] = level
+                self.played.states[f"{rule.name}/{series}", second] = status_of(self.evaluation, key).name.lower()
+                self.played.levels[second] = _NAMES[level_of(self.evaluation, key)]
 
 
 def observe(played: Played, expected: Expected) -> Expected:
@@ -166,8 +173,7 @@ def observe(played: Played, expected: Expected) -> Expected:
 
 def _message(one: Transition) -> Message:
     series = ",".join(value for _, value in one.key.tags)
-    what = "firing" if one.kind is TransitionKind.FIRING else "resolved"
-    return Message((one.time - START) / SECOND, what, f"{one.key.rule_id}/{series}")
+    return Message((one.time - START) / SECOND, one.kind.name.lower(), f"{one.key.rule_id}/{series}")
 
 
 def plainly(expected: Expected) -> tuple[object, ...]:

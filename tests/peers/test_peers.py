@@ -24,7 +24,7 @@ COUNTS = {
     "vmalert/exec": (11, 50),
     "vmalert/range": (11, 49),
     "vmalert/restore": (9, 13),
-    "kapacitor": (13, 110),
+    "kapacitor": (13, 109),
     "grafana": (3, 26),
 }
 """How many cases of each peer are replayed, and how many facts they are held against."""

@@ -158,7 +158,7 @@ def test_a_rule_that_cannot_be_evaluated_is_reported_and_disturbs_no_other(play:
             await recorded(play, 1)
             return engine.status().problems
 
-    assert [problem for problem in play.run(scenario()) if "rule_2" in problem and "junction" in problem]
+    assert [problem for problem in play.run(scenario()) if "rule_2" in problem and "are joined" in problem]
 
 
 def test_an_edit_to_what_cannot_be_evaluated_leaves_no_alert_open(play: Play) -> None:

@@ -14,7 +14,7 @@ from monitors.evaluator.model.condition import newest_of_inputs, truths
 from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.machine import MISSING_INTERVALS
 from monitors.evaluator.model.reading import Aggregation, Function
-from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec, Severity
 from monitors.evaluator.model.state import Status
 from monitors.evaluator.model.texts import code_of
 from monitors.mesh.quantities import format_duration, format_number
@@ -35,6 +35,8 @@ class Explanation:
     time: int
     since: int | None
     text: str
+    level: int = 0
+    """The severity at which it fires, if its rule has levels."""
 
 
 def explain(evaluation: Evaluation, key: RuleKey, monitors: Collection[str] = ()) -> list[Explanation]:
@@ -61,6 +63,7 @@ class _Situation:
     clocks: dict[str, int]
     due: int
     silent: bool
+    level: int
 
 
 def _explain(evaluation: Evaluation, spec: RuleSpec, place: int) -> Explanation:
@@ -80,9 +83,11 @@ def _explain(evaluation: Evaluation, spec: RuleSpec, place: int) -> Explanation:
         clocks={name: int(getattr(instances, name)[place]) for name in names},
         due=int(instances.due[place]),
         silent=bool(instances.silent[place]),
+        level=int(instances.level[place]),
     )
+    key, since, text = plan.key_of(place), _since(situation), _text(situation, now)
     told = None if spec.of_text else value
-    return Explanation(plan.key_of(place), situation.status, told, now, _since(situation), _text(situation, now))
+    return Explanation(key, situation.status, told, now, since, text, situation.level)
 
 
 def _since(one: _Situation) -> int | None:
@@ -122,6 +127,8 @@ def _value(one: _Situation) -> str:
 
 def _of_firing(one: _Situation, value: str, test: str) -> str:
     fired = f"it fires since {_at(one.clocks['fired_at'])}" + (", resolved by hand" if one.silent else "")
+    if one.level:
+        return f"{fired}; {_of_level(one, value)}"
     recover = one.spec.recover
     ends = _bounds(recover, one.spec.texts) if recover else f"not {test} any more"
     kept = one.spec.keep_firing_for
@@ -130,6 +137,18 @@ def _of_firing(one: _Situation, value: str, test: str) -> str:
         return f"{fired}; {value}, {ends} since {_at(one.clocks['false_since'])}, and is resolved at {over} if so"
     lasting = f" for {format_duration(kept)}" if kept else ""
     return f"{fired}; {value}, and is resolved once it is {ends}{lasting}"
+
+
+def _of_level(one: _Situation, value: str) -> str:
+    severity, spec = Severity(one.level), one.spec
+    if one.clocks["false_since"] != UNSET:
+        over = _at(one.clocks["false_since"] + spec.keep_firing_for)
+        since = _at(one.clocks["false_since"])
+        return f"{value}, at no level since {since}, and is resolved as {_name(severity)} at {over} if so"
+    tests = {level.severity: (_bounds(level.bounds), level.reset) for level in spec.levels}
+    said, reset = tests.get(severity, (_own_test(spec), spec.recover))
+    lowered = _bounds(reset) if reset else f"not {said} any more"
+    return f"{value}, which is {_name(severity)}, and is lowered or resolved once it is {lowered}"
 
 
 def _of_absence(one: _Situation) -> str:
@@ -173,6 +192,17 @@ def _while_unknown(one: _Situation) -> str:
 
 
 def _test(spec: RuleSpec) -> str:
+    if not spec.levels or spec.severity is None:
+        return _own_test(spec)
+    tests = {spec.severity: _own_test(spec), **{level.severity: _bounds(level.bounds) for level in spec.levels}}
+    return " or ".join(f"{tests[severity]} ({_name(severity)})" for severity in sorted(tests))
+
+
+def _name(severity: Severity) -> str:
+    return severity.name.lower()
+
+
+def _own_test(spec: RuleSpec) -> str:
     if spec.kind is ConditionKind.RANGE or spec.of_text:
         return _bounds(spec.bounds(spec.low, spec.high), spec.texts)
     within = f" within {format_number(spec.tolerance)}" if spec.tolerance else ""
