@@ -38,7 +38,7 @@ fuzz: setup ## Compare the engine with its oracle on many random lives, and read
 	@echo "seed $(SEED), $(EXAMPLES) examples; what fails is kept in .hypothesis and tried first by the next run"
 	MONITORS_FUZZ_EXAMPLES=$(EXAMPLES) $(VENV)/bin/pytest -n auto --dist loadfile --hypothesis-seed=$(SEED) \
 		tests/evaluator/engine/test_sequences_of_*.py tests/evaluator/engine/test_oracle.py \
-		tests/evaluator/engine/test_backtest.py tests/rules/test_fuzzed_conditions.py $(ARGS)
+		tests/evaluator/engine/test_backtest.py tests/evaluator/engine/test_anomalies.py tests/rules/test_fuzzed_conditions.py $(ARGS)
 
 lint: setup breaking ## Check style, types, architecture and contract
 	$(VENV)/bin/ruff check

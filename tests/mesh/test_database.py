@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from monitors.mesh.checkpoints import Checkpoints
 from monitors.mesh.database import Database, DatabaseUnusable, sqlite_url, storage_error
 from tests.harness import LoopThread
 from tests.processes import wait_for
@@ -96,6 +97,24 @@ def test_a_log_that_is_too_long_is_emptied_at_once_but_not_under_a_reader(
         reader.execute("rollback")
         wait_for(lambda: filling.log_bytes == 0, "the log to be emptied")
     assert loop_thread.run(filling.count()) == 8
+
+
+def test_a_copy_that_a_commit_has_overtaken_is_made_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitors.mesh.checkpoints.PAUSE_SECONDS", 0.01)
+    copies: list[bool] = []
+
+    def copy() -> bool:
+        copies.append(len(copies) == 1)
+        return copies[-1]
+
+    def empty() -> bool:
+        raise AssertionError("a log that was copied to its end is written over, and not emptied")
+
+    checkpoints = Checkpoints("a", tmp_path / "a.db-wal", copy, empty)
+    checkpoints.committed()
+    wait_for(lambda: copies == [False, True], "the second copy")
+    checkpoints.close()
+    assert copies == [False, True]
 
 
 def test_used_bytes_leave_out_the_free_pages(loop_thread: LoopThread, filling: Filling) -> None:

@@ -20,6 +20,7 @@ from monitors.evaluator.points import Points as SamplePoints
 from monitors.evaluator.points import thinned_places
 from monitors.evaluator.store import Store, TooManyPoints
 from monitors.evaluator.translate import to_spec
+from monitors.evaluator.watch import too_far_back
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import DAY, SECOND, from_timestamp, now_nanos, to_duration, to_timestamp
@@ -46,8 +47,8 @@ class Backtests:
 
     async def run(self, tenant: str, request: pb.BacktestRequest) -> pb.BacktestResponse:
         """What a rule would have done. Raises InvalidField."""
-        spec = _spec(tenant, request)
         start, until = _range(request)
+        spec = _spec(tenant, request, start)
         known = self._series(spec)
         try:
             async with self._turn:
@@ -67,7 +68,10 @@ class Backtests:
         seen = np.bincount(own.series[own.times <= start], minlength=len(series)) > 0
         seen |= np.array([self._was_seen(one, start) for one in known], dtype=np.bool_)
         backtest = Backtest(spec, series, own, seen, start, until, capacity=self._capacity)
-        return _response(backtest, spec, series)
+        response = _response(backtest, spec, series)
+        if spec.span > self._capacity.history:
+            response.warnings.append(too_far_back(spec, self._capacity.history))
+        return response
 
     def _was_seen(self, series: Series, start: int) -> bool:
         """Whether all that a series ever had lies before."""
@@ -81,9 +85,9 @@ class Backtests:
         return sorted((one for one in wanted if spec.matches(one)), key=lambda one: one.index)
 
 
-def _spec(tenant: str, request: pb.BacktestRequest) -> RuleSpec:
+def _spec(tenant: str, request: pb.BacktestRequest, start: int) -> RuleSpec:
     try:
-        return to_spec(mesh_pb2.WatchedRule(tenant_id=tenant, rule=request.rule))
+        return to_spec(mesh_pb2.WatchedRule(tenant_id=tenant, rule=request.rule), start)
     except NotEvaluable as error:
         raise InvalidField("rule.condition", str(error)) from None
 

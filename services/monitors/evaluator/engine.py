@@ -82,7 +82,7 @@ class Engine:
         self._core = Core(self._on_transitions)
         self._leases = Leases(rules, address, name, exclusive=exclusive)
         self._recorder = Recorder(rules, self._leases, self._on_adopted)
-        self._watch = RuleWatch(rules)
+        self._watch = RuleWatch(rules, capacity.history)
         self._arrived: list[Batch | Sequence[Series]] | None = None
         self._one_at_a_time = asyncio.Lock()
         """Held while rules or shards change."""

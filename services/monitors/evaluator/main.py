@@ -64,7 +64,7 @@ async def open_evaluator(
         async for points in store.load_newest():
             newest.update(points, store.is_text(points))
         registry = Registry(rules)
-        capacity = Capacity(InstanceLimits(settings.max_instances), settings.window_points)
+        capacity = Capacity(InstanceLimits(settings.max_instances), settings.window_points, settings.retention)
         engine = Engine(RuleServiceStub(rules), store, closing, settings.address, capacity=capacity)
         intake = Intake(store, catalogue, newest, registry, engine, settings.retention)
         limits = Limits(settings.retention, settings.history_bytes)

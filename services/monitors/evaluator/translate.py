@@ -9,7 +9,7 @@ from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.reading import Tags
 from monitors.evaluator.model.spec import InstanceKey, MissingPolicy, RuleSpec
 from monitors.evaluator.model.state import OpenEpisode
-from monitors.mesh.times import SECOND, from_duration
+from monitors.mesh.times import SECOND, from_duration, from_timestamp
 from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 
 DEFAULT_INTERVAL = 30 * SECOND
@@ -26,10 +26,11 @@ def to_tags(group: Mapping[str, str]) -> Tags:
     return tuple(sorted(group.items()))
 
 
-def to_spec(watched: mesh_pb2.WatchedRule) -> RuleSpec:
-    """A rule for the model. Raises NotEvaluable."""
+def to_spec(watched: mesh_pb2.WatchedRule, made_at: int | None = None) -> RuleSpec:
+    """A rule for the model, as if made at that time in nanoseconds, if one is given. Raises NotEvaluable."""
     rule = watched.rule
-    found, group_by = fields_of(rule.condition), rule.group_by
+    since = from_timestamp(rule.create_time) if made_at is None else made_at
+    found, group_by = fields_of(rule.condition, since / SECOND), rule.group_by
     if rule.levels:
         found |= levels_of(rule, found)
     return RuleSpec(

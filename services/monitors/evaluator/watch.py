@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import grpc
 
 from monitors.evaluator.conditions import NotEvaluable
+from monitors.evaluator.model.arrays import NEVER
 from monitors.evaluator.model.spec import RuleKey, RuleSpec
 from monitors.evaluator.model.state import OpenEpisode
 from monitors.evaluator.translate import to_open_episode, to_spec
 from monitors.mesh.collector import collector_paused
+from monitors.mesh.quantities import format_duration
 from monitors.v1 import mesh_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
@@ -43,9 +45,13 @@ class RuleChanges:
 
 
 class RuleWatch:
-    """Follows WatchRules. `problems` holds, by rule, why it can't be evaluated."""
+    """Follows WatchRules. `problems` holds, by rule, why it can't be evaluated, or not as it was meant.
 
-    def __init__(self, rules: "RuleServiceAsyncStub") -> None:
+    `history` is for how many nanoseconds points are kept.
+    """
+
+    def __init__(self, rules: "RuleServiceAsyncStub", history: int = NEVER) -> None:
+        self._history = history
         self.problems: dict[RuleKey, str] = {}
         self.problem = ""
         self._rules = rules
@@ -122,9 +128,20 @@ class RuleWatch:
                 change.removed.append(RuleKey(one.tenant_id, one.rule.id))
                 continue
             try:
-                put(to_spec(one))
+                spec = to_spec(one)
+                put(spec)
+                if spec.span > self._history:
+                    problems[spec.key] = too_far_back(spec, self._history)
             except NotEvaluable as error:
                 key = RuleKey(one.tenant_id, one.rule.id)
                 problems[key] = str(error)
                 change.unusable.append(key)
                 log.warning("rule %s isn't evaluated: %s", key.rule_id, error)
+
+
+def too_far_back(spec: RuleSpec, history: int) -> str:
+    """What to say of a rule that looks back further than points are kept."""
+    return (
+        f"it looks back {format_duration(spec.span)}, and points are kept for {format_duration(history)} only "
+        "(MONITORS_RETENTION_DAYS), so that it never sees all that it asks for; shorten its windows"
+    )

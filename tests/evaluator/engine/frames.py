@@ -23,7 +23,7 @@ from monitors.evaluator.model.formula import (
 )
 from monitors.evaluator.model.reading import Aggregation, Reading, Tags
 from monitors.evaluator.model.series import Series
-from tests.evaluator.engine.plainly import number_or_none, quantile, statistic
+from tests.evaluator.engine.plainly import SECOND, number_or_none, quantile, statistic
 
 EVERYTHING: Tags = (("", ""),)
 """The key of what is made of constants alone."""
@@ -105,13 +105,18 @@ class View:
         return replace(item, truth=passes(item.value))
 
     def quiet(self, node: Quiet, now: int) -> Frame:
-        members: dict[Tags, list[int]] = {}
+        members: dict[Tags, list[int]] = {key: [] for key in node.expected}
         for one in self.series:
             if node.reading.matches(one):
-                members.setdefault(one.key.tags if node.reading.field else (), []).append(one.index)
+                own = one.key.tags if node.reading.field else ()
+                wanted = [key for key in node.expected if all(dict(own).get(name) == value for name, value in key)]
+                for key in wanted or [own]:
+                    members.setdefault(key, []).append(one.index)
         found: Frame = {}
         for key, series in members.items():
             newest = self.newest(series, now)
+            if newest is None and key in node.expected:
+                newest = int(self.numbers[node.slot] * SECOND)
             silent = False if newest is None else now - newest - self.away_since(newest) > node.absent_for
             at = () if newest is None else (newest + node.absent_for + self.away_since(newest) + 1,)
             found[key] = Item(None, silent, frozenset(series), at)

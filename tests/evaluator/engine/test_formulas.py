@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from monitors.evaluator.model.evaluation import AMPLE, Capacity, Evaluation
+from monitors.evaluator.model.explanation import explain
 from monitors.evaluator.model.instances import Limits
 from monitors.evaluator.model.series import FieldType, Series
 from monitors.evaluator.model.spec import RuleKey, RuleSpec
 from monitors.evaluator.model.state import Status
 from monitors.evaluator.model.texts import code_of
 from monitors.evaluator.translate import to_spec
-from monitors.mesh.times import to_duration
+from monitors.mesh.times import to_duration, to_timestamp
 from monitors.rules.conditions.parse import parse_condition
 from monitors.rules.translate.conditions import condition_to_proto
 from monitors.v1 import mesh_pb2, rule_pb2
@@ -126,6 +127,18 @@ def test_silence_is_noticed_when_it_begins() -> None:
     assert scene.feed((1, 8, 1), now=8) == [("condition", 8, "")]
 
 
+def test_what_is_expected_is_missed_without_ever_having_come() -> None:
+    made = rule_pb2.Rule(create_time=to_timestamp(START)).create_time
+    spec = rule('no data on up for 5s expecting {host="a"}, {host="b"}', create_time=made)
+    scene = Scene(spec, known=[series(0, field="up", host="a"), series(1, field="cpu", host="c")])
+    assert scene.feed((0, 4, 1), now=4) == []
+    assert scene.until(6) == [("firing", 5.000000001, "b")]
+    # Once it comes it is one of them, with whatever other tags it has.
+    scene.evaluation.add_series([series(2, field="up", host="b", zone="z")])
+    assert scene.feed((0, 7, 1), (2, 7, 1), now=7) == [("condition", 7, "b")]
+    assert scene.until(20) == [("firing", 12.000000001, "a"), ("firing", 12.000000001, "b")]
+
+
 def test_one_of_several_texts() -> None:
     known = [series(0, field="status", kind=FieldType.STRING)]
     scene = Scene(rule('status in ("down", "degraded")'), known=known)
@@ -164,10 +177,58 @@ def test_joins_that_explode_are_cut_off_with_a_reason() -> None:
     evaluation.add_series(known)
     evaluation.put_rule(rule("requests / sum of all requests > 0.5"), START)
     assert evaluation.plan.instance_count == 10
-    assert "500 inputs" in evaluation.plan.problems[RuleKey("t", "rule_1")]
+    assert "too many inputs" in evaluation.plan.problems[RuleKey("t", "rule_1")]
 
 
 @pytest.mark.parametrize("text", ["2 * 3 > 5", "1 > 0"])
 def test_what_looks_at_no_field_is_refused(text: str) -> None:
     with pytest.raises(Exception, match="field"):
         rule(text)
+
+
+def told(scene: Scene) -> list[str]:
+    """Why each instance of the rule is as it is."""
+    return [one.text for one in explain(scene.evaluation, RuleKey("t", "rule_1"))]
+
+
+def test_an_explanation_tells_what_a_value_was_computed_of() -> None:
+    scene = Scene(rule("errors / requests > 0.05"), known=web("a"))
+    scene.feed((0, 1, 100), (1, 1, 4), now=1)
+    assert told(scene) == ["it's 0.04 (errors is 4, requests is 100); it fires once it is > 0.05"]
+
+
+def test_an_explanation_tells_which_condition_holds() -> None:
+    known = [series(0, field="cpu"), series(1, field="load"), series(2, field="status", kind=FieldType.STRING)]
+    scene = Scene(rule('avg(cpu, 1m) > 90 and not (load < 8) or status == "down"'), known=known)
+    scene.feed((0, 1, 95), (1, 1, 3), (2, 1, code_of("up")), now=1)
+    (text,) = told(scene)
+    assert text == (
+        "it's false: avg(cpu, 1m) is 95, which is > 90 and not (load is 3, which is < 8) "
+        "or the text of status makes it false; it fires once it is true"
+    )
+
+
+def test_an_explanation_says_what_is_not_known() -> None:
+    scene = Scene(rule("errors > requests"), known=web("a"))
+    scene.feed((0, 1, 100), now=1)
+    (text,) = told(scene)
+    assert text.startswith("it isn't known: unknown > 100 is unknown (errors is unknown, requests is 100)")
+
+
+def test_an_explanation_tells_of_groups_and_silence() -> None:
+    known = [*web("a", "b"), series(4, field="backup")]
+    scene = Scene(rule("sum by () (requests) > 150 or no data on backup for 1h"), known=known)
+    scene.feed((0, 1, 100), (2, 1, 60), (4, 1, 1), now=1)
+    (text,) = told(scene)
+    assert (
+        "sum by () (requests) is 160, which is > 150 or the newest point is from 2023-11-14T23:00:01Z on backup" in text
+    )
+
+
+def test_a_formula_takes_so_many_series_as_a_rule_may_have() -> None:
+    known = [series(index, field="requests", host=f"h{index:03}") for index in range(50)]
+    evaluation = Evaluation(START, capacity=Capacity(Limits(per_rule=20), AMPLE.window_points))
+    evaluation.add_series(known)
+    evaluation.put_rule(rule("requests * 2 > 5"), START)
+    assert evaluation.plan.instance_count == 20
+    assert "30 of its series" in evaluation.plan.problems[RuleKey("t", "rule_1")]

@@ -321,6 +321,10 @@ def with_text(message: mesh_pb2.WatchedRule) -> None:
     message.rule.condition.comparison.text = "down"
 
 
+def with_nothing_on_the_right(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.comparison.ClearField("expression")
+
+
 def with_infinity(message: mesh_pb2.WatchedRule) -> None:
     message.rule.condition.comparison.expression.number = math.inf
 
@@ -345,7 +349,8 @@ def with_negation(message: mesh_pb2.WatchedRule) -> None:
     "change",
     [
         with_recover, with_level, with_offset, with_expected, with_expression, with_regular_expression, with_quantile,
-        with_text, with_infinity, with_nothing, without_window, with_occurrence, with_negation,
+        with_text, with_infinity, with_nothing, with_nothing_on_the_right, without_window, with_occurrence,
+        with_negation,
         with_level_twice, with_level_of_its_own_severity, with_level_of_another_value, with_reset_of_another_value,
         with_level_and_absence, with_level_and_occurrence, with_level_and_text, with_level_of_a_text,
         with_level_and_junction, with_level_and_another_field_on_the_right, with_level_of_another_field_on_the_right,

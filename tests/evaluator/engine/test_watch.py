@@ -11,6 +11,7 @@ import pytest
 from monitors.evaluator.model.spec import InstanceKey, RuleKey
 from monitors.evaluator.model.state import OpenEpisode
 from monitors.evaluator.watch import RuleChanges, RuleWatch
+from monitors.mesh.times import DAY
 from monitors.v1 import mesh_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
@@ -46,8 +47,11 @@ async def following(*streams: list[pb.WatchRulesResponse]) -> AsyncIterator[tupl
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield script, RuleWatch(RuleServiceStub(channel))
+        yield script, RuleWatch(RuleServiceStub(channel), history=HISTORY)
     await server.stop(0)
+
+
+HISTORY = 30 * DAY
 
 
 def rule(rule_id: str, **fields: Any) -> mesh_pb2.WatchedRule:
@@ -130,5 +134,26 @@ def test_an_episode_that_was_resolved_by_hand_is_passed_on(run: Any) -> None:
         async with following(messages) as (_, watch):
             _, change = await take(watch, 2)
         assert change.resolved == [OpenEpisode(InstanceKey("t", "a", "m", (("cpu", "0"),)), 5, 6)]
+
+    run(scenario())
+
+
+def test_a_rule_that_looks_back_further_than_points_are_kept_says_so_and_is_evaluated(run: Any) -> None:
+    async def scenario() -> None:
+        far = rule("far")
+        far.rule.condition.absence.duration.seconds = 31 * 86_400
+        messages = [
+            pb.WatchRulesResponse(rules=[far, rule("near")], revision=1, snapshot_complete=True),
+            pb.WatchRulesResponse(rules=[rule("far")], revision=2),
+        ]
+        async with following(messages) as (_, watch):
+            async with asyncio.timeout(20):
+                found = watch.changes()
+                change = await anext(found)
+                assert ids(change) == ["far", "near"]
+                assert list(watch.problems) == [RuleKey("t", "far")]
+                assert "looks back 31d" in watch.problems[RuleKey("t", "far")]
+                await anext(found)
+        assert watch.problems == {}
 
     run(scenario())

@@ -5,7 +5,7 @@ from sys import intern
 from typing import Any
 
 from monitors.evaluator.conditions.comparisons import check_texts, end_of, occurrence_of, threshold
-from monitors.evaluator.conditions.formulas import FormulaBuilder, quiet
+from monitors.evaluator.conditions.formulas import FormulaBuilder
 from monitors.evaluator.conditions.levels import levels_of
 from monitors.evaluator.conditions.readings import NotEvaluable, finite, is_reading, read
 from monitors.evaluator.model.formula import readings_of
@@ -15,15 +15,17 @@ from monitors.v1 import condition_pb2
 __all__ = ["NotEvaluable", "fields_of", "levels_of"]
 
 
-def fields_of(condition: condition_pb2.Condition) -> dict[str, Any]:
-    """What a condition says, as fields of RuleSpec. Raises NotEvaluable.
+def fields_of(condition: condition_pb2.Condition, since: float) -> dict[str, Any]:
+    """What a condition says, as fields of RuleSpec. `since` is when it was first said, in seconds since 1970.
+
+    Raises NotEvaluable.
 
     What compares one field with fixed bounds has a form of its own, the fastest; everything else is a formula.
     """
     kind = condition.WhichOneof("kind")
     if kind is None:
         raise NotEvaluable("the rule has no condition; give it one, such as `cpu_percent > 90`")
-    found = _BY_KIND.get(kind, _formula)(condition)
+    found = _BY_KIND.get(kind, _formula)(condition, since)
     if condition.HasField("recover"):
         if found["kind"] > ConditionKind.RANGE:
             raise NotEvaluable("only a single comparison can have a recover clause; leave it out, or say `not` of it")
@@ -33,16 +35,16 @@ def fields_of(condition: condition_pb2.Condition) -> dict[str, Any]:
     return found
 
 
-def _comparison(condition: condition_pb2.Condition) -> dict[str, Any]:
+def _comparison(condition: condition_pb2.Condition, since: float) -> dict[str, Any]:
     comparison = condition.comparison
     right = comparison.WhichOneof("right")
     if right == "expression" and comparison.expression.WhichOneof("kind") != "number":
-        return _formula(condition)
+        return _formula(condition, since)
     found = {"kind": ConditionKind.THRESHOLD, **threshold(comparison)}
     if not is_reading(comparison.left):
-        return {**found, **_computed(comparison.left)} if right == "expression" else _formula(condition)
+        return {**found, **_computed(comparison.left, since)} if right == "expression" else _formula(condition, since)
     if len(found.get("texts", ())) > 1:
-        return _formula(condition)
+        return _formula(condition, since)
     reading = read(comparison.left)
     if "of_text" in found:
         check_texts(reading)
@@ -51,7 +53,7 @@ def _comparison(condition: condition_pb2.Condition) -> dict[str, Any]:
     return {**found, **reading}
 
 
-def _range(condition: condition_pb2.Condition) -> dict[str, Any]:
+def _range(condition: condition_pb2.Condition, since: float) -> dict[str, Any]:
     within = condition.range
     left = within.expression
     return {
@@ -59,12 +61,14 @@ def _range(condition: condition_pb2.Condition) -> dict[str, Any]:
         "low": finite(within.low),
         "high": finite(within.high),
         "outside": within.outside,
-        **(read(left) if is_reading(left) else _computed(left)),
+        **(read(left) if is_reading(left) else _computed(left, since)),
     }
 
 
-def _absence(condition: condition_pb2.Condition) -> dict[str, Any]:
-    found = quiet(condition.absence)
+def _absence(condition: condition_pb2.Condition, since: float) -> dict[str, Any]:
+    if condition.absence.expected:
+        return _formula(condition, since)
+    found = FormulaBuilder(since).quiet(condition.absence)
     return {
         "kind": ConditionKind.ABSENCE,
         "measurement": intern(found.reading.measurement),
@@ -74,20 +78,20 @@ def _absence(condition: condition_pb2.Condition) -> dict[str, Any]:
     }
 
 
-def _computed(expression: condition_pb2.Expression) -> dict[str, Any]:
-    builder = FormulaBuilder()
+def _computed(expression: condition_pb2.Expression, since: float) -> dict[str, Any]:
+    builder = FormulaBuilder(since)
     return {"formula": builder.expression(expression), "numbers": tuple(builder.numbers)}
 
 
-def _formula(condition: condition_pb2.Condition) -> dict[str, Any]:
-    builder, bare = FormulaBuilder(), condition_pb2.Condition()
+def _formula(condition: condition_pb2.Condition, since: float) -> dict[str, Any]:
+    builder, bare = FormulaBuilder(since), condition_pb2.Condition()
     bare.CopyFrom(condition)
     bare.ClearField("recover")
     formula = builder.condition(bare)
     return {"kind": ConditionKind.FORMULA, "formula": formula, "numbers": tuple(builder.numbers)}
 
 
-_BY_KIND: Mapping[str, Callable[[condition_pb2.Condition], dict[str, Any]]] = {
+_BY_KIND: Mapping[str, Callable[[condition_pb2.Condition, float], dict[str, Any]]] = {
     "comparison": _comparison,
     "range": _range,
     "absence": _absence,

@@ -27,6 +27,8 @@ def threshold(comparison: condition_pb2.Comparison) -> dict[str, Any]:
     """What a value must be, as fields of RuleSpec: compared with a number, or a text's code. Raises NotEvaluable."""
     if comparison.WhichOneof("right") in ("text", "texts"):
         return _equality(comparison)
+    if comparison.expression.WhichOneof("kind") != "number":
+        raise NotEvaluable("a comparison needs a number or a text; put one on the right, as in `cpu_percent > 75`")
     number, tolerance = finite(comparison.expression.number), finite(comparison.tolerance)
     return {"operator": operator_of(comparison), "low": number, "tolerance": tolerance}
 

@@ -46,7 +46,9 @@ _OF_GROUPS = {
 class FormulaBuilder:
     """Makes the nodes of one formula, and puts its numbers into slots. Its methods raise NotEvaluable."""
 
-    def __init__(self) -> None:
+    def __init__(self, since: float) -> None:
+        """`since` is when the rule was made, in seconds since 1970."""
+        self._since = since
         self.numbers: list[float] = []
         self._nodes = 0
 
@@ -81,7 +83,7 @@ class FormulaBuilder:
                 within_bounds = Bounds(finite(within.low), finite(within.high), within.outside)
                 return self._bounded(self.expression(within.expression), within_bounds)
             case "absence":
-                return quiet(message.absence)
+                return self.quiet(message.absence)
             case "junction":
                 return self._junction(message.junction)
             case "negation":
@@ -132,6 +134,18 @@ class FormulaBuilder:
         expression = self.expression(message.expression)
         return Group(aggregation, expression, _sorted(message.by), _sorted(message.without), message.quantile)
 
+    def quiet(self, absence: condition_pb2.Absence) -> Quiet:
+        """That no point comes."""
+        duration = from_duration(absence.duration)
+        if duration < SECOND:
+            raise NotEvaluable("absence takes at least one second; say for example `no data for 15m`")
+        taken = absence.input
+        expected = tuple(sorted({tuple(sorted(one.tags.items())) for one in absence.expected}))
+        if expected and not taken.field:
+            raise NotEvaluable("tags are expected of one field; name it, as in `no data on up for 15m expecting …`")
+        reading = Reading(taken.measurement, taken.field, filters_of(taken), aggregation=Aggregation.COUNT)
+        return Quiet(reading, duration, expected, self._slot(self._since) if expected else -1)
+
     def _junction(self, message: condition_pb2.Junction) -> Condition:
         operator = _JUNCTIONS.get(message.operator)
         if operator is None:
@@ -151,18 +165,6 @@ class FormulaBuilder:
         self._nodes += 1
         if self._nodes > MOST_NODES:
             raise NotEvaluable(f"a condition has more than {MOST_NODES:,} parts; make several rules of it")
-
-
-def quiet(absence: condition_pb2.Absence) -> Quiet:
-    """That no point comes. Raises NotEvaluable."""
-    if absence.expected:
-        raise NotEvaluable("expected tag sets can't be evaluated yet; leave them out")
-    duration = from_duration(absence.duration)
-    if duration < SECOND:
-        raise NotEvaluable("absence takes at least one second; say for example `no data for 15m`")
-    taken = absence.input
-    reading = Reading(taken.measurement, taken.field, filters_of(taken), aggregation=Aggregation.COUNT)
-    return Quiet(reading, duration)
 
 
 def _sorted(names: Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, selection
 from monitors.evaluator.model.plan import Plan
-from monitors.evaluator.model.programs import OutageSince, Program, Scenery
+from monitors.evaluator.model.programs import Program, Scenery
 from monitors.evaluator.model.reading import Term
 from monitors.evaluator.model.series import Floats, Int64s
 from monitors.evaluator.model.spec import MissingPolicy
@@ -49,7 +49,7 @@ def truths(plan: Plan, window: Window, state: State, places: Places, times: Int6
         if isinstance(what, Term) and what.occurrence is None:
             found = value_of(window, what, columns.series[where][some], times[some])
         elif isinstance(what, Program) and not what.is_condition:
-            found = what.values(Scenery(window, _outages(plan, state)), columns.row[where][some], times[some])
+            found = what.values(scenery(plan, window, state), columns.row[where][some], times[some])
         else:
             decision = _decide(plan, window, state, what, places[some], times[some])
             decided.append((some, decision))
@@ -94,20 +94,27 @@ def _decide(
         holds = _is_absent(plan, window, state, places, times)
         return Truths(holds, np.full(len(places), np.nan), np.zeros(len(places), dtype=np.bool_))
     if isinstance(what, Program):
-        found = what.truths(Scenery(window, _outages(plan, state)), columns.row[places], times)
+        found = what.truths(scenery(plan, window, state), columns.row[places], times)
         return Truths(found.holds, found.values, found.unknown)
     bounds = columns.low[places], columns.high[places], columns.outside[places]
     holds, values = occurs(window, what, columns.series[places], times, *bounds)
     return Truths(holds, values, np.isnan(values))
 
 
-def _outages(plan: Plan, state: State) -> OutageSince:
-    return lambda newest, series: state.outage_since(newest, plan.monitors.shards_of_series(series))
+def scenery(plan: Plan, window: Window, state: State) -> Scenery:
+    """What the programs of a plan look at."""
+
+    def outage_since(newest: Int64s, series: Places) -> Int64s:
+        return state.outage_since(newest, plan.monitors.shards_of_series(series))
+
+    return Scenery(window, outage_since)
 
 
 def newest_of_inputs(plan: Plan, window: Window, places: Places, times: Int64s) -> Int64s:
     """The time of the newest point of any input at each time, UNSET if there is none."""
     newest = window.newest_until(plan.instances.series[places], times)
+    if plan.bindings.bare:
+        newest[np.isin(places, list(plan.bindings.bare))] = UNSET
     positions, rows = plan.further_inputs.follow(places)
     if len(rows):
         which = np.arange(len(places))[positions]
@@ -134,10 +141,10 @@ def absence_due(plan: Plan, window: Window, state: State, places: Places, times:
 
 def silence_due(plan: Plan, window: Window, state: State, places: Places, times: Int64s) -> Int64s:
     """When something that a place's formula asks about falls silent next, unless a point comes."""
-    due, scenery = np.full(len(places), NEVER, dtype=np.int64), Scenery(window, _outages(plan, state))
+    due, view = np.full(len(places), NEVER, dtype=np.int64), scenery(plan, window, state)
     for what, some in plan.profiles.by_term(plan.instances.profile[places]):
         if isinstance(what, Program):
-            due[some] = what.due(scenery, plan.instances.row[places[some]], times[some])
+            due[some] = what.due(view, plan.instances.row[places[some]], times[some])
     return due
 
 

@@ -45,10 +45,11 @@ class Fill:
 
 @dataclass(frozen=True)
 class Capacity:
-    """How much an evaluation takes on: instances, and points in memory."""
+    """How much an evaluation takes on: instances, points in memory, and for how many nanoseconds they are stored."""
 
     instances: Limits
     window_points: int
+    history: int = NEVER
 
 
 AMPLE = Capacity(Limits(), MOST_CELLS)
@@ -115,7 +116,7 @@ class Evaluation:
         """Lets instances that have other inputs now be evaluated at nothing older than what they had before."""
         changed_at, newest = self.state.instances.changed_at, self.window.newest
         for place in change.kept:
-            changed_at[place] = max(int(changed_at[place]), int(newest[change.former[place]].max()))
+            changed_at[place] = max(int(changed_at[place]), int(newest[change.former[place]].max(initial=UNSET)))
 
     def hold_shards(self, shards: Iterable[int], now: int) -> tuple[Fill, list[int]]:
         """Evaluates the monitors of these shards from now on, and no others. Gives the places that came, at rest."""

@@ -1,24 +1,22 @@
 """Why the instances of a rule are in their states, and what happens next."""
 
-import json
-import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 
 from monitors.evaluator.model.arrays import NEVER, UNSET
-from monitors.evaluator.model.bounds import Bounds
 from monitors.evaluator.model.condition import newest_of_inputs, truths
 from monitors.evaluator.model.evaluation import Evaluation
+from monitors.evaluator.model.formula_explanation import tell
 from monitors.evaluator.model.machine import MISSING_INTERVALS
 from monitors.evaluator.model.reading import Aggregation, Function
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec, Severity
 from monitors.evaluator.model.state import Status
 from monitors.evaluator.model.texts import code_of
+from monitors.evaluator.model.wording import at as said_at
+from monitors.evaluator.model.wording import in_bounds, quoted
 from monitors.mesh.quantities import format_duration, format_number
-from monitors.mesh.times import SECOND
 
 _ORDER = {Status.FIRING: 0, Status.PENDING: 1, Status.INACTIVE: 2}
 _SIGNS = {1: ">", 2: ">=", 3: "<", 4: "<=", 5: "==", 6: "!="}
@@ -64,12 +62,15 @@ class _Situation:
     due: int
     silent: bool
     level: int
+    inputs: str
+    """With a formula: what its parts come to."""
 
 
 def _explain(evaluation: Evaluation, spec: RuleSpec, place: int) -> Explanation:
     plan, state, now = evaluation.plan, evaluation.state, evaluation.state.watermark
     where, at = np.array([place]), np.array([now])
     found = truths(plan, evaluation.window, state, where, at)
+    told_inputs = tell(evaluation, place) if spec.formula is not None else ""
     value = None if np.isnan(found.values[0]) else float(found.values[0])
     instances = state.instances
     names = ("active_at", "fired_at", "false_since", "frozen_since", "missing_since")
@@ -84,6 +85,7 @@ def _explain(evaluation: Evaluation, spec: RuleSpec, place: int) -> Explanation:
         due=int(instances.due[place]),
         silent=bool(instances.silent[place]),
         level=int(instances.level[place]),
+        inputs=told_inputs,
     )
     key, since, text = plan.key_of(place), _since(situation), _text(situation, now)
     told = None if spec.of_text else value
@@ -111,30 +113,34 @@ def _text(one: _Situation, now: int) -> str:
             return f"{value}; it fires once it is {test}{lasting}"
         case Status.PENDING:
             fires = one.clocks["active_at"] + one.spec.for_duration
-            since = _at(one.clocks["active_at"])
-            return f"{value}, and {test} since {since}; it fires at {_at(fires)} unless that changes before"
+            since = said_at(one.clocks["active_at"])
+            return f"{value}, and {test} since {since}; it fires at {said_at(fires)} unless that changes before"
         case Status.FIRING:
             return _of_firing(one, value, test)
 
 
 def _value(one: _Situation) -> str:
     """What the value is. Of a text only those are known that the rule names."""
+    if one.spec.kind is ConditionKind.FORMULA:
+        return f"it's {'true' if one.holds else 'false'}: {one.inputs}"
+    if one.spec.formula is not None:
+        return f"it's {format_number(one.value or 0.0)} ({one.inputs})"
     if not one.spec.of_text:
         return f"it's {format_number(one.value or 0.0)}"
     found = [text for text in one.spec.texts if code_of(text) == one.value]
-    return f"it's {_quoted(found[0])}" if found else f"it isn't {' or '.join(map(_quoted, one.spec.texts))}"
+    return f"it's {quoted(found[0])}" if found else f"it isn't {' or '.join(map(quoted, one.spec.texts))}"
 
 
 def _of_firing(one: _Situation, value: str, test: str) -> str:
-    fired = f"it fires since {_at(one.clocks['fired_at'])}" + (", resolved by hand" if one.silent else "")
+    fired = f"it fires since {said_at(one.clocks['fired_at'])}" + (", resolved by hand" if one.silent else "")
     if one.level:
         return f"{fired}; {_of_level(one, value)}"
     recover = one.spec.recover
-    ends = _bounds(recover, one.spec.texts) if recover else f"not {test} any more"
+    ends = in_bounds(recover, one.spec.texts) if recover else f"not {test} any more"
     kept = one.spec.keep_firing_for
     if one.clocks["false_since"] != UNSET:
-        over = _at(one.clocks["false_since"] + kept)
-        return f"{fired}; {value}, {ends} since {_at(one.clocks['false_since'])}, and is resolved at {over} if so"
+        over = said_at(one.clocks["false_since"] + kept)
+        return f"{fired}; {value}, {ends} since {said_at(one.clocks['false_since'])}, and is resolved at {over} if so"
     lasting = f" for {format_duration(kept)}" if kept else ""
     return f"{fired}; {value}, and is resolved once it is {ends}{lasting}"
 
@@ -142,12 +148,12 @@ def _of_firing(one: _Situation, value: str, test: str) -> str:
 def _of_level(one: _Situation, value: str) -> str:
     severity, spec = Severity(one.level), one.spec
     if one.clocks["false_since"] != UNSET:
-        over = _at(one.clocks["false_since"] + spec.keep_firing_for)
-        since = _at(one.clocks["false_since"])
+        over = said_at(one.clocks["false_since"] + spec.keep_firing_for)
+        since = said_at(one.clocks["false_since"])
         return f"{value}, at no level since {since}, and is resolved as {_name(severity)} at {over} if so"
-    tests = {level.severity: (_bounds(level.bounds), level.reset) for level in spec.levels}
+    tests = {level.severity: (in_bounds(level.bounds), level.reset) for level in spec.levels}
     said, reset = tests.get(severity, (_own_test(spec), spec.recover))
-    lowered = _bounds(reset) if reset else f"not {said} any more"
+    lowered = in_bounds(reset) if reset else f"not {said} any more"
     return f"{value}, which is {_name(severity)}, and is lowered or resolved once it is {lowered}"
 
 
@@ -155,24 +161,26 @@ def _of_absence(one: _Situation) -> str:
     silence = format_duration(one.spec.absent_for)
     if one.newest == UNSET:
         return "no point has come yet; only what has been heard of once can fall silent"
-    last = f"the newest point is from {_at(one.newest)}"
+    last = f"the newest point is from {said_at(one.newest)}"
     if one.status is Status.FIRING:
-        return f"{last}; it fires since {_at(one.clocks['fired_at'])}, and is resolved with the next point"
+        return f"{last}; it fires since {said_at(one.clocks['fired_at'])}, and is resolved with the next point"
     if one.status is Status.PENDING:
         fires = one.clocks["active_at"] + one.spec.for_duration
-        return f"{last}; it fires at {_at(fires)} unless one comes before"
+        return f"{last}; it fires at {said_at(fires)} unless one comes before"
     if one.due == NEVER:
         return f"{last}; it fires once none has come for {silence}"
-    return f"{last}; if none comes for {silence}, that is until {_at(one.due)}, it is true"
+    return f"{last}; if none comes for {silence}, that is until {said_at(one.due)}, it is true"
 
 
 def _why_unknown(one: _Situation, now: int) -> str:
     spec = one.spec
     if one.newest == UNSET:
         return "nothing is known: no point has come yet"
+    if spec.formula is not None:
+        return f"it isn't known: {one.inputs}"
     if now - one.newest > spec.window + spec.offset:
         counts = f"only those of the last {format_duration(spec.window)} count"
-        return f"nothing is known: the newest point is from {_at(one.newest)}, and {counts}"
+        return f"nothing is known: the newest point is from {said_at(one.newest)}, and {counts}"
     if spec.function in (Function.CHANGE, Function.PERCENT_CHANGE):
         return f"nothing is known: there's no value of {format_duration(spec.since)} before, or it's 0"
     if spec.aggregation is Aggregation.LATEST:
@@ -183,18 +191,18 @@ def _why_unknown(one: _Situation, now: int) -> str:
 def _while_unknown(one: _Situation) -> str:
     if one.clocks["missing_since"] != UNSET:
         ends = one.clocks["missing_since"] + MISSING_INTERVALS * one.spec.interval
-        return f"Other series report: it is resolved at {_at(ends)} unless a point comes"
+        return f"Other series report: it is resolved at {said_at(ends)} unless a point comes"
     if one.clocks["frozen_since"] != UNSET:
-        return f"Its state is kept as it was at {_at(one.clocks['frozen_since'])}"
+        return f"Its state is kept as it was at {said_at(one.clocks['frozen_since'])}"
     if one.status is Status.FIRING:
-        return f"It fires since {_at(one.clocks['fired_at'])}"
+        return f"It fires since {said_at(one.clocks['fired_at'])}"
     return f"It fires once it is {_test(one.spec)}"
 
 
 def _test(spec: RuleSpec) -> str:
     if not spec.levels or spec.severity is None:
         return _own_test(spec)
-    tests = {spec.severity: _own_test(spec), **{level.severity: _bounds(level.bounds) for level in spec.levels}}
+    tests = {spec.severity: _own_test(spec), **{level.severity: in_bounds(level.bounds) for level in spec.levels}}
     return " or ".join(f"{tests[severity]} ({_name(severity)})" for severity in sorted(tests))
 
 
@@ -203,36 +211,9 @@ def _name(severity: Severity) -> str:
 
 
 def _own_test(spec: RuleSpec) -> str:
+    if spec.kind is ConditionKind.FORMULA:
+        return "true"
     if spec.kind is ConditionKind.RANGE or spec.of_text:
-        return _bounds(spec.bounds(spec.low, spec.high), spec.texts)
+        return in_bounds(spec.bounds(spec.low, spec.high), spec.texts)
     within = f" within {format_number(spec.tolerance)}" if spec.tolerance else ""
     return f"{_SIGNS[spec.operator]} {format_number(spec.low)}{within}"
-
-
-def _bounds(bounds: Bounds, texts: Collection[str] = ()) -> str:
-    low, high = bounds.low, bounds.high
-    for text in texts:
-        if code_of(text) == low:
-            return f"{'!=' if bounds.outside else '=='} {_quoted(text)}"
-    side = "outside" if bounds.outside else "inside"
-    if low == -np.inf and not bounds.outside:
-        return _beyond(high, math.nextafter(high, math.inf), "<=", "<")
-    if high == np.inf and not bounds.outside:
-        return _beyond(low, math.nextafter(low, -math.inf), ">=", ">")
-    return f"{side} {format_number(low)}..{format_number(high)}"
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _beyond(bound: float, next_to_it: float, inclusive: str, strict: str) -> str:
-    """A bound as it was said: of a strict one the number beside it is kept."""
-    said, other = format_number(bound), format_number(next_to_it)
-    return f"{strict} {other}" if len(other) < len(said) else f"{inclusive} {said}"
-
-
-def _at(nanos: int) -> str:
-    seconds, rest = divmod(nanos, SECOND)
-    fraction = f".{rest:09d}".rstrip("0").removesuffix(".")
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"

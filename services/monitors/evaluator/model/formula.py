@@ -101,10 +101,15 @@ class Quiet:
 
     reading: Reading
     absent_for: int
+    expected: tuple[Tags, ...] = ()
+    """Keys that must report even if nothing was ever heard of them: all series with these tags, and maybe others."""
+    slot: int = -1
+    """With `expected`: since when they must, in seconds since 1970."""
 
-    def key(self, tags: Tags) -> Tags:
-        """The key of a series."""
-        return tags if self.reading.field else ()
+    def keys(self, tags: Tags) -> list[Tags]:
+        """The keys that a series belongs to."""
+        expected = [key for key in self.expected if set(key) <= set(tags)]
+        return expected or [tags if self.reading.field else ()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,11 @@ def is_condition(formula: Formula) -> bool:
 def waits(formula: Formula) -> bool:
     """Whether its truth may change with the passing of time alone."""
     return isinstance(formula, Quiet) or any(map(waits, parts_of(formula)))
+
+
+def expects(formula: Formula) -> bool:
+    """Whether it has keys without any series."""
+    return (isinstance(formula, Quiet) and bool(formula.expected)) or any(map(expects, parts_of(formula)))
 
 
 def span_of(formula: Formula) -> int:

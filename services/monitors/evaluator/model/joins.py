@@ -46,8 +46,11 @@ def nodes_of(formula: Formula) -> list[Formula]:
 
 @dataclass
 class Rows:
-    """The rows of one node on one monitor, by key. `first` and `second` name what each is made of: of a Reading the
-    series; of Group and Quiet the list of members; of Junction the left row and the list of right ones; else rows."""
+    """The rows of one node on one monitor, by key.
+
+    `first` and `second` name what each is made of: of a Reading the series; of Group and Quiet the list of members, of
+    Quiet then any series of the monitor; of Junction the left row and the list of right ones; else the parts' rows.
+    """
 
     keys: dict[Tags, int] = field(default_factory=dict)
     first: list[int] = field(default_factory=list)
@@ -131,9 +134,8 @@ class Binding:
                 rows = Rows(has_tags=False)
                 rows.add((), node.slot)
                 return rows
-            case Quiet(reading=reading):
-                meant = [one for one in self._known if reading.matches(one)]
-                return _grouped(sorted((node.key(one.key.tags), one.index) for one in meant))
+            case Quiet():
+                return self._wait(node)
             case Group():
                 return _grouped([(node.key(key), row) for key, row in sorted(parts[0].keys.items())])
             case Bounded() | Negation():
@@ -158,6 +160,17 @@ class Binding:
                     f"and {key.measurement}.{key.field}; only the first is evaluated. Name the measurement"
                 )
             rows.add(key.tags, one.index)
+        return rows
+
+    def _wait(self, node: Quiet) -> Rows:
+        groups: dict[Tags, list[int]] = {key: [] for key in node.expected}
+        for one in self._known:
+            if node.reading.matches(one):
+                for key in node.keys(one.key.tags):
+                    groups.setdefault(key, []).append(one.index)
+        rows = Rows()
+        for key, members in sorted(groups.items()):
+            rows.add(key, rows.add_members(members), self._known[0].index)
         return rows
 
     @staticmethod

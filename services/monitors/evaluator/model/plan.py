@@ -1,20 +1,19 @@
 """Which instances the rules have on the known series, as columns: one entry for each instance."""
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
-from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitors.evaluator.model.arrays import Booleans, Links, Places, chunks
 from monitors.evaluator.model.bindings import Bindings, Member
-from monitors.evaluator.model.identities import NONE, Identities
-from monitors.evaluator.model.instances import Instances, Limits, PlanChange, Rules
+from monitors.evaluator.model.identities import NONE
+from monitors.evaluator.model.instances import Instances, Limits, PlanChange
 from monitors.evaluator.model.monitors import Monitors, SeriesTable
 from monitors.evaluator.model.profiles import Profiles
+from monitors.evaluator.model.quotas import Quotas
 from monitors.evaluator.model.reading import Tags
+from monitors.evaluator.model.rule_book import RuleBook
 from monitors.evaluator.model.series import Int64s, Series
 from monitors.evaluator.model.shards import ALL_SHARDS, SHARD_COUNT
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
@@ -33,34 +32,20 @@ class Plan:
 
     def __init__(self, shards: Iterable[int] = ALL_SHARDS, limits: Limits | None = None) -> None:
         self.instances = Instances()
-        self.profiles = Profiles()
         self.monitors = Monitors()
         self.instances_of_series = Links()
         self.instances_of_scope = Links()
         self.bindings = Bindings()
-        self.problems: dict[RuleKey, str] = {}
         self.size = 0
         """Places are less than this."""
-        self.rule_count = 0
-        self._limits = limits or Limits()
-        self._rules = Rules()
-        self._ids = Identities()
-        self._held: Booleans = np.zeros(SHARD_COUNT, dtype=np.bool_)
-        self._held[list(shards)] = True
-        self._rules_of_monitor = Links()
-        self._patterns_of_tenant: dict[str, set[int]] = defaultdict(set)
-        self._scopes_of_pattern: dict[int, set[int]] = {}
         self.further_inputs = Links()
         """The series of an instance beyond its first."""
+        self._book = RuleBook(self.monitors)
+        self._quotas = Quotas(self._book, limits or Limits())
+        self._held: Booleans = np.zeros(SHARD_COUNT, dtype=np.bool_)
+        self._held[list(shards)] = True
         self._by_tags: dict[int, dict[Tags, int]] = {}
         """The instances of scopes that have several."""
-        self._count_of_tenant: dict[int, int] = defaultdict(int)
-        """By the number of the tenant."""
-        self._left_out: dict[int, int] = {}
-        self._numbers: dict[int, tuple[float, ...]] = {}
-        """What is in the slots of the rules' formulas."""
-        self._texts: dict[int, tuple[str, ...]] = {}
-        """What rules of text compare with."""
         self._free_places: list[int] = []
 
     # --- what there is ---
@@ -80,31 +65,39 @@ class Plan:
         """The shards whose monitors have instances here."""
         return frozenset(np.flatnonzero(self._held).tolist())
 
+    @property
+    def profiles(self) -> Profiles:
+        """What rules share."""
+        return self._book.profiles
+
+    @property
+    def problems(self) -> dict[RuleKey, str]:
+        """By rule what isn't evaluated, and what to do about it."""
+        return self._quotas.problems
+
+    @property
+    def rule_count(self) -> int:
+        """How many rules there are."""
+        return self._book.count
+
     def rules(self) -> Iterator[RuleKey]:
         """The keys of all rules."""
-        return (RuleKey(*identity) for identity in self._ids if "\0" not in identity[1])
+        return iter(self._book)
 
     def __contains__(self, key: RuleKey) -> bool:
-        return self._ids.find(*key) is not None
+        return key in self._book
 
     def spec(self, key: RuleKey) -> RuleSpec:
         """A rule as it was put. Raises KeyError if it isn't known."""
-        number = self._number(key)
-        rules, template = self._rules, self._template(number)
-        monitor = template.monitor or self.monitors.name(int(rules.monitor[number]))
-        return replace(
-            template, rule_id=key.rule_id, monitor=monitor, revision=int(rules.revision[number]),
-            low=float(rules.low[number]), high=float(rules.high[number]), numbers=self._numbers.get(number, ()),
-            texts=self._texts.get(number, ()),
-        )  # fmt: skip
+        return self._book.spec(key)
 
     def revision_of(self, place: int) -> int:
         """The revision of an instance's rule."""
-        return int(self._rules.revision[self.instances.rule[place]])
+        return int(self._book.columns.revision[self.instances.rule[place]])
 
     def revisions_of(self, places: Places) -> list[int]:
         """The revisions of instances' rules."""
-        revisions: list[int] = self._rules.revision[self.instances.rule[places]].tolist()
+        revisions: list[int] = self._book.columns.revision[self.instances.rule[places]].tolist()
         return revisions
 
     def key_of(self, place: int) -> InstanceKey:
@@ -118,7 +111,7 @@ class Plan:
         free = np.flatnonzero(rules == NONE)
         if len(free):
             raise LookupError(f"no instance has the place {places[free[0]]}")
-        owners, monitors = self._ids.of_all(rules), self.monitors.names_of_series(series)
+        owners, monitors = self._book.ids.of_all(rules), self.monitors.names_of_series(series)
         # Series of one shape have the same tags, and instances of one profile make the same of them.
         shapes = self.series.shapes(series)
         if self.profiles.formula_count:
@@ -133,10 +126,10 @@ class Plan:
 
     def place_of(self, key: InstanceKey) -> int | None:
         """Where an instance is, None if there is no such."""
-        rule, monitor = self._ids.find(key.tenant, key.rule_id), self.monitors.find(key.tenant, key.monitor)
+        rule, monitor = self._book.ids.find(key.tenant, key.rule_id), self.monitors.find(key.tenant, key.monitor)
         if rule is None or monitor is None:
             return None
-        scope = self._scope(rule, monitor)
+        scope = self._book.scope(rule, monitor)
         return None if scope is None else self._find(scope, key.tags)
 
     def places(self) -> Places:
@@ -145,10 +138,10 @@ class Plan:
 
     def places_of(self, keys: Collection[RuleKey]) -> Places:
         """Where the instances of rules are; nowhere for a rule that isn't known."""
-        rules = self._ids.find_all([key.tenant for key in keys], [key.rule_id for key in keys])
+        rules = self._book.ids.find_all([key.tenant for key in keys], [key.rule_id for key in keys])
         rules = rules[rules != NONE]
-        patterns = rules[self._rules.monitor[rules] == NONE].tolist()
-        of_patterns = [scope for rule in patterns for scope in self._scopes(rule)]
+        patterns = rules[self._book.columns.monitor[rules] == NONE].tolist()
+        of_patterns = [scope for rule in patterns for scope in self._book.scopes(rule)]
         scopes = np.append(rules, np.array(of_patterns, dtype=np.int32))
         return self.instances_of_scope.follow(scopes)[1].astype(np.intp)
 
@@ -163,6 +156,8 @@ class Plan:
 
     def inputs_of(self, place: int) -> list[int]:
         """The series of an instance."""
+        if place in self.bindings.bare:
+            return []
         return [int(self.instances.series[place]), *self.further_inputs.of(place)]
 
     def reach_of(self, series: Places) -> tuple[Int64s, Int64s]:
@@ -182,15 +177,6 @@ class Plan:
         columns = self.instances
         live = columns.profile[: self.size][columns.live[: self.size]]
         return np.bincount(live, minlength=self.profiles.capacity)
-
-    def _number(self, key: RuleKey) -> int:
-        number = self._ids.find(*key)
-        if number is None:
-            raise KeyError(key)
-        return number
-
-    def _template(self, rule: int) -> RuleSpec:
-        return self.profiles.template(int(self._rules.profile[rule]))
 
     def _tags(self, place: int) -> Tags:
         if place in self.bindings.tags:
@@ -240,7 +226,7 @@ class Plan:
         latest = list({spec.key: spec for spec in specs}.values())
         for part in chunks(len(latest)):
             page = latest[part]
-            numbers = self._ids.find_all([spec.tenant for spec in page], [spec.rule_id for spec in page])
+            numbers = self._book.ids.find_all([spec.tenant for spec in page], [spec.rule_id for spec in page])
             for at in np.flatnonzero(numbers != NONE).tolist():
                 self._change_rule(int(numbers[at]), page[at], change)
             new = [page[at] for at in np.flatnonzero(numbers == NONE).tolist()]
@@ -250,12 +236,11 @@ class Plan:
         return change
 
     def _change_rule(self, number: int, spec: RuleSpec, change: PlanChange) -> None:
-        left = self._dissolve(self._scopes(number), change)
-        self._unregister(number, spec.key)
-        numbers = np.array([number])
-        self._register(numbers, [spec])
-        rules, series = self._inputs(numbers, [spec])
-        series = series[self._match(rules, series)]
+        left = self._dissolve(self._book.scopes(number), change)
+        self._quotas.forget(number)
+        self._book.change(number, spec)
+        rules, series = self._book.watched(np.array([number]), self._held)
+        series = series[self._book.matches(rules, series)]
         if spec.formula is not None:
             for monitor in np.unique(self.monitors.series.monitors(series)).tolist():
                 self._bind_formula(number, monitor, change, left)
@@ -265,23 +250,18 @@ class Plan:
         self._remove(left, change)
 
     def _add_rules(self, specs: Sequence[RuleSpec], change: PlanChange) -> None:
-        numbers = self._ids.add_all([spec.tenant for spec in specs], [spec.rule_id for spec in specs])
-        self._rules.reserve(int(numbers.max()) + 1)
-        self.rule_count += len(specs)
-        self._register(numbers, specs)
-        self._bind_all(*self._inputs(numbers, specs), change)
+        rules, series = self._book.watched(self._book.add(specs), self._held)
+        self._bind_all(rules, series, change)
 
     def remove_rule(self, key: RuleKey) -> PlanChange:
         """Takes a rule away, with all of its instances."""
         change = PlanChange()
-        number = self._ids.find(*key)
+        number = self._book.ids.find(*key)
         if number is not None:
-            self._remove(self._dissolve(self._scopes(number), change), change)
+            self._remove(self._dissolve(self._book.scopes(number), change), change)
             self._settle(change)
-            self._unregister(number, key)
-            self._rules.clear(number)
-            self._ids.remove(number)
-            self.rule_count -= 1
+            self._quotas.forget(number)
+            self._book.remove(number)
         return change
 
     def free(self, places: Iterable[int]) -> None:
@@ -289,83 +269,10 @@ class Plan:
         for place in places:
             self.instances.clear(place)
             self.bindings.tags.pop(place, None)
+            self.bindings.bare.discard(place)
             self._free_places.append(place)
 
-    def _register(self, numbers: Places, specs: Sequence[RuleSpec]) -> None:
-        rules = self._rules
-        rules.profile[numbers] = self.profiles.take(specs)
-        rules.revision[numbers] = [spec.revision for spec in specs]
-        rules.low[numbers], high = [spec.low for spec in specs], np.array([spec.high for spec in specs])
-        # Few rules have one; where none has, the column takes no memory as long as nothing is written.
-        if (high != rules.high[numbers]).any():
-            rules.high[numbers] = high
-        plain = [not spec.is_pattern for spec in specs]
-        for number, spec in zip(numbers.tolist(), specs, strict=True):
-            if spec.numbers:
-                self._numbers[number] = spec.numbers
-            if spec.is_pattern:
-                self._patterns_of_tenant[spec.tenant].add(number)
-                self._scopes_of_pattern[number] = set()
-            if spec.texts:
-                self._texts[number] = spec.texts
-        named, some = list(compress(specs, plain)), numbers[np.array(plain, dtype=np.bool_)]
-        monitors = self.monitors.numbers([spec.tenant for spec in named], [spec.monitor for spec in named])
-        rules.monitor[some] = monitors
-        self._rules_of_monitor.add_all(monitors, some)
-
-    def _unregister(self, number: int, key: RuleKey) -> None:
-        monitor = int(self._rules.monitor[number])
-        if monitor == NONE:
-            self._patterns_of_tenant[key.tenant].discard(number)
-            for scope in self._scopes_of_pattern.pop(number):
-                self._ids.remove(scope)
-        else:
-            self._rules_of_monitor.remove(monitor, number)
-            self._rules.monitor[number] = NONE
-        self.profiles.give_up(int(self._rules.profile[number]))
-        self.problems.pop(key, None)
-        self._left_out.pop(number, None)
-        self._numbers.pop(number, None)
-        self._texts.pop(number, None)
-
-    def _inputs(self, numbers: Places, specs: Sequence[RuleSpec]) -> tuple[Places, Places]:
-        """The held series of the monitors that rules watch, each with the rule, in the order of rules and series."""
-        monitors = self._rules.monitor[numbers]
-        rules, watched = [numbers[monitors != NONE]], [monitors[monitors != NONE]]
-        for at in np.flatnonzero(monitors == NONE).tolist():
-            known = self.monitors.of_tenant(specs[at].tenant)
-            found = [one for one in known if specs[at].matches_monitor(self.monitors.name(one))]
-            rules.append(np.full(len(found), numbers[at]))
-            watched.append(np.array(found, dtype=np.int32))
-        rule, monitor = np.concatenate(rules), np.concatenate(watched)
-        held = self._held[self.monitors.shards[monitor]]
-        rule, monitor = rule[held], monitor[held]
-        positions, series = self.monitors.series_of_all(monitor)
-        order = np.lexsort((series, rule[positions]))
-        return rule[positions][order], series[order]
-
     # --- instances ---
-
-    def _scopes(self, rule: int) -> Sequence[int]:
-        return sorted(self._scopes_of_pattern[rule]) if rule in self._scopes_of_pattern else (rule,)
-
-    def _scope(self, rule: int, monitor: int) -> int | None:
-        """The scope of a rule on a monitor, None if it has no instance there."""
-        if rule in self._scopes_of_pattern:
-            tenant, rule_id = self._ids[rule]
-            return self._ids.find(tenant, f"{rule_id}\0{self.monitors.name(monitor)}")
-        return rule if self._rules.monitor[rule] == monitor and self.instances_of_scope.has(rule) else None
-
-    def _make_scope(self, rule: int, monitor: int) -> int:
-        if rule not in self._scopes_of_pattern:
-            return rule
-        scope = self._scope(rule, monitor)
-        if scope is None:
-            tenant, rule_id = self._ids[rule]
-            scope = self._ids.add(tenant, f"{rule_id}\0{self.monitors.name(monitor)}")
-            self._rules.reserve(scope + 1)
-            self._scopes_of_pattern[rule].add(scope)
-        return scope
 
     def _find(self, scope: int, tags: Tags) -> int | None:
         if scope in self._by_tags:
@@ -380,35 +287,21 @@ class Plan:
         monitors = self.monitors.series.monitors(indexes)
         held = self._held[self.monitors.shards[monitors]]
         indexes, monitors = indexes[held], monitors[held]
-        positions, rules = self._rules_of_monitor.follow(monitors)
+        positions, rules = self._book.rules_of_monitor.follow(monitors)
         series = indexes[positions]
-        if self._scopes_of_pattern:
-            watched = [(rule, index) for index in indexes.tolist() for rule in self._patterns_on(index)]
+        if self._book.has_patterns:
+            watched = [(rule, index) for index in indexes.tolist() for rule in self._book.patterns_on(index)]
             pairs = np.array(watched, dtype=np.intp).reshape(-1, 2)
             rules, series = np.append(rules, pairs[:, 0]), np.append(series, pairs[:, 1])
         order = np.lexsort((rules, series))
         self._bind_all(rules[order], series[order], change)
 
-    def _patterns_on(self, index: int) -> list[int]:
-        key = self.series[index].key
-        patterns = self._patterns_of_tenant.get(key.tenant, ())
-        return [rule for rule in patterns if self._template(rule).matches_monitor(key.monitor)]
-
-    def _match(self, rules: Places, series: Places) -> Booleans:
-        """Whether each series, of a monitor that its rule watches, is an input of it."""
-        # Rules of one profile say the same of series that differ in their monitors only.
-        codes = self._rules.profile[rules].astype(np.int64) << 32 | self.series.shapes(series)
-        _, some, which = np.unique(codes, return_index=True, return_inverse=True)
-        pairs = zip(rules[some].tolist(), series[some].tolist(), strict=True)
-        found = [self._template(rule).matches_input(self.series[index]) for rule, index in pairs]
-        return np.array(found, dtype=np.bool_)[which]
-
     def _bind_all(self, rules: Places, series: Places, change: PlanChange) -> None:
         """Makes series inputs of the rules that ask for them; they are of monitors that those watch."""
-        matching = self._match(rules, series)
+        matching = self._book.matches(rules, series)
         rules, series = rules[matching], series[matching]
         if self.profiles.formula_count:
-            joined = self.profiles.joins[self._rules.profile[rules]]
+            joined = self.profiles.joins[self._book.columns.profile[rules]]
             pairs = zip(rules[joined].tolist(), self.monitors.series.monitors(series[joined]).tolist(), strict=True)
             for rule, monitor in dict.fromkeys(pairs):
                 self._bind_formula(rule, monitor, change, {})
@@ -420,19 +313,14 @@ class Plan:
 
     def _are_alone(self, rules: Places) -> Booleans:
         """Which of the rules get one instance, their first and only one, without a limit being near."""
-        known = self._rules
+        known = self._book.columns
         _, which, counts = np.unique(rules, return_inverse=True, return_counts=True)
         alone = (counts[which] == 1) & (known.instances[rules] == 0) & (known.monitor[rules] != NONE)
-        tenants = self._ids.tenants(rules)
-        numbers, counts = np.unique(tenants, return_counts=True)
-        for tenant, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-            if self._count_of_tenant[tenant] + count > self._limits.per_tenant:
-                alone[tenants == tenant] = False
-        return np.asarray(alone & (self._limits.per_rule > 0))
+        return np.asarray(alone & self._quotas.leave_room(rules))
 
     def _attach_all(self, rules: Places, series: Places, change: PlanChange) -> None:
         """Makes an instance of each rule on its series. The rules are distinct and have none yet."""
-        columns, known = self.instances, self._rules
+        columns, known = self.instances, self._book.columns
         places = np.array([self._take_place() for _ in rules], dtype=np.intp)
         columns.series[places], columns.rule[places], columns.scope[places] = series, rules, rules
         columns.profile[places] = profiles = known.profile[rules]
@@ -442,22 +330,19 @@ class Plan:
         columns.low[places], columns.high[places], columns.outside[places] = low, high, outside
         self.instances_of_scope.add_all(rules, places)
         self.instances_of_series.add_all(series, places)
-        known.instances[rules] = 1
-        numbers, counts = np.unique(self._ids.tenants(rules), return_counts=True)
-        for tenant, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-            self._count_of_tenant[tenant] += count
+        self._quotas.count_first(rules)
         change.created += places.tolist()
         change.series.update(series.tolist())
 
     def _bind(self, rule: int, index: int, monitor: int, change: PlanChange, left: _Left) -> None:
         """Makes a matching series an input: of its instance, or of a new one. `left` are instances to be taken up."""
-        template, key = self._template(rule), self.series[index].key
+        template, key = self._book.template(rule), self.series[index].key
         tags = template.instance_tags(key)
-        scope = self._make_scope(rule, monitor)
+        scope = self._book.make_scope(rule, monitor)
         place = self._find(scope, tags)
         if place is None:
             place = left.get((monitor, tags))
-            if self._is_full(rule):
+            if self._quotas.is_full(rule):
                 return
             if place is not None:
                 del left[monitor, tags]
@@ -465,10 +350,10 @@ class Plan:
             else:
                 place = self._take_place()
                 change.created.append(place)
-            self._count(rule, 1)
+            self._quotas.count(rule, 1)
             self._attach(place, rule, scope, index, tags)
         elif template.kind is not ConditionKind.ABSENCE:
-            self._report_collision(rule, index, place)
+            self._quotas.report_collision(rule, key, self.series[self.instances.series[place]].key)
             return
         elif index not in self.inputs_of(place):
             self.further_inputs.add(place, index)
@@ -477,75 +362,92 @@ class Plan:
 
     def _bind_formula(self, rule: int, monitor: int, change: PlanChange, left: _Left) -> None:
         """Binds a rule's formula to a monitor's series, as they are known by now. `left` are to be taken up."""
-        scope, profile, key = self._make_scope(rule, monitor), int(self._rules.profile[rule]), RuleKey(*self._ids[rule])
-        change.series.update(self.bindings.spare_of(scope))
-        known = [self.series[index] for index in sorted(self.monitors.series_of(monitor))]
-        program = self.profiles.program(profile)
-        members, problems = self.bindings.bind(scope, profile, program, self.spec(key), known)
-        change.series.update(self.bindings.spare_of(scope))
-        self.problems.pop(key, None)
-        self._left_out.pop(rule, None)
+        scope, profile = self._book.make_scope(rule, monitor), int(self._book.columns.profile[rule])
         existing = {self._tags(place): place for place in self.instances_of_scope.of(scope)}
-        known_ones = [member for member in members if member.tags in existing]
-        new_ones = [member for member in members if member.tags not in existing]
-        for member in known_ones:
-            place = existing.pop(member.tags)
-            self._detach(place, change)
-            self._attach_member(place, rule, scope, member, change)
-        for place in existing.values():
-            change.removed[place] = self.key_of(place)
-            self._detach(place, change)
-        if problems:
-            self.problems[key] = problems[0]
-        room = self._limits.inputs_per_rule - sum(len(member.inputs) for member in known_ones)
-        for member in new_ones:
-            room -= len(member.inputs)
-            if room < 0:
-                self._report_explosion(key)
-                break
-            if self._is_full(rule):
-                continue
-            if (monitor, member.tags) in left:
-                place = left.pop((monitor, member.tags))
-                change.kept.append(place)
-            else:
-                place = self._take_place()
-                change.created.append(place)
-            self._attach_member(place, rule, scope, member, change)
+        change.series.update(self.bindings.spare_of(scope))
+        self._quotas.forget(rule)
+        known = self._quotas.within_limit(rule, self._read_by(rule, monitor))
+        members, problems = self.bindings.bind(
+            scope, profile, self.profiles.program(profile), self._book.spec(self._book.key(rule)),
+            [self.series[index] for index in known.tolist()], existing, self._quotas.limits.inputs_per_rule,
+        )  # fmt: skip
+        change.series.update(self.bindings.spare_of(scope))
+        for problem in problems[:1]:
+            self._quotas.report(rule, problem)
+        self._let_go(scope, {existing[tags] for tags in existing.keys() - {one.tags for one in members}}, change)
+        for member in members:
+            if member.tags in existing:
+                self._rebind(existing[member.tags], member, change)
+            elif not self._quotas.is_full(rule):
+                if (monitor, member.tags) in left:
+                    place = left.pop((monitor, member.tags))
+                    change.kept.append(place)
+                else:
+                    place = self._take_place()
+                    change.created.append(place)
+                self._attach_member(place, rule, scope, member, change)
 
-    def _attach_member(self, place: int, rule: int, scope: int, member: Member, change: PlanChange) -> None:
-        first, *others = member.inputs
-        self.bindings.tags[place] = member.tags
-        self._attach(place, rule, scope, first, member.tags)
+    def _read_by(self, rule: int, monitor: int) -> Places:
+        """The series of a monitor that a rule reads, or that it needs to look at the monitor."""
+        series = np.array(sorted(self.monitors.series_of(monitor)), dtype=np.intp)
+        return series[self._book.matches(np.full(len(series), rule), series)]
+
+    def _let_go(self, scope: int, places: set[int], change: PlanChange) -> None:
+        """Takes instances of a formula out of their scope and away from their inputs."""
+        if not places:
+            return
+        left = [place for place in self.instances_of_scope.of(scope) if place not in places]
+        self.instances_of_scope.clear(scope)
+        self.instances_of_scope.add_all(np.full(len(left), scope), np.array(left, dtype=np.intp))
+        for place in places:
+            change.removed[place] = self.key_of(place)
+            if scope in self._by_tags:
+                self._by_tags[scope].pop(self._tags(place))
+            self._unlink(place, change)
+            self._quotas.count(int(self.instances.rule[place]), -1)
+
+    def _rebind(self, place: int, member: Member, change: PlanChange) -> None:
+        """Gives an instance of a formula another row, and other inputs if they aren't the same."""
         self.instances.row[place] = member.row
-        for index in others:
+        if sorted(self.inputs_of(place)) != member.inputs:
+            self._unlink(place, change)
+            self.instances.series[place] = member.carrier
+            self._link(place, member, change)
+
+    def _link(self, place: int, member: Member, change: PlanChange) -> None:
+        self.bindings.bare.discard(place)
+        if not member.inputs:
+            self.bindings.bare.add(place)
+        for index in member.inputs[1:]:
             self.further_inputs.add(place, index)
         for index in member.inputs:
             self.instances_of_series.add(index, place)
-        self._count(rule, 1)
         change.series.update(member.inputs)
 
-    def _detach(self, place: int, change: PlanChange) -> None:
-        """Takes an instance of a formula out of its scope and away from its inputs; it keeps its place."""
-        scope, series = int(self.instances.scope[place]), self.inputs_of(place)
-        self.instances_of_scope.remove(scope, place)
-        if scope in self._by_tags:
-            self._by_tags[scope].pop(self._tags(place))
+    def _unlink(self, place: int, change: PlanChange) -> None:
+        series = self.inputs_of(place)
         for index in series:
             self.instances_of_series.remove(index, place)
         change.series.update(series)
         self.further_inputs.clear(place)
-        self._count(int(self.instances.rule[place]), -1)
+
+    def _attach_member(self, place: int, rule: int, scope: int, member: Member, change: PlanChange) -> None:
+        self.bindings.tags[place] = member.tags
+        self._attach(place, rule, scope, member.carrier, member.tags)
+        self.instances.row[place] = member.row
+        self._quotas.count(rule, 1)
+        self._link(place, member, change)
 
     def _attach(self, place: int, rule: int, scope: int, index: int, tags: Tags) -> None:
-        columns, profile = self.instances, int(self._rules.profile[rule])
+        columns, rules = self.instances, self._book.columns
+        profile = int(rules.profile[rule])
         others = self.instances_of_scope.of(scope) if scope not in self._by_tags else None
         if others:
             self._by_tags[scope] = {self._tags(other): other for other in others}
         columns.series[place], columns.rule[place], columns.scope[place] = index, rule, scope
         columns.profile[place] = profile
         template = self.profiles.template(profile)
-        compared = template.bounds(float(self._rules.low[rule]), float(self._rules.high[rule]))
+        compared = template.bounds(float(rules.low[rule]), float(rules.high[rule]))
         columns.low[place], columns.high[place], columns.outside[place] = compared
         self.instances_of_scope.add(scope, place)
         if scope in self._by_tags:
@@ -557,14 +459,12 @@ class Plan:
         for scope in scopes:
             for place in self.instances_of_scope.of(scope):
                 series = self.inputs_of(place)
-                left[self.monitors.of_series(series[0]), self._tags(place)] = place
+                monitor = self.monitors.of_series(int(self.instances.series[place]))
+                left[monitor, self._tags(place)] = place
                 change.former[place] = series
-                for index in series:
-                    self.instances_of_series.remove(index, place)
-                change.series.update(series)
-                self.further_inputs.clear(place)
+                self._unlink(place, change)
                 self.instances.live[place] = False
-                self._count(int(self.instances.rule[place]), -1)
+                self._quotas.count(int(self.instances.rule[place]), -1)
             self.instances_of_scope.clear(scope)
             self._by_tags.pop(scope, None)
             change.series.update(self.bindings.release(scope))
@@ -573,7 +473,7 @@ class Plan:
     def _remove(self, left: _Left, change: PlanChange) -> None:
         for (monitor, tags), place in left.items():
             rule = int(self.instances.rule[place])
-            tenant, rule_id = self._ids[rule]
+            tenant, rule_id = self._book.key(rule)
             change.removed[place] = InstanceKey(tenant, rule_id, self.monitors.name(monitor), tags)
 
     def _settle(self, change: PlanChange) -> None:
@@ -584,41 +484,9 @@ class Plan:
     def _is_read(self, index: int) -> bool:
         return self.instances_of_series.has(index) or self.bindings.spare.has(index)
 
-    def _count(self, rule: int, one: int) -> None:
-        self._rules.instances[rule] += one
-        self._count_of_tenant[self._ids.tenant(rule)] += one
-
     def _take_place(self) -> int:
         if self._free_places:
             return self._free_places.pop()
         self.size += 1
         self.instances.reserve(self.size)
         return self.size - 1
-
-    def _is_full(self, rule: int) -> bool:
-        """Whether a rule may have no more instances; it keeps those that it has, and says so."""
-        limits, key = self._limits, RuleKey(*self._ids[rule])
-        full = self._rules.instances[rule] >= limits.per_rule
-        if not full and self._count_of_tenant[self._ids.tenant(rule)] < limits.per_tenant:
-            return False
-        self._left_out[rule] = self._left_out.get(rule, 0) + 1
-        most = f"a rule's limit of {limits.per_rule:,}" if full else f"the tenant's limit of {limits.per_tenant:,}"
-        self.problems[key] = (
-            f"{self._left_out[rule]:,} of its series are not evaluated, since {most} instances is reached; the first "
-            f"{int(self._rules.instances[rule]):,} are. Narrow the monitor or the tags, or make several rules"
-        )
-        return True
-
-    def _report_explosion(self, key: RuleKey) -> None:
-        self.problems[key] = (
-            f"its instances take more than {self._limits.inputs_per_rule:,} inputs together, so that only the first "
-            "ones are evaluated. Join on more tags, group by fewer, or narrow the tags"
-        )
-
-    def _report_collision(self, rule: int, index: int, place: int) -> None:
-        key, other = self.series[index].key, self.series[self.instances.series[place]].key
-        self.problems[RuleKey(*self._ids[rule])] = (
-            f"several series of {key.monitor!r} have the same tags for this rule, such as "
-            f"{other.measurement}.{other.field} and {key.measurement}.{key.field}; only the first is evaluated. "
-            "Name the measurement, filter by a tag, or group by all tags"
-        )

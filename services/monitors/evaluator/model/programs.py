@@ -10,12 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct
-from monitors.evaluator.model.bounds import Operator
+from monitors.evaluator.model.bounds import Bounds, Operator
 from monitors.evaluator.model.formula import (
     Arithmetic,
     ArithmeticOperator,
     Bounded,
+    Condition,
     Constant,
+    Expression,
     Formula,
     Group,
     Junction,
@@ -33,6 +35,7 @@ from monitors.evaluator.model.reading import Reading
 from monitors.evaluator.model.series import Floats, Int64s
 from monitors.evaluator.model.terms import occurs, value_of, within
 from monitors.evaluator.model.window import Window
+from monitors.mesh.times import SECOND
 
 OutageSince = Callable[[Int64s, Places], Int64s]
 """How much of the time after each of some times the shard of its series wasn't evaluated."""
@@ -93,8 +96,12 @@ class Program:
             members = [np.array(one, dtype=np.int64) for one in rows.members]
             table.add_lists(lists, [(one if of_rows is None else of_rows[one]).astype(np.int32) for one in members])
         match node:
-            case Group() | Quiet():
+            case Group():
                 first = lists[first]
+            case Quiet(slot=slot):
+                first = lists[first]
+                since = numbers[slot] if node.expected else np.nan
+                table.rows.low[own] = [since if key in node.expected else np.nan for key in rows.keys]
             case Junction():
                 first, second = _translated(parts[0], first), _translated(lists, second)
             case Arithmetic() | Versus():
@@ -125,6 +132,39 @@ class Program:
         """What the expression comes to at rows, each at its own time; NaN where that is unknown."""
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             return self._values(self._whole, scenery, rows, times)
+
+    def value_at(self, node: Expression, scenery: Scenery, row: int, time: int) -> float:
+        """What one node comes to at one of its rows; NaN where that is unknown."""
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            return float(self._values(node, scenery, np.array([row]), np.array([time]))[0])
+
+    def truth_at(self, node: Condition, scenery: Scenery, row: int, time: int) -> bool | None:
+        """Whether one node holds at one of its rows; None if that is unknown."""
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            found = self._truths(node, scenery, np.array([row]), np.array([time]))
+        return None if found.unknown[0] else bool(found.holds[0])
+
+    def rows_of(self, node: Formula, row: int) -> list[list[int]]:
+        """The rows of each of a node's parts that one of its rows is made of; of Quiet its series."""
+        table = self._table(node)
+        first, second = int(table.rows.first[row]), int(table.rows.second[row])
+        match node:
+            case Reading() | Constant():
+                return []
+            case Group() | Quiet():
+                return [table.members_of(np.array([first]))[1].tolist()]
+            case Junction():
+                rights = [] if second == NOTHING else table.members_of(np.array([second]))[1].tolist()
+                return [[] if first == NOTHING else [first], rights]
+            case Bounded() | Negation():
+                return [[first]]
+            case _:
+                return [[first], [second]]
+
+    def bounds_at(self, node: Bounded, row: int) -> Bounds:
+        """What one of a node's rows is compared with."""
+        table = self._table(node)
+        return Bounds(float(table.rows.low[row]), float(table.rows.high[row]), node.outside)
 
     def _table(self, node: Formula) -> NodeTable:
         return self._tables[self._number[node]]
@@ -171,7 +211,7 @@ class Program:
                 unknown = np.isnan(lefts) | np.isnan(rights)
                 return Found(_compared(node, lefts, rights) & ~unknown, unknown, lefts)
             case Quiet():
-                return self._quiet(node, scenery, first, times)
+                return self._quiet(node, scenery, rows, times)
             case Negation(condition=condition):
                 found = self._truths(condition, scenery, first, times)
                 return found._replace(holds=~found.holds & ~found.unknown)
@@ -224,18 +264,26 @@ class Program:
             column[there] = one[which]
         return found
 
-    def _quiet(self, node: Quiet, scenery: Scenery, lists: Places, times: Int64s) -> Found:
-        newest, away = self._newest(node, scenery, lists, times)
+    def _quiet(self, node: Quiet, scenery: Scenery, rows: Places, times: Int64s) -> Found:
+        newest, away = self._newest(node, scenery, rows, times)
         holds = (newest != UNSET) & (times - np.where(newest == UNSET, times, newest) - away > node.absent_for)
-        return Found(np.asarray(holds), np.zeros(len(lists), dtype=np.bool_), np.full(len(lists), np.nan))
+        return Found(np.asarray(holds), np.zeros(len(rows), dtype=np.bool_), np.full(len(rows), np.nan))
 
-    def _newest(self, node: Quiet, scenery: Scenery, lists: Places, times: Int64s) -> tuple[Int64s, Int64s]:
-        """The newest point of each list's series at its time, and how long nobody evaluated since then."""
-        counts, members = self._table(node).members_of(lists)
+    def _newest(self, node: Quiet, scenery: Scenery, rows: Places, times: Int64s) -> tuple[Int64s, Int64s]:
+        """The newest point of each row's series at its time, and how long nobody evaluated since then.
+
+        Of what is expected and was never heard of, it's since when it is.
+        """
+        table = self._table(node)
+        counts, members = table.members_of(table.rows.first[rows])
+        newest = np.full(len(rows), UNSET, dtype=np.int64)
         each = scenery.window.newest_until(members, np.repeat(times, counts))
-        starts = np.cumsum(counts) - counts
-        newest = np.maximum.reduceat(each, starts) if len(each) else np.empty(0, dtype=np.int64)
-        return newest, scenery.outage_since(newest, members[starts])
+        np.maximum.at(newest, np.repeat(np.arange(len(rows)), counts), each)
+        if node.expected:
+            since = table.rows.low[rows]
+            waiting = np.flatnonzero((newest == UNSET) & ~np.isnan(since))
+            newest[waiting] = (since[waiting] * SECOND).astype(np.int64)
+        return newest, scenery.outage_since(newest, table.rows.second[rows])
 
     # --- absence ---
 
@@ -248,7 +296,7 @@ class Program:
         first, second = table.rows.first[rows], table.rows.second[rows]
         match node:
             case Quiet():
-                newest, away = self._newest(node, scenery, first, times)
+                newest, away = self._newest(node, scenery, rows, times)
                 silent_at = newest + node.absent_for + away + 1
                 return np.where((newest == UNSET) | (silent_at <= times), NEVER, silent_at)
             case Negation(condition=condition):

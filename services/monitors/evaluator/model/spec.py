@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from monitors.evaluator.model.bounds import Bounds, Operator, bounds
-from monitors.evaluator.model.formula import Formula, readings_of, retention_of, span_of, waits
+from monitors.evaluator.model.formula import Formula, expects, readings_of, retention_of, span_of, waits
 from monitors.evaluator.model.reading import (
     LATENESS,
     LOOK_BACK,
@@ -217,6 +217,11 @@ class RuleSpec:
         return key.tenant == self.tenant and self.matches_monitor(key.monitor) and self.matches_input(series)
 
     def matches_input(self, series: Series) -> bool:
+        """Whether a series of a monitor that the rule watches makes it look at that monitor: its inputs do, or any one
+        does if it expects some that may never come."""
+        return self.reads(series) or (self.formula is not None and expects(self.formula))
+
+    def reads(self, series: Series) -> bool:
         """Whether a series of a monitor that the rule watches is an input of it."""
         return any(reading.matches(series) for reading in self.readings)
 
