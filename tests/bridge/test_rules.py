@@ -6,6 +6,7 @@ import pytest
 from mcp_types import ElicitRequestURLParams, ElicitResult
 
 from monitors.bridge.rule_settings import has_for_clause
+from monitors.v1 import rule_pb2
 from tests.bridge.backend import Backend
 from tests.bridge.conftest import Tools, answer_of
 
@@ -42,6 +43,20 @@ def test_a_duration_may_be_spelled_in_many_ways(tools: Tools, backend: Backend, 
     tools.success("create_alert_rule", **RULE, cooldown=spelling)
     (rule,) = backend.rules.values()
     assert rule.cooldown.seconds == 300
+
+
+def test_levels_are_said_by_severity_shown_changed_and_taken_away(tools: Tools, backend: Backend) -> None:
+    levels = {"sev1": "> 98 recover < 95", "high": "> 95"}
+    answer = tools.success("create_alert_rule", **RULE, levels=levels)
+    (rule,) = backend.rules.values()
+    said = [(level.severity, level.condition_text) for level in rule.levels]
+    assert said == [(rule_pb2.SEVERITY_CRITICAL, "> 98 recover < 95"), (rule_pb2.SEVERITY_HIGH, "> 95")]
+    assert answer.data["rule"]["levels"] == {"critical": "> 98 recover < 95", "high": "> 95"}
+    assert "[medium, critical if > 98 recover < 95, high if > 95, idle]" in answer.text
+    changed = tools.success("update_alert_rule", rule_id=rule.id, levels={"high": "> 96"})
+    assert changed.data["rule"]["levels"] == {"high": "> 96"}
+    assert [change["parameter"] for change in changed.data["changes"]] == ["levels"]
+    assert "levels" not in tools.success("update_alert_rule", rule_id=rule.id, levels={}).data["rule"]
 
 
 @pytest.mark.parametrize(("spelling", "severity"), [("sev1", "critical"), ("P2", "high"), ("Warning", "medium")])
@@ -265,6 +280,7 @@ def test_a_deleted_rule_is_restored_from_the_answer(tools: Tools) -> None:
         "notify": ["ops"],
         "no_data": "alert",
         "runbook_url": "https://r.example",
+        "levels": {"critical": "> 95 recover < 90"},
     }
     created = tools.success("create_alert_rule", **full, severity="low", interval="1m").data["rule"]
     deleted = tools.success("delete_alert_rule", rule_id=created["id"], confirm_title="CPU is high")

@@ -12,7 +12,7 @@ from monitors.cli.rule_files.problems import Problems
 from monitors.cli.rule_files.reading import FileRule, parse_file
 from monitors.cli.rule_files.writing import file_text, unused_name
 from monitors.mesh.times import DAY, to_duration
-from monitors.v1.rule_pb2 import Rule
+from monitors.v1.rule_pb2 import Level, Rule
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "rule-files.md"
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=40) | st.sampled_from(
@@ -40,6 +40,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_siz
 PAIRS = st.dictionaries(TEXTS, TEXTS, max_size=3)
 DURATIONS = st.integers(0, 7 * DAY).map(to_duration)
 NAMES = st.lists(TEXTS, max_size=3)
+LEVELS = st.dictionaries(st.integers(1, 4), TEXTS, max_size=3)
 
 
 @st.composite
@@ -53,6 +54,8 @@ def rules(draw: st.DrawFn) -> Rule:
         group_by=draw(NAMES), notify=draw(NAMES), labels=draw(PAIRS), annotations=draw(PAIRS),
         enabled=draw(st.booleans()),
     )  # fmt: skip
+    for severity, bounds in sorted(draw(LEVELS).items()):
+        rule.levels.append(Level(severity=severity, condition_text=bounds))  # type: ignore[arg-type]
     condition = draw(TEXTS)
     nanos = entry_of(rule)["for"]
     rule.condition_text = condition if nanos == "0s" else f"{condition} for {nanos}"

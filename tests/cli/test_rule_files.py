@@ -385,6 +385,38 @@ rules:
     assert nothing.code == ExitCode.NOT_FOUND
 
 
+def test_levels_are_said_by_severity_shown_one_by_one_and_exported_as_apply_takes_them(
+    folder: Folder, local: Command
+) -> None:
+    source = folder.write(HOT + "\nlevels: {critical: above 98 recover < 95, high: '> 95'}")
+    folder.apply()
+    assert folder.rules()["hot"]["levels"] == {"high": "> 95", "critical": "> 98 recover < 95"}
+    target = str(folder.path / "exported.yaml")
+    local("rules", "export", target, "--namespace", folder.namespace)
+    assert "    levels:\n      high: '> 95'\n      critical: '> 98 recover < 95'\n" in Path(target).read_text()
+    assert folder.apply(path=source).stdout == "Nothing to change: 1 unchanged.\n"
+    assert folder.apply(path=target).stdout == "Nothing to change: 1 unchanged.\n"
+    Path(target).unlink()
+    folder.write(HOT + "\nlevels: {critical: '> 97'}")
+    lines = {" ".join(line.split()) for line in folder.apply().stdout.splitlines()}
+    assert {"levels.high > 95 → –", "levels.critical > 98 recover < 95 → > 97"} <= lines
+    folder.write(HOT)
+    assert folder.actions() == {"hot": "change"}
+    assert folder.rules()["hot"]["levels"] == {}
+
+
+def test_levels_that_are_wrong_are_told_with_their_line(folder: Folder) -> None:
+    folder.write(HOT + "\nlevels: {fatal: '> 95'}", COLD + "\nlevels: [high]")
+    outcome = folder.apply(ok=False)
+    assert outcome.code == ExitCode.INVALID
+    assert "levels: 'fatal' isn't one of low, medium, high, critical" in outcome.stderr
+    assert 'levels: must be severities and bounds, such as {critical: "> 95 recover < 90"}' in outcome.stderr
+    folder.write(HOT + "\nlevels: {high: '> 95 and load > 2'}")
+    outcome = folder.apply(ok=False)
+    assert "web.yaml:7: " in outcome.stderr
+    assert "levels: must compare the rule's value" in outcome.stderr
+
+
 def test_rules_made_by_hand_are_exported_to_be_adopted(folder: Folder, local: Command) -> None:
     def by_hand() -> set[str]:
         found = local("rules", "list", "--filter", 'key=""', "--limit", "1000", "--json").document["rules"]

@@ -127,6 +127,24 @@ rules:
     )
 
 
+def test_an_alert_is_as_bad_as_its_level_at_that_time(bench: Bench) -> None:
+    rules = RULES.replace("severity: high}", "severity: low, levels: {critical: '> 98 recover < 96'}}")
+    tests = """
+      - name: it rises and falls
+        series: {cpu_percent: 95 95 95 99 97 95 10}
+        firing:
+          2m: [{alert: hot, severity: low}]
+          3m: [{alert: hot, severity: critical}]
+          4m: [{alert: hot, severity: critical}]
+          5m: [{alert: hot, severity: SEVERITY}]
+        intervals: {hot: 2m..6m}
+    """
+    bench.run(tests.replace("SEVERITY", "low"), rules=rules)
+    outcome = bench.run(tests.replace("SEVERITY", "high"), rules=rules, ok=False)
+    assert "at 5m" in outcome.stdout
+    assert "hot [low]" in outcome.stdout
+
+
 BAD = """
 - name: everything is wrong
   series:

@@ -42,6 +42,34 @@ def test_every_option_of_create_reaches_its_field(mesh: MemoryMesh, monitors: Co
     assert not rule.enabled
 
 
+def test_levels_are_sent_as_they_were_said_and_shown_with_the_rule(mesh: MemoryMesh, monitors: Command) -> None:
+    said = ("--severity", "low", "--level", "critical: > 95 recover < 90", "--level", "High > 80")
+    rule = monitors(*CREATE, *said, "--json").document["rule"]
+    levels = [(level.severity, level.condition_text) for level in mesh.rules.requests[-1].rule.levels]
+    assert levels == [(Severity.SEVERITY_CRITICAL, "> 95 recover < 90"), (Severity.SEVERITY_HIGH, "> 80")]
+    assert rule["levels"] == {"critical": "> 95 recover < 90", "high": "> 80"}
+    assert "critical: > 95 recover < 90; high: > 80" in monitors("rules", "show", RULE).stdout
+    assert "low, high, critical" in monitors("rules", "list").stdout
+
+
+def test_levels_are_replaced_as_a_whole_or_taken_away(mesh: MemoryMesh, monitors: Command) -> None:
+    monitors(*CREATE, "--level", "critical: > 95")
+    monitors("rules", "update", RULE, "--level", "high: > 80")
+    assert list(mesh.rules.requests[-1].update_mask.paths) == ["levels"]
+    monitors("rules", "update", RULE, "--no-levels")
+    assert list(mesh.rules.requests[-1].update_mask.paths) == ["levels"]
+    assert not mesh.rules.requests[-1].rule.levels
+    assert monitors("rules", "update", RULE, "--no-levels", "--level", "high: > 80", ok=False).code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("text", ["fatal: > 95", "critical", "> 95", ""])
+def test_what_is_no_level_is_refused_before_anything_is_sent(mesh: MemoryMesh, monitors: Command, text: str) -> None:
+    outcome = monitors(*CREATE, "--level", text, ok=False)
+    assert outcome.code == ExitCode.USAGE
+    assert "critical: > 95" in outcome.stderr
+    assert not mesh.rules.requests
+
+
 def test_a_rule_as_json_has_canonical_durations_and_short_names(monitors: Command) -> None:
     document = monitors(*CREATE, "--for", "90s", "--json").document
     rule = document["rule"]

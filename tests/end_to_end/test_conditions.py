@@ -115,6 +115,41 @@ def test_an_alert_with_a_recover_clause_goes_on_until_that_holds(mesh: MeshProce
     assert [event.get("value") for event in shown["timeline"]] == [95.0, 70.0]
 
 
+def test_an_alert_changes_its_severity_with_the_value_and_people_hear_that_it_got_worse(mesh: MeshProcess) -> None:
+    write(mesh, (time.time(), {"load": 20.0}))
+    made = mesh.json(
+        "rules", "create", "--monitor", "shop", "--title", "Load", "--when", "load > 60 recover < 50",
+        "--severity", "low", "--level", "high: > 70 recover < 60", "--level", "critical: > 80 recover < 70",
+    )  # fmt: skip
+    assert list(made["rule"]["levels"].values()) == ["> 70 recover < 60", "> 80 recover < 70"]
+
+    def severity() -> object:
+        return (alert_of(mesh, "Load") or {}).get("severity")
+
+    for value, expected in ((61, "low"), (85, "critical"), (62, "low")):
+        write(mesh, (time.time(), {"load": float(value)}))
+        wait_for(lambda: severity() == expected, expected)  # noqa: B023
+    write(mesh, (time.time(), {"load": 55.0}), (time.time(), {"load": 47.0}))
+    wait_for(lambda: (alert_of(mesh, "Load") or {})["state"] == "resolved", "its end")
+    shown = mesh.json("alerts", "show", str((alert_of(mesh, "Load") or {})["id"]))
+    turns = [event["detail"] for event in shown["timeline"] if event["kind"] == "severity_changed"]
+    assert turns == ["low → critical", "critical → low"]
+    told = wait_for(lambda: deliveries_of(mesh, "Load", 3), "what was told")
+    assert told == ["firing", "severity_changed", "resolved"]
+    tried = mesh.json(
+        "rules", "preview", "--monitor", "shop", "--when", "load > 60 recover < 50", "--level", "high: > 70",
+        "--since", "1h",
+    )  # fmt: skip
+    assert tried["count"] == 1
+
+
+def deliveries_of(mesh: MeshProcess, title: str, count: int) -> list[str]:
+    """The kinds of messages about an alert that have arrived, once there are so many."""
+    shown = mesh.json("alerts", "show", str((alert_of(mesh, title) or {})["id"]))
+    kinds = [one["kind"] for one in shown["deliveries"] if one["state"] == "delivered"]
+    return kinds if len(kinds) >= count else []
+
+
 def test_a_rule_that_is_not_saved_is_tried_on_what_is_stored(mesh: MeshProcess, tmp_path: Path) -> None:
     tried = mesh.json("rules", "preview", "--monitor", "shop", "--when", "latency > 100", "--since", "1h")
     assert (tried["count"], tried["current_value"]) == (1, 130.0)

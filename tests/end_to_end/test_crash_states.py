@@ -147,7 +147,7 @@ def expected(rows: list[Row], crash: int, outage: tuple[int, int], until: int) -
 
 def _episodes(events: list[OracleTold]) -> Iterator[Told]:
     fired: dict[str, tuple[int, int]] = {}
-    for kind, monitor, _, when, episode, _, reason in events:
+    for kind, monitor, _, when, episode, _, reason, _ in events:
         if kind == "firing":
             fired[monitor] = (episode, when)
         else:

@@ -110,6 +110,7 @@ ALL = [CONSOLE, MAIL, QUIET, OFF]
         (Kind.FIRING, ("quiet", "quiet"), [("quiet", State.PENDING)]),
         (Kind.RESOLVED, ("quiet", "mail"), [("mail", State.PENDING)]),
         (Kind.FIRING, ("off", "gone"), [("off", State.SUPPRESSED), ("gone", State.SUPPRESSED)]),
+        (Kind.SEVERITY_CHANGED, ("quiet", "mail"), [("quiet", State.PENDING), ("mail", State.PENDING)]),
         (Kind.ACKNOWLEDGED, (), [("console", State.PENDING)]),
         (Kind.ACKNOWLEDGED, ("gone",), []),
         (Kind.SNOOZED, (), []),
@@ -122,5 +123,7 @@ def test_who_is_told(kind: Kind, names: tuple[str, ...], expected: list[tuple[st
 
 
 def test_the_end_of_what_was_never_told_is_no_news() -> None:
-    assert [state for state in State if never_told(state)] == [State.DEAD, State.SUPPRESSED]
-    assert not never_told(None)
+    assert [state for state in State if never_told([state])] == [State.DEAD, State.SUPPRESSED]
+    assert not never_told([])
+    # That it got worse was told, though its beginning wasn't.
+    assert not never_told([State.DEAD, State.DELIVERED])

@@ -145,6 +145,23 @@ def test_the_end_of_a_dead_firing_is_superseded_before_or_after_it_comes(store: 
     assert store.states()["n4"] is State.SUPERSEDED
 
 
+def test_the_end_is_told_after_a_dead_firing_if_people_heard_that_it_got_worse(store: Store) -> None:
+    store.take_in(arrival(1), arrival(2, Kind.SEVERITY_CHANGED), arrival(3, Kind.RESOLVED))
+    (claim,) = store.claim()
+    store.finish(claim, OutcomeKind.FINAL, Decision(State.DEAD))
+    (claim,) = store.claim()
+    store.finish(claim, OutcomeKind.OK, DELIVERED)
+    assert store.states() == {"n1": State.DEAD, "n2": State.DELIVERED, "n3": State.PENDING}
+
+
+def test_the_end_is_no_news_where_neither_that_it_fires_nor_that_it_got_worse_was(store: Store) -> None:
+    store.take_in(arrival(1), arrival(2, Kind.SEVERITY_CHANGED), arrival(3, Kind.RESOLVED))
+    for _ in range(2):
+        (claim,) = store.claim()
+        store.finish(claim, OutcomeKind.FINAL, Decision(State.DEAD))
+    assert store.states() == {"n1": State.DEAD, "n2": State.DEAD, "n3": State.SUPERSEDED}
+
+
 def test_what_a_former_run_was_sending_is_due_at_once(store: Store) -> None:
     store.take_in(arrival(1))
     store.claim()

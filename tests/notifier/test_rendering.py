@@ -1,6 +1,7 @@
 """What people read, and that no text of any length or alphabet breaks a channel's limits."""
 
 import json
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
@@ -45,14 +46,17 @@ FIRING = Message(
     annotations={"summary": "Customers wait", "runbook_url": "https://example.org/run?a=1&b=2"},
 )
 
+ESCALATED = replace(FIRING, kind=Kind.SEVERITY_CHANGED, former_severity=Severity.HIGH)
+
 texts = st.text(max_size=300) | st.text(min_size=1, max_size=3).map(lambda text: text * 3000)
 maps = st.dictionaries(texts, texts, max_size=8)
 messages = st.builds(
     Message,
     id=st.just("note_1_chan_1"),
-    kind=st.sampled_from([Kind.TEST, Kind.FIRING, Kind.RESOLVED]),
+    kind=st.sampled_from([Kind.TEST, Kind.FIRING, Kind.RESOLVED, Kind.SEVERITY_CHANGED]),
     title=texts,
     severity=st.sampled_from(list(Severity)),
+    former_severity=st.none() | st.sampled_from(list(Severity)),
     alert_id=st.just("alert_1"),
     monitor_id=texts,
     group=maps,
@@ -86,6 +90,22 @@ def test_the_terminal_gets_one_line() -> None:
         '14:03:17 FIRING critical · Checkout is slow · Customers wait · mon_checkout{region="eu"} · '
         "avg(response_time, 5m) > 500 for 2m, value 731.457 · monitors alerts ack alert_7k2m9x4cqv0d"
     )
+
+
+def test_that_it_got_worse_says_from_which_severity_to_which_in_every_channel() -> None:
+    words = "ESCALATED high → critical"
+    assert as_text(ESCALATED, NOW).startswith(f"{words}: Checkout is slow\n")
+    assert as_text(ESCALATED, NOW).endswith("Acknowledge: monitors alerts ack alert_7k2m9x4cqv0d")
+    assert f"{words} · Checkout is slow" in render_line(ESCALATED, NOW, UTC)
+    assert render_mail(ESCALATED, "monitors@example.org", ("ann@example.org",), NOW)["Subject"] == (
+        f"{words}: Checkout is slow"
+    )
+    assert json.loads(render_slack(ESCALATED, NOW))["text"] == f"⏫ {words}: Checkout is slow"
+    body = json.loads(render_webhook(ESCALATED))
+    assert (body["type"], body["data"]["state"]) == ("alert.severity_changed", "firing")
+    assert (body["data"]["severity"], body["data"]["former_severity"]) == ("critical", "high")
+    eased = replace(ESCALATED, severity=Severity.LOW)
+    assert as_text(eased, NOW).startswith("EASED high → low: ")
 
 
 def test_a_late_message_says_so_in_words_but_not_in_the_webhooks_body_which_never_changes() -> None:

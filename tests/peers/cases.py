@@ -20,6 +20,14 @@ class Message(NamedTuple):
     instance: str
 
 
+class PeerLevel(NamedTuple):
+    """Another level of a rule: `operator low` with the rule's operator, and what must hold to leave it downwards."""
+
+    name: str
+    low: float
+    reset: tuple[str, float] | None = None
+
+
 @dataclass(frozen=True)
 class PeerRule:
     """`field operator low`, one instance for each series of the field; or what a text says."""
@@ -34,6 +42,9 @@ class PeerRule:
     """How long it goes on firing afterwards."""
     recover: tuple[str, float] | None = None
     """What ends it once it fires, if that isn't the opposite of the condition."""
+    level: str = ""
+    """What the condition's own level is called, if there are others."""
+    levels: tuple[PeerLevel, ...] = ()
     aggregation: Aggregation = Aggregation.LATEST
     window: float = LOOK_BACK
     in_a_row: int = 0
@@ -49,7 +60,7 @@ class Expected:
     states: Mapping[str, Sequence[tuple[float, str]]] = field(default_factory=dict)
     """For an instance, `rule/series`: its state after the evaluation at a second."""
     levels: Sequence[tuple[float, str]] = ()
-    """The name of the last rule that fires, of all rules in their order; `OK` if none does."""
+    """The name of the level at which the only rule fires on the only series; `OK` if it doesn't."""
     messages: Sequence[Message] | None = None
     """Everything that is told, in the order of time."""
     begun: Mapping[str, Sequence[float]] = field(default_factory=dict)

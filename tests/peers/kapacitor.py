@@ -1,20 +1,16 @@
 """Kapacitor: levels with resets, state changes, durations, `all()`, and how long a state lasts.
 
-Source: `influxdata/kapacitor: integrations/streamer_test.go, batcher_test.go` and their recordings (MIT). Facts only. A
-level is one rule of ours, since a rule has one severity; the level is the last of them that fires.
+Source: `influxdata/kapacitor: integrations/streamer_test.go, batcher_test.go` and their recordings (MIT). Facts only.
+Three levels are one rule of ours, whose INFO, WARN and CRITICAL are LOW, HIGH and CRITICAL.
 """
 
 from collections.abc import Sequence
 
 from monitors.evaluator.model.reading import Aggregation
-from tests.peers.cases import Case, Expected, Message, PeerRule, Samples, every
+from tests.peers.cases import Case, Expected, Message, PeerLevel, PeerRule, Samples, every
 
 PEER = "kapacitor"
 LEVELS = {"I": "INFO", "W": "WARN", "C": "CRITICAL", "-": "OK"}
-_SEPARATE = (
-    "L3: each severity is a rule of its own, so that a lower one that has fired meanwhile waits for its own reset; "
-    "the original looks at no lower level's reset once the highest one's is passed"
-)
 
 
 def levels(initials: str, step: float = 1.0) -> Sequence[tuple[float, str]]:
@@ -23,36 +19,27 @@ def levels(initials: str, step: float = 1.0) -> Sequence[tuple[float, str]]:
 
 
 def with_reset(
-    name: str,
-    bounds: Sequence[float],
-    resets: Sequence[float],
-    values: Sequence[float],
-    expected: str,
-    ours: str = "",
+    name: str, bounds: Sequence[float], resets: Sequence[float], values: Sequence[float], expected: str
 ) -> Case:
     """Three levels, each with a reset below which it ends."""
-    rules = tuple(
-        PeerRule(level, low=bound, recover=("<", reset))
+    info, *others = (
+        PeerLevel(level, bound, ("<", reset))
         for level, bound, reset in zip(("INFO", "WARN", "CRITICAL"), bounds, resets, strict=True)
     )
-    return Case(
-        PEER, name, 1, rules, {"serverA": every(1, *values)}, Expected(levels=levels(expected)),
-        differs=_SEPARATE if ours else "", ours=Expected(levels=levels(ours)) if ours else None,
-    )  # fmt: skip
+    rule = PeerRule(low=info.low, recover=info.reset, level=info.name, levels=tuple(others))
+    return Case(PEER, name, 1, (rule,), {"serverA": every(1, *values)}, Expected(levels=levels(expected)))
 
 
 HYSTERESIS = (
     with_reset(
         "C1 Alert_WithReset_0", (40, 60, 80), (10, 20, 30), (45, 40, 30, 9, 45, 61, 30, 19, 45, 61, 81, 29),
-        "III-IWW-IWC-", ours="III-IWWIIWCW",
+        "III-IWW-IWC-",
     ),
     with_reset(
         "C1 Alert_WithReset_1", (40, 60, 80), (30, 50, 70),
         (45, 40, 30, 29, 45, 61, 49, 29, 45, 61, 81, 69, 50, 41, 25), "III-IWI-IWCWWI-",
     ),
-    with_reset(
-        "L1-L3 alert.go", (60, 70, 80), (50, 60, 70), (61, 73, 64, 85, 62, 56, 47), "IWWCII-", ours="IWWCWI-",
-    ),
+    with_reset("L1-L3 alert.go", (60, 70, 80), (50, 60, 70), (61, 73, 64, 85, 62, 56, 47), "IWWCII-"),
 )  # fmt: skip
 
 IDLE: Samples = every(1, 97.1, 92.6, 95.6, 93.1, 92.6, 95.8, 92.7, 96.0, 93.4, 95.3, 92.4, 95.1)
@@ -94,13 +81,10 @@ DURATION = Case(
     PEER,
     "C4 AlertDuration: a change of level keeps the start",
     1,
-    (PeerRule("WARN", low=7), PeerRule("CRITICAL", low=8)),
+    (PeerRule(low=7, level="WARN", levels=(PeerLevel("CRITICAL", 8),)),),
     {"serverA": every(1, 9, 9, 8, 8, 6, 8, 8, 8, 3, 5, 7, 7)},
-    # The lowest level's episodes are the original's durations: 0 to 4, and 5 to 8.
-    Expected(
-        levels=levels("CCWW-WWW----"),
-        begun={"WARN/serverA": [0, 5], "CRITICAL/serverA": [0]},
-    ),
+    # The episodes are the original's durations: 0 to 4, and 5 to 8.
+    Expected(levels=levels("CCWW-WWW----"), begun={"rule/serverA": [0, 5]}),
 )
 
 _MEANS = {

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
-from monitors.evaluator.model.bounds import Operator, bounds
+from monitors.evaluator.model.bounds import Bounds, Operator, bounds
 from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.reading import Occurrence, Tags
 from monitors.evaluator.model.recovery import resume
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
-from monitors.evaluator.model.spec import ConditionKind, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, Level, RuleSpec, Severity
 from monitors.evaluator.model.state import Status
 from monitors.evaluator.translate import to_spec as from_message
 from monitors.mesh.times import to_duration
@@ -30,6 +30,8 @@ OPERATORS = {
     "==": Operator.EQUAL,
     "!=": Operator.NOT_EQUAL,
 }
+SEVERITIES = {"INFO": Severity.LOW, "WARN": Severity.HIGH, "CRITICAL": Severity.CRITICAL}
+_NAMES = {0: "OK", **{int(severity): name for name, severity in SEVERITIES.items()}}
 
 
 @cache
@@ -52,7 +54,12 @@ def to_spec(rule: PeerRule, interval: float, *, every_point: bool = False) -> Ru
         interval=round(interval * SECOND),
         every_point=every_point,
         occurrence=Occurrence(rule.in_a_row, rule.in_a_row) if rule.in_a_row else None,
-        recover=bounds(OPERATORS[rule.recover[0]], rule.recover[1]) if rule.recover else None,
+        recover=_bounds(rule.recover),
+        severity=SEVERITIES[rule.level] if rule.level else None,
+        levels=tuple(
+            Level(SEVERITIES[one.name], bounds(OPERATORS[rule.operator], one.low), _bounds(one.reset))
+            for one in rule.levels
+        ),
     )
 
 
@@ -81,6 +88,10 @@ def name_of(rule: str, tags: Tags) -> str:
     """An instance by its rule and its tags, sorted by name, as `to_tags` takes them."""
     one = dict(tags)
     return f"{rule}/" + (one["series"] if one.keys() == {"series"} else ",".join(f"{k}={v}" for k, v in one.items()))
+
+
+def _bounds(test: tuple[str, float] | None) -> Bounds | None:
+    return bounds(OPERATORS[test[0]], test[1]) if test else None
 
 
 def to_series(names: Mapping[str, Samples]) -> list[Series]:
@@ -192,13 +203,15 @@ class _Actor:
         self.played.transitions += transitions
 
     def _look(self, second: float) -> None:
-        plan, statuses, firing = self.evaluation.plan, self.evaluation.state.instances.status, set()
+        plan, instances, firing = self.evaluation.plan, self.evaluation.state.instances, set()
         places = plan.places()
-        for key, status in zip(plan.keys_of(places), statuses[places].tolist(), strict=True):
+        for key, status in zip(plan.keys_of(places), instances.status[places].tolist(), strict=True):
             self.played.states[name_of(key.rule_id, key.tags), second] = Status(status).name.lower()
             if status == Status.FIRING:
                 firing.add(key.rule_id)
-        self.played.levels[second] = self.played.level(firing)
+        has_levels = any(rule.levels for rule in self._rules)
+        highest = _NAMES[int(instances.level[places].max(initial=0))]
+        self.played.levels[second] = highest if has_levels else self.played.level(firing)
 
 
 def observe(played: Played, expected: Expected) -> Expected:
@@ -230,7 +243,7 @@ def _firings(played: Played, instance: str) -> list[Transition]:
 
 
 def _message(one: Transition) -> Message:
-    what = "firing" if one.kind is TransitionKind.FIRING else "resolved"
+    what = one.kind.name.lower()
     return Message((one.time - START) / SECOND, what, name_of(one.key.rule_id, one.key.tags))
 
 

@@ -26,7 +26,7 @@ COUNTS = {
     "vmalert/exec": (11, 50),
     "vmalert/range": (11, 49),
     "vmalert/restore": (9, 13),
-    "kapacitor": (20, 214),
+    "kapacitor": (20, 213),
     "grafana": (3, 26),
     "flux/monitor": (11, 25),
 }

@@ -41,7 +41,8 @@ class Oracle:
 
 
 def facts(snooze_until: int) -> RuleFacts:
-    return RuleFacts("t", Severity.LOW, "x > 1", {}, {}, (), COOLDOWN, snooze_until)
+    levels = frozenset({Severity.HIGH, Severity.CRITICAL})
+    return RuleFacts("t", Severity.LOW, "x > 1", {}, {}, (), COOLDOWN, snooze_until, levels)
 
 
 def told_by(ledger: Ledger) -> list[tuple[EventKind, int]]:
@@ -74,13 +75,14 @@ def test_what_is_told_is_what_the_plain_model_tells(steps: list[tuple[int, bool]
 
 transitions = st.lists(
     st.builds(
-        lambda group, episode, kind, delay: Transition(
-            Instance.of("t", "rule_1", "m", {"n": str(group)}), episode, kind, episode + delay
+        lambda group, episode, kind, delay, severity: Transition(
+            Instance.of("t", "rule_1", "m", {"n": str(group)}), episode, kind, episode + delay, severity=severity
         ),
         st.integers(0, 2),
         st.integers(0, 20),
-        st.sampled_from([EventKind.FIRING, EventKind.RESOLVED]),
+        st.sampled_from([EventKind.FIRING, EventKind.RESOLVED, EventKind.SEVERITY_CHANGED]),
         st.integers(0, 5),
+        st.sampled_from(Severity),
     ),
     max_size=30,
 )
@@ -105,9 +107,44 @@ def test_an_instance_has_one_open_alert_at_most_and_events_in_pairs(batch: list[
         firing = [alert.instance_key for alert in ledger.opened.values() if alert.is_open]
         assert len(firing) == len(set(firing))
     for alert in ledger.opened.values():
-        kinds = [event.kind for event in ledger.events if event.alert_id == alert.id]
+        own = [event for event in ledger.events if event.alert_id == alert.id]
+        turns = [event.time for event in own if event.kind is EventKind.SEVERITY_CHANGED]
+        assert turns == sorted(turns)
+        assert alert.severity_time == (turns[-1] if turns else None)
+        kinds = [event.kind for event in own if event.kind is not EventKind.SEVERITY_CHANGED]
         assert kinds == ([EventKind.FIRING] if alert.is_open else [EventKind.FIRING, EventKind.RESOLVED])
         assert alert.is_open or (alert.resolve_time or 0) >= alert.fire_time
+
+
+def told_of_level(told: int, snooze_until: int, now: int, severity: Severity) -> list[tuple[str, int, str]]:
+    """What is told, and due when, of an alert at HIGH that fires at 105 and changes its level at 107."""
+    instance = Instance.of("t", "rule_1", "m", {})
+    known = Known(rules={("t", "rule_1"): facts(snooze_until)}, told={("t", instance.key): told} if told else {})
+    ledger = Ledger(known, now)
+    ledger.apply(Transition(instance, 105, EventKind.FIRING, 105, severity=Severity.HIGH))
+    ledger.apply(Transition(instance, 105, EventKind.SEVERITY_CHANGED, 107, severity=severity))
+    moved = {alert_id: due for _, alert_id, due in ledger.rescheduled}
+    return [
+        (each.event.kind.name, moved.get(each.alert.id, each.due_time), each.event.detail)
+        for each in ledger.notifications
+    ]
+
+
+def test_that_it_got_worse_is_told_and_that_it_got_better_is_not() -> None:
+    fired = ("FIRING", 105, "")
+    assert told_of_level(0, 0, 107, Severity.CRITICAL) == [fired, ("SEVERITY_CHANGED", 107, "high → critical")]
+    assert told_of_level(0, 0, 107, Severity.LOW) == [fired]
+
+
+def test_that_it_got_worse_ends_what_a_cooldown_held_back_but_no_snooze() -> None:
+    worse = "high → critical"
+    assert told_of_level(100, 0, 107, Severity.CRITICAL) == [("FIRING", 107, ""), ("SEVERITY_CHANGED", 107, worse)]
+    assert told_of_level(0, 900, 107, Severity.CRITICAL) == [("FIRING", 900, ""), ("SEVERITY_CHANGED", 900, worse)]
+
+
+def test_a_level_that_the_rule_has_no_more_is_the_rules_own() -> None:
+    assert facts(0).severity_of(Severity.MEDIUM) is Severity.LOW
+    assert facts(0).severity_of(None) is Severity.LOW
 
 
 def test_a_message_that_went_out_during_the_hold_is_followed_by_its_end() -> None:

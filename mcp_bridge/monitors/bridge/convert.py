@@ -55,8 +55,14 @@ def rule_row(rule: rule_pb2.Rule, now: int) -> models.Rule:
         severity=severity_word(rule.severity),
         state=state,
         open_alerts=rule.open_alert_count or None,
+        levels=_levels(rule) or None,
         snoozed_until=iso(rule.snooze_until_time) if snoozed else None,
     )
+
+
+def _levels(rule: rule_pb2.Rule) -> dict[str, str]:
+    """`{"critical": "> 95 recover < 90"}`."""
+    return {severity_word(level.severity): clean(level.condition_text) for level in rule.levels}
 
 
 def rule_detail(rule: rule_pb2.Rule, now: int) -> models.Rule:
@@ -89,6 +95,7 @@ def restore_arguments(rule: rule_pb2.Rule) -> dict[str, object]:
         "condition": rule.condition_text,
         "for": format_duration(from_duration(rule.for_duration)),
         "severity": severity_word(rule.severity),
+        "levels": {severity_word(level.severity): level.condition_text for level in rule.levels},
         "cooldown": format_duration(from_duration(rule.cooldown)),
         "interval": format_duration(from_duration(rule.interval)),
         "no_data": policy_word(rule.no_data_policy),
@@ -107,7 +114,6 @@ def lost_on_restore(rule: rule_pb2.Rule) -> list[str]:
         "repeat_interval": from_duration(rule.repeat_interval) != 4 * 3_600 * SECOND,
         "missing_series_policy": policy_word(rule.missing_series_policy) not in ("keep", "resolve"),
         "group_by": bool(rule.group_by),
-        "levels": bool(rule.levels),
         "evaluation_mode": rule.evaluation_mode == rule_pb2.EVALUATION_MODE_INTERVAL,
         "annotations": any(name != RUNBOOK for name in rule.annotations),
         "snooze_until": rule.HasField("snooze_until_time"),

@@ -16,7 +16,7 @@ class Output(BaseModel):
 
 
 class Rule(Output):
-    """A rule. A concise row ends with `open_alerts`."""
+    """A rule. A concise row ends with `levels`."""
 
     id: str
     title: str
@@ -26,6 +26,8 @@ class Rule(Output):
     state: str
     """firing, idle, disabled or snoozed"""
     open_alerts: int | None = None
+    levels: dict[str, str] | None = None
+    """Further severities with their bounds."""
     for_: str | None = Field(default=None, alias="for")
     cooldown: str | None = None
     interval: str | None = None

@@ -96,7 +96,8 @@ def monitor_line(monitor: Monitor, now: int = 0) -> str:
 
 def _rule(rule: Rule, now: int) -> str:
     state = f"{rule.state}, {_count(rule.open_alerts, 'open alert')}" if rule.open_alerts else rule.state
-    text = f"{rule.id} {rule.title!r} on {rule.monitor}: {rule.condition} [{rule.severity}, {state}]"
+    severities = "".join(f", {severity} if {bounds}" for severity, bounds in (rule.levels or {}).items())
+    text = f"{rule.id} {rule.title!r} on {rule.monitor}: {rule.condition} [{rule.severity}{severities}, {state}]"
     if rule.snoozed_until:
         text += f" snoozed until {_when(rule.snoozed_until, now)}"
     if rule.for_ is None:

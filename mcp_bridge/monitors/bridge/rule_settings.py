@@ -41,6 +41,13 @@ class RuleSettings(Arguments):
         Field(alias="for", description="How long it must hold: 2m, 90s; or say it in the condition", examples=["2m"]),
     ] = None
     severity: Annotated[Severity | None, Field(description="Default medium")] = None
+    levels: Annotated[
+        dict[Severity, str] | None,
+        Field(
+            description="Further severities, each with its own bounds on the condition's value",
+            examples=[{"critical": "> 95 recover < 90"}],
+        ),
+    ] = None
     cooldown: Annotated[
         Nanoseconds | None, Field(description="Least time between two messages, default 5m", examples=["10m"])
     ] = None
@@ -93,6 +100,12 @@ class RuleSettings(Arguments):
 
     def _write_collections(self, rule: rule_pb2.Rule) -> list[str]:
         paths = []
+        if self.levels is not None:
+            del rule.levels[:]
+            for severity, bounds in self.levels.items():
+                number = rule_pb2.Severity.Value(f"SEVERITY_{severity.upper()}")
+                rule.levels.add(severity=number, condition_text=bounds)
+            paths.append("levels")
         if self.notify is not None:
             rule.notify[:] = self.notify
             paths.append("notify")

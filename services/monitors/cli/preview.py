@@ -15,6 +15,7 @@ from monitors.cli.durations import format_age, format_duration, format_measured
 from monitors.cli.failures import ExitCode, Failure
 from monitors.cli.options import AsJson, read_duration
 from monitors.cli.output import format_number, format_pairs, print_facts, print_json, print_table, tell, warn
+from monitors.cli.rule_views import levels_text
 from monitors.mesh.times import from_duration, from_timestamp, now_nanos, to_duration
 from monitors.v1.evaluator_service_pb2 import BacktestResponse, Curve, SeriesInfo, ThresholdSuggestion
 from monitors.v1.rule_pb2 import Rule
@@ -29,6 +30,8 @@ def preview(
     rule_id: Annotated[str, typer.Argument(metavar="[ID]", help="A saved rule, or leave it out.")] = "",
     monitor: Annotated[str | None, typer.Option("--monitor", help="The monitor's id, or a pattern.")] = None,
     when: given.When = None,
+    severity: given.SeverityOption = None,
+    level: given.LevelOption = None,
     interval: given.Interval = None,
     for_duration: given.For = None,
     since: Annotated[
@@ -43,7 +46,8 @@ def preview(
         raise typer.BadParameter("give the ID of a saved rule, or --monitor and --when", param_hint="ID")
     rule = Rule(id=rule_id)
     if not rule_id:
-        changes = given.Changes(monitor, UNTITLED, when, for_duration=for_duration, interval=interval)
+        levels = given.read_levels(level) or None
+        changes = given.Changes(monitor, UNTITLED, when, severity, levels, for_duration, interval=interval)
         given.apply(changes, rule)
     request = PreviewRuleRequest(rule=rule, include_chart=chart is not None)
     if since is not None:
@@ -72,6 +76,7 @@ def _show(preview: PreviewRuleResponse) -> None:
     print_facts(
         {
             "Condition": rule.condition_text,
+            "Levels": levels_text(rule),
             "Meaning": preview.explanation,
             "For": format_duration(from_duration(rule.for_duration)),
             "Interval": format_duration(from_duration(rule.interval)),

@@ -1,5 +1,6 @@
 """The options that make or change a rule, and what they do to it."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -8,12 +9,20 @@ import typer
 from monitors.cli.choices import Missing, NoData, Severity
 from monitors.cli.options import read_duration
 from monitors.mesh.times import now_nanos, to_duration, to_timestamp
-from monitors.v1.rule_pb2 import Rule
+from monitors.v1.rule_pb2 import Level, Rule
 
 Title = Annotated[str | None, typer.Option("--title", help="The human name.")]
 Key = Annotated[str | None, typer.Option("--key", help="The name it has in files: web/cpu-is-hot.")]
 When = Annotated[str | None, typer.Option("--when", help='The condition: "avg(cpu_percent, 1m) > 90 for 30s".')]
 SeverityOption = Annotated[Severity | None, typer.Option("--severity", case_sensitive=False, help="How bad it is.")]
+LevelOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--level",
+        metavar="SEVERITY: BOUNDS",
+        help="Another severity with its own bounds on the value: 'critical: > 95 recover < 90'; repeatable.",
+    ),
+]
 For = Annotated[
     int | None,
     typer.Option("--for", parser=read_duration, metavar="DURATION", help="How long it must hold before it fires."),
@@ -60,6 +69,7 @@ class Changes:
     title: str | None = None
     condition_text: str | None = None
     severity: Severity | None = None
+    levels: list[Level] | None = None
     for_duration: int | None = None
     keep_firing_for: int | None = None
     cooldown: int | None = None
@@ -97,6 +107,10 @@ def apply(changes: Changes, rule: Rule) -> list[str]:
         if choice is not None:
             setattr(rule, name, choice.proto)
             paths.append(name)
+    if changes.levels is not None:
+        del rule.levels[:]
+        rule.levels.extend(changes.levels)
+        paths.append("levels")
     if changes.notify is not None:
         rule.notify[:] = changes.notify
         paths.append("notify")
@@ -111,6 +125,23 @@ def apply(changes: Changes, rule: Rule) -> list[str]:
             rule.snooze_until_time.CopyFrom(to_timestamp(now_nanos() + changes.snooze))
         paths.append("snooze_until_time")
     return paths
+
+
+def read_levels(texts: list[str] | None) -> list[Level]:
+    """The levels that were said. What the bounds mean is for the service to tell."""
+    return [_read_level(text) for text in texts or ()]
+
+
+def _read_level(text: str) -> Level:
+    found = re.match(r"\s*(\w+)\s*[:\s]\s*(\S.*)", text, re.DOTALL)
+    severity = found[1].upper() if found else ""
+    if found is None or severity not in Severity.__members__:
+        known = ", ".join(Severity)
+        raise typer.BadParameter(
+            f"{text!r} isn't a level; say one of {known}, and its bounds: 'critical: > 95 recover < 90'",
+            param_hint="--level",
+        )
+    return Level(severity=Severity[severity].proto, condition_text=found[2].strip())
 
 
 def _merge(target: "dict[str, str]", pairs: dict[str, str]) -> None:

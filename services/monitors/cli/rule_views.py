@@ -20,7 +20,18 @@ def state_of(rule: Rule) -> str:
 def rule_row(rule: Rule) -> tuple[str, ...]:
     """A line for one rule."""
     condition = rule.condition_text
-    return rule.id, rule.title, rule.monitor_id, condition, word_of(Severity, rule.severity), state_of(rule)
+    return rule.id, rule.title, rule.monitor_id, condition, severities_of(rule), state_of(rule)
+
+
+def severities_of(rule: Rule) -> str:
+    """`high`, or with levels all that its alerts may have: `low, high, critical`."""
+    every = sorted({rule.severity, *(level.severity for level in rule.levels)})
+    return ", ".join(word_of(Severity, severity) for severity in every)
+
+
+def levels_text(rule: Rule) -> str:
+    """`high: > 80; critical: > 95 recover < 90`."""
+    return "; ".join(f"{word_of(Severity, level.severity)}: {level.condition_text}" for level in rule.levels)
 
 
 def show_rule(rule: Rule, previous: Rule | None = None) -> None:
@@ -46,6 +57,7 @@ def rule_facts(rule: Rule) -> dict[str, str]:
         "Monitor": rule.monitor_id,
         "Condition": rule.condition_text,
         "Severity": word_of(Severity, rule.severity),
+        "Levels": levels_text(rule),
         "State": state_of(rule),
         "Snoozed until": (time_text(rule, "snooze_until_time") or "") if snoozed else "",
         "For": duration_text(rule, "for_duration") or "",

@@ -114,6 +114,7 @@ def create(
     title: Annotated[str, typer.Option("--title", help="The human name.")],
     when: Annotated[str, typer.Option("--when", help='The condition: "avg(cpu_percent, 1m) > 90 for 30s".')],
     severity: given.SeverityOption = None,
+    level: given.LevelOption = None,
     for_duration: given.For = None,
     keep_firing_for: given.KeepFiringFor = None,
     cooldown: given.Cooldown = None,
@@ -131,7 +132,8 @@ def create(
 ) -> None:
     """Make a rule."""
     changes = given.Changes(
-        monitor, title, when, severity, for_duration, keep_firing_for, cooldown, repeat, interval, no_data, missing,
+        monitor, title, when, severity, given.read_levels(level) or None, for_duration, keep_firing_for, cooldown,
+        repeat, interval, no_data, missing,
         notify=notify or None,
         labels=read_pairs(label, "--label"),
         annotations=given.annotations_of(read_pairs(annotation, "--annotation"), runbook),
@@ -157,6 +159,7 @@ def update(
     title: given.Title = None,
     when: given.When = None,
     severity: given.SeverityOption = None,
+    level: given.LevelOption = None,
     for_duration: given.For = None,
     keep_firing_for: given.KeepFiringFor = None,
     cooldown: given.Cooldown = None,
@@ -165,6 +168,7 @@ def update(
     no_data: given.NoDataOption = None,
     missing: given.MissingOption = None,
     notify: given.Notify = None,
+    no_levels: Annotated[bool, typer.Option("--no-levels", help="Have the rule's own severity only.")] = False,
     default_channels: Annotated[bool, typer.Option("--default-channels", help="Tell the default channels.")] = False,
     label: given.Label = None,
     annotation: given.Annotation = None,
@@ -181,9 +185,11 @@ def update(
 ) -> None:
     """Change what is given of a rule; the rest stays. --label and --annotation with an empty value remove one."""
     _not_both("--snooze", snooze is not None, "--unsnooze", unsnooze)
+    _not_both("--level", bool(level), "--no-levels", no_levels)
     _not_both("--notify", bool(notify), "--default-channels", default_channels)
     changes = given.Changes(
-        monitor, title, when, severity, for_duration, keep_firing_for, cooldown, repeat, interval, no_data, missing,
+        monitor, title, when, severity, [] if no_levels else given.read_levels(level) or None, for_duration,
+        keep_firing_for, cooldown, repeat, interval, no_data, missing,
         notify=[] if default_channels else notify or None,
         labels=read_pairs(label, "--label"),
         annotations=given.annotations_of(read_pairs(annotation, "--annotation"), runbook),

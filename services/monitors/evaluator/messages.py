@@ -10,7 +10,7 @@ from monitors.evaluator.points import Definition, Points, numbers
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.times import to_timestamp
 from monitors.v1 import evaluator_service_pb2 as pb
-from monitors.v1 import monitor_pb2
+from monitors.v1 import monitor_pb2, rule_pb2
 
 _STATES = {
     Status.INACTIVE: pb.INSTANCE_STATE_INACTIVE,
@@ -79,6 +79,7 @@ def to_explanation(explanation: Explanation) -> pb.InstanceExplanation:
         state=_STATES[explanation.status],
         evaluation_time=to_timestamp(explanation.time),
         text=explanation.text,
+        severity=rule_pb2.Severity.ValueType(explanation.level),
     )
     if explanation.value is not None:
         message.value = explanation.value

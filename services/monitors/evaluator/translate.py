@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from sys import intern
 
-from monitors.evaluator.conditions import NotEvaluable, fields_of
+from monitors.evaluator.conditions import fields_of, levels_of
+from monitors.evaluator.model.arrays import UNSET
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.reading import Tags
 from monitors.evaluator.model.spec import InstanceKey, MissingPolicy, RuleSpec
@@ -16,6 +17,7 @@ _POLICIES = {int(one): one for one in MissingPolicy}
 _KINDS = {
     TransitionKind.FIRING: alert_pb2.ALERT_EVENT_KIND_FIRING,
     TransitionKind.RESOLVED: alert_pb2.ALERT_EVENT_KIND_RESOLVED,
+    TransitionKind.SEVERITY_CHANGED: alert_pb2.ALERT_EVENT_KIND_SEVERITY_CHANGED,
 }
 
 
@@ -28,9 +30,9 @@ def to_spec(watched: mesh_pb2.WatchedRule, made_at: int | None = None) -> RuleSp
     """A rule for the model, as if made at that time in nanoseconds, if one is given. Raises NotEvaluable."""
     rule = watched.rule
     since = from_timestamp(rule.create_time) if made_at is None else made_at
-    if rule.levels:
-        raise NotEvaluable("levels can't be evaluated yet; make one rule for each severity")
     found, group_by = fields_of(rule.condition, since / SECOND), rule.group_by
+    if rule.levels:
+        found |= levels_of(rule, found)
     return RuleSpec(
         tenant=intern(watched.tenant_id),
         rule_id=rule.id,
@@ -66,6 +68,8 @@ def from_transition(transition: Transition, lease: mesh_pb2.ShardLease) -> mesh_
         message.value = transition.value
     if transition.kind is TransitionKind.RESOLVED:
         message.reason = transition.reason
+    if transition.level:
+        message.severity = rule_pb2.Severity.ValueType(transition.level)
     message.delay_nanos = transition.delay
     message.lease.CopyFrom(lease)
     return message
@@ -74,4 +78,5 @@ def from_transition(transition: Transition, lease: mesh_pb2.ShardLease) -> mesh_
 def to_open_episode(episode: mesh_pb2.OpenEpisode) -> OpenEpisode:
     """An open episode for the model."""
     key = InstanceKey(episode.tenant_id, episode.rule_id, episode.monitor_id, to_tags(episode.group))
-    return OpenEpisode(key, episode.episode, episode.fire_time_nanos)
+    leveled_at = episode.severity_time_nanos or UNSET
+    return OpenEpisode(key, episode.episode, episode.fire_time_nanos, int(episode.severity), leveled_at)

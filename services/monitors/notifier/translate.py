@@ -137,7 +137,7 @@ def to_arrival(notification: pb.Notification) -> Arrival | None:
         notification_id=notification.id,
         alert_id=notification.alert.id,
         kind=Kind(notification.kind),
-        severity=int(_severity(notification.alert)),
+        severity=int(_severity(notification.alert.severity)),
         channels=tuple(notification.channels),
         stream_key=notification.stream_key,
         sequence=notification.sequence,
@@ -153,7 +153,8 @@ def message_from_payload(payload: bytes, channel_id: str) -> Message:
         id=f"{notification.id}_{channel_id}",
         kind=Kind(notification.kind),
         title=alert.title,
-        severity=_severity(alert),
+        severity=_severity(alert.severity),
+        former_severity=_severity(notification.former_severity) if notification.former_severity else None,
         notification_id=notification.id,
         alert_id=alert.id,
         rule_id=alert.rule_id,
@@ -175,8 +176,7 @@ def message_from_payload(payload: bytes, channel_id: str) -> Message:
     )
 
 
-def _severity(alert: alert_pb2.Alert) -> Severity:
-    number = int(alert.severity)
+def _severity(number: int) -> Severity:
     return Severity(number) if number in KNOWN_SEVERITIES else Severity.MEDIUM
 
 

@@ -12,13 +12,14 @@ from monitors.evaluator.model.reading import Aggregation, Function, Reading, Sea
 from monitors.evaluator.model.series import Series
 from monitors.evaluator.model.spec import ConditionKind, MissingPolicy, RuleSpec
 from tests.evaluator.engine.frames import EVERYTHING, Item, View
+from tests.evaluator.engine.ladder import every_level, next_level, own_level
 from tests.evaluator.engine.plainly import Point, aggregate, number_or_none, quantile, total
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
 
-Told = tuple[str, str, tuple[tuple[str, str], ...], int, int, float | None, str]
-"""Kind, monitor, tags, time, episode, value, reason."""
+Told = tuple[str, str, tuple[tuple[str, str], ...], int, int, float | None, str, int]
+"""Kind, monitor, tags, time, episode, value, reason, level."""
 
 
 Identity = tuple[str, tuple[tuple[str, str], ...]]
@@ -39,6 +40,7 @@ class Instance:
     false_since: int | None = None
     frozen_since: int | None = None
     missing_since: int | None = None
+    level: int = 0
     last: int = -(2**62)
     instants: set[int] = field(default_factory=set)
     key: tuple[tuple[str, str], ...] = ()
@@ -50,6 +52,7 @@ class Instance:
     def forget(self) -> None:
         """Nothing goes on any more."""
         self.state = "inactive"
+        self.level = 0
         self.active_at = self.false_since = self.frozen_since = self.missing_since = None
 
 
@@ -166,6 +169,8 @@ class Oracle:
             self.told += self.ended(gone, now)
         for one in self.instances.values():
             self.begin(one)
+            if one.state == "firing" and one.level not in every_level(self.spec):
+                one.level = own_level(self.spec)
         self.touch()
         return self.told
 
@@ -174,7 +179,7 @@ class Oracle:
         """The end of an instance that the rule has no more."""
         if gone.state != "firing":
             return []
-        return [("resolved", gone.monitor, gone.tags, now, gone.active_at or 0, None, "updated")]
+        return [("resolved", gone.monitor, gone.tags, now, gone.active_at or 0, None, "updated", 0)]
 
     def be_away(self, now: int) -> None:
         """Nobody evaluated until now: no clock ran, and after more than an hour what was pending starts over (R2)."""
@@ -353,7 +358,7 @@ class Oracle:
         if value is None:
             return None
         if spec.occurrence is None or spec.formula is not None:
-            return self.holds(value)
+            return self.holds(value) or any(level.bounds.hold(value) for level in spec.levels)
         (index,) = one.series
         numbers = self.numbers(spec.reading, index, now - spec.offset)
         counted = numbers[-spec.occurrence.of_last :] if spec.occurrence.of_last else numbers
@@ -399,9 +404,9 @@ class Oracle:
             one.next_slot += self.spec.interval
         if now < one.last:
             return
-        before = (one.state, one.active_at, one.false_since, one.frozen_since, one.missing_since)
+        before = (one.state, one.active_at, one.false_since, one.frozen_since, one.missing_since, one.level)
         self.decide(one, now)
-        after = (one.state, one.active_at, one.false_since, one.frozen_since, one.missing_since)
+        after = (one.state, one.active_at, one.false_since, one.frozen_since, one.missing_since, one.level)
         if from_point or before != after:
             one.last = now
         one.due = self.deadline(one, now)
@@ -410,7 +415,13 @@ class Oracle:
         """Truth, policy, and the state machine."""
         truth: bool | None = self.truth(one, now)
         reason = "condition" if truth is not None else "missing_series"
-        if truth is False and one.state == "firing" and self.spec.recover is not None:
+        level = one.level or own_level(self.spec)
+        if self.spec.levels:
+            value = self.value(one, now)
+            if value is not None:
+                level = next_level(self.spec, one.level, value, own_holds=self.holds(value))
+                truth = level > 0
+        elif truth is False and one.state == "firing" and self.spec.recover is not None:
             truth = not self.has_recovered(one, now)
         waiting = False
         if truth is None:
@@ -441,7 +452,7 @@ class Oracle:
             if one.false_since is not None:
                 one.false_since += stood_still
         if truth:
-            self.hold(one, now, reason)
+            self.hold(one, now, reason, level)
         elif one.state == "pending":
             self.end(one, now, reason)
         elif one.state == "firing":
@@ -449,14 +460,17 @@ class Oracle:
             if now - one.false_since >= self.spec.keep_firing_for:
                 self.end(one, now, reason)
 
-    def hold(self, one: Instance, now: int, reason: str) -> None:
-        """The condition is true."""
+    def hold(self, one: Instance, now: int, reason: str, level: int) -> None:
+        """The condition is true, at a level if the rule has any."""
         one.false_since = None
         if one.state == "inactive":
             one.state, one.active_at = "pending", now
         if one.state == "pending" and one.active_at is not None and now - one.active_at >= self.spec.for_duration:
-            one.state = "firing"
+            one.state, one.level = "firing", level
             self.tell("firing", one, now, reason)
+        elif one.state == "firing" and one.level != level:
+            one.level = level
+            self.tell("severity_changed", one, now, reason)
 
     def end(self, one: Instance, now: int, reason: str) -> None:
         """The episode is over."""
@@ -468,7 +482,8 @@ class Oracle:
         """Notes a transition."""
         silent = self.spec.kind is ConditionKind.ABSENCE or self.spec.of_text
         value = None if silent else self.value(one, now)
-        self.told.append((kind, one.monitor, one.tags, now, one.active_at or 0, value, reason))
+        level = 0 if kind == "resolved" else one.level
+        self.told.append((kind, one.monitor, one.tags, now, one.active_at or 0, value, reason, level))
 
 
 def in_season(time: int, now: int, hours: int) -> bool:

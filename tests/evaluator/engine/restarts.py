@@ -19,20 +19,35 @@ class OpenAlerts:
     """What RuleService has open: by instance, after the transitions that were recorded there."""
 
     episodes: dict[InstanceKey, OpenEpisode] = field(default_factory=dict)
-    known: set[tuple[InstanceKey, int, TransitionKind]] = field(default_factory=set)
+    known: set[tuple[InstanceKey, int, TransitionKind, int]] = field(default_factory=set)
     closed: set[tuple[InstanceKey, int]] = field(default_factory=set)
     """What was closed before its end was told."""
 
     def record(self, transitions: Iterable[Transition]) -> None:
         """Takes transitions in their order; one that was recorded before changes nothing."""
         for one in transitions:
-            if (one.key, one.episode, one.kind) in self.known:
+            # An episode begins and ends once, but may change its level often.
+            when = one.time if one.kind is TransitionKind.SEVERITY_CHANGED else 0
+            if (one.key, one.episode, one.kind, when) in self.known:
                 continue
-            self.known.add((one.key, one.episode, one.kind))
+            self.known.add((one.key, one.episode, one.kind, when))
             if one.kind is TransitionKind.FIRING:
-                self.episodes.setdefault(one.key, OpenEpisode(one.key, one.episode, one.time))
-            elif one.key in self.episodes and self.episodes[one.key].episode == one.episode:
+                self.episodes.setdefault(one.key, OpenEpisode(one.key, one.episode, one.time, one.level))
+                continue
+            opened = self.episodes.get(one.key)
+            if opened is None or opened.episode != one.episode:
+                continue
+            if one.kind is TransitionKind.RESOLVED:
                 del self.episodes[one.key]
+            else:
+                self.episodes[one.key] = replace(opened, level=one.level, leveled_at=one.time)
+
+    def follow(self, spec: RuleSpec) -> None:
+        """An edit: alerts at levels that the rule has no more go on at its own."""
+        known = {int(one.severity) for one in spec.levels} | {int(spec.severity or 0)}
+        for key, one in self.episodes.items():
+            if (key.tenant, key.rule_id) == spec.key and one.level not in known:
+                self.episodes[key] = replace(one, level=int(spec.severity or 0))
 
     def close(self, tenant: str, rule_id: str) -> None:
         """Closes what a rule has open, as its deletion does."""
@@ -41,8 +56,8 @@ class OpenAlerts:
             self.closed.add((key, self.episodes.pop(key).episode))
 
     def ended_before(self, one: Transition) -> bool:
-        """Whether this is the end of what was closed already, and so says nothing."""
-        return one.kind is TransitionKind.RESOLVED and (one.key, one.episode) in self.closed
+        """Whether this is of what was closed already, and so says nothing."""
+        return one.kind is not TransitionKind.FIRING and (one.key, one.episode) in self.closed
 
     def listed(self) -> list[OpenEpisode]:
         """The open episodes."""

@@ -67,10 +67,10 @@ def points(rows: Iterable[tuple[int, float, float]]) -> Points:
 
 
 def told(transitions: Iterable[Transition]) -> list[tuple[str, float, str]]:
-    """What happened, in short: (`firing` or the resolve's reason, seconds, tags)."""
+    """What happened, in short: (`firing`, `severity_changed` or the resolve's reason, seconds, tags)."""
     return [
         (
-            "firing" if one.kind is TransitionKind.FIRING else one.reason,
+            one.reason if one.kind is TransitionKind.RESOLVED else one.kind.name.lower(),
             (one.time - START) / SECOND,
             ",".join(value for _, value in one.key.tags),
         )
@@ -84,6 +84,14 @@ def status_of(evaluation: Evaluation, key: InstanceKey) -> Status:
     if place is None:
         raise LookupError(f"there is no instance {key}")
     return Status(int(evaluation.state.instances.status[place]))
+
+
+def level_of(evaluation: Evaluation, key: InstanceKey) -> int:
+    """The level at which an instance fires, 0 for none. Raises LookupError if there is no such."""
+    place = evaluation.plan.place_of(key)
+    if place is None:
+        raise LookupError(f"there is no instance {key}")
+    return int(evaluation.state.instances.level[place])
 
 
 class Scene:

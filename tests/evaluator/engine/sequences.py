@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Points
-from monitors.evaluator.model.machine import Transition, TransitionKind
+from monitors.evaluator.model.machine import Transition
 from monitors.evaluator.model.recovery import reanchor, resume
 from monitors.evaluator.model.series import Series
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
 from monitors.evaluator.model.state import Checkpoint
+from tests.evaluator.engine.comparing import heard, plainly
 from tests.evaluator.engine.events import (
     Appear,
     Arrive,
@@ -29,7 +30,7 @@ from tests.evaluator.engine.events import (
 )
 from tests.evaluator.engine.oracle import Identity, Oracle, Told
 from tests.evaluator.engine.restarts import OpenAlerts, joined, saved_of, taken_up
-from tests.evaluator.engine.scene import SECOND, START, status_of
+from tests.evaluator.engine.scene import SECOND, START, level_of, status_of
 
 
 def nanos(seconds: float) -> int:
@@ -319,16 +320,25 @@ class World:
 
     def _edited(self, put: Put) -> RuleSpec:
         self.revision += 1
+        spec = self._changed(put)
+        self.alerts.follow(spec)
+        return replace(spec, revision=self.revision)
+
+    def _changed(self, put: Put) -> RuleSpec:
         oracle = self.oracles.get(put.spec.rule_id)
         if oracle is None or not put.changed:
-            return replace(put.spec, revision=self.revision)
+            return put.spec
         changes: dict[str, Any] = {name: getattr(put.spec, name) for name in put.changed}
-        edited = replace(oracle.spec, **changes, revision=self.revision)
+        edited = replace(oracle.spec, **changes)
         if edited.formula is not None:
             edited = replace(edited, of_text=False, texts=())
-        # Only what is compared has a value that could recover, and only of absence any field may be meant.
+        # Only what is compared has a value that could recover or enter a level, and only of absence any field may be
+        # meant.
         if edited.kind >= ConditionKind.ABSENCE:
-            return replace(edited, recover=None)
+            return replace(edited, recover=None, levels=())
+        # A text is at no level, and points that are counted have several values.
+        if edited.of_text or (edited.occurrence is not None and edited.formula is None):
+            edited = replace(edited, levels=())
         return edited if edited.field else replace(edited, field="cpu")
 
     def _new_oracle(self, spec: RuleSpec) -> Oracle:
@@ -373,31 +383,6 @@ class World:
         for rule_id, oracle in self.oracles.items():
             for (monitor, tags), one in oracle.instances.items():
                 (member,) = [member for member in self.members if monitor in member.monitors]
-                status = status_of(member.evaluation, InstanceKey("t", rule_id, monitor, tags))
-                assert status.name.lower() == one.state, f"of {rule_id} on {monitor} {tags}"
-
-
-def plainly(one: Transition) -> Told:
-    """A transition as the oracle tells it."""
-    kind = "firing" if one.kind is TransitionKind.FIRING else "resolved"
-    return (kind, one.key.monitor, one.key.tags, one.time, one.episode, one.value, one.reason)
-
-
-def by_time(told: list[Told]) -> list[Told]:
-    """Instances that change at the same instant have no order among themselves, the changes of one have."""
-    return sorted(told, key=lambda one: (one[3], one[1], one[2]))
-
-
-def heard(told: list[Told], opened: set[Identity]) -> list[Told]:
-    """What RuleService makes of it: the end of an alert that isn't open, since a person closed it, says nothing."""
-    still_open, listened = set(opened), []
-    for one in by_time(told):
-        kind, identity = one[0], (one[1], one[2])
-        if kind == "firing":
-            still_open.add(identity)
-        elif identity not in still_open:
-            continue
-        else:
-            still_open.remove(identity)
-        listened.append(one)
-    return listened
+                key = InstanceKey("t", rule_id, monitor, tags)
+                status, level = status_of(member.evaluation, key), level_of(member.evaluation, key)
+                assert (status.name.lower(), level) == (one.state, one.level), f"of {rule_id} on {monitor} {tags}"

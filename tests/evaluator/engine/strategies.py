@@ -1,5 +1,6 @@
 """Random rules, points and events for the comparison of engine and oracle."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from monitors.evaluator.model.bounds import Bounds, Operator, bounds
 from monitors.evaluator.model.reading import Aggregation, Function, Occurrence, TagFilter
 from monitors.evaluator.model.series import FieldType
-from monitors.evaluator.model.spec import ConditionKind, MissingPolicy, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, Level, MissingPolicy, RuleSpec, Severity
 from monitors.evaluator.model.texts import code_of
 from tests.evaluator.engine.events import (
     Appear,
@@ -48,6 +49,13 @@ RECOVERIES = [
     bounds(Operator.GREATER_OR_EQUAL, 5.0),
     Bounds(0.5, 2, True),
 ]
+LEVELS = [
+    Bounds(-math.inf, 1.0),
+    bounds(Operator.GREATER, 2.0),
+    bounds(Operator.GREATER_OR_EQUAL, 5.0),
+    Bounds(10.0, math.inf),
+    Bounds(0.5, 5.0, True),
+]
 FILTERS = [
     (TagFilter("core", "1", negated=True),),
     (TagFilter("core", "[0-9]+", pattern=True),),
@@ -76,6 +84,8 @@ THRESHOLD = (
     "of_text",
     "texts",
     "recover",
+    "severity",
+    "levels",
 )
 INPUTS = ("monitor", "field", "filters")
 FORMULA = ("kind", "formula", "numbers")
@@ -98,7 +108,8 @@ def formulas(draw: st.DrawFn, kind: ConditionKind) -> dict[str, Any]:
 @st.composite
 def rules(draw: st.DrawFn) -> RuleSpec:
     """Any rule on the known series."""
-    spec = draw(rules_of_numbers())
+    of_numbers = rules_of_numbers(list(ConditionKind))
+    spec = draw(of_numbers | of_numbers | leveled_rules())
     return draw(rules_of_text(spec)) if draw(st.integers(0, 4)) == 0 else spec
 
 
@@ -121,13 +132,30 @@ def rules_of_text(draw: st.DrawFn, spec: RuleSpec) -> RuleSpec:
         of_text=True,
         texts=(text,) if ends is None else (text, ends),
         recover=None if ends is None else bounds(Operator.EQUAL, code_of(ends)),
+        levels=(),
     )
 
 
 @st.composite
-def rules_of_numbers(draw: st.DrawFn) -> RuleSpec:
-    """Any rule that compares numbers, counts points, or waits for some."""
-    kind = draw(st.sampled_from(ConditionKind))
+def leveled_rules(draw: st.DrawFn) -> RuleSpec:
+    """Rules with levels, most of them on the newest value, some on what a formula computes."""
+    spec = draw(rules_of_numbers((ConditionKind.THRESHOLD, ConditionKind.THRESHOLD, ConditionKind.RANGE)))
+    if draw(st.integers(0, 2)):
+        spec = replace(spec, formula=None, numbers=(), group_by=())
+        spec = replace(
+            spec, function=Function.VALUE, aggregation=Aggregation.LATEST, window=40 * SECOND, offset=0, filters=()
+        )
+    own, *others = draw(st.permutations(list(Severity)))[: draw(st.integers(2, 4))]
+    further = [
+        Level(one, draw(st.sampled_from(LEVELS)), draw(st.sampled_from(RECOVERIES + RECOVERIES[3:]))) for one in others
+    ]
+    return replace(spec, occurrence=None, severity=own, levels=tuple(further))
+
+
+@st.composite
+def rules_of_numbers(draw: st.DrawFn, kinds: Sequence[ConditionKind]) -> RuleSpec:
+    """Any rule of some kinds that compares numbers, counts points, or waits for some; without levels."""
+    kind = draw(st.sampled_from(kinds))
     any_field = kind is ConditionKind.ABSENCE and draw(st.booleans())
     low = draw(st.sampled_from([0.0, 1.0, 5.0]))
     return RuleSpec(
@@ -190,7 +218,8 @@ def fresh_arrivals(draw: st.DrawFn) -> Arrive:
 
 def puts() -> st.SearchStrategy[Put]:
     """New rules and edits, of the kinds that keep the state and of those that may not."""
-    changed = st.sampled_from([HARMLESS, THRESHOLD, INPUTS, FORMULA, ("for_duration",), ("filters",), ()])
+    edits = [HARMLESS, THRESHOLD, INPUTS, FORMULA, ("for_duration",), ("filters",), ("severity", "levels"), ()]
+    changed = st.sampled_from(edits)
     named = st.builds(lambda spec, rule_id: replace(spec, rule_id=rule_id), rules(), st.sampled_from(RULE_IDS))
     return st.builds(Put, named, changed, st.sampled_from([0.0, 0.0, 0.3]))
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from monitors.evaluator.model.reading import Aggregation, Function, Season
 from monitors.evaluator.model.spec import RuleSpec
 from monitors.mesh.times import DAY, HOUR, MINUTE
+from tests.evaluator.engine.comparing import plainly
 from tests.evaluator.engine.oracle import Oracle
 from tests.evaluator.engine.scene import NAN, SECOND, START, Scene, at, points, series, threshold
-from tests.evaluator.engine.sequences import plainly
 from tests.fuzzing import share
 
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from monitors.evaluator.model.backtest import Backtest
 from monitors.evaluator.model.evaluation import Evaluation, Points
 from monitors.evaluator.model.spec import RuleSpec
+from tests.evaluator.engine.comparing import by_time, plainly
 from tests.evaluator.engine.scene import START, at
-from tests.evaluator.engine.sequences import by_time, plainly
 from tests.evaluator.engine.strategies import KNOWN, points, rules
 from tests.fuzzing import share
 

@@ -8,7 +8,7 @@ from monitors.evaluator.model.bounds import Bounds, Operator, bounds
 from monitors.evaluator.model.explanation import explain
 from monitors.evaluator.model.reading import Aggregation, Function
 from monitors.evaluator.model.series import FieldType
-from monitors.evaluator.model.spec import MissingPolicy, RuleSpec
+from monitors.evaluator.model.spec import Level, MissingPolicy, RuleSpec, Severity
 from monitors.evaluator.model.state import Status
 from monitors.evaluator.model.texts import code_of
 from tests.evaluator.engine.scene import SECOND, Scene, absence, at, series, threshold
@@ -34,6 +34,11 @@ DOWN, UP = code_of("down"), code_of("up")
 IS_DOWN = threshold(low=DOWN, operator=Operator.EQUAL, of_text=True, texts=("down",))
 LATCHED = replace(IS_DOWN, recover=bounds(Operator.EQUAL, UP), texts=("down", "up"))
 KEPT = threshold(low=10.0, keep_firing_for=60)
+LEVELED = threshold(
+    low=10.0,
+    severity=Severity.LOW,
+    levels=(Level(Severity.HIGH, bounds(Operator.GREATER, 20), bounds(Operator.LESS, 15)),),
+)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +65,33 @@ KEPT = threshold(low=10.0, keep_firing_for=60)
         (
             threshold(low=10.0, recover=Bounds(1.0, 2.0)), [(0, 5, 12)], 7,
             ("FIRING", 12.0, f"it fires since {HOUR}00:05Z; it's 12, and is resolved once it is inside 1..2"),
+        ),
+        (
+            LEVELED, [(0, 5, 5)], 6,
+            ("INACTIVE", 5.0, "it's 5; it fires once it is > 10 (low) or > 20 (high)"),
+        ),
+        (
+            LEVELED, [(0, 5, 25), (0, 6, 17)], 7,
+            (
+                "FIRING", 17.0,
+                f"it fires since {HOUR}00:05Z; it's 17, which is high, and is lowered or resolved once it is < 15",
+            ),
+        ),
+        (
+            LEVELED, [(0, 5, 12)], 7,
+            (
+                "FIRING", 12.0,
+                (f"it fires since {HOUR}00:05Z; it's 12, which is low, "
+                "and is lowered or resolved once it is not > 10 any more"),
+            ),
+        ),
+        (
+            replace(LEVELED, keep_firing_for=KEPT.keep_firing_for), [(0, 5, 12), (0, 8, 3)], 9,
+            (
+                "FIRING", 3.0,
+                (f"it fires since {HOUR}00:05Z; it's 3, at no level since {HOUR}00:08Z, "
+                f"and is resolved as low at {HOUR}01:08Z if so"),
+            ),
         ),
         (
             KEPT, [(0, 5, 12), (0, 8, 3)], 9,

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from monitors.evaluator.model.evaluation import Evaluation, Points
 from monitors.evaluator.model.spec import RuleSpec
+from tests.evaluator.engine.comparing import by_time, plainly
 from tests.evaluator.engine.events import Arrive, Put
 from tests.evaluator.engine.scene import START, at
-from tests.evaluator.engine.sequences import World, by_time, plainly
+from tests.evaluator.engine.sequences import World
 from tests.evaluator.engine.strategies import KNOWN, arrivals, points, rules
 from tests.fuzzing import share
 

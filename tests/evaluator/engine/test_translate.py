@@ -17,7 +17,7 @@ from monitors.evaluator.model.bounds import Bounds, Operator, bounds
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.reading import LOOK_BACK, Aggregation, Function, TagFilter
 from monitors.evaluator.model.shards import shard_of
-from monitors.evaluator.model.spec import ConditionKind, InstanceKey, MissingPolicy, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, Level, MissingPolicy, RuleSpec, Severity
 from monitors.evaluator.model.texts import code_of
 from monitors.evaluator.translate import from_transition, to_open_episode, to_spec
 from monitors.mesh.times import MINUTE, SECOND, to_duration
@@ -215,8 +215,83 @@ def with_recover(message: mesh_pb2.WatchedRule) -> None:
     message.rule.condition.recover.SetInParent()
 
 
+def add_level(
+    message: mesh_pb2.WatchedRule, severity: rule_pb2.Severity.ValueType, above: float, below: float | None = None
+) -> None:
+    """Another level of the same value, with a reset or without."""
+    level = message.rule.levels.add(severity=severity, condition=message.rule.condition)
+    level.condition.comparison.expression.number = above
+    if below is not None:
+        level.reset.CopyFrom(message.rule.condition)
+        level.reset.comparison.operator = condition_pb2.COMPARISON_OPERATOR_LESS
+        level.reset.comparison.expression.number = below
+
+
 def with_level(message: mesh_pb2.WatchedRule) -> None:
     message.rule.levels.add()
+
+
+def with_level_twice(message: mesh_pb2.WatchedRule) -> None:
+    add_level(message, rule_pb2.SEVERITY_HIGH, 95)
+    add_level(message, rule_pb2.SEVERITY_HIGH, 98)
+
+
+def with_level_of_its_own_severity(message: mesh_pb2.WatchedRule) -> None:
+    add_level(message, rule_pb2.SEVERITY_MEDIUM, 95)
+
+
+def with_level_of_another_value(message: mesh_pb2.WatchedRule) -> None:
+    add_level(message, rule_pb2.SEVERITY_HIGH, 95)
+    message.rule.levels[0].condition.comparison.left.input.field = "load"
+
+
+def with_reset_of_another_value(message: mesh_pb2.WatchedRule) -> None:
+    add_level(message, rule_pb2.SEVERITY_HIGH, 95, 90)
+    message.rule.levels[0].reset.comparison.left.input.field = "load"
+
+
+def with_level_and_absence(message: mesh_pb2.WatchedRule) -> None:
+    add_level(message, rule_pb2.SEVERITY_HIGH, 95)
+    message.rule.condition.Clear()
+    message.rule.condition.absence.duration.CopyFrom(to_duration(MINUTE))
+
+
+def with_level_and_occurrence(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.comparison.left.input.ClearField("aggregation")
+    add_level(message, rule_pb2.SEVERITY_HIGH, 95)
+    message.rule.condition.comparison.occurrence.SetInParent()
+
+
+def with_level_and_text(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.comparison.left.input.ClearField("aggregation")
+    message.rule.condition.comparison.text = "down"
+    message.rule.condition.comparison.operator = condition_pb2.COMPARISON_OPERATOR_EQUAL
+    to_spec(message)
+    level = message.rule.levels.add(severity=rule_pb2.SEVERITY_HIGH, condition=message.rule.condition)
+    level.condition.comparison.text = "up"
+
+
+def with_level_of_a_text(message: mesh_pb2.WatchedRule) -> None:
+    add_level(message, rule_pb2.SEVERITY_HIGH, 95)
+    message.rule.levels[0].condition.comparison.text = "down"
+
+
+def with_level_and_junction(message: mesh_pb2.WatchedRule) -> None:
+    add_level(message, rule_pb2.SEVERITY_HIGH, 95)
+    junction = condition_pb2.Junction(
+        operator=condition_pb2.JUNCTION_OPERATOR_AND, conditions=[message.rule.condition] * 2
+    )
+    message.rule.condition.junction.CopyFrom(junction)
+
+
+def with_level_and_another_field_on_the_right(message: mesh_pb2.WatchedRule) -> None:
+    add_level(message, rule_pb2.SEVERITY_HIGH, 95)
+    message.rule.condition.comparison.expression.input.field = "load"
+
+
+def with_level_of_another_field_on_the_right(message: mesh_pb2.WatchedRule) -> None:
+    add_level(message, rule_pb2.SEVERITY_HIGH, 95)
+    message.rule.levels[0].condition.comparison.expression.input.field = "load"
 
 
 def with_offset(message: mesh_pb2.WatchedRule) -> None:
@@ -246,6 +321,10 @@ def with_text(message: mesh_pb2.WatchedRule) -> None:
     message.rule.condition.comparison.text = "down"
 
 
+def with_nothing_on_the_right(message: mesh_pb2.WatchedRule) -> None:
+    message.rule.condition.comparison.ClearField("expression")
+
+
 def with_infinity(message: mesh_pb2.WatchedRule) -> None:
     message.rule.condition.comparison.expression.number = math.inf
 
@@ -270,7 +349,11 @@ def with_negation(message: mesh_pb2.WatchedRule) -> None:
     "change",
     [
         with_recover, with_level, with_offset, with_expected, with_expression, with_regular_expression, with_quantile,
-        with_text, with_infinity, with_nothing, without_window, with_occurrence, with_negation,
+        with_text, with_infinity, with_nothing, with_nothing_on_the_right, without_window, with_occurrence,
+        with_negation,
+        with_level_twice, with_level_of_its_own_severity, with_level_of_another_value, with_reset_of_another_value,
+        with_level_and_absence, with_level_and_occurrence, with_level_and_text, with_level_of_a_text,
+        with_level_and_junction, with_level_and_another_field_on_the_right, with_level_of_another_field_on_the_right,
     ],
 )  # fmt: skip
 def test_what_cannot_be_evaluated_is_refused_with_what_can(change: Callable[[mesh_pb2.WatchedRule], None]) -> None:
@@ -279,6 +362,38 @@ def test_what_cannot_be_evaluated_is_refused_with_what_can(change: Callable[[mes
     change(message)
     with pytest.raises(NotEvaluable, match="; "):
         to_spec(message)
+
+
+def test_levels_become_bounds_of_the_rules_value_by_severity() -> None:
+    message = watched(compared())
+    add_level(message, rule_pb2.SEVERITY_CRITICAL, 98)
+    add_level(message, rule_pb2.SEVERITY_LOW, 80, 70)
+    message.rule.condition.recover.CopyFrom(compared(operator=condition_pb2.COMPARISON_OPERATOR_LESS))
+    spec = to_spec(message)
+    assert (spec.severity, spec.low, spec.recover) == (Severity.MEDIUM, 90, bounds(Operator.LESS, 90))
+    assert spec.levels == (
+        Level(Severity.LOW, bounds(Operator.GREATER, 80), bounds(Operator.LESS, 70)),
+        Level(Severity.CRITICAL, bounds(Operator.GREATER, 98)),
+    )
+
+
+def test_levels_are_bounds_of_what_is_computed_of_several_fields() -> None:
+    message = watched(compared())
+    left = condition_pb2.Expression()
+    left.arithmetic.operator = condition_pb2.ARITHMETIC_OPERATOR_ADD
+    left.arithmetic.left.input.field, left.arithmetic.right.input.field = "cpu", "load"
+    message.rule.condition.comparison.left.CopyFrom(left)
+    add_level(message, rule_pb2.SEVERITY_HIGH, 95, 85)
+    spec = to_spec(message)
+    assert spec.kind is ConditionKind.THRESHOLD
+    assert spec.formula is not None
+    assert spec.levels == (Level(Severity.HIGH, bounds(Operator.GREATER, 95), bounds(Operator.LESS, 85)),)
+
+
+def test_a_severity_without_levels_makes_no_difference_to_the_evaluator() -> None:
+    message = watched(compared())
+    message.rule.severity = rule_pb2.SEVERITY_HIGH
+    assert to_spec(message) == to_spec(watched(compared()))
 
 
 @st.composite
@@ -341,13 +456,23 @@ def test_a_transition_without_a_value_has_none_and_firing_has_no_reason() -> Non
     assert message.kind == alert_pb2.ALERT_EVENT_KIND_FIRING
 
 
+def test_a_change_of_level_carries_the_severity() -> None:
+    key = InstanceKey("t", "r", "m", ())
+    transition = Transition(key, 7, TransitionKind.SEVERITY_CHANGED, 20, 10, 99.0, "condition", 0, 4)
+    message = from_transition(transition, mesh_pb2.ShardLease())
+    assert message.kind == alert_pb2.ALERT_EVENT_KIND_SEVERITY_CHANGED
+    assert message.severity == rule_pb2.SEVERITY_CRITICAL
+
+
 def test_an_open_episode_names_its_instance_with_sorted_tags() -> None:
     message = mesh_pb2.OpenEpisode(
         tenant_id="t", rule_id="r", monitor_id="m", group={"os": "x", "core": "0"}, episode=5, fire_time_nanos=6
     )
     episode = to_open_episode(message)
     assert episode.key == InstanceKey("t", "r", "m", (("core", "0"), ("os", "x")))
-    assert (episode.episode, episode.fired_at) == (5, 6)
+    assert (episode.episode, episode.fired_at, episode.changed_at) == (5, 6, 6)
+    message.severity, message.severity_time_nanos = rule_pb2.SEVERITY_HIGH, 9
+    assert (to_open_episode(message).level, to_open_episode(message).changed_at) == (3, 9)
 
 
 def test_a_monitors_shard_is_the_checksum_of_tenant_and_monitor() -> None:

@@ -24,13 +24,13 @@ from monitors.v1 import rule_service_pb2 as pb
 
 DESCRIPTION = (
     "Changes a rule, given by rule_id or its exact title; what isn't given stays. "
-    "condition to interval are as in create_alert_rule; notify, labels and runbook_url replace the old value, "
+    "condition to interval are as in create_alert_rule; levels, notify, labels and runbook_url replace the old value, "
     "empty removes it. snooze_until keeps the rule quiet till then. dry_run=true only shows what would change. "
     "Returns before and after."
 )
 _CHANGEABLE = (
-    "title", "condition", "for", "severity", "cooldown", "no_data", "notify", "labels", "runbook_url", "enabled",
-    "interval", "snoozed_until",
+    "title", "condition", "for", "severity", "levels", "cooldown", "no_data", "notify", "labels", "runbook_url",
+    "enabled", "interval", "snoozed_until",
 )  # fmt: skip
 _LIFTS = ("", "off", "no", "none", "null", "now", "false", "0")
 

@@ -68,6 +68,21 @@ def read_pairs(node: Node) -> dict[str, str]:
     return pairs
 
 
+def read_levels(node: Node) -> dict[str, str]:
+    """Bounds by severity, the lowest first. Raises Unfit."""
+    if not isinstance(node, Entries):
+        raise Unfit('must be severities and bounds, such as {critical: "> 95 recover < 90"}')
+    levels = {}
+    for name, text in read_pairs(node).items():
+        word = name.lower()
+        if word not in SEVERITIES:
+            raise Unfit(f"{name[:60]!r} isn't one of {', '.join(SEVERITIES)}")
+        if word in levels:
+            raise Unfit(f"{word} is said twice")
+        levels[word] = text
+    return dict(sorted(levels.items(), key=lambda level: SEVERITIES.index(level[0])))
+
+
 def read_flag(node: Node) -> bool:
     """True or false. Raises Unfit."""
     word = read_text(node).lower()
@@ -76,6 +91,7 @@ def read_flag(node: Node) -> bool:
     return _FLAGS[word]
 
 
+SEVERITIES = ("low", "medium", "high", "critical")
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -128,6 +144,15 @@ def _pairs(name: str, path: str) -> Field:
     return Field(name, path, read_pairs, lambda rule: dict(sorted(getattr(rule, path).items())), put, {})
 
 
+def _levels(rule: Rule) -> dict[str, str]:
+    return {word_of(rule_pb2.Severity, level.severity): level.condition_text for level in rule.levels}
+
+
+def _put_levels(rule: Rule, levels: Mapping[str, str]) -> None:
+    for word, text in levels.items():
+        rule.levels.add(severity=rule_pb2.Severity.Value(f"SEVERITY_{word.upper()}"), condition_text=text)
+
+
 def _condition(rule: Rule) -> str:
     """The condition less its `for` clause, with which its text ends exactly where there is one."""
     nanos = from_duration(rule.for_duration)
@@ -144,7 +169,8 @@ FIELDS = (
         _condition,
         lambda rule, text: setattr(rule, "condition_text", text),
     ),
-    _choice("severity", "severity", rule_pb2.Severity, ("low", "medium", "high", "critical"), "medium"),
+    _choice("severity", "severity", rule_pb2.Severity, SEVERITIES, "medium"),
+    Field("levels", "levels", read_levels, _levels, _put_levels, {}),
     _duration("for", "for_duration", "0s"),
     _duration("keep_firing_for", "keep_firing_for", "0s"),
     _duration("cooldown", "cooldown", "5m"),
@@ -175,7 +201,12 @@ FIELDS = (
 """All but the key, in the order in which they are written. The defaults are the contract's."""
 BY_NAME = {field.name: field for field in FIELDS}
 REQUIRED = tuple(field.name for field in FIELDS if field.default is None)
-NAME_OF_PATH = {f"rule.{field.path}": field.name for field in FIELDS} | {"rule.condition": "condition"}
+_NAME_OF_PATH = {f"rule.{field.path}": field.name for field in FIELDS} | {"rule.condition": "condition"}
+
+
+def name_of(path: str) -> str:
+    """What a file calls a field of the contract, be it a part of one: `levels` for `rule.levels[0].condition_text`."""
+    return _NAME_OF_PATH.get(path.partition("[")[0], path.removeprefix("rule."))
 
 
 def entry_of(rule: Rule) -> dict[str, Value]:

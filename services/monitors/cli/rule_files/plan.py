@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from monitors.cli.rule_files.fields import FIELDS, NAME_OF_PATH, Value, entry_of
+from monitors.cli.rule_files.fields import FIELDS, Value, entry_of, name_of
 from monitors.cli.rule_files.problems import Place, Problems
 from monitors.cli.rule_files.reading import FileRule, RuleFile
 from monitors.v1 import rule_service_pb2 as pb
@@ -120,6 +120,6 @@ def _flat(rule: Rule) -> dict[str, Value]:
 def note_problems(step: Step, result: pb.RuleChangeResult, problems: Problems) -> None:
     """Notes why the mesh would refuse a step, each where the file says what is wrong."""
     for problem in result.problems:
-        name = NAME_OF_PATH.get(problem.field, problem.field.removeprefix("rule."))
+        name = name_of(problem.field)
         place = step.wanted.place_of(name) if step.wanted else step.place
         problems.add(place, ": ".join(filter(None, (step.key, name, problem.description))))

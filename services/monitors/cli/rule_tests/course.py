@@ -10,7 +10,7 @@ import numpy as np
 
 from monitors.cli.choices import word_of
 from monitors.cli.durations import format_duration
-from monitors.cli.rule_files.fields import NAME_OF_PATH
+from monitors.cli.rule_files.fields import name_of
 from monitors.cli.rule_files.problems import Problems
 from monitors.cli.rule_files.reading import FileRule
 from monitors.cli.rule_tests.cases import AlertName, Case, MadeSeries
@@ -58,7 +58,7 @@ def read_rule(rule: FileRule, problems: Problems) -> ReadRule | None:
         problems.add(rule.place, f"{rule.key}: {error.message}")
         return None
     for violation in (violation for refusal in proposal.errors for violation in refusal.violations):
-        name = NAME_OF_PATH.get(violation.field, violation.field.removeprefix("rule."))
+        name = name_of(violation.field)
         problems.add(rule.place_of(name), f"{rule.key}: {name}: {violation.description}")
     return None if proposal.errors else ReadRule(rule, proposal)
 
@@ -113,9 +113,16 @@ class Course:
             self._next = next(self._coming, None)
         self._transitions += self._evaluation.advance(NO_POINTS, self._case.start + time)
 
-    def firing(self) -> set[AlertName]:
-        """Who fires now."""
-        return {self._name(one.key.rule_id, one.key.monitor, one.key.tags) for one in self._open()}
+    def firing(self) -> dict[AlertName, str]:
+        """Who fires now, and at which severity if its rule has levels; otherwise empty."""
+        # The last transition of what fires is its beginning or a change of its level.
+        levels = {one.key: one.level for one in self._transitions}
+        found = {}
+        for one in self._open():
+            level = levels[one.key]
+            name = self._name(one.key.rule_id, one.key.monitor, one.key.tags)
+            found[name] = word_of(rule_pb2.Severity, level) if level else ""
+        return found
 
     def spans(self) -> dict[AlertName, list[tuple[int, int | None, float | None]]]:
         """When each alert began, was over, and with which value it began, so far."""

@@ -60,11 +60,11 @@ def judge(case: Case, course: Course, severities: Mapping[str, str], tried: froz
 
 
 def _at(case: Case, course: Course, instant: Instant, severities: Mapping[str, str]) -> Difference | None:
-    got = course.firing()
+    got = {name: level or severities[name.rule] for name, level in course.firing().items()}
     wanted = {one.name: one.severity for one in instant.expected}
     # Who fires as it should, but isn't as bad, differs as well.
-    wrong = {name for name in got & wanted.keys() if wanted[name] not in (None, severities[name.rule])}
-    missing, unexpected = sorted((wanted.keys() - got) | wrong), sorted((got - wanted.keys()) | wrong)
+    wrong = {name for name in got.keys() & wanted.keys() if wanted[name] not in (None, got[name])}
+    missing, unexpected = sorted((wanted.keys() - got.keys()) | wrong), sorted((got.keys() - wanted.keys()) | wrong)
     if not missing and not unexpected:
         return None
 
@@ -75,7 +75,7 @@ def _at(case: Case, course: Course, instant: Instant, severities: Mapping[str, s
         instant.place,
         f"at {format_duration(instant.time)}",
         tuple(text(name, wanted[name]) for name in missing),
-        tuple(text(name, severities[name.rule] if name in wrong else None) for name in unexpected),
+        tuple(text(name, got[name] if name in wrong else None) for name in unexpected),
         {name.text(case.monitor): course.explanation(name) for name in missing + unexpected if name not in wrong},
     )
 

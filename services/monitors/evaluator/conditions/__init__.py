@@ -6,12 +6,13 @@ from typing import Any
 
 from monitors.evaluator.conditions.comparisons import check_texts, end_of, occurrence_of, threshold
 from monitors.evaluator.conditions.formulas import FormulaBuilder
+from monitors.evaluator.conditions.levels import levels_of
 from monitors.evaluator.conditions.readings import NotEvaluable, finite, is_reading, read
 from monitors.evaluator.model.formula import readings_of
 from monitors.evaluator.model.spec import ConditionKind
 from monitors.v1 import condition_pb2
 
-__all__ = ["NotEvaluable", "fields_of"]
+__all__ = ["NotEvaluable", "fields_of", "levels_of"]
 
 
 def fields_of(condition: condition_pb2.Condition, since: float) -> dict[str, Any]:

@@ -27,12 +27,10 @@ def threshold(comparison: condition_pb2.Comparison) -> dict[str, Any]:
     """What a value must be, as fields of RuleSpec: compared with a number, or a text's code. Raises NotEvaluable."""
     if comparison.WhichOneof("right") in ("text", "texts"):
         return _equality(comparison)
-    right = comparison.expression
-    if right.WhichOneof("kind") != "number":
-        raise NotEvaluable("a recover clause compares with a number; put one on the right, as in `recover < 75`")
-    return {
-        "operator": operator_of(comparison), "low": finite(right.number), "tolerance": finite(comparison.tolerance)
-    }  # fmt: skip
+    if comparison.expression.WhichOneof("kind") != "number":
+        raise NotEvaluable("a comparison needs a number or a text; put one on the right, as in `cpu_percent > 75`")
+    number, tolerance = finite(comparison.expression.number), finite(comparison.tolerance)
+    return {"operator": operator_of(comparison), "low": number, "tolerance": tolerance}
 
 
 def _equality(comparison: condition_pb2.Comparison) -> dict[str, Any]:
@@ -64,22 +62,35 @@ def occurrence_of(comparison: condition_pb2.Comparison, reading: dict[str, Any])
 
 def end_of(condition: condition_pb2.Condition, found: dict[str, Any]) -> dict[str, Any]:
     """What ends an alert: another test of the same value. `found` is what the condition itself says."""
-    recover = condition.recover
-    if recover.HasField("recover"):
-        raise NotEvaluable("a recover clause can't have one of its own; leave that out")
-    if recover.HasField("range"):
-        looks_at, test = recover.range.expression, dict[str, Any]()
-        ends = Bounds(finite(recover.range.low), finite(recover.range.high), recover.range.outside)
-    elif recover.HasField("comparison"):
-        looks_at, test = recover.comparison.left, threshold(recover.comparison)
-        ends = bounds(test["operator"], test["low"], test.get("tolerance", 0.0))
+    ends, texts = bounds_of(condition.recover, condition, found, "a recover clause")
+    return {"recover": ends, "texts": found.get("texts", ()) + texts}
+
+
+def bounds_of(
+    test: condition_pb2.Condition, condition: condition_pb2.Condition, found: dict[str, Any], what: str
+) -> tuple[Bounds, tuple[str, ...]]:
+    """Another test of the value that a condition looks at, and the texts that it compares with.
+
+    `found` is what the condition itself says, `what` is the test's name for people. Raises NotEvaluable.
+    """
+    if test.HasField("recover") or test.comparison.HasField("occurrence"):
+        raise NotEvaluable(f"{what} is one test and has no further clause; leave that out")
+    if test.HasField("range"):
+        looks_at, said = test.range.expression, dict[str, Any]()
+        within = Bounds(finite(test.range.low), finite(test.range.high), test.range.outside)
+    elif test.HasField("comparison"):
+        looks_at, right = test.comparison.left, test.comparison.WhichOneof("right")
+        if right not in ("text", "texts") and test.comparison.expression.WhichOneof("kind") != "number":
+            raise NotEvaluable(f"{what} compares with a number; put one on the right, such as `< 75`")
+        said = threshold(test.comparison)
+        within = bounds(said["operator"], said["low"], said.get("tolerance", 0.0))
     else:
-        raise NotEvaluable("a recover clause must compare a value; say for example `recover < 75`")
+        raise NotEvaluable(f"{what} must compare a value with a number or a range; say for example `< 75`")
     if looks_at != _left(condition):
-        raise NotEvaluable("a recover clause must look at the condition's own value; give both the same left side")
-    if test.get("of_text") is not found.get("of_text"):
-        raise NotEvaluable("a recover clause must compare with a text where the condition does, and only there")
-    return {"recover": ends, "texts": found.get("texts", ()) + test.get("texts", ())}
+        raise NotEvaluable(f"{what} must look at the condition's own value; give both the same left side")
+    if said.get("of_text") is not found.get("of_text"):
+        raise NotEvaluable(f"{what} must compare with a text where the condition does, and only there")
+    return within, said.get("texts", ())
 
 
 def _left(condition: condition_pb2.Condition) -> condition_pb2.Expression | None:

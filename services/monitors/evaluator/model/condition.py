@@ -68,7 +68,18 @@ def truths(plan: Plan, window: Window, state: State, places: Places, times: Int6
 
 
 def compare(plan: Plan, where: Places | slice, values: Floats) -> Booleans:
-    """Whether each value is what its place's rule asks for. Not a number never is, whatever the operator (T7)."""
+    """Whether each value is what its place's rule asks for, at any level."""
+    holds = own_test(plan, where, values)
+    if plan.profiles.level_count:
+        numbers = plan.instances.profile[where]
+        some = np.flatnonzero(plan.profiles.has_levels[numbers])
+        holds[some] |= plan.profiles.ladders.entered(numbers[some], values[some]) > 0
+    return holds
+
+
+def own_test(plan: Plan, where: Places | slice, values: Floats) -> Booleans:
+    """Whether each value passes the test of its place's condition. Not a number never does, whatever the operator
+    (T7)."""
     columns = plan.instances
     outside = columns.outside[where] if plan.profiles.outside_count else False
     return within(values, columns.low[where], columns.high[where], outside)
@@ -138,7 +149,7 @@ def silence_due(plan: Plan, window: Window, state: State, places: Places, times:
 
 
 def recovered(plan: Plan, places: Places, values: Floats) -> Booleans:
-    """Whether what says that firing ends holds; where there is no such clause, True."""
+    """Whether what says that firing ends holds; where there is no such clause, True. Levels have their own."""
     profiles, numbers = plan.profiles, plan.instances.profile[places]
     inside = (values >= profiles.recover_low[numbers]) & (values <= profiles.recover_high[numbers])
     return np.asarray(~profiles.recovers[numbers] | (inside ^ profiles.recover_outside[numbers]))

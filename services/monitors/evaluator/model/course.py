@@ -10,6 +10,8 @@ import numpy as np
 
 from monitors.evaluator.model.arrays import NEVER, Booleans, Places
 from monitors.evaluator.model.condition import Truths, recovered
+from monitors.evaluator.model.ladders import Levels
+from monitors.evaluator.model.levels import highest, may_end
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.series import Int64s
 from monitors.evaluator.model.spec import ConditionKind
@@ -49,6 +51,8 @@ class Parts(NamedTuple):
         waits = profiles.waits[numbers]
         renewed = ~found.holds & ~found.unknown & ~waits & (profiles.keep_firing_for[numbers] == 0)
         renewed &= recovered(plan, places, found.values)
+        if profiles.level_count:
+            renewed &= may_end(plan, places, found.values)
         number = np.cumsum(renewed) - renewed
         first = np.ones(len(places), dtype=np.bool_)
         first[1:] = (number[1:] != number[:-1]) | (places[1:] != places[:-1])
@@ -86,8 +90,16 @@ class Course:
         self._places, self._cursor, self._end, self._until = places, parts.begin, parts.end, parts.until
         self._times = np.append(instants.times, NEVER)
         special = _may_alert(plan, instants.instance_of, found)
-        self._next_true, self._next_false = _next_of(found.holds | special), _next_of(~found.holds | special)
+        self._next_true = _next_of(found.holds | special)
         profiles, numbers = plan.profiles, plan.instances.profile[places]
+        self._levels: Levels | None = None
+        """What the value before each instant enters, if there are levels."""
+        stirs = ~found.holds | special
+        if profiles.level_count:
+            entered = highest(plan, instants.instance_of, found.values)
+            self._levels = np.append(np.int8(0), entered)
+            stirs |= entered != self._levels[:-1]
+        self._next_other = _next_of(stirs)
         self._steps: Booleans = ~profiles.every_point[numbers]
         """Whether there are no deadlines, so that what is pending must be looked at each time."""
         absence = profiles.kind[numbers] == ConditionKind.ABSENCE
@@ -118,10 +130,14 @@ class Course:
     def _following(self, state: State) -> Places:
         """The next instant of each place that isn't passed over."""
         status, clocked = state.instances.status[self._places], state.instances.clocked[self._places]
-        resting = np.where(status == Status.INACTIVE, self._next_true[self._cursor], self._next_false[self._cursor])
+        resting = np.where(status == Status.INACTIVE, self._next_true[self._cursor], self._next_other[self._cursor])
         looks = clocked | self._always | ((status == Status.PENDING) & self._steps)
         # Before its first point an absence has no deadline, which every later one only moves.
         looks |= self._absence & (status == Status.INACTIVE) & (state.instances.due[self._places] == NEVER)
+        if self._levels is not None:
+            # What is at another level than it entered last is kept there by a reset, which each value may pass.
+            kept = self._levels[self._cursor] != state.instances.level[self._places]
+            looks |= (status == Status.FIRING) & kept
         return np.asarray(np.where(looks, self._cursor, resting))
 
     def _first_after(self, times: Int64s) -> Places:

@@ -9,6 +9,7 @@ from monitors.evaluator.model.agenda import Agenda
 from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct, selection
 from monitors.evaluator.model.condition import newest_of_inputs
 from monitors.evaluator.model.instances import Limits, PlanChange
+from monitors.evaluator.model.levels import settle
 from monitors.evaluator.model.machine import Changes, Transition, TransitionKind, evaluate, schedule
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.points import NO_POINTS, Points
@@ -125,6 +126,7 @@ class Evaluation:
         return self._lacking(change.series, now), change.created
 
     def _rest(self, change: PlanChange) -> None:
+        settle(self.plan, self.state, np.array(change.kept, dtype=np.intp))
         for place in change.kept:
             self.plan.instances.live[place] = False
             self.state.instances.due[place] = NEVER
@@ -237,7 +239,10 @@ class Evaluation:
         instances.fired_at[place] = episode.fired_at
         instances.silent[place] = False
         # A point that is replayed can't undo what came after it.
-        instances.changed_at[place] = max(int(instances.changed_at[place]), episode.fired_at)
+        instances.changed_at[place] = max(int(instances.changed_at[place]), episode.changed_at)
+        if self.plan.profiles.level_count:
+            instances.level[place] = episode.level
+            settle(self.plan, self.state, np.array([place]))
 
     def adopt(self, key: InstanceKey, episode: int, adopted: int) -> None:
         """Lets the episode of a firing instance go on under the number of the one that RuleService had open."""

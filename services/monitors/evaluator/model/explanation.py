@@ -11,7 +11,7 @@ from monitors.evaluator.model.evaluation import Evaluation
 from monitors.evaluator.model.formula_explanation import tell
 from monitors.evaluator.model.machine import MISSING_INTERVALS
 from monitors.evaluator.model.reading import Aggregation, Function
-from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
+from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec, Severity
 from monitors.evaluator.model.state import Status
 from monitors.evaluator.model.texts import code_of
 from monitors.evaluator.model.wording import at as said_at
@@ -33,6 +33,8 @@ class Explanation:
     time: int
     since: int | None
     text: str
+    level: int = 0
+    """The severity at which it fires, if its rule has levels."""
 
 
 def explain(evaluation: Evaluation, key: RuleKey, monitors: Collection[str] = ()) -> list[Explanation]:
@@ -59,6 +61,7 @@ class _Situation:
     clocks: dict[str, int]
     due: int
     silent: bool
+    level: int
     inputs: str
     """With a formula: what its parts come to."""
 
@@ -81,10 +84,12 @@ def _explain(evaluation: Evaluation, spec: RuleSpec, place: int) -> Explanation:
         clocks={name: int(getattr(instances, name)[place]) for name in names},
         due=int(instances.due[place]),
         silent=bool(instances.silent[place]),
+        level=int(instances.level[place]),
         inputs=told_inputs,
     )
+    key, since, text = plan.key_of(place), _since(situation), _text(situation, now)
     told = None if spec.of_text else value
-    return Explanation(plan.key_of(place), situation.status, told, now, _since(situation), _text(situation, now))
+    return Explanation(key, situation.status, told, now, since, text, situation.level)
 
 
 def _since(one: _Situation) -> int | None:
@@ -128,6 +133,8 @@ def _value(one: _Situation) -> str:
 
 def _of_firing(one: _Situation, value: str, test: str) -> str:
     fired = f"it fires since {said_at(one.clocks['fired_at'])}" + (", resolved by hand" if one.silent else "")
+    if one.level:
+        return f"{fired}; {_of_level(one, value)}"
     recover = one.spec.recover
     ends = in_bounds(recover, one.spec.texts) if recover else f"not {test} any more"
     kept = one.spec.keep_firing_for
@@ -136,6 +143,18 @@ def _of_firing(one: _Situation, value: str, test: str) -> str:
         return f"{fired}; {value}, {ends} since {said_at(one.clocks['false_since'])}, and is resolved at {over} if so"
     lasting = f" for {format_duration(kept)}" if kept else ""
     return f"{fired}; {value}, and is resolved once it is {ends}{lasting}"
+
+
+def _of_level(one: _Situation, value: str) -> str:
+    severity, spec = Severity(one.level), one.spec
+    if one.clocks["false_since"] != UNSET:
+        over = said_at(one.clocks["false_since"] + spec.keep_firing_for)
+        since = said_at(one.clocks["false_since"])
+        return f"{value}, at no level since {since}, and is resolved as {_name(severity)} at {over} if so"
+    tests = {level.severity: (in_bounds(level.bounds), level.reset) for level in spec.levels}
+    said, reset = tests.get(severity, (_own_test(spec), spec.recover))
+    lowered = in_bounds(reset) if reset else f"not {said} any more"
+    return f"{value}, which is {_name(severity)}, and is lowered or resolved once it is {lowered}"
 
 
 def _of_absence(one: _Situation) -> str:
@@ -181,6 +200,17 @@ def _while_unknown(one: _Situation) -> str:
 
 
 def _test(spec: RuleSpec) -> str:
+    if not spec.levels or spec.severity is None:
+        return _own_test(spec)
+    tests = {spec.severity: _own_test(spec), **{level.severity: in_bounds(level.bounds) for level in spec.levels}}
+    return " or ".join(f"{tests[severity]} ({_name(severity)})" for severity in sorted(tests))
+
+
+def _name(severity: Severity) -> str:
+    return severity.name.lower()
+
+
+def _own_test(spec: RuleSpec) -> str:
     if spec.kind is ConditionKind.FORMULA:
         return "true"
     if spec.kind is ConditionKind.RANGE or spec.of_text:

@@ -2,6 +2,7 @@
 
 Inactive → pending → firing → inactive, as alerting.md S1–S10 have it with "absent" meaning *false*, and with a third
 truth, unknown, that the rule's policies turn into false, true, or a state that is kept with all of its clocks stopped.
+A rule with levels fires while any of them holds; which one that is doesn't matter but to the severity that is told.
 """
 
 from enum import IntEnum
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, chunks, selection
 from monitors.evaluator.model.condition import Truths, absence_due, recovered, silence_due, truths, unknown_policies
+from monitors.evaluator.model.ladders import Levels
+from monitors.evaluator.model.levels import following
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.series import Floats, Int64s
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, MissingPolicy
@@ -28,10 +31,11 @@ class TransitionKind(IntEnum):
 
     FIRING = 1
     RESOLVED = 2
+    SEVERITY_CHANGED = 5
 
 
 class Transition(NamedTuple):
-    """An instance began or ceased to fire. Times are nanoseconds."""
+    """An instance began or ceased to fire, or goes on at another level. Times are nanoseconds."""
 
     key: InstanceKey
     revision: int
@@ -46,6 +50,8 @@ class Transition(NamedTuple):
     """`condition`, `missing_series` or `updated`."""
     delay: int
     """How late it was decided."""
+    level: int = 0
+    """The severity from now on; 0 if it is over or the rule has no levels."""
 
 
 class Changes:
@@ -55,10 +61,11 @@ class Changes:
         self._parts: list[tuple[NDArray[Any], ...]] = []
 
     def add(
-        self, kind: TransitionKind, places: Places, times: Int64s, episodes: Int64s, values: Floats, unknown: Booleans
-    ) -> None:
+        self, kind: TransitionKind, places: Places, times: Int64s, episodes: Int64s, values: Floats, unknown: Booleans,
+        levels: Levels,
+    ) -> None:  # fmt: skip
         """Notes transitions of one kind; `unknown` says that not the condition but its absence decided."""
-        self._parts.append((np.full(len(places), kind), places, times, episodes, values, unknown))
+        self._parts.append((np.full(len(places), kind), places, times, episodes, values, unknown, levels))
 
     def count(self, kind: TransitionKind) -> int:
         """How many of one kind there are."""
@@ -70,10 +77,10 @@ class Changes:
             return []
         columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
         order = np.argsort(columns[2], kind="stable")
-        kinds, places, times, episodes, values, is_unknown = (column[order] for column in columns)
+        kinds, places, times, episodes, values, *others = (column[order] for column in columns)
         # The number that stands for a text tells nobody anything.
         values[plan.profiles.of_text[plan.instances.profile[places]]] = np.nan
-        lists = [column.tolist() for column in (kinds, times, episodes, values, is_unknown)]
+        lists = [column.tolist() for column in (kinds, times, episodes, values, *others)]
         told = zip(plan.keys_of(places), plan.revisions_of(places), *lists, strict=True)
         return [
             Transition(
@@ -85,8 +92,9 @@ class Changes:
                 value=None if isnan(value) else value,
                 reason="missing_series" if nothing_known else "condition",
                 delay=max(0, now - time),
+                level=level,
             )
-            for key, revision, kind, time, episode, value, nothing_known in told
+            for key, revision, kind, time, episode, value, nothing_known, level in told
         ]
 
 
@@ -114,6 +122,8 @@ def _stirring(plan: Plan, state: State, where: Places | slice, found: Truths) ->
     instances, profiles = state.instances, plan.profiles
     stirs = instances.status[where] != found.holds.view(np.int8)
     stirs |= instances.clocked[where]
+    if profiles.level_count:
+        stirs |= found.holds & profiles.has_levels[plan.instances.profile[where]]
     if profiles.waiting_count or profiles.alerting_count:
         numbers = plan.instances.profile[where]
         stirs |= profiles.waits[numbers]
@@ -125,7 +135,12 @@ def _move_on(
     plan: Plan, window: Window, state: State, places: Places, times: Int64s, found: Truths, changes: Changes
 ) -> None:
     truth, resolving = _settled(plan, window, state, places, times, found)
-    _move(plan, state, places, times, truth, found, resolving, changes)
+    levels = np.zeros(len(places), dtype=np.int8)
+    if plan.profiles.level_count:
+        levels = following(plan, state, places, found.values)
+        # Also where it enters none, as long as a reset keeps it at the one where it is.
+        truth[(levels > 0) & ~found.unknown] = Truth.TRUE
+    _move(plan, state, places, times, truth, found, resolving, levels, changes)
     schedule(plan, window, state, places, times)
 
 
@@ -152,7 +167,7 @@ def _settled(
 
 def _move(
     plan: Plan, state: State, places: Places, times: Int64s, truth: NDArray[np.int8], found: Truths,
-    resolving: Booleans, changes: Changes,
+    resolving: Booleans, levels: Levels, changes: Changes,
 ) -> None:  # fmt: skip
     instances, profiles, numbers = state.instances, plan.profiles, plan.instances.profile[places]
     status = instances.status[places]
@@ -182,12 +197,20 @@ def _move(
     after = np.where(starting, Status.PENDING, status)
     after = np.where(firing, Status.FIRING, after)
     after = np.where(over, Status.INACTIVE, after)
-    told = resolved & ~instances.silent[places]
-    for kind, some in ((TransitionKind.FIRING, firing), (TransitionKind.RESOLVED, told)):
+    changed, heard = after != status, ~instances.silent[places]
+    told = {TransitionKind.FIRING: firing, TransitionKind.RESOLVED: resolved & heard}
+    if profiles.level_count:
+        levels = np.where(over, 0, levels)
+        turned = true & (status == Status.FIRING) & (levels != instances.level[places])
+        told[TransitionKind.SEVERITY_CHANGED] = turned & heard
+        changed |= turned
+        leveled = firing | turned | over
+        instances.level[places[leveled]] = levels[leveled]
+    decided = (active_at, found.values, found.unknown, levels)
+    for kind, some in told.items():
         if some.any():
-            changes.add(kind, places[some], times[some], active_at[some], found.values[some], found.unknown[some])
+            changes.add(kind, places[some], times[some], *(column[some] for column in decided))
 
-    changed = after != status
     clocks = (active_at, false_since, frozen_since, missing_since)
     for name, old, clock in zip(CLOCKS, before, clocks, strict=True):
         new = np.where(over, UNSET, clock)

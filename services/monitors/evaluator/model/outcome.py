@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitors.evaluator.model.backtest import Backtest
-from monitors.evaluator.model.bounds import Operator
+from monitors.evaluator.model.bounds import Bounds, Operator
 from monitors.evaluator.model.machine import Transition, TransitionKind
 from monitors.evaluator.model.series import Floats
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleSpec
@@ -43,13 +43,13 @@ class Suggestion:
 
 
 def intervals(transitions: Iterable[Transition]) -> list[Interval]:
-    """The times between firing and resolved, by their beginning."""
+    """The times between firing and resolved, by their beginning. A change of severity is no end."""
     open_at: dict[InstanceKey, Interval] = {}
     closed = []
     for one in transitions:
         if one.kind is TransitionKind.FIRING:
             open_at[one.key] = Interval(one.key, one.time, None, one.value)
-        elif one.key in open_at:
+        elif one.kind is TransitionKind.RESOLVED and one.key in open_at:
             begun = open_at.pop(one.key)
             closed.append(Interval(one.key, begun.start, one.time, begun.value))
     return sorted([*closed, *open_at.values()], key=lambda interval: interval.start)
@@ -66,8 +66,14 @@ def nearest_value(backtest: Backtest, spec: RuleSpec) -> float | None:
 
 
 def _distance(spec: RuleSpec, values: Floats) -> Floats:
-    """How far values are from where the condition holds; the less the deeper within."""
-    low, high, outside = spec.bounds(spec.low, spec.high)
+    """How far values are from where the condition, or a level, holds; the less the deeper within."""
+    own = spec.bounds(spec.low, spec.high)
+    every = (own, *(level.bounds for level in spec.levels))
+    return np.asarray(np.minimum.reduce([_distance_to(one, values) for one in every]))
+
+
+def _distance_to(bounds: Bounds, values: Floats) -> Floats:
+    low, high, outside = bounds
     with np.errstate(invalid="ignore"):
         within = np.maximum(low - values, values - high)
     return np.asarray(-within if outside else within)
@@ -77,7 +83,8 @@ def suggestions(backtest: Backtest, spec: RuleSpec) -> list[Suggestion]:
     """Thresholds that would have given about one alert a day, and one a week, if there is data of so much time."""
     values = backtest.truths.values[np.isfinite(backtest.truths.values)]
     days = (backtest.until - (backtest.known_from or backtest.start)) / DAY
-    is_simple = spec.kind is ConditionKind.THRESHOLD and spec.occurrence is None
+    # With levels the lowest of them would have to move, and the others with it.
+    is_simple = spec.kind is ConditionKind.THRESHOLD and spec.occurrence is None and not spec.levels
     if not is_simple or spec.operator not in _UPWARDS + _DOWNWARDS or not len(values):
         return []
     counted = {threshold: _count(backtest, spec, threshold) for threshold in _candidates(spec, values)}

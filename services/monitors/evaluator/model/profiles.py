@@ -7,6 +7,7 @@ import numpy as np
 
 from monitors.evaluator.model.arrays import NEVER, Booleans, Columns, Layout, Places
 from monitors.evaluator.model.formula import Formula
+from monitors.evaluator.model.ladders import Ladders
 from monitors.evaluator.model.programs import Program
 from monitors.evaluator.model.reading import Term
 from monitors.evaluator.model.series import Floats, Int32s, Int64s
@@ -35,10 +36,12 @@ class Profiles(Columns):
     every_point: Booleans
     of_text: Booleans
     recovers: Booleans
-    """Whether a recover clause says when firing ends."""
+    """Whether a recover clause, and nothing else, says when firing ends."""
     recover_low: Floats
     recover_high: Floats
     recover_outside: Booleans
+    has_levels: Booleans
+    """Whether `ladders` says when firing begins, ends and changes its severity."""
     retention: Int64s
     span: Int64s
     term: Int32s
@@ -64,6 +67,7 @@ class Profiles(Columns):
         "recover_low": (np.float64, 0.0),
         "recover_high": (np.float64, 0.0),
         "recover_outside": (np.bool_, False),
+        "has_levels": (np.bool_, False),
         "retention": (np.int64, 0),
         "span": (np.int64, 0),
         "term": (np.int32, 0),
@@ -75,8 +79,9 @@ class Profiles(Columns):
         super().__init__()
         self.templates: list[RuleSpec | None] = []
         self.terms: list[Computed] = []
-        self.waiting_count = self.alerting_count = self.outside_count = self.formula_count = 0
-        """How many profiles wait, may take unknown for true, ask for the outside, have a formula."""
+        self.ladders = Ladders()
+        self.waiting_count = self.alerting_count = self.outside_count = self.formula_count = self.level_count = 0
+        """How many profiles wait, may take unknown for true, ask for the outside, have a formula, have levels."""
         self._numbers: dict[tuple[object, ...], int] = {}
         self._terms: dict[Term | Formula | None, int] = {}
         self._free: list[int] = []
@@ -119,6 +124,7 @@ class Profiles(Columns):
             del self._numbers[template.shape]
             self.templates[number] = None
             self.clear(number)
+            self.ladders.clear(number)
             self._free.append(number)
 
     def _add(self, template: RuleSpec) -> int:
@@ -132,7 +138,10 @@ class Profiles(Columns):
         for name in ("kind", "absent_for", "for_duration", "keep_firing_for", "interval",
                      "no_data", "missing_series", "every_point", "of_text", "retention", "span", "waits"):  # fmt: skip
             getattr(self, name)[number] = getattr(template, name)
-        if template.recover:
+        if template.levels:
+            self.has_levels[number] = True
+            self.ladders.put(number, template)
+        elif template.recover:
             self.recovers[number] = True
             self.recover_low[number], self.recover_high[number], self.recover_outside[number] = template.recover
         self.term[number] = self._number_of_term(template)
@@ -147,6 +156,7 @@ class Profiles(Columns):
         self.formula_count += one * (template.formula is not None)
         self.alerting_count += one * bool(self.alerting[number])
         self.outside_count += one * template.bounds(0.0, 0.0).outside
+        self.level_count += one * bool(template.levels)
 
     def _number_of_term(self, template: RuleSpec) -> int:
         what: Term | Formula | None = template.formula

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places
 from monitors.evaluator.model.evaluation import Evaluation
+from monitors.evaluator.model.levels import settle
 from monitors.evaluator.model.machine import Transition, TransitionKind, schedule
 from monitors.evaluator.model.series import Int64s
 from monitors.evaluator.model.shards import ALL_SHARDS, SHARD_COUNT
@@ -22,8 +23,8 @@ OUTAGE_LIMIT = HOUR
 def checkpoint(evaluation: Evaluation, batch_number: int, shards: Iterable[int] = ALL_SHARDS) -> Checkpoint:
     """The state of shards after the batch of that number was evaluated.
 
-    It holds what doesn't rest, and what changed without a point: how far the others were evaluated is seen from their
-    points. What fires and rests is only named, since RuleService knows its episode.
+    It holds what doesn't rest, what fires at a level, and what changed without a point: how far the others were
+    evaluated is seen from their points. What else fires and rests is only named, since RuleService knows its episode.
     """
     plan, state = evaluation.plan, evaluation.state
     held = _mask(shards)
@@ -62,6 +63,8 @@ def _restless_and_firing(evaluation: Evaluation) -> tuple[Places, Places]:
     np.maximum.at(newest, np.arange(size)[positions], evaluation.window.newest[rows])
     without_point = columns.changed_at[:size] > newest
     restless = stirring | without_point
+    if plan.profiles.level_count:
+        restless |= columns.level[:size] > 0
     there = plan.instances.rule[:size] >= 0
     return np.flatnonzero(restless & there), np.flatnonzero((status == Status.FIRING) & ~restless & there)
 
@@ -84,6 +87,7 @@ def _saved_instances(evaluation: Evaluation, places: Places) -> dict[InstanceKey
             frozen_since=int(columns.frozen_since[place]),
             missing_since=int(columns.missing_since[place]),
             changed_at=int(columns.changed_at[place]),
+            level=int(columns.level[place]),
         )
         for place, key, revision in zip(places, plan.keys_of(places), plan.revisions_of(places), strict=True)
     }
@@ -135,13 +139,16 @@ def restore(
             continue
         if one.status is Status.FIRING and key not in open_by_key and one.revision != plan.revision_of(place):
             one = replace(one, status=Status.INACTIVE, active_at=UNSET, fired_at=UNSET, false_since=UNSET,
-                          frozen_since=UNSET, missing_since=UNSET)  # fmt: skip
+                          frozen_since=UNSET, missing_since=UNSET, level=0)  # fmt: skip
         episode = open_by_key.get(key)
-        if episode and (one.status is not Status.FIRING or one.active_at != episode.episode):
+        if episode and (
+            one.status is not Status.FIRING or one.active_at != episode.episode or one.changed_at < episode.leveled_at
+        ):
             one = replace(one, false_since=UNSET, frozen_since=UNSET, missing_since=UNSET)
         _put(evaluation, place, one, silent=one.status is Status.FIRING and episode is None)
     if saved and saved.firing:
         _go_on_in_silence(evaluation, np.frombuffer(saved.firing, dtype="<i8"))
+    settle(plan, evaluation.state, plan.places())
     resolved = []
     for episode in episodes:
         place = plan.place_of(episode.key)
@@ -171,7 +178,7 @@ def _go_on_in_silence(evaluation: Evaluation, fingerprints: Int64s) -> None:
 def _put(evaluation: Evaluation, place: int, one: SavedInstance, *, silent: bool) -> None:
     columns = evaluation.state.instances
     columns.status[place], columns.silent[place] = one.status, silent
-    columns.fired_at[place] = one.fired_at
+    columns.fired_at[place], columns.level[place] = one.fired_at, one.level
     columns.changed_at[place] = max(int(columns.changed_at[place]), one.changed_at)
     for name in CLOCKS:
         getattr(columns, name)[place] = getattr(one, name)

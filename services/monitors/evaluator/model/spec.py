@@ -44,6 +44,15 @@ class MissingPolicy(IntEnum):
     RESOLVE = 4
 
 
+class Severity(IntEnum):
+    """How bad an alert is; the numbers are those of monitors.v1.Severity."""
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+
 class RuleKey(NamedTuple):
     """What identifies a rule."""
 
@@ -67,6 +76,14 @@ class InstanceKey(NamedTuple):
         return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little", signed=True) or 1
 
 
+class Level(NamedTuple):
+    """A severity with the bounds that enter it. It's left downwards only once `reset` holds, if there is one."""
+
+    severity: Severity
+    bounds: Bounds
+    reset: Bounds | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RuleSpec:
     """A rule, ready for evaluation. Durations are nanoseconds.
@@ -74,7 +91,8 @@ class RuleSpec:
     `monitor` may hold `*` for any run of characters. An empty `measurement` is any; an empty `field` (absence only)
     is any. `low` is the threshold, or with RANGE the lower bound; both bounds belong to the inside. With `recover` a
     firing alert ends only once those bounds hold. With `occurrence` the window's points are compared one by one, and
-    the value is the newest of them.
+    the value is the newest of them. `levels` are further severities, distinct and without that of the condition itself,
+    which is `severity` then, and whose reset is `recover`.
     """
 
     tenant: str
@@ -111,6 +129,9 @@ class RuleSpec:
     """What is compared, or with FORMULA what must hold, if that takes several inputs; the fields above say nothing."""
     numbers: tuple[float, ...] = ()
     """What is in the slots of the formula."""
+    severity: Severity | None = None
+    """With levels: the condition's own. What has no levels needs none."""
+    levels: tuple[Level, ...] = ()
     absent_for: int = 0
     """With ABSENCE: true once the newest point is older than this."""
     for_duration: int = 0

@@ -63,6 +63,8 @@ class InstanceStates(Columns):
     """Since when the series is missing while others of its scope report, with the policy to resolve then."""
     clocked: NDArray[np.bool_]
     """Whether any of the three clocks above runs."""
+    level: NDArray[np.int8]
+    """At which severity it fires, if its rule has levels."""
     silent: NDArray[np.bool_]
     """Whether it fires without an alert, because somebody resolved that."""
     changed_at: Int64s
@@ -80,6 +82,7 @@ class InstanceStates(Columns):
         "frozen_since": (np.int64, UNSET),
         "missing_since": (np.int64, UNSET),
         "clocked": (np.bool_, False),
+        "level": (np.int8, 0),
         "silent": (np.bool_, False),
         "changed_at": (np.int64, UNSET),
         "fingerprint": (np.int64, 0),
@@ -105,15 +108,26 @@ class SavedInstance:
     frozen_since: int
     missing_since: int
     changed_at: int
+    level: int = 0
 
 
 @dataclass(frozen=True)
 class OpenEpisode:
-    """A firing episode as RuleService has it. Times are nanoseconds; `episode` is when its condition became true."""
+    """A firing episode as RuleService has it. Times are nanoseconds; `episode` is when its condition became true.
+
+    `level` is its severity, and `leveled_at` since when that is another one than when it fired.
+    """
 
     key: InstanceKey
     episode: int
     fired_at: int
+    level: int = 0
+    leveled_at: int = UNSET
+
+    @property
+    def changed_at(self) -> int:
+        """When it last became what it is."""
+        return max(self.fired_at, self.leveled_at)
 
 
 @dataclass(frozen=True)
@@ -133,7 +147,8 @@ class Checkpoint:
     def to_bytes(self) -> bytes:
         """The saved form: magic, length of a JSON head, head, then the columns as little-endian int64; compressed.
 
-        What fires follows as it is, since hashes don't get shorter.
+        What fires follows as it is, since hashes don't get shorter. Levels are in the head, where a reader that knows
+        none passes them over.
         """
         head = json.dumps(
             {
@@ -142,6 +157,7 @@ class Checkpoint:
                 "resumed_at": self.resumed_at,
                 "gaps": self.gaps,
                 "keys": list(self.instances),
+                "levels": [(at, one.level) for at, one in enumerate(self.instances.values()) if one.level],
                 "firing": len(self.firing),
             },
             ensure_ascii=False,
@@ -163,11 +179,13 @@ class Checkpoint:
             (length,) = _LENGTH.unpack_from(body)
             head = json.loads(body[_LENGTH.size : _LENGTH.size + length])
             columns = np.frombuffer(body[_LENGTH.size + length :], dtype="<i8").reshape(-1, 1 + len(_SAVED))
+            levels = dict(head.get("levels", ()))
+            rows = [[*row, levels.get(at, 0)] for at, row in enumerate(columns.tolist())]
             instances = {
                 InstanceKey(tenant, rule_id, monitor, tuple((name, value) for name, value in tags)): SavedInstance(
                     row[0], Status(row[1]), *row[2:]
                 )
-                for (tenant, rule_id, monitor, tags), row in zip(head["keys"], columns.tolist(), strict=True)
+                for (tenant, rule_id, monitor, tags), row in zip(head["keys"], rows, strict=True)
             }
             gaps = tuple((start, end) for start, end in head["gaps"])
             if not inflating.eof or len(inflating.unused_data) != head["firing"] or head["firing"] % 8:

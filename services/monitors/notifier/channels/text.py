@@ -14,6 +14,7 @@ VERBS = {
     Kind.RESOLVED: "RESOLVED",
     Kind.ACKNOWLEDGED: "ACKNOWLEDGED",
     Kind.SNOOZED: "SNOOZED",
+    Kind.SEVERITY_CHANGED: "ESCALATED",
 }
 # Characters that change what a reader sees without being seen themselves: controls, and direction overrides.
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
@@ -66,9 +67,26 @@ def format_tags(tags: Mapping[str, str]) -> str:
 
 
 def headline(message: Message) -> str:
-    """What happened in one line: `FIRING (high): CPU is hot`."""
-    severity = "" if message.kind is Kind.TEST else f" ({message.severity.name.lower()})"
-    return f"{VERBS[message.kind]}{severity}: {clean(message.title)}"
+    """What happened in one line: `FIRING (high): CPU is hot`, `ESCALATED high → critical: CPU is hot`."""
+    severity = severity_words(message)
+    if message.kind is not Kind.SEVERITY_CHANGED and severity:
+        severity = f"({severity})"
+    return f"{verb(message)} {severity}".rstrip() + f": {clean(message.title)}"
+
+
+def verb(message: Message) -> str:
+    """What happened in a word."""
+    former = message.former_severity
+    eased = message.kind is Kind.SEVERITY_CHANGED and former is not None and former > message.severity
+    return "EASED" if eased else VERBS[message.kind]
+
+
+def severity_words(message: Message) -> str:
+    """How bad it is: `high`, or `high → critical` if it was something else before; empty for a test."""
+    if message.kind is Kind.TEST:
+        return ""
+    now, former = message.severity.name.lower(), message.former_severity
+    return f"{former.name.lower()} → {now}" if message.kind is Kind.SEVERITY_CHANGED and former else now
 
 
 def facts(message: Message, now: int, zone: tzinfo = UTC) -> list[tuple[str, str]]:
@@ -92,7 +110,7 @@ def facts(message: Message, now: int, zone: tzinfo = UTC) -> list[tuple[str, str
     found += [("Labels", format_tags(message.labels)), ("Runbook", clean(message.runbook_url))]
     if message.create_time and now - message.create_time >= DELAY_WORTH_TELLING:
         found.append(("Delayed by", format_duration(now - message.create_time)))
-    if message.kind is Kind.FIRING:
+    if message.fires:
         found.append(("Acknowledge", acknowledge_command(message)))
     return [(label, text) for label, text in found if text]
 

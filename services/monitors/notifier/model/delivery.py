@@ -1,6 +1,6 @@
 """Deliveries: who is told of a notification, and what follows from each attempt."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -132,7 +132,7 @@ def plan(arrival: Arrival, channels: Iterable[Channel]) -> list[Planned]:
     names = list(dict.fromkeys(arrival.channels)) or sorted(
         name for name, channel in by_name.items() if channel.is_default
     )
-    if arrival.kind in (Kind.FIRING, Kind.RESOLVED):
+    if arrival.kind in (Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.RESOLVED):
         if not names:
             reason = "the rule names no channel and none is the default; make one the default, or name one in the rule"
             return [Planned(NO_CHANNEL, None, State.SUPPRESSED, reason)]
@@ -156,10 +156,11 @@ def _plan_one(kind: Kind, name: str, channel: Channel | None) -> Planned | None:
     return Planned(name, channel, State.PENDING)
 
 
-def never_told(firing: State | None) -> bool:
+def never_told(firing: Collection[State]) -> bool:
     """Whether the receiver never learnt that an alert fired, so that its end would be news about nothing.
 
-    `firing` is the state of the firing's delivery to the same channel, None if there was none; then the end is told,
-    since the firing may have been told before the channel's queue was made anew.
+    `firing` are the states of the deliveries to the same channel that said so, of the firing itself and of what got
+    worse since. If there are none the end is told, since the firing may have been told before the channel's queue was
+    made anew.
     """
-    return firing in (State.DEAD, State.SUPPRESSED)
+    return bool(firing) and all(state in (State.DEAD, State.SUPPRESSED) for state in firing)

@@ -13,6 +13,7 @@ class Kind(IntEnum):
     RESOLVED = 2
     ACKNOWLEDGED = 3
     SNOOZED = 4
+    SEVERITY_CHANGED = 5
 
 
 class Severity(IntEnum):
@@ -35,6 +36,8 @@ class Message:
     kind: Kind
     title: str
     severity: Severity = Severity.MEDIUM
+    former_severity: Severity | None = None
+    """With SEVERITY_CHANGED: how bad it was before."""
     notification_id: str = ""
     alert_id: str = ""
     rule_id: str = ""
@@ -53,6 +56,11 @@ class Message:
     note: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fires(self) -> bool:
+        """Whether it asks somebody to take care."""
+        return self.kind in (Kind.FIRING, Kind.SEVERITY_CHANGED)
 
     @property
     def summary(self) -> str:

@@ -90,10 +90,9 @@ class Queue:
         channel_id = planned.channel.id if planned.channel else ""
         stream_key = stream_of(channel_id, arrival.stream_key)
         state, reason = planned.state, planned.reason
-        if arrival.kind is Kind.RESOLVED and state is State.PENDING:
-            firing = _firing_state(session, arrival.tenant, stream_key, arrival.alert_id)
-            if never_told(firing):
-                state, reason = State.SUPERSEDED, FIRING_NEVER_TOLD
+        is_end = arrival.kind is Kind.RESOLVED and state is State.PENDING
+        if is_end and never_told(_firing_states(session, arrival.tenant, stream_key, arrival.alert_id)):
+            state, reason = State.SUPERSEDED, FIRING_NEVER_TOLD
         return DeliveryRow(
             tenant_id=arrival.tenant,
             id=new_id("dlv"),
@@ -174,7 +173,7 @@ class Queue:
         row.last_outcome = int(outcome.kind)
         row.next_at = decision.next_time or row.next_at
         _end(row, decision.state, outcome.detail, now)
-        if decision.state is State.DEAD and row.kind == Kind.FIRING:
+        if decision.state is State.DEAD and row.kind in _SAYS_IT_FIRES:
             _supersede_end(session, row, now)
         if decision.quiet_until:
             _keep_quiet(session, claim, decision.quiet_until)
@@ -314,22 +313,24 @@ def _attempt(row: DeliveryRow, started_at: int, ended_at: int, outcome: Outcome)
     )
 
 
-def _firing_state(session: Session, tenant: str, stream_key: str, alert_id: str) -> State | None:
-    state = session.scalar(
-        select(DeliveryRow.state)
-        .where(
+_SAYS_IT_FIRES = (Kind.FIRING, Kind.SEVERITY_CHANGED)
+
+
+def _firing_states(session: Session, tenant: str, stream_key: str, alert_id: str) -> list[State]:
+    states = session.scalars(
+        select(DeliveryRow.state).where(
             DeliveryRow.tenant_id == tenant,
             DeliveryRow.stream_key == stream_key,
             DeliveryRow.alert_id == alert_id,
-            DeliveryRow.kind == Kind.FIRING,
+            DeliveryRow.kind.in_(list(map(int, _SAYS_IT_FIRES))),
         )
-        .order_by(DeliveryRow.sequence.desc())
-        .limit(1)
     )
-    return None if state is None else State(state)
+    return list(map(State, states))
 
 
 def _supersede_end(session: Session, firing: DeliveryRow, now: int) -> None:
+    if not never_told(_firing_states(session, firing.tenant_id, firing.stream_key, firing.alert_id)):
+        return
     ends = session.scalars(
         select(DeliveryRow).where(
             DeliveryRow.tenant_id == firing.tenant_id,

@@ -36,6 +36,8 @@ from monitors.rules.model.condition import (
     TextTest,
     Threshold,
 )
+from monitors.rules.model.condition_parts import is_of_numbers
+from monitors.rules.model.rule import Level
 
 NumberFormat = Callable[[float], str]
 LONGEST_DURATION = 100_000 * DAY // SECOND
@@ -85,6 +87,12 @@ def _within(condition: Condition) -> str:
     return f"({text})" if isinstance(condition, Junction) else text
 
 
+def level_text(left: Expression, level: Level) -> str:
+    """A level of a rule whose condition looks at `left`: `> 95 recover < 90`."""
+    text = _test(left, level.test)
+    return f"{text} recover {_test(left, level.reset)}" if level.reset else text
+
+
 def counted_text(left: Expression, test: Test, occurrence: Occurrence | None) -> tuple[str, str]:
     """The left side, and how its points are counted."""
     if occurrence is None or not isinstance(left, Input):
@@ -98,8 +106,7 @@ def counted_text(left: Expression, test: Test, occurrence: Occurrence | None) ->
 
 
 def _says_percent(left: Expression, test: Test) -> bool:
-    is_number = isinstance(test, Range) or (isinstance(test, Threshold) and isinstance(test.right, Number))
-    return isinstance(left, Change) and left.percent and is_number
+    return isinstance(left, Change) and left.percent and is_of_numbers(test)
 
 
 def _input_or_change(left: Expression) -> str:

@@ -10,12 +10,13 @@ from lark import Lark, UnexpectedCharacters, UnexpectedToken
 
 from monitors.mesh.errors import InvalidCondition
 from monitors.rules.conditions.amounts import StatedTest, Unreadable, measured
+from monitors.rules.conditions.canonical import expression_text
 from monitors.rules.conditions.explain import explain
 from monitors.rules.conditions.first_product import read_json
 from monitors.rules.conditions.read_conditions import ConditionReader
 from monitors.rules.conditions.sentence import Sentence
 from monitors.rules.conditions.stated import Stated
-from monitors.rules.model.condition import Absence, Comparison, Condition
+from monitors.rules.model.condition import Absence, Comparison, Condition, Expression
 from monitors.rules.model.condition_parts import DEEPEST, check_depth, too_deep, with_targets
 from monitors.rules.model.quantities import SINGLE_PATTERN, UNIT_PATTERN, WORD_PATTERN
 
@@ -45,6 +46,27 @@ def parse_condition(text: str, path: str) -> Stated:
         raise InvalidCondition(path, description, position=str(position)) from None
     except Unreadable as error:
         raise InvalidCondition(path, str(error)) from None
+
+
+def parse_level(text: str, left: Expression, path: str) -> Comparison:
+    """A level of a rule that looks at `left`: its bounds alone, as `> 95 recover < 90`, or a whole condition.
+
+    Raises InvalidCondition on `path`.
+    """
+    if len(text) > LONGEST_CONDITION_TEXT:
+        raise InvalidCondition(path, f"has {len(text):,} characters; at most {LONGEST_CONDITION_TEXT:,}")
+    try:
+        stated = parse_condition(f"{expression_text(left)} {text}", path)
+    except InvalidCondition as error:
+        try:
+            stated = parse_condition(text, path)
+        except InvalidCondition:
+            raise error from None
+    if stated.for_duration is not None:
+        raise InvalidCondition(path, "has a `for` clause, which is the whole rule's; leave it out")
+    if not isinstance(stated.condition, Comparison):
+        raise InvalidCondition(path, "must compare the rule's value; say for example `> 95 recover < 90`")
+    return stated.condition
 
 
 @cache

@@ -38,6 +38,7 @@ from monitors.rules.model.condition import (
     Threshold,
 )
 from monitors.rules.model.quantities import duration_in_words, listed
+from monitors.rules.model.rule import Level
 
 _AGGREGATIONS = {
     Aggregation.LATEST: "the latest",
@@ -91,6 +92,13 @@ def condition_in_words(condition: Condition) -> str:
             return f"{_JOINS[operator].join(map(_within, conditions))}{same}"
         case Negation(condition=inner):
             return f"it's not so that {_within(inner)}"
+
+
+def level_in_words(left: Expression, level: Level) -> str:
+    """What a level of a rule that looks at `left` says, as the rest of a sentence that ends with "is"."""
+    number = number_format(left)
+    words = _test(level.test, number)
+    return f"{words}, until it is {_test(level.reset, number)}" if level.reset else words
 
 
 def _within(condition: Condition) -> str:

@@ -23,6 +23,7 @@ class EventKind(IntEnum):
     RESOLVED = 2
     ACKNOWLEDGED = 3
     SNOOZED = 4
+    SEVERITY_CHANGED = 5
 
 
 class Instance(NamedTuple):
@@ -48,6 +49,11 @@ def once_key(instance_key: str, episode: int, kind: EventKind) -> str:
     The time comes first, so that a database's index takes in one place what happens at a time, and not a page for each.
     """
     return f"{episode:016x}{int(kind)}{instance_key[:47]}"
+
+
+def once_key_of_change(instance_key: str, episode: int, time: int) -> str:
+    """The same for a change of severity, of which an episode may have many: the time is a part of it."""
+    return f"{time:016x}{int(EventKind.SEVERITY_CHANGED)}{instance_key[:31]}{episode:016x}"
 
 
 def former_once_key(instance_key: str, episode: int, kind: EventKind) -> str:
@@ -92,6 +98,8 @@ class Alert(NamedTuple):
     acknowledge_time: int | None = None
     acknowledge_note: str = ""
     traceparent: str = ""
+    severity_time: int | None = None
+    """When its severity changed last, None if it never has."""
 
     @property
     def is_open(self) -> bool:
@@ -120,6 +128,8 @@ class Episode(NamedTuple):
     instance_key: str
     episode: int
     fire_time: int
+    severity: Severity
+    severity_time: int | None
 
 
 class Event(NamedTuple):
@@ -144,6 +154,8 @@ class Notification(NamedTuple):
     event: Event
     alert: Alert
     due_time: int
+    former_severity: Severity | None = None
+    """How bad it was before, if that is what people should be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

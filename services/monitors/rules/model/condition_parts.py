@@ -19,6 +19,7 @@ from monitors.rules.model.condition import (
     Junction,
     Negation,
     Number,
+    Range,
     Target,
     Test,
     Threshold,
@@ -100,6 +101,28 @@ def has_inputs(expression: Expression) -> bool:
 def targets_of(part: Part) -> Iterator[Target]:
     """The fields that a condition looks at; nothing for an absence of any field."""
     return (leaf.target for leaf in leaves_of(part) if leaf.target is not None)
+
+
+def is_of_numbers(test: Test) -> bool:
+    """Whether a test compares with numbers that stand in it, and with nothing that is read or a text."""
+    return isinstance(test, Range) or (isinstance(test, Threshold) and isinstance(test.right, Number))
+
+
+def agree(one: Condition, other: Condition) -> bool:
+    """Whether two conditions say the same; which measurement a field is of may be known in one of them only."""
+    return _filled_in(one, other) == _filled_in(other, one)
+
+
+def _filled_in(condition: Condition, known: Condition) -> Condition:
+    """The condition with the measurements of another one where it has none itself, field by field."""
+    others = iter(list(targets_of(known)))
+
+    def fill(target: Target) -> Target:
+        other = next(others, target)
+        same = not target.measurement and target.field in (other.field, f"{other.measurement}.{other.field}")
+        return replace(target, field=other.field, measurement=other.measurement) if same else target
+
+    return with_targets(condition, fill)
 
 
 def with_targets(condition: Condition, change: _Retarget) -> Condition:

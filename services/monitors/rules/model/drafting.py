@@ -1,7 +1,7 @@
 """From what a client sent to a rule: defaults, masks, the two spellings of a condition, and all violations at once."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from monitors.mesh.errors import InvalidCondition, InvalidField, InvalidFields, UnknownChannel
@@ -10,11 +10,12 @@ from monitors.mesh.times import MINUTE
 from monitors.rules.conditions.canonical import condition_text
 from monitors.rules.conditions.parse import LONGEST_CONDITION_TEXT, parse_condition
 from monitors.rules.model.catalogue import Field, did_you_mean, resolve, unknown_monitor
-from monitors.rules.model.condition import Absence, Condition, Target
+from monitors.rules.model.condition import Absence, Condition
 from monitors.rules.model.condition_checks import check_condition
-from monitors.rules.model.condition_parts import targets_of, with_targets
+from monitors.rules.model.condition_parts import agree
+from monitors.rules.model.levels import StatedLevel, check_levels, read_level
 from monitors.rules.model.quantities import listed, shown
-from monitors.rules.model.rule import DEFAULTS, Rule, changed, check_rule
+from monitors.rules.model.rule import DEFAULTS, Level, Rule, changed, check_rule
 
 TEXT_PATH = "rule.condition_text"
 CONDITION_PATHS = ("condition_text", "condition")
@@ -30,6 +31,7 @@ class Draft:
     """A rule as a client sent it: only what was set. `errors` says what of it couldn't be read at all."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
+    """Levels as they were stated."""
     text: str = ""
     condition: Condition | None = None
     errors: tuple[InvalidField, ...] = ()
@@ -73,6 +75,7 @@ def propose_new(draft: Draft) -> Proposal:
     if stated.for_duration is not None:
         values["for_duration"] = stated.for_duration
     condition = stated.condition or _UNREADABLE
+    values["levels"] = _levels(values["levels"], stated.condition, errors)
     rule = Rule(condition=condition, stated=condition_text(condition), **values)
     return _checked(rule, stated.path, errors, condition if stated.condition else None)
 
@@ -90,11 +93,30 @@ def propose_change(current: Rule, draft: Draft, mask: Collection[str] | None) ->
         errors.append(InvalidCondition(TEXT_PATH, "is named by the mask but empty; say when to fire"))
     if stated.condition:
         values |= {"condition": stated.condition, "stated": condition_text(stated.condition)}
+    if "levels" in values:
+        values["levels"] = _levels(values["levels"], stated.condition or current.condition, errors)
     return _checked(changed(current, values), stated.path, errors, stated.condition)
+
+
+def _levels(
+    stated: Sequence[StatedLevel], condition: Condition | None, errors: list[InvalidField]
+) -> tuple[Level, ...]:
+    """The levels by severity; those that can't be read are left out and noted."""
+    found = []
+    # Without a condition there is nothing that they could be read against.
+    for number, each in enumerate(stated):
+        if condition is None:
+            break
+        try:
+            found.append(read_level(each, condition, f"rule.levels[{number}]"))
+        except InvalidField as error:
+            errors.append(error)
+    return tuple(sorted(found, key=lambda level: level.severity))
 
 
 def _checked(rule: Rule, path: str, errors: list[InvalidField], condition: Condition | None) -> Proposal:
     errors += check_rule(rule)
+    errors += check_levels(rule)
     if condition:
         errors += check_condition(condition, path)
         if len(rule.stated) > LONGEST_CONDITION_TEXT:
@@ -143,7 +165,7 @@ def _choose(draft: Draft, paths: set[str], current: Rule | None) -> _Stated:
     except InvalidField as error:
         return _Stated(None, None, TEXT_PATH, (error,))
     errors: list[InvalidField] = []
-    if condition and not _agree(parsed.condition, condition):
+    if condition and not agree(parsed.condition, condition):
         errors.append(
             InvalidCondition(
                 TEXT_PATH,
@@ -167,17 +189,6 @@ def _choose(draft: Draft, paths: set[str], current: Rule | None) -> _Stated:
                 )
             )
     return _Stated(parsed.condition, said, TEXT_PATH, tuple(errors))
-
-
-def _agree(text: Condition, message: Condition) -> bool:
-    """Whether two spellings mean the same; a message that we sent has its measurements filled in."""
-    filled = iter(list(targets_of(message)))
-    return with_targets(text, lambda target: _filled_in(target, next(filled, target))) == message
-
-
-def _filled_in(target: Target, given: Target) -> Target:
-    is_same = target.field in (given.field, f"{given.measurement}.{given.field}")
-    return replace(target, field=given.field, measurement=given.measurement) if is_same else target
 
 
 def settle(proposal: Proposal, surroundings: Surroundings, current: Rule | None = None) -> Rule:

@@ -13,7 +13,15 @@ from typing import NamedTuple
 from monitors.mesh.ids import id_series
 from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import MINUTE
-from monitors.rules.model.alert import Alert, Event, EventKind, Instance, Notification, once_key
+from monitors.rules.model.alert import (
+    Alert,
+    Event,
+    EventKind,
+    Instance,
+    Notification,
+    once_key,
+    once_key_of_change,
+)
 from monitors.rules.model.rule import Severity
 
 # From here on a message says how late it was decided.
@@ -30,7 +38,8 @@ class Outcome(IntEnum):
 
 
 class Transition(NamedTuple):
-    """An instance began (FIRING) or ceased (RESOLVED) to fire, as an evaluator decided. `severity` None: the rule's."""
+    """An instance began (FIRING) or ceased (RESOLVED) to fire, or goes on at another level (SEVERITY_CHANGED), as an
+    evaluator decided. `severity` None: the rule's."""
 
     instance: Instance
     episode: int
@@ -41,6 +50,13 @@ class Transition(NamedTuple):
     delay: int = 0
     severity: Severity | None = None
     traceparent: str = ""
+
+    @property
+    def once_key(self) -> str:
+        """What makes it unique within its tenant."""
+        if self.kind is EventKind.SEVERITY_CHANGED:
+            return once_key_of_change(self.instance.key, self.episode, self.time)
+        return once_key(self.instance.key, self.episode, self.kind)
 
 
 class Result(NamedTuple):
@@ -62,6 +78,12 @@ class RuleFacts(NamedTuple):
     channels: tuple[str, ...]
     cooldown: int
     snooze_until: int | None
+    levels: frozenset[Severity] = frozenset()
+    """Further severities at which its alerts may be."""
+
+    def severity_of(self, told: Severity | None) -> Severity:
+        """The severity that an evaluator tells; the rule's own if it tells none, or one that the rule has no more."""
+        return told if told is not None and told in self.levels else self.severity
 
 
 @dataclass(slots=True)
@@ -91,6 +113,8 @@ def is_surprising(known: Known, transition: Transition) -> bool:
     if transition.kind is EventKind.FIRING:
         return key in known.open or transition.episode <= known.latest.get(key, -1)
     alert = known.open.get(key)
+    if alert is not None and transition.kind is EventKind.SEVERITY_CHANGED and alert.severity_time is not None:
+        return transition.time <= alert.severity_time
     return alert is None or transition.time < alert.fire_time
 
 
@@ -117,7 +141,7 @@ class Ledger:
     def apply(self, transition: Transition) -> Result:
         """Records what an evaluator decided. A repeat changes nothing."""
         key = (transition.instance.tenant, transition.instance.key)
-        once = once_key(key[1], transition.episode, transition.kind)
+        once = transition.once_key
         recorded = self._known.recorded.get((key[0], once))
         if recorded is not None:
             return Result(Outcome.REPEATED, recorded)
@@ -130,7 +154,11 @@ class Ledger:
         facts = self._known.rules.get((transition.instance.tenant, transition.instance.rule_id))
         if facts is None:
             return Result(Outcome.IGNORED)
+        if transition.kind is EventKind.SEVERITY_CHANGED:
+            return self._follow_level(alert, transition, facts, once)
         if alert is not None:
+            if facts.levels:
+                self._follow_level(alert, transition, facts, None)
             return Result(Outcome.ADOPTED, alert.id, alert.episode)
         return Result(Outcome.RECORDED, self._open(transition, facts, key, once).id)
 
@@ -145,7 +173,7 @@ class Ledger:
             instance_key=key[1],
             episode=transition.episode,
             title=facts.title,
-            severity=transition.severity or facts.severity,
+            severity=facts.severity_of(transition.severity),
             condition_text=facts.condition_text,
             value=_number(transition.value),
             fire_time=transition.time,
@@ -162,6 +190,59 @@ class Ledger:
         detail = f"delayed by {format_duration(transition.delay - transition.delay % MINUTE)}" if late else ""
         self._note(alert, EventKind.FIRING, transition.time, value=alert.value, detail=detail, once=once, due=due)
         return alert
+
+    def _follow_level(self, alert: Alert | None, transition: Transition, facts: RuleFacts, once: str | None) -> Result:
+        """Gives an open alert the severity that an evaluator tells. What is older than the present one says nothing."""
+        if alert is None or transition.time < max(alert.fire_time, alert.severity_time or 0):
+            return Result(Outcome.IGNORED)
+        severity = facts.severity_of(transition.severity)
+        if severity is alert.severity:
+            return Result(Outcome.REPEATED, alert.id)
+        self._turn(alert, severity, transition.time, facts, value=_number(transition.value), once=once)
+        return Result(Outcome.RECORDED, alert.id)
+
+    def regrade(self, alert: Alert, facts: RuleFacts, user: str) -> None:
+        """Follows a change of the rule's levels: an alert at one that is gone goes on at the rule's own severity."""
+        severity = facts.severity_of(alert.severity)
+        if severity is not alert.severity:
+            self._turn(alert, severity, self._now, facts, user=user)
+
+    def _turn(
+        self,
+        alert: Alert,
+        severity: Severity,
+        time: int,
+        facts: RuleFacts,
+        *,
+        value: float | None = None,
+        user: str = "",
+        once: str | None = None,
+    ) -> None:
+        """Changes the severity of an open alert. That it got worse is told even within the cooldown, what was held back
+        by that first; that it got better is only recorded, and so is what a person changed."""
+        turned, due = alert._replace(severity=severity), None
+        if not user:
+            turned = turned._replace(severity_time=time)
+        if severity > alert.severity and not user:
+            is_snoozed = facts.snooze_until is not None and facts.snooze_until > time
+            held_until = self._held_until(alert)
+            if held_until is None:
+                due = None if is_snoozed else time
+            elif is_snoozed:
+                due = held_until
+            else:
+                due = min(time, self._now)
+                turned = turned._replace(told_time=due)
+                self.rescheduled.append((alert.tenant, alert.id, due))
+        self._replace(turned)
+        detail = f"{alert.severity.name.lower()} → {severity.name.lower()}"
+        kind = EventKind.SEVERITY_CHANGED
+        self._note(turned, kind, time, value=value, user=user, detail=detail, once=once, due=due, former=alert.severity)
+
+    def _held_until(self, alert: Alert) -> int | None:
+        """When the message that an alert fires is sent, None if it isn't held back (any more)."""
+        is_held = alert.told_time is not None and alert.told_time > self._now and alert.id not in self._known.released
+        return alert.told_time if is_held else None
 
     def resolve(self, alert: Alert, reason: str, user: str = "", note: str = "") -> Alert:
         """Closes an open alert because somebody, or a change of its rule, says so."""
@@ -209,7 +290,7 @@ class Ledger:
     def snooze(self, alert: Alert, facts: RuleFacts, user: str) -> None:
         """Follows a change of the rule's snooze: a message that is still held waits for the new end."""
         key = (alert.tenant, alert.instance_key)
-        is_held = alert.told_time is not None and alert.told_time > self._now and alert.id not in self._known.released
+        is_held = self._held_until(alert) is not None
         if is_held:
             due, reason = _when_to_tell(facts, alert.fire_time, self._known.told.get(key))
             due = max(due, self._now)
@@ -241,6 +322,7 @@ class Ledger:
         user: str = "",
         detail: str = "",
         once: str | None = None,
+        former: Severity | None = None,
     ) -> None:
         event = Event(
             tenant=alert.tenant,
@@ -258,8 +340,9 @@ class Ledger:
             self._known.recorded[alert.tenant, once] = alert.id
         if due is not None:
             # What isn't held is due at once, even where the data's clock runs ahead of ours.
-            due = due if kind is EventKind.FIRING and alert.suppress_reason else min(due, self._now)
-            self.notifications.append(Notification(id=next(self._note_ids), event=event, alert=alert, due_time=due))
+            may_wait = kind in (EventKind.FIRING, EventKind.SEVERITY_CHANGED) and alert.suppress_reason
+            due = due if may_wait else min(due, self._now)
+            self.notifications.append(Notification(next(self._note_ids), event, alert, due, former))
 
 
 def _when_to_tell(facts: RuleFacts, fire_time: int, last_told: int | None) -> tuple[int, str]:

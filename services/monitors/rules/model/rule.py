@@ -9,7 +9,7 @@ from typing import Any
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
-from monitors.rules.model.condition import Aggregation, Condition
+from monitors.rules.model.condition import Aggregation, Condition, Test
 from monitors.rules.model.condition_parts import inputs_of
 from monitors.rules.model.quantities import shown
 
@@ -46,6 +46,15 @@ class EvaluationMode(IntEnum):
     INTERVAL = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A severity, the test of the rule's value that enters it, and the one that must pass to leave it downwards."""
+
+    severity: Severity
+    test: Test
+    reset: Test | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """What to watch, when to fire, and whom to tell. Durations and times are nanoseconds."""
@@ -61,6 +70,8 @@ class Rule:
     stated: str
     """The condition's canonical text as it was stated, without the `for` clause."""
     severity: Severity = Severity.MEDIUM
+    levels: tuple[Level, ...] = ()
+    """Further severities, the lowest first."""
     for_duration: int = 0
     keep_firing_for: int = 0
     cooldown: int = 5 * MINUTE

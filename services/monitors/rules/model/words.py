@@ -1,6 +1,9 @@
 """What a rule says, in a few plain sentences."""
 
-from monitors.rules.conditions.wording import condition_in_words
+from collections.abc import Iterator
+
+from monitors.rules.conditions.wording import condition_in_words, level_in_words
+from monitors.rules.model.condition import Comparison
 from monitors.rules.model.quantities import duration_in_words
 from monitors.rules.model.rule import MissingPolicy, Rule
 
@@ -17,7 +20,12 @@ def explain_rule(rule: Rule) -> str:
     lasting = f", and that has lasted for {duration_in_words(rule.for_duration)}" if rule.for_duration else ""
     sentences = [f"Fires with severity {rule.severity.name.lower()} when, on {where}, "]
     sentences[0] += f"{condition_in_words(rule.condition)}{lasting}."
+    sentences += [f"{words[0].upper()}{words[1:]}." for words in _levels(rule)]
     ends = "Each series fires and is resolved by itself; it is resolved when the condition no longer holds"
+    if rule.levels:
+        ends = (
+            "Each series fires and is resolved by itself; it is resolved when neither the condition nor a level holds"
+        )
     if rule.keep_firing_for:
         ends += f" for {duration_in_words(rule.keep_firing_for)}"
     sentences.append(f"{ends}.")
@@ -26,6 +34,13 @@ def explain_rule(rule: Rule) -> str:
     if not rule.enabled:
         sentences.append("It is turned off.")
     return " ".join(sentences)
+
+
+def _levels(rule: Rule) -> Iterator[str]:
+    if isinstance(rule.condition, Comparison):
+        for level in reversed(rule.levels):
+            words = level_in_words(rule.condition.left, level)
+            yield f"the severity is {level.severity.name.lower()} when that is {words}"
 
 
 def _how_often(rule: Rule) -> str:

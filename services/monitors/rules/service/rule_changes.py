@@ -8,6 +8,7 @@ from monitors.mesh.errors import AlreadyExists, EtagMismatch, InvalidField, Inva
 from monitors.mesh.ids import id_series
 from monitors.rules.model.drafting import Draft, Proposal, Surroundings, propose_change, settle
 from monitors.rules.model.episodes import Ledger
+from monitors.rules.model.levels import severities_of
 from monitors.rules.model.rule import Rule, changed, warnings_about
 from monitors.rules.service.base import Caller
 from monitors.rules.store import counters
@@ -133,6 +134,8 @@ def update(
             close_alerts(session, who, rule_id, "paused")
         elif rule.snooze_until != current.snooze_until:
             _follow_snooze(session, who, rule_id)
+        if rule.enabled and severities_of(current) - severities_of(rule) and (rule.levels or current.levels):
+            _regrade(session, who, rule_id)
     message = rule_to_proto(rule)
     message.open_alert_count = count_open_alerts(session, who.tenant, [rule_id]).get(rule_id, 0)
     warnings = warnings_about(rule, who.now, any(around.channels.values()))
@@ -162,6 +165,16 @@ def close_alerts(session: Session, who: Caller, rule_id: str, reason: str) -> in
         ledger.resolve(alert, reason, who.user)
     save(session, ledger, encode_notification)
     return len(firing)
+
+
+def _regrade(session: Session, who: Caller, rule_id: str) -> None:
+    """Lets open alerts at a level that the rule has no more go on at the rule's own severity."""
+    firing = open_alerts(session, who.tenant, rule_id)
+    ledger = Ledger(load_open(session, {who.tenant: [alert.instance_key for alert in firing]}), who.now)
+    facts = facts_of(existing(session, who.tenant, rule_id))
+    for alert in firing:
+        ledger.regrade(alert, facts, who.user)
+    save(session, ledger, encode_notification)
 
 
 def _follow_snooze(session: Session, who: Caller, rule_id: str) -> None:

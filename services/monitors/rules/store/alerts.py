@@ -49,6 +49,7 @@ def _row(alert: Alert) -> tuple[Any, ...]:
         alert.acknowledge_time,
         alert.acknowledge_note,
         alert.traceparent,
+        alert.severity_time,
     )
 
 
@@ -57,7 +58,7 @@ def read_alert(row: Row[Any]) -> Alert:
     (
         tenant, alert_id, rule_id, monitor_id, _, group, instance_key, _, episode, title, severity, condition_text,
         value, fire_time, record_time, labels, annotations, channels, suppress_reason, told_time, resolve_time,
-        resolve_reason, acknowledge_user, acknowledge_time, acknowledge_note, traceparent,
+        resolve_reason, acknowledge_user, acknowledge_time, acknowledge_note, traceparent, severity_time,
     ) = row[: len(_COLUMNS)]  # fmt: skip
     return Alert(
         tenant=tenant,
@@ -84,6 +85,7 @@ def read_alert(row: Row[Any]) -> Alert:
         acknowledge_time=acknowledge_time,
         acknowledge_note=acknowledge_note,
         traceparent=traceparent,
+        severity_time=severity_time,
     )
 
 
@@ -94,7 +96,7 @@ def insert_alerts(session: Session, opened: Sequence[Alert]) -> None:
 
 _CHANGED = (
     "open_key", "suppress_reason", "resolve_time", "resolve_reason", "acknowledge_user", "acknowledge_time",
-    "acknowledge_note",
+    "acknowledge_note", "severity", "severity_time",
 )  # fmt: skip
 _IS_ROW = (alerts.c.tenant_id == bindparam("row_tenant"), alerts.c.id == bindparam("row_id"))
 _CHANGE = update(alerts).where(*_IS_ROW).values({name: bindparam(name) for name in _CHANGED})
@@ -113,6 +115,8 @@ def update_alerts(session: Session, altered: Collection[Alert], retimed: Collect
             alert.acknowledge_user,
             alert.acknowledge_time,
             alert.acknowledge_note,
+            int(alert.severity),
+            alert.severity_time,
             alert.tenant,
             alert.id,
         )
@@ -172,14 +176,18 @@ def open_alerts(session: Session, tenant: str, rule_id: str | None = None) -> li
 
 EPISODE_COLUMNS = (
     alerts.c.tenant_id, alerts.c.rule_id, alerts.c.id, alerts.c.monitor_id, alerts.c.group, alerts.c.instance_key,
-    alerts.c.episode, alerts.c.fire_time,
+    alerts.c.episode, alerts.c.fire_time, alerts.c.severity, alerts.c.severity_time,
 )  # fmt: skip
 
 
 def read_episode(row: Sequence[Any]) -> Episode:
     """An episode from its columns, which come first."""
-    tenant, rule_id, alert_id, monitor_id, group, instance_key, episode, fire_time = row[: len(EPISODE_COLUMNS)]
-    return Episode(tenant, rule_id, alert_id, monitor_id, read_json(group), instance_key, episode, fire_time)
+    columns = row[: len(EPISODE_COLUMNS)]
+    tenant, rule_id, alert_id, monitor_id, group, instance_key, episode, fire_time, severity, severity_time = columns
+    return Episode(
+        tenant, rule_id, alert_id, monitor_id, read_json(group), instance_key, episode, fire_time,
+        _SEVERITIES[severity], severity_time,
+    )  # fmt: skip
 
 
 def open_episodes(session: Session, shards: Sequence[int], after: tuple[str, str], limit: int) -> list[Episode]:

@@ -85,13 +85,11 @@ def insert_waiting(session: Session, rows: Sequence[Waiting]) -> None:
     insert_rows(session, outbox, _COLUMNS, values)
 
 
+# What is held back together: that it fires, and that it got worse meanwhile.
+_IS_HELD = or_(outbox.c.kind == int(EventKind.FIRING), outbox.c.kind == int(EventKind.SEVERITY_CHANGED))
 _OF_ALERT = (outbox.c.tenant_id == bindparam("row_tenant"), outbox.c.alert_id == bindparam("row_alert"), _IS_WAITING)
 _SUPPRESS = update(outbox).where(*_OF_ALERT).values(state=SUPPRESSED)
-_RESCHEDULE = (
-    update(outbox)
-    .where(*_OF_ALERT, outbox.c.kind == int(EventKind.FIRING), outbox.c.lease_token == "")
-    .values(due_time=bindparam("due"))
-)
+_RESCHEDULE = update(outbox).where(*_OF_ALERT, _IS_HELD, outbox.c.lease_token == "").values(due_time=bindparam("due"))
 _RELEASED = select(outbox.c.alert_id).where(
     outbox.c.tenant_id == bindparam("tenant"),
     outbox.c.alert_id.in_(bindparam("ids", expanding=True)),
@@ -107,7 +105,7 @@ def suppress(session: Session, held: Sequence[tuple[str, str]]) -> None:
 
 
 def reschedule(session: Session, held: Sequence[tuple[str, str, int]]) -> None:
-    """Moves held messages about firing to another due time."""
+    """Moves held messages about firing, and what got worse meanwhile, to another due time."""
     if held:
         rows = [{"row_tenant": tenant, "row_alert": alert_id, "due": due} for tenant, alert_id, due in held]
         session.execute(_RESCHEDULE, rows)

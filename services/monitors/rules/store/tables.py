@@ -162,6 +162,7 @@ alerts = Table(
     Column("acknowledge_time", BigInteger),
     Column("acknowledge_note", Text, nullable=False),
     Column("traceparent", String(100), nullable=False),
+    Column("severity_time", BigInteger),
     UniqueConstraint("tenant_id", "open_key"),
     Index("ix_alerts_fired", "tenant_id", "fire_time", "id"),
     Index("ix_alerts_instance", "tenant_id", "instance_key", "told_time"),
@@ -181,7 +182,8 @@ alert_events = Table(
     Column("value", Double),
     Column("user", String(100), nullable=False),
     Column("detail", Text, nullable=False),
-    # Of rule, instance, episode and kind for an evaluator's transition: a repeat can't be recorded twice.
+    # Of rule, instance, episode and kind for an evaluator's transition, and of the time for a change of severity: a
+    # repeat can't be recorded twice.
     Column("once_key", DIGEST),
     UniqueConstraint("tenant_id", "once_key"),
     ForeignKeyConstraint(["tenant_id", "alert_id"], ["alerts.tenant_id", "alerts.id"]),

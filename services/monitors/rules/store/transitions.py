@@ -7,7 +7,7 @@ from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from monitors.rules.model.alert import EventKind, Notification, former_once_key, once_key
+from monitors.rules.model.alert import EventKind, Notification, former_once_key
 from monitors.rules.model.episodes import Known, Ledger, RuleFacts, Transition, is_surprising
 from monitors.rules.store import counters, outbox
 from monitors.rules.store.alerts import insert_alerts, insert_events, read_alert, update_alerts
@@ -50,10 +50,11 @@ def load_known(
     transitions it's known whether they have been recorded: saving what was decided raises AlreadyRecorded if one of the
     others has."""
     known = load_open(session, _by_tenant((each.instance.tenant, each.instance.key) for each in transitions))
-    # What ends needs neither its rule nor what was told before.
+    # What ends needs neither its rule nor what was told before, and what goes on at another level only its rule.
     firing = [each.instance for each in transitions if each.kind is EventKind.FIRING]
     load_over(session, known, _by_tenant((each.tenant, each.key) for each in firing))
-    wanted = sorted({(each.tenant, each.rule_id) for each in firing})
+    going_on = [each.instance for each in transitions if each.kind is not EventKind.RESOLVED]
+    wanted = sorted({(each.tenant, each.rule_id) for each in going_on})
     known.rules = {(rule.tenant, rule.id): facts_of(rule) for rule in find_enabled(session, wanted)}
     _load_recorded(session, known, (each for each in transitions if look_up_all or is_surprising(known, each)))
     return known
@@ -62,9 +63,10 @@ def load_known(
 def _load_recorded(session: Session, known: Known, transitions: Iterable[Transition]) -> None:
     keys: dict[tuple[str, str], str] = {}
     for each in transitions:
-        what = (each.instance.key, each.episode, each.kind)
-        once = once_key(*what)
-        keys[each.instance.tenant, once] = keys[each.instance.tenant, former_once_key(*what)] = once
+        once, former = each.once_key, former_once_key(each.instance.key, each.episode, each.kind)
+        keys[each.instance.tenant, once] = once
+        if each.kind is not EventKind.SEVERITY_CHANGED:
+            keys[each.instance.tenant, former] = once
     for tenant, key, alert_id in _find(session, _RECORDED, _by_tenant(keys)):
         known.recorded[tenant, keys[tenant, key]] = alert_id
 

@@ -13,7 +13,7 @@ from monitors.v1 import mesh_pb2, notification_pb2
 LONGEST_DETAIL = 4000
 LONGEST_ID = 40
 _LATEST_TIME = LONGEST_TIME - 7 * DAY
-_TRANSITION_KINDS = {int(kind): kind for kind in (EventKind.FIRING, EventKind.RESOLVED)}
+_TRANSITION_KINDS = {int(kind): kind for kind in (EventKind.FIRING, EventKind.RESOLVED, EventKind.SEVERITY_CHANGED)}
 _SEVERITIES = {int(severity): severity for severity in Severity}
 
 
@@ -119,6 +119,8 @@ def encode_notification(notification: Notification) -> bytes:
     _fill_time(message.event_time, event.time)
     _fill_time(message.create_time, event.record_time)
     message.traceparent = alert.traceparent
+    if notification.former_severity is not None:
+        message.former_severity = int(notification.former_severity)  # type: ignore[assignment]
     return message.SerializeToString()
 
 
@@ -127,7 +129,7 @@ def transition_from_proto(message: mesh_pb2.Transition, number: int) -> Transiti
     kind = _TRANSITION_KINDS.get(message.kind)
     tenant, rule_id, monitor_id = message.tenant_id, message.rule_id, message.monitor_id
     if kind is None:
-        raise InvalidField(f"transitions[{number}].kind", "must be FIRING or RESOLVED")
+        raise InvalidField(f"transitions[{number}].kind", "must be FIRING, RESOLVED or SEVERITY_CHANGED")
     if not (0 < len(tenant) <= LONGEST_ID and 0 < len(rule_id) <= LONGEST_ID and 0 < len(monitor_id) <= 256):
         raise InvalidField(
             f"transitions[{number}]",
@@ -174,4 +176,6 @@ def episode_to_proto(episode: Episode) -> mesh_pb2.OpenEpisode:
         group=episode.group,
         episode=episode.episode,
         fire_time_nanos=episode.fire_time,
+        severity=int(episode.severity),  # type: ignore[arg-type]
+        severity_time_nanos=episode.severity_time or 0,
     )

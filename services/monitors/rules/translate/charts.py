@@ -4,7 +4,7 @@ from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import SECOND, from_duration, from_timestamp
 from monitors.rules.charts import Chart, Line
 from monitors.rules.conditions.canonical import condition_text
-from monitors.rules.model.condition import Comparison, Number, Range, Threshold
+from monitors.rules.model.condition import Comparison, Number, Range, Test, Threshold
 from monitors.rules.model.rule import Rule, with_for_clause
 from monitors.v1.evaluator_service_pb2 import BacktestResponse, Curve
 
@@ -43,11 +43,18 @@ def _name(curve: Curve) -> str:
 
 
 def _thresholds(rule: Rule) -> list[float]:
-    """What a single comparison compares with; nothing where that's a text or computed as well."""
-    match rule.condition:
-        case Comparison(test=Range(low=low, high=high)):
+    """What a single comparison and its levels compare with; nothing where that's a text or computed as well."""
+    if not isinstance(rule.condition, Comparison):
+        return []
+    tests = [rule.condition.test, *(level.test for level in rule.levels)]
+    return list(dict.fromkeys(bound for test in tests for bound in _bounds(test)))
+
+
+def _bounds(test: Test) -> list[float]:
+    match test:
+        case Range(low=low, high=high):
             return [low, high]
-        case Comparison(test=Threshold(right=Number(value=value))):
+        case Threshold(right=Number(value=value)):
             return [value]
         case _:
             return []

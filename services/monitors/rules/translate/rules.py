@@ -1,6 +1,7 @@
 """Rule messages and the model's rules."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -8,10 +9,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from monitors.mesh.errors import InvalidField, NotBuilt
 from monitors.mesh.times import from_duration, from_timestamp, to_duration, to_timestamp
+from monitors.rules.conditions.canonical import level_text
+from monitors.rules.model.condition import Comparison
 from monitors.rules.model.drafting import Draft
 from monitors.rules.model.episodes import RuleFacts
+from monitors.rules.model.levels import StatedLevel
 from monitors.rules.model.quantities import shown
-from monitors.rules.model.rule import EvaluationMode, MissingPolicy, Rule, Severity, with_for_clause
+from monitors.rules.model.rule import EvaluationMode, Level, MissingPolicy, Rule, Severity, with_for_clause
 from monitors.rules.store.rules import StoredRule
 from monitors.rules.translate.conditions import condition_from_proto, condition_to_proto
 from monitors.v1 import rule_pb2 as pb
@@ -28,8 +32,6 @@ _ENUMS: Mapping[str, Callable[[int], Any]] = {
 
 def draft_from_proto(message: pb.Rule) -> Draft:
     """What a client has set of a rule. Raises NotBuilt for what no rule can have yet."""
-    if message.levels:
-        raise NotBuilt("rule.levels", "make one rule for each severity")
     if message.group_by:
         raise NotBuilt("rule.group_by", "leave it empty: each series is an instance of its own")
     errors: list[InvalidField] = []
@@ -45,6 +47,8 @@ def draft_from_proto(message: pb.Rule) -> Draft:
                 values[name] = kind(number)
             except ValueError:
                 errors.append(InvalidField(f"rule.{name}", f"{number} isn't one of its values; see the contract"))
+    if message.levels:
+        values["levels"] = tuple(_levels_from_proto(message.levels, errors))
     if message.notify:
         values["notify"] = tuple(message.notify)
     for name in ("labels", "annotations"):
@@ -61,6 +65,46 @@ def draft_from_proto(message: pb.Rule) -> Draft:
         except InvalidField as error:
             errors.append(error)
     return Draft(values, message.condition_text, condition, tuple(errors))
+
+
+def _levels_from_proto(messages: Sequence[pb.Level], errors: list[InvalidField]) -> Iterator[StatedLevel]:
+    for number, message in enumerate(messages):
+        path = f"rule.levels[{number}]"
+        severity = _SEVERITIES.get(message.severity)
+        if severity is None:
+            errors.append(
+                InvalidField(f"{path}.severity", f"is {message.severity}; send LOW, MEDIUM, HIGH or CRITICAL")
+            )
+            continue
+        parts = []
+        for name in ("condition", "reset"):
+            try:
+                given = getattr(message, name)
+                parts.append(condition_from_proto(given) if message.HasField(name) else None)
+            except InvalidField as error:
+                errors.append(InvalidField(f"{path}.{name}", error.violations[0].description))
+                break
+        else:
+            yield StatedLevel(severity, message.condition_text, *parts)
+
+
+def _level_to_proto(level: Level, condition: Comparison) -> pb.Level:
+    message = pb.Level(
+        severity=int(level.severity),  # type: ignore[arg-type]
+        condition=condition_to_proto(replace(condition, test=level.test, recover=None)),
+        condition_text=level_text(condition.left, level),
+    )
+    if level.reset:
+        message.reset.CopyFrom(condition_to_proto(replace(condition, test=level.reset, recover=None)))
+    return message
+
+
+def _level_from_stored(message: pb.Level) -> Level:
+    entered = condition_from_proto(message.condition)
+    reset = condition_from_proto(message.reset) if message.HasField("reset") else None
+    if not isinstance(entered, Comparison) or not (reset is None or isinstance(reset, Comparison)):
+        raise ValueError("a level that was remembered doesn't compare a value")
+    return Level(_SEVERITIES[message.severity], entered.test, reset.test if reset else None)
 
 
 def _duration(message: Duration, path: str, errors: list[InvalidField]) -> int:
@@ -97,6 +141,8 @@ def rule_to_proto(rule: Rule) -> pb.Rule:
         getattr(message, name).CopyFrom(to_duration(getattr(rule, name)))
     for name in _ENUMS:
         setattr(message, name, int(getattr(rule, name)))
+    if isinstance(rule.condition, Comparison):
+        message.levels.extend(_level_to_proto(level, rule.condition) for level in rule.levels)
     if rule.snooze_until is not None:
         message.snooze_until_time.CopyFrom(to_timestamp(rule.snooze_until))
     if rule.create_time:
@@ -118,6 +164,7 @@ def rule_from_stored(stored: StoredRule) -> Rule:
         condition=condition_from_proto(message.condition),
         # The canonical text ends with the `for` clause exactly where there is one.
         stated=message.condition_text.removesuffix(with_for_clause("", values["for_duration"])),
+        levels=tuple(map(_level_from_stored, message.levels)),
         notify=tuple(message.notify),
         labels=dict(message.labels),
         annotations=dict(message.annotations),
@@ -146,6 +193,7 @@ def facts_of(stored: StoredRule) -> RuleFacts:
     return RuleFacts(
         title=message.title,
         severity=_SEVERITIES[message.severity],
+        levels=frozenset(_SEVERITIES[level.severity] for level in message.levels),
         condition_text=message.condition_text,
         # A protobuf map is made a dictionary twice as fast like this.
         labels={name: labels[name] for name in labels},

@@ -3,8 +3,8 @@
 from datetime import datetime, tzinfo
 
 from monitors.mesh.times import SECOND
-from monitors.notifier.channels.text import VERBS, acknowledge_command, clean, facts, shorten
-from monitors.notifier.model.message import Kind, Message
+from monitors.notifier.channels.text import acknowledge_command, clean, facts, severity_words, shorten, verb
+from monitors.notifier.model.message import Message
 
 MAX_LINE = 1000
 _WANTED = ("What", "Monitor", "Condition", "Lasted", "Reason", "By", "Note", "Delayed by")
@@ -17,9 +17,9 @@ def render(message: Message, now: int, zone: tzinfo | None = None) -> str:
     """
     moment = datetime.fromtimestamp((message.event_time or now) // SECOND, zone).astimezone(zone)
     known = dict(facts(message, now))
-    severity = "" if message.kind is Kind.TEST else f" {message.severity.name.lower()}"
-    parts = [f"{moment:%H:%M:%S} {VERBS[message.kind]}{severity} · {clean(message.title)}"]
+    happened = f"{verb(message)} {severity_words(message)}".rstrip()
+    parts = [f"{moment:%H:%M:%S} {happened} · {clean(message.title)}"]
     parts += [known[label] if label in ("What", "Monitor", "Condition", "Note") else f"{label.lower()} {known[label]}"
               for label in _WANTED if label in known]  # fmt: skip
     line = shorten(" · ".join(parts), MAX_LINE)
-    return f"{line} · {acknowledge_command(message)}" if message.kind is Kind.FIRING else line
+    return f"{line} · {acknowledge_command(message)}" if message.fires else line

@@ -15,6 +15,7 @@ _ICONS = {
     Kind.RESOLVED: "✅",
     Kind.ACKNOWLEDGED: "👀",
     Kind.SNOOZED: "💤",
+    Kind.SEVERITY_CHANGED: "⏫",
 }
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 

@@ -9,7 +9,12 @@ from monitors.notifier.channels.text import acknowledge_command, format_rfc3339,
 from monitors.notifier.model.message import Kind, Message
 
 MAX_BODY = 20_000
-TYPES = {Kind.TEST: "notification.test", Kind.FIRING: "alert.firing", Kind.RESOLVED: "alert.resolved"}
+TYPES = {
+    Kind.TEST: "notification.test",
+    Kind.FIRING: "alert.firing",
+    Kind.RESOLVED: "alert.resolved",
+    Kind.SEVERITY_CHANGED: "alert.severity_changed",
+}
 # How much of each text and how many entries of each map are kept, tried in order until the body is small enough.
 _CUTS = ((4096, 64), (1024, 32), (256, 32), (100, 16), (50, 8))
 
@@ -37,7 +42,8 @@ def _data(message: Message) -> dict[str, Any]:
         "rule_id": message.rule_id,
         "title": message.title,
         "severity": message.severity.name.lower(),
-        "state": message.kind.name.lower(),
+        "former_severity": message.former_severity.name.lower() if message.former_severity else None,
+        "state": "firing" if message.fires else message.kind.name.lower(),
         "monitor_id": message.monitor_id,
         "group": dict(message.group),
         "condition": message.condition,
