@@ -150,7 +150,7 @@ def test_one_wrong_rule_of_many_files_changes_nothing_and_all_that_is_wrong_is_t
     two = folder.write(
         "key: a\nmonitor: mon_hots\ntitle: A\nnotify: [opps]\nrepeat: 5s\ncondition: cpu_percent > 1",
         "key: b\nmonitor: mon_host\ntitle: B\nfor: 8d\ncondition: cpu_percent >",
-        "key: c\nmonitor: mon_host\ntitle: C\ngroup_by: [cpu]\ncondition: cpu_percent > 1",
+        "key: c\nmonitor: mon_host\ntitle: C\ngroup_by: [cpu, cpu]\ncondition: cpu_percent > 1",
         name="two.yaml",
     )
     outcome = folder.apply(ok=False)

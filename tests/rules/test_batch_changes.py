@@ -79,15 +79,15 @@ def test_what_changes_would_do_is_told_without_doing_it(client: Client) -> None:
 
 def test_all_problems_of_all_changes_are_told_at_once(client: Client) -> None:
     wishes = [
-        creation(title="", cooldown=to_duration(-1)), creation(group_by=["cpu"]), change("rule_none", title="x"),
+        creation(title="", cooldown=to_duration(-1)), creation(group_by=["cpu", "cpu"]), change("rule_none", title="x"),
         creation(key="web/a"), creation(key="web/a"), pb.RuleChange(), change("", title="x"),
     ]  # fmt: skip
     results = client.call(together(*wishes, validate_only=True)).results
     assert [[problem.field for problem in result.problems] for result in results] == [
-        ["rule.title", "rule.cooldown"], [""], [""], [], [""], ["change"], ["rule_id"],
+        ["rule.title", "rule.cooldown"], ["rule.group_by"], [""], [], [""], ["change"], ["rule_id"],
     ]  # fmt: skip
     told = [problem.description for result in results for problem in result.problems]
-    assert "group_by isn't available yet" in told[2]
+    assert "a tag is named twice" in told[2]
     assert "there is a rule with the key 'web/a' already" in told[4]
     assert not any(result.HasField("rule") for result in results if result.problems)
 

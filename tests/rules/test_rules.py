@@ -135,8 +135,20 @@ def test_a_threshold_must_be_a_number(client: Client, value: float) -> None:
     assert "must be a finite number" in error.message
 
 
-def test_what_cannot_be_evaluated_yet_says_what_can(client: Client) -> None:
-    assert client.refused(creation(group_by=["cpu"])).code == "UNIMPLEMENTED"
+def test_a_rule_is_grouped_by_tags_until_it_is_by_all_again(client: Client) -> None:
+    made = client.create(group_by=["host", "core"])
+    assert list(made.group_by) == ["core", "host"]
+    assert list(client.get(made.id).group_by) == ["core", "host"]
+    assert not client.call(change(made.id, "group_by")).rule.group_by
+
+
+@pytest.mark.parametrize(
+    ("tags", "told"), [(["a", "a"], "named twice"), ([""], "name a tag"), ([str(i) for i in range(33)], "at most 32")]
+)
+def test_the_tags_to_group_by_are_checked(client: Client, tags: list[str], told: str) -> None:
+    error = client.refused(creation(group_by=tags))
+    assert "rule.group_by: " in error.message
+    assert told in error.message
 
 
 def test_all_that_is_wrong_is_told_at_once(client: Client) -> None:

@@ -51,6 +51,10 @@ NoDataOption = Annotated[
 MissingOption = Annotated[
     Missing | None, typer.Option("--missing", case_sensitive=False, help="When one series of several has no data.")
 ]
+GroupBy = Annotated[
+    list[str] | None,
+    typer.Option("--group-by", metavar="TAG", help="A tag that makes an instance; repeatable. All tags if left out."),
+]
 Notify = Annotated[list[str] | None, typer.Option("--notify", metavar="CHANNEL", help="Whom to tell; repeatable.")]
 Label = Annotated[list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="A label; repeatable.")]
 Annotation = Annotated[
@@ -77,6 +81,7 @@ class Changes:
     interval: int | None = None
     no_data: NoData | None = None
     missing: Missing | None = None
+    group_by: list[str] | None = None
     notify: list[str] | None = None
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
@@ -111,6 +116,9 @@ def apply(changes: Changes, rule: Rule) -> list[str]:
         del rule.levels[:]
         rule.levels.extend(changes.levels)
         paths.append("levels")
+    if changes.group_by is not None:
+        rule.group_by[:] = changes.group_by
+        paths.append("group_by")
     if changes.notify is not None:
         rule.notify[:] = changes.notify
         paths.append("notify")

@@ -122,6 +122,7 @@ def create(
     interval: given.Interval = None,
     no_data: given.NoDataOption = None,
     missing: given.MissingOption = None,
+    group_by: given.GroupBy = None,
     notify: given.Notify = None,
     label: given.Label = None,
     annotation: given.Annotation = None,
@@ -134,6 +135,7 @@ def create(
     changes = given.Changes(
         monitor, title, when, severity, given.read_levels(level) or None, for_duration, keep_firing_for, cooldown,
         repeat, interval, no_data, missing,
+        group_by=group_by or None,
         notify=notify or None,
         labels=read_pairs(label, "--label"),
         annotations=given.annotations_of(read_pairs(annotation, "--annotation"), runbook),
@@ -167,6 +169,8 @@ def update(
     interval: given.Interval = None,
     no_data: given.NoDataOption = None,
     missing: given.MissingOption = None,
+    group_by: given.GroupBy = None,
+    all_tags: Annotated[bool, typer.Option("--all-tags", help="Group by all tags.")] = False,
     notify: given.Notify = None,
     no_levels: Annotated[bool, typer.Option("--no-levels", help="Have the rule's own severity only.")] = False,
     default_channels: Annotated[bool, typer.Option("--default-channels", help="Tell the default channels.")] = False,
@@ -187,9 +191,11 @@ def update(
     _not_both("--snooze", snooze is not None, "--unsnooze", unsnooze)
     _not_both("--level", bool(level), "--no-levels", no_levels)
     _not_both("--notify", bool(notify), "--default-channels", default_channels)
+    _not_both("--group-by", bool(group_by), "--all-tags", all_tags)
     changes = given.Changes(
         monitor, title, when, severity, [] if no_levels else given.read_levels(level) or None, for_duration,
         keep_firing_for, cooldown, repeat, interval, no_data, missing,
+        group_by=[] if all_tags else group_by or None,
         notify=[] if default_channels else notify or None,
         labels=read_pairs(label, "--label"),
         annotations=given.annotations_of(read_pairs(annotation, "--annotation"), runbook),

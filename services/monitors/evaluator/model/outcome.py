@@ -59,9 +59,14 @@ def nearest_value(backtest: Backtest, spec: RuleSpec) -> float | None:
     """The latest number of the instance that is nearest to firing, or farthest into it; None if there is none."""
     last = np.append(np.flatnonzero(np.diff(backtest.instance_of)), len(backtest.instance_of) - 1)
     values = backtest.truths.values[last] if len(backtest.instance_of) else np.empty(0)
-    values = values[~np.isnan(values)]
+    known = ~np.isnan(values)
+    values = values[known]
     if not len(values) or spec.kind is ConditionKind.ABSENCE or spec.of_text:
         return None
+    if spec.kind is ConditionKind.FORMULA:
+        # Several comparisons have no common distance: what holds is nearest.
+        holds = backtest.truths.holds[last][known]
+        return float(values[np.argmax(holds)])
     return float(values[np.argmin(_distance(spec, values))])
 
 

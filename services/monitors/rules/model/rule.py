@@ -1,7 +1,7 @@
 """A rule: its defaults, its bounds, and how it changes."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any
@@ -15,6 +15,7 @@ from monitors.rules.model.quantities import shown
 
 LONGEST_TIME = 2**63 - 1
 MOST_CHANNELS = 20
+MOST_TAGS = 32
 MOST_PAIRS = 32
 LONGEST_KEY = 128
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -79,6 +80,8 @@ class Rule:
     interval: int = 30 * SECOND
     no_data_policy: MissingPolicy = MissingPolicy.KEEP
     missing_series_policy: MissingPolicy = MissingPolicy.RESOLVE
+    group_by: tuple[str, ...] = ()
+    """The tags that make an instance; none means all."""
     notify: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -176,10 +179,20 @@ def _check_names(rule: Rule) -> Iterator[InvalidField]:
             f"{shown(rule.key)} isn't a key; send at most {LONGEST_KEY} lower-case letters, digits, `.`, `_` and `-`, "
             "with `/` between its parts, such as `web/cpu-is-hot`",
         )
+    yield from _check_group_by(rule.group_by)
     if len(rule.notify) > MOST_CHANNELS:
         yield InvalidField("rule.notify", f"{len(rule.notify)} channels; at most {MOST_CHANNELS}")
     if len(set(rule.notify)) < len(rule.notify):
         yield InvalidField("rule.notify", "a channel is named twice; name each once")
+
+
+def _check_group_by(tags: Collection[str]) -> Iterator[InvalidField]:
+    if len(tags) > MOST_TAGS:
+        yield InvalidField("rule.group_by", f"{len(tags)} tags; at most {MOST_TAGS}")
+    if len(set(tags)) < len(tags):
+        yield InvalidField("rule.group_by", "a tag is named twice; name each once")
+    for tag in tags:
+        yield from check_line("rule.group_by", tag, 256, "name a tag, such as `host`, or leave the list out")
 
 
 def check_line(path: str, text: str, most: int, fix: str) -> Iterator[InvalidField]:

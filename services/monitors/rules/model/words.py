@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from monitors.rules.conditions.wording import condition_in_words, level_in_words
 from monitors.rules.model.condition import Comparison
-from monitors.rules.model.quantities import duration_in_words
+from monitors.rules.model.quantities import duration_in_words, listed
 from monitors.rules.model.rule import MissingPolicy, Rule
 
 _NO_DATA = {
@@ -21,11 +21,9 @@ def explain_rule(rule: Rule) -> str:
     sentences = [f"Fires with severity {rule.severity.name.lower()} when, on {where}, "]
     sentences[0] += f"{condition_in_words(rule.condition)}{lasting}."
     sentences += [f"{words[0].upper()}{words[1:]}." for words in _levels(rule)]
-    ends = "Each series fires and is resolved by itself; it is resolved when the condition no longer holds"
-    if rule.levels:
-        ends = (
-            "Each series fires and is resolved by itself; it is resolved when neither the condition nor a level holds"
-        )
+    each = f"Each combination of {listed(list(rule.group_by))}" if rule.group_by else "Each series"
+    holds = "neither the condition nor a level holds" if rule.levels else "the condition no longer holds"
+    ends = f"{each} fires and is resolved by itself; it is resolved when {holds}"
     if rule.keep_firing_for:
         ends += f" for {duration_in_words(rule.keep_firing_for)}"
     sentences.append(f"{ends}.")

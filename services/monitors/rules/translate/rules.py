@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from monitors.mesh.errors import InvalidField, NotBuilt
+from monitors.mesh.errors import InvalidField
 from monitors.mesh.times import from_duration, from_timestamp, to_duration, to_timestamp
 from monitors.rules.conditions.canonical import level_text
 from monitors.rules.model.condition import Comparison
@@ -31,9 +31,7 @@ _ENUMS: Mapping[str, Callable[[int], Any]] = {
 
 
 def draft_from_proto(message: pb.Rule) -> Draft:
-    """What a client has set of a rule. Raises NotBuilt for what no rule can have yet."""
-    if message.group_by:
-        raise NotBuilt("rule.group_by", "leave it empty: each series is an instance of its own")
+    """What a client has set of a rule."""
     errors: list[InvalidField] = []
     values: dict[str, Any] = {
         name: getattr(message, name) for name in ("key", "monitor_id", "title") if getattr(message, name)
@@ -49,6 +47,8 @@ def draft_from_proto(message: pb.Rule) -> Draft:
                 errors.append(InvalidField(f"rule.{name}", f"{number} isn't one of its values; see the contract"))
     if message.levels:
         values["levels"] = tuple(_levels_from_proto(message.levels, errors))
+    if message.group_by:
+        values["group_by"] = tuple(sorted(message.group_by))
     if message.notify:
         values["notify"] = tuple(message.notify)
     for name in ("labels", "annotations"):
@@ -130,6 +130,7 @@ def rule_to_proto(rule: Rule) -> pb.Rule:
         title=rule.title,
         condition=condition_to_proto(rule.condition),
         condition_text=rule.condition_text,
+        group_by=rule.group_by,
         notify=rule.notify,
         labels=rule.labels,
         annotations=rule.annotations,
@@ -165,6 +166,7 @@ def rule_from_stored(stored: StoredRule) -> Rule:
         # The canonical text ends with the `for` clause exactly where there is one.
         stated=message.condition_text.removesuffix(with_for_clause("", values["for_duration"])),
         levels=tuple(map(_level_from_stored, message.levels)),
+        group_by=tuple(message.group_by),
         notify=tuple(message.notify),
         labels=dict(message.labels),
         annotations=dict(message.annotations),
