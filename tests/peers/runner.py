@@ -31,7 +31,7 @@ OPERATORS = {
     "!=": Operator.NOT_EQUAL,
 }
 SEVERITIES = {"INFO": Severity.LOW, "WARN": Severity.HIGH, "CRITICAL": Severity.CRITICAL}
-_NAMES = {0: "OK", **{int(severity): name for name, severity in SEVERITIES.items()}}
+_NAMES = {int(severity): name for name, severity in SEVERITIES.items()}
 
 
 @cache
@@ -63,6 +63,10 @@ def to_spec(rule: PeerRule, interval: float, *, every_point: bool = False) -> Ru
     )
 
 
+def _bounds(test: tuple[str, float] | None) -> Bounds | None:
+    return bounds(OPERATORS[test[0]], test[1]) if test else None
+
+
 def _said(rule: PeerRule, interval: float, *, every_point: bool) -> RuleSpec:
     """A rule whose condition is a text, by the way that every rule takes."""
     message = rule_pb2.Rule(
@@ -90,10 +94,6 @@ def name_of(rule: str, tags: Tags) -> str:
     return f"{rule}/" + (one["series"] if one.keys() == {"series"} else ",".join(f"{k}={v}" for k, v in one.items()))
 
 
-def _bounds(test: tuple[str, float] | None) -> Bounds | None:
-    return bounds(OPERATORS[test[0]], test[1]) if test else None
-
-
 def to_series(names: Mapping[str, Samples]) -> list[Series]:
     """Series by `field/series`, or by the series alone if the field is `v`."""
     found = []
@@ -113,17 +113,21 @@ class Played:
     levels: dict[float, str]
     transitions: list[Transition]
 
-    def level(self, firing: set[str]) -> str:
-        """The last of the rules that fire; `OK` if none does."""
-        return ([one for one in self.rules if one in firing] or ["OK"])[-1]
+    def level(self, firing: Mapping[str, int]) -> str:
+        """At which of its levels the last of the rules fires that do, or its name if it has none; `OK` if none does."""
+        last = next((one for one in reversed(self.rules) if one in firing), None)
+        return "OK" if last is None else _NAMES.get(firing[last], last)
 
     def changes(self, which: str) -> list[tuple[float, str]]:
         """The changes of the level from one to another, of which `which` may name either or none: `any>WARN`."""
         begin, end = which.split(">")
-        before, found, firing = "OK", [], set[str]()
+        before, found, firing = "OK", [], dict[str, int]()
         for time, together in groupby(sorted(self.transitions, key=_time), key=_time):
             for one in together:
-                (firing.add if one.kind is TransitionKind.FIRING else firing.discard)(one.key.rule_id)
+                if one.kind is TransitionKind.RESOLVED:
+                    firing.pop(one.key.rule_id, None)
+                else:
+                    firing[one.key.rule_id] = one.level
             level = self.level(firing)
             if level != before and begin in ("any", before) and end in ("any", level):
                 found.append(((time - START) / SECOND, level))
@@ -203,15 +207,14 @@ class _Actor:
         self.played.transitions += transitions
 
     def _look(self, second: float) -> None:
-        plan, instances, firing = self.evaluation.plan, self.evaluation.state.instances, set()
+        plan, instances, firing = self.evaluation.plan, self.evaluation.state.instances, dict[str, int]()
         places = plan.places()
-        for key, status in zip(plan.keys_of(places), instances.status[places].tolist(), strict=True):
-            self.played.states[name_of(key.rule_id, key.tags), second] = Status(status).name.lower()
-            if status == Status.FIRING:
-                firing.add(key.rule_id)
-        has_levels = any(rule.levels for rule in self._rules)
-        highest = _NAMES[int(instances.level[places].max(initial=0))]
-        self.played.levels[second] = highest if has_levels else self.played.level(firing)
+        for place, key in zip(places.tolist(), plan.keys_of(places), strict=True):
+            status = Status(int(instances.status[place]))
+            self.played.states[name_of(key.rule_id, key.tags), second] = status.name.lower()
+            if status is Status.FIRING:
+                firing[key.rule_id] = int(instances.level[place])
+        self.played.levels[second] = self.played.level(firing)
 
 
 def observe(played: Played, expected: Expected) -> Expected:
@@ -243,8 +246,7 @@ def _firings(played: Played, instance: str) -> list[Transition]:
 
 
 def _message(one: Transition) -> Message:
-    what = one.kind.name.lower()
-    return Message((one.time - START) / SECOND, what, name_of(one.key.rule_id, one.key.tags))
+    return Message((one.time - START) / SECOND, one.kind.name.lower(), name_of(one.key.rule_id, one.key.tags))
 
 
 def plainly(expected: Expected) -> tuple[object, ...]:
