@@ -161,7 +161,7 @@ def test_one_wrong_rule_of_many_files_changes_nothing_and_all_that_is_wrong_is_t
     ]
     assert begins == [
         "two.yaml:4/a: monitor: the", "two.yaml:6/a: notify: ther", "two.yaml:7/a: repeat: 5s i",
-        "two.yaml:12/b: for: 8d is o", "two.yaml:13/b: condition: c", "two.yaml:14/c: rule.group_b",
+        "two.yaml:12/b: for: 8d is o", "two.yaml:13/b: condition: c", "two.yaml:17/c: group_by: a ",
         "web.yaml:10/cold: condition",
     ]  # fmt: skip
     assert told[0].startswith(f"{two}:4: {folder.namespace}/a: monitor: there is no monitor 'mon_hots'")
