@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -32,7 +33,7 @@ IDLE_SAVE_INTERVAL = 15.0
 """How often the state is saved if only time has passed: what passed unsaved counts as an outage after a crash."""
 
 
-class Saver:
+class Saver(ABC):
     """Saves the state again and again, with the number of the last batch that it contains."""
 
     parts = range(0)
@@ -44,9 +45,9 @@ class Saver:
         self._hurry = asyncio.Event()
 
     @property
+    @abstractmethod
     def saved_batch(self) -> int:
         """No batch up to this one is ever evaluated again: the state after it has been saved. 0 if that isn't known."""
-        raise NotImplementedError
 
     async def run(self) -> None:
         """Saves for ever, if there is anything new."""
@@ -67,9 +68,9 @@ class Saver:
         """Lets `run` save soon."""
         self._hurry.set()
 
+    @abstractmethod
     async def save(self) -> bool:
         """Saves the state once everything that it contains is recorded; False if RuleService doesn't take it."""
-        raise NotImplementedError
 
     async def _send(self, states: list[mesh_pb2.ShardState]) -> bool:
         try:

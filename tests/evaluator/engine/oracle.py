@@ -3,17 +3,15 @@
 It says the same as the array engine in as different a way as possible, so that a mistake is seldom made in both.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from monitors.evaluator.model.bounds import Operator
-from monitors.evaluator.model.reading import Aggregation, Function, Reading, Season
 from monitors.evaluator.model.series import Series
 from monitors.evaluator.model.spec import ConditionKind, MissingPolicy, RuleSpec
 from tests.evaluator.engine.frames import EVERYTHING, Item, View
 from tests.evaluator.engine.ladder import every_level, next_level, own_level
-from tests.evaluator.engine.plainly import Point, aggregate, number_or_none, quantile, total
+from tests.evaluator.engine.readings import numbers, read
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
@@ -107,8 +105,8 @@ class Oracle:
         return View(
             [one for one in self.series if one.key.monitor == monitor],
             self.spec.numbers,
-            self.read,
-            lambda reading, index, now: self.numbers(reading, index, now - reading.offset),
+            lambda reading, index, now: read(self.points[index], reading, now),
+            lambda reading, index, now: numbers(self.points[index], reading, now),
             self.newest_of,
             self.away_since,
         )
@@ -301,50 +299,7 @@ class Oracle:
         if self.spec.formula is not None:
             return self.item(one, now).value
         (index,) = one.series
-        return self.read(self.spec.reading, index, now)
-
-    def read(self, reading: Reading, index: int, now: int) -> float | None:
-        """What is read of a series; None is unknown."""
-        end = now - reading.offset
-        if reading.occurrence is not None:
-            numbers = self.numbers(reading, index, end)
-            return numbers[-1] if numbers else None
-        found = self.aggregate(reading, index, end)
-        if found is None or reading.function is Function.VALUE:
-            return found
-        if reading.function is Function.AGE:
-            return number_or_none((now // SECOND - found) + now % SECOND / SECOND)
-        if reading.function is Function.ANOMALY:
-            return self.anomaly(reading, index, found, end)
-        older = self.aggregate(reading, index, end - reading.since)
-        if older is None:
-            return None
-        if reading.function is Function.CHANGE:
-            return number_or_none(found - older)
-        return number_or_none((found - older) / abs(older) * 100) if older else None
-
-    def aggregate(self, reading: Reading, index: int, end: int) -> float | None:
-        """The aggregate of the closed window that ends then; None is unknown."""
-        return aggregate(reading.aggregation, self.window(reading, index, end), end + reading.ahead, reading.quantile)
-
-    def window(self, reading: Reading, index: int, end: int) -> list[Point]:
-        """The points of the closed window that ends then, in the order of time."""
-        return sorted((t, v) for t, v in self.points[index].items() if end - reading.window <= t <= end)
-
-    def numbers(self, reading: Reading, index: int, end: int) -> list[float]:
-        """The numbers among them."""
-        return [value for _, value in self.window(reading, index, end) if not math.isnan(value)]
-
-    def anomaly(self, reading: Reading, index: int, value: float, end: int) -> float | None:
-        """How far a value is from what is usual, by the finite numbers before its own window."""
-        known = sorted((t, v) for t, v in self.points[index].items() if end - reading.since <= t <= end)
-        last = self.newest_of([index], end)
-        before = last if reading.aggregation is Aggregation.LATEST else end - reading.window
-        hours = {Season.NONE: 0, Season.DAILY: 24, Season.WEEKLY: 7 * 24}[reading.season]
-        past = [
-            v for t, v in known if before is not None and t < before and math.isfinite(v) and in_season(t, end, hours)
-        ]
-        return z_score(value, past) if len(past) >= 10 else None
+        return read(self.points[index], self.spec.reading, now)
 
     def truth(self, one: Instance, now: int) -> bool | None:
         """What the condition says; None is unknown."""
@@ -360,8 +315,8 @@ class Oracle:
         if spec.occurrence is None or spec.formula is not None:
             return self.holds(value) or any(level.bounds.hold(value) for level in spec.levels)
         (index,) = one.series
-        numbers = self.numbers(spec.reading, index, now - spec.offset)
-        counted = numbers[-spec.occurrence.of_last :] if spec.occurrence.of_last else numbers
+        known = numbers(self.points[index], spec.reading, now)
+        counted = known[-spec.occurrence.of_last :] if spec.occurrence.of_last else known
         return sum(map(self.holds, counted)) >= (spec.occurrence.at_least or len(counted))
 
     def holds(self, value: float) -> bool:
@@ -484,21 +439,3 @@ class Oracle:
         value = None if silent else self.value(one, now)
         level = 0 if kind == "resolved" else one.level
         self.told.append((kind, one.monitor, one.tags, now, one.active_at or 0, value, reason, level))
-
-
-def in_season(time: int, now: int, hours: int) -> bool:
-    """Whether a time is in an hour that is comparable with the present one, and over."""
-    if not hours:
-        return True
-    between = now // HOUR - time // HOUR
-    return between > 0 and between % hours == 0
-
-
-def z_score(value: float, past: list[float]) -> float:
-    """The robust z-score of a value."""
-    centre = quantile(sorted(past), 0.5)
-    distances = [abs(one - centre) for one in past]
-    scale = 1.4826 * quantile(sorted(distances), 0.5) or 1.2533 * (total(distances) / len(distances))
-    if value == centre:
-        return 0.0
-    return abs(value - centre) / scale if scale else math.inf
