@@ -87,9 +87,9 @@ CHUNK = 8_192
 """How many entries of columns are worked on at once, so that what comes of it stays in the processor's cache."""
 
 
-def chunks(count: int) -> Iterator[slice]:
-    """Slices of at most CHUNK that make up `count` entries."""
-    return (slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
+def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
+    """Slices of at most `size` that make up `count` entries."""
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def selection(numbers: NDArray[Any]) -> Places | slice:
