@@ -1,6 +1,7 @@
 """A backtest tells exactly what the live evaluator does on the same points, however they come in time."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -75,10 +76,17 @@ def thresholds(draw: st.DrawFn) -> RuleSpec:
         draw(rules_of_numbers()),
         kind=ConditionKind.THRESHOLD, monitor="*", field="cpu", filters=(), occurrence=None, formula=None, numbers=(),
     )  # fmt: skip
-    plain = {"for_duration": 0, "keep_firing_for": 0, "recover": None, "offset": 0}
-    policies = {"no_data": MissingPolicy.KEEP, "missing_series": draw(st.sampled_from(list(MissingPolicy)[2:]))}
-    simple = {"function": Function.VALUE, "aggregation": draw(st.sampled_from([Aggregation.LATEST, Aggregation.SUM]))}
-    return replace(spec, **plain, **policies, **simple) if draw(st.booleans()) else spec
+    plain: dict[str, Any] = {
+        "for_duration": 0,
+        "keep_firing_for": 0,
+        "recover": None,
+        "offset": 0,
+        "no_data": MissingPolicy.KEEP,
+        "missing_series": draw(st.sampled_from([MissingPolicy.KEEP, MissingPolicy.RESOLVE])),
+        "function": Function.VALUE,
+        "aggregation": draw(st.sampled_from([Aggregation.LATEST, Aggregation.SUM])),
+    }
+    return replace(spec, **plain) if draw(st.booleans()) else spec
 
 
 @share(300)
