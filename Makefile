@@ -9,11 +9,11 @@ EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
 
 .PHONY: help setup run test fuzz lint format breaking clean \
-	bench bench-latency bench-eval bench-history bench-ingest bench-transitions
+	bench bench-latency bench-conditions bench-eval bench-history bench-ingest bench-transitions
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready ## Make the environment in .venv
 
@@ -59,7 +59,7 @@ format: setup ## Format the code and the contract
 	$(VENV)/bin/ruff format
 	$(BUF) format -w
 
-bench: bench-latency bench-eval ## Run every benchmark
+bench: bench-latency bench-eval bench-conditions ## Run every benchmark
 
 bench-latency: setup ## Time from a pushed point to the webhook
 	$(VENV)/bin/python -m benchmarks.latency
@@ -75,6 +75,9 @@ bench-transitions: setup ## RuleService: rules made and transitions recorded a s
 
 bench-eval: setup ## Rules per CPU second, memory, starts and latency beside Prometheus, e.g. make bench-eval ARGS="step memory"
 	@$(VENV)/bin/python -m benchmarks.evaluation $(ARGS)
+
+bench-conditions: setup ## Conditions of all kinds beside Prometheus, anomalies, changes, backtests, e.g. make bench-conditions ARGS=backtest
+	@$(VENV)/bin/python -m benchmarks.conditions $(ARGS)
 
 clean: ## Remove the environment and everything that was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +23,7 @@ from urllib.request import urlopen
 from benchmarks.evaluation.load import Load, monitor_name
 from benchmarks.evaluation.processes import free_ports
 from benchmarks.measure import Spread, cpu_seconds, rss_bytes, say
+from monitors.evaluator.model.series import Floats
 from tests.processes import BIN, wait_for
 
 CACHE = BIN.parent / "prometheus"
@@ -133,31 +134,69 @@ def _rule(number: int, load: Load) -> dict[str, Any]:
 
 
 def _measure(load: Load, groups: list[dict[str, Any]], interval: int, *, evaluations: int) -> PeerResult:
+    names, ticks = [f'{{monitor_id="{monitor_name(number)}"}} ' for number in range(load.size)], count()
+    pages = [Page("values", [f"monitor_value{name}" for name in names], lambda: load.values(next(ticks)), interval)]
+    if evaluations > 1:
+        thresholds = [f"monitor_threshold{name}" for name in names]
+        pages.append(Page("thresholds", thresholds, lambda: load.thresholds, THRESHOLD_INTERVAL))
+    return measure_groups(
+        load.size, pages, groups, interval, evaluations,
+        begun=lambda peer: peer.firing() >= load.always_firing,
+        check=lambda peer: peer.check(load.always_firing, load.spikes),
+    )  # fmt: skip
+
+
+def measure_groups(
+    size: int, pages: Sequence["Page"], groups: list[dict[str, Any]], interval: int, evaluations: int = 1, *,
+    begun: Callable[["Prometheus"], bool], check: Callable[["Prometheus"], None],
+) -> PeerResult:  # fmt: skip
+    """Prometheus with groups of rules, each of which makes so many evaluations. It's measured once its alerts have
+    `begun` and two more intervals have passed; `check` raises RuntimeError if it then does something else."""
     with (
         tempfile.TemporaryDirectory(prefix="monitors-bench-") as folder,
-        _target(load) as target,
-        _running(Path(folder), target, groups, interval) as peer,
+        _target(pages) as target,
+        _running(Path(folder), target, pages, groups, interval) as peer,
     ):
         rules, pause = sum(len(group["rules"]) for group in groups), threading.Event()
         patience = 2 * THRESHOLD_INTERVAL + 5 * interval
         # Thresholds may be scraped a whole interval of theirs after the start; without them nothing is compared.
-        wait_for(lambda: peer.firing() >= load.always_firing, "Prometheus' first alerts", patience, every=1.0)
+        wait_for(lambda: begun(peer), "Prometheus' first alerts", patience, every=1.0)
         wanted = peer.counter(DONE) + WARM_UP_INTERVALS * rules
         wait_for(lambda: peer.counter(DONE) >= wanted, "Prometheus to warm up", patience, every=1.0)
         missed, rates = peer.counter(MISSED), []
         for number in range(WINDOWS):
             done, cpu = peer.counter(DONE), cpu_seconds(peer.pid)
-            pause.wait(WINDOW_SECONDS)
+            pause.wait(max(WINDOW_SECONDS, interval))
             done, cpu = peer.counter(DONE) - done, cpu_seconds(peer.pid) - cpu
             rates.append(done * evaluations / cpu)
-            say(f"Prometheus, {rules:,} rules, window {number + 1}: {rates[-1]:,.0f} comparisons per CPU-s")
-        peer.check(load)
+            say(f"Prometheus, {rules:,} rules, window {number + 1}: {rates[-1]:,.0f} evaluations per CPU-s")
+        check(peer)
         missed = peer.counter(MISSED) - missed
-        return PeerResult(load.size, interval, Spread.of(rates), rss_bytes(peer.pid), int(missed))
+        return PeerResult(size, interval, Spread.of(rates), rss_bytes(peer.pid), int(missed))
 
 
 @dataclass(frozen=True)
-class _Prometheus:
+class Page:
+    """What is scraped together every so many seconds: sample by sample its name with labels, and each time its values.
+
+    Everything on one page has a new value with each scrape.
+    """
+
+    name: str
+    samples: Sequence[str]
+    values: Callable[[], Floats]
+    interval: int
+
+    def body(self) -> bytes:
+        """The next scrape's answer."""
+        numbers = self.values().tolist()
+        return "".join(f"{name}{number}\n" for name, number in zip(self.samples, numbers, strict=True)).encode()
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """One that runs."""
+
     pid: int
     address: str
     interval: int
@@ -179,15 +218,15 @@ class _Prometheus:
         except (URLError, ConnectionError):
             return False
 
-    def check(self, load: Load) -> None:
-        """Raises RuntimeError if an evaluation failed or the alerts aren't those that the load makes."""
+    def check(self, always: int, spikes: int) -> None:
+        """Raises RuntimeError if an evaluation failed or the alerts aren't those that a load makes."""
         now = self.firing()
         lately = self._count(f'count_over_time(ALERTS{{alertstate="firing"}}[{4 * self.interval}s])')
         failed = self.counter(FAILED)
         # While groups are being evaluated some have the lifted series of the last scrape, some of the one before.
-        if failed or not load.always_firing <= now <= load.always_firing + 2 * load.spikes:
+        if failed or not always <= now <= always + 2 * spikes:
             raise RuntimeError(f"{failed:.0f} of Prometheus' evaluations failed, and {now:,} alerts fire")
-        if lately < load.always_firing + 2 * load.spikes:
+        if lately < always + 2 * spikes:
             raise RuntimeError(f"only {lately:,} alerts fired during Prometheus' last four evaluations")
 
     def firing(self) -> int:
@@ -201,23 +240,25 @@ class _Prometheus:
 
 
 @contextmanager
-def _running(folder: Path, target: str, groups: list[dict[str, Any]], interval: int) -> Iterator[_Prometheus]:
+def _running(
+    folder: Path, target: str, pages: Sequence[Page], groups: list[dict[str, Any]], interval: int
+) -> Iterator[Prometheus]:
     """Runs Prometheus on a free port of this machine. JSON is YAML, so that its files need no library."""
     (port,) = free_ports(1)
-    jobs = [("monitor_value", "/values", interval), ("monitor_threshold", "/thresholds", THRESHOLD_INTERVAL)]
     config = {
         "global": {"evaluation_interval": f"{interval}s"},
         "rule_files": [str(folder / "rules.json")],
         "scrape_configs": [
             {
-                "job_name": name,
-                "scrape_interval": f"{seconds}s",
-                "metrics_path": path,
+                "job_name": page.name,
+                "scrape_interval": f"{page.interval}s",
+                "scrape_timeout": f"{page.interval}s",
+                "metrics_path": f"/{page.name}",
                 "static_configs": [{"targets": [target]}],
                 # One series has the same labels in both, so that they join on the monitor alone.
                 "metric_relabel_configs": [{"regex": "instance|job", "action": "labeldrop"}],
             }
-            for name, path, seconds in jobs[: 2 if len(groups[0]["rules"]) == 1 else 1]
+            for page in pages
         ],
     }
     (folder / "rules.json").write_text(json.dumps({"groups": groups}))
@@ -235,7 +276,7 @@ def _running(folder: Path, target: str, groups: list[dict[str, Any]], interval: 
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    peer = _Prometheus(process.pid, f"127.0.0.1:{port}", interval)
+    peer = Prometheus(process.pid, f"127.0.0.1:{port}", interval)
     try:
         wait_for(lambda: peer.is_ready() or process.poll() is not None, "Prometheus", 60)
         if process.poll() is not None:
@@ -247,19 +288,13 @@ def _running(folder: Path, target: str, groups: list[dict[str, Any]], interval: 
 
 
 @contextmanager
-def _target(load: Load) -> Iterator[str]:
-    """What Prometheus scrapes: each scrape of the values is the load's next tick. Gives host and port."""
-    names = [monitor_name(number) for number in range(load.size)]
-    values = [f'monitor_value{{monitor_id="{name}"}} ' for name in names]
-    thresholds = [f'monitor_threshold{{monitor_id="{name}"}} ' for name in names]
-    ticks = count()
+def _target(pages: Sequence[Page]) -> Iterator[str]:
+    """What Prometheus scrapes. Gives host and port."""
+    by_path = {f"/{page.name}": page for page in pages}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            is_values = self.path == "/values"
-            numbers = load.values(next(ticks)) if is_values else load.thresholds
-            lines = zip(values if is_values else thresholds, numbers.tolist(), strict=True)
-            body = "".join(f"{name}{number}\n" for name, number in lines).encode()
+            body = by_path[self.path].body()
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(body)))

@@ -1,15 +1,20 @@
 """A backtest tells exactly what the live evaluator does on the same points, however they come in time."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.backtest import Backtest
 from monitors.evaluator.model.evaluation import Evaluation, Points
-from monitors.evaluator.model.spec import RuleSpec
+from monitors.evaluator.model.machine import TransitionKind
+from monitors.evaluator.model.reading import Aggregation, Function
+from monitors.evaluator.model.spec import ConditionKind, MissingPolicy, RuleSpec
 from tests.evaluator.engine.comparing import by_time, plainly
 from tests.evaluator.engine.scene import START, at
-from tests.evaluator.engine.strategies import KNOWN, points, rules
+from tests.evaluator.engine.strategies import KNOWN, points, rules, rules_of_numbers
 from tests.fuzzing import share
 
 Rows = list[tuple[int, float, float]]
@@ -62,3 +67,35 @@ def test_a_backtest_tells_what_the_live_evaluator_tells(spec: RuleSpec, rows: Ro
     told += evaluation.advance(as_points([]), until)
     found = Backtest(spec, KNOWN, as_points(rows), seen(rows), START, until).transitions()
     assert by_time([plainly(one) for one in found]) == by_time([plainly(one) for one in told])
+
+
+@st.composite
+def thresholds(draw: st.DrawFn) -> RuleSpec:
+    """A rule with a threshold, half of which alert at once and forget at once."""
+    spec = replace(
+        draw(rules_of_numbers([ConditionKind.THRESHOLD])),
+        kind=ConditionKind.THRESHOLD, monitor="*", field="cpu", filters=(), occurrence=None, formula=None, numbers=(),
+    )  # fmt: skip
+    plain: dict[str, Any] = {
+        "for_duration": 0,
+        "keep_firing_for": 0,
+        "recover": None,
+        "offset": 0,
+        "no_data": MissingPolicy.KEEP,
+        "missing_series": draw(st.sampled_from([MissingPolicy.KEEP, MissingPolicy.RESOLVE])),
+        "function": Function.VALUE,
+        "aggregation": draw(st.sampled_from([Aggregation.LATEST, Aggregation.SUM])),
+    }
+    return replace(spec, **plain) if draw(st.booleans()) else spec
+
+
+@share(300)
+@given(thresholds(), histories(), st.sampled_from([0.0, 0.5, 1.0, 5.0]))
+def test_as_many_alerts_are_counted_with_another_threshold_as_a_rule_with_it_has(
+    spec: RuleSpec, rows: Rows, threshold: float
+) -> None:
+    backtest = Backtest(spec, KNOWN, as_points(rows), seen(rows), START, at(100))
+    low, high, outside = spec.bounds(threshold, threshold)
+    other = Backtest(replace(spec, low=threshold), KNOWN, as_points(rows), seen(rows), START, at(100))
+    expected = sum(one.kind is TransitionKind.FIRING for one in other.transitions())
+    assert backtest.firing_count(low, high, outside=outside) == expected

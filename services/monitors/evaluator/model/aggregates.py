@@ -5,36 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from monitors.evaluator.model.arrays import Places, runs
+from monitors.evaluator.model.arrays import Places
+from monitors.evaluator.model.ordered import in_order
 from monitors.evaluator.model.reading import Aggregation
-from monitors.evaluator.model.rings import Rings
+from monitors.evaluator.model.rings import Rings, Runs
 from monitors.evaluator.model.series import Floats, Int64s
 from monitors.evaluator.model.statistics import Laid, lay_out, statistic
 
 FEW = 256
 """Below this many windows all their points are laid out at once; above, point by point for all windows at once."""
-
-
-class Runs(NamedTuple):
-    """Points in rings of one kind: from `position` on, `counts` of each ring, around its end if need be."""
-
-    bases: Places
-    position: Int64s
-    counts: Int64s
-
-    def at(self, some: Places) -> "Runs":
-        """Those of some of the rings."""
-        return Runs(self.bases[some], self.position[some], self.counts[some])
-
-    def cells(self, rings: Rings) -> Places:
-        """The cells of all points, ring by ring, each from the oldest to the newest."""
-        position = runs(self.position, self.counts) % rings.capacity
-        return np.repeat(self.bases, self.counts) + position * rings.stride
-
-    def are_parallel(self) -> bool:
-        """Whether the rings are neighbours and the same positions of each are meant."""
-        bases, position, counts = self
-        return bool((position == position[0]).all() and (counts == counts[0]).all() and (np.diff(bases) == 1).all())
 
 
 STREAMED = frozenset((Aggregation.AVERAGE, Aggregation.MINIMUM, Aggregation.MAXIMUM, Aggregation.SUM))
@@ -61,11 +40,21 @@ def reduce(measure: Measure, rings: Rings, window: Runs, until: Int64s) -> Float
         return np.where(window.counts > 0, window.counts, np.nan)
     # An infinite sum less another is no number: unknown, and nothing to warn about.
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        if kind in (Aggregation.MEDIAN, Aggregation.QUANTILE):
+            return _quantile(0.5 if kind is Aggregation.MEDIAN else measure.share, rings, window)
         if kind not in STREAMED:
             return _together(measure, rings, window, until)
         if len(window.counts) < FEW:
             return _laid_out(kind, rings, window)
         return _side_by_side(kind, rings, window)
+
+
+def _quantile(share: float, rings: Rings, window: Runs) -> Floats:
+    result = np.full(len(window.counts), np.nan)
+    for some, numbers in in_order(rings, window):
+        left = np.flatnonzero(numbers.counts)
+        result[some[left]] = numbers.where(left).quantile(share)
+    return result
 
 
 def _together(measure: Measure, rings: Rings, window: Runs, until: Int64s) -> Floats:

@@ -67,13 +67,29 @@ def are_distinct(numbers: NDArray[Any]) -> bool:
     return bool((ordered[1:] != ordered[:-1]).all())
 
 
+def distinct_pairs(numbers: Places, times: Int64s) -> tuple[Places, Int64s, Places | slice]:
+    """The distinct pairs of numbers and times, and which of them each pair is."""
+    if len(numbers) < 2 or are_distinct(numbers):
+        return numbers, times, slice(None)
+    following = (numbers[1:] > numbers[:-1]) | ((numbers[1:] == numbers[:-1]) & (times[1:] > times[:-1]))
+    if following.all():
+        return numbers, times, slice(None)
+    order = np.lexsort((times, numbers))
+    ordered, at = numbers[order], times[order]
+    begins = np.ones(len(order), dtype=np.bool_)
+    begins[1:] = (ordered[1:] != ordered[:-1]) | (at[1:] != at[:-1])
+    which = np.empty(len(order), dtype=np.intp)
+    which[order] = np.cumsum(begins) - 1
+    return ordered[begins], at[begins], which
+
+
 CHUNK = 8_192
 """How many entries of columns are worked on at once, so that what comes of it stays in the processor's cache."""
 
 
-def chunks(count: int) -> Iterator[slice]:
-    """Slices of at most CHUNK that make up `count` entries."""
-    return (slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
+def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
+    """Slices of at most `size` that make up `count` entries."""
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def selection(numbers: NDArray[Any]) -> Places | slice:

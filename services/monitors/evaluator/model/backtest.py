@@ -6,6 +6,7 @@ and the state machine runs only on what may fire, all such parts of the time bes
 
 from collections.abc import Sequence
 from copy import copy
+from functools import cached_property
 
 import numpy as np
 
@@ -124,9 +125,30 @@ class Backtest:
         own = [column[places].copy() for column in (columns.low, columns.high, columns.outside)]
         columns.low[places], columns.high[places], columns.outside[places] = low, high, outside
         holds = compare(self.plan, self.instance_of, self.truths.values)
-        changes, _ = self._run(self.truths._replace(holds=holds))
+        count = self._count_of_beginnings(holds)
+        if count is None:
+            changes, _ = self._run(self.truths._replace(holds=holds))
+            count = changes.count(TransitionKind.FIRING)
         columns.low[places], columns.high[places], columns.outside[places] = own
-        return changes.count(TransitionKind.FIRING)
+        return count
+
+    def _count_of_beginnings(self, holds: Booleans) -> int | None:
+        """How often the condition begins to hold, if each time is an alert; None if that takes the state machine."""
+        if self._has_memory:
+            return None
+        before = np.zeros(len(holds), dtype=np.bool_)
+        before[1:] = holds[:-1] & (self.instance_of[1:] == self.instance_of[:-1])
+        # What becomes unknown while it fires may go on or end.
+        if (before & self.truths.unknown).any():
+            return None
+        return int((holds & ~before).sum())
+
+    @cached_property
+    def _has_memory(self) -> bool:
+        """Whether an alert depends on more than the condition now and at the instant before."""
+        profiles, numbers = self.plan.profiles, np.unique(self.plan.instances.profile[self.places])
+        lasting = (profiles.for_duration[numbers] > 0) | (profiles.keep_firing_for[numbers] > 0)
+        return bool((lasting | profiles.recovers[numbers] | profiles.waits[numbers] | profiles.alerting[numbers]).any())
 
     def _run(self, found: Truths) -> tuple[Changes, Plan]:
         parts = Parts.of(self, found)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, chunks, selection
+from monitors.evaluator.model.arrays import CHUNK, NEVER, UNSET, Booleans, Places, chunks, selection
 from monitors.evaluator.model.condition import Truths, absence_due, recovered, silence_due, truths, unknown_policies
 from monitors.evaluator.model.ladders import Levels
 from monitors.evaluator.model.levels import following
@@ -24,6 +24,8 @@ from monitors.evaluator.model.window import Window
 
 MISSING_INTERVALS = 2
 """After how many of its rule's intervals a series that is missing resolves (M2)."""
+MOST_CHUNKS = 8
+"""How many chunks are worked on together where there are as many kinds of conditions, which share them."""
 
 
 class TransitionKind(IntEnum):
@@ -101,7 +103,8 @@ class Changes:
 def evaluate(plan: Plan, window: Window, state: State, places: Places, times: Int64s, changes: Changes) -> None:
     """Evaluates distinct places, each at its own time, and moves their states on."""
     found = Truths.empty(len(places))
-    for part in chunks(len(places)):
+    # Of many kinds each has a share of the places only.
+    for part in chunks(len(places), CHUNK * max(1, min(len(plan.profiles.terms), MOST_CHUNKS))):
         found.put(part, truths(plan, window, state, places[part], times[part]))
     apply(plan, window, state, selection(places), times, found, changes)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct
+from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, distinct_pairs
 from monitors.evaluator.model.bounds import Bounds, Operator
 from monitors.evaluator.model.formula import (
     Arithmetic,
@@ -250,7 +250,7 @@ class Program:
         found = _nothing(len(lists))
         if not len(there):
             return found
-        distinct, at, which = _distinct(lists[there], times[there])
+        distinct, at, which = distinct_pairs(lists[there], times[there])
         counts, members = table.members_of(distinct)
         known = self._truths(node.right, scenery, members, np.repeat(at, counts))
         whose, starts = np.repeat(np.arange(len(counts)), counts), np.cumsum(counts) - counts
@@ -323,22 +323,9 @@ def _nothing(count: int) -> Found:
     return Found(np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_), np.full(count, np.nan))
 
 
-def _distinct(numbers: Places, times: Int64s) -> tuple[Places, Int64s, Places]:
-    """The distinct pairs of numbers and times, and which of them each pair is."""
-    if len(numbers) < 2 or are_distinct(numbers):
-        return numbers, times, np.arange(len(numbers))
-    order = np.lexsort((times, numbers))
-    ordered, at = numbers[order], times[order]
-    begins = np.ones(len(order), dtype=np.bool_)
-    begins[1:] = (ordered[1:] != ordered[:-1]) | (at[1:] != at[:-1])
-    which = np.empty(len(order), dtype=np.intp)
-    which[order] = np.cumsum(begins) - 1
-    return ordered[begins], at[begins], which
-
-
 def _once(evaluate: Callable[[Places, Int64s], Floats], numbers: Places, times: Int64s) -> Floats:
     """Evaluates each distinct pair once: one total may go with thousands of instances."""
-    distinct, at, which = _distinct(numbers, times)
+    distinct, at, which = distinct_pairs(numbers, times)
     return evaluate(distinct, at)[which]
 
 

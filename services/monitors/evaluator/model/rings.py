@@ -1,8 +1,10 @@
 """Where the window keeps its points: rings of one capacity side by side, so that all of them are read as columns."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from monitors.evaluator.model.arrays import Booleans, Places
+from monitors.evaluator.model.arrays import Booleans, Places, runs
 from monitors.evaluator.model.series import Floats, Int64s
 
 PAGE_CELLS = 1 << 18
@@ -95,6 +97,15 @@ class Rings:
         start = base + position * self.stride
         return slice(start, start + part.stop - part.start)
 
+    def block(self, base: int, count: int, position: int, length: int) -> list[Floats]:
+        """The values from a position on, `length` of them, of so many neighbours from the ring at `base` on: views with
+        a row for each position, two if they go around the end."""
+        lane = base % self.span
+        page = self.values[base - lane : base - lane + self.span].reshape(self.capacity, self.stride)
+        over = position + length - self.capacity
+        parts = [page[position : position + length, lane : lane + count]]
+        return [*parts, page[:over, lane : lane + count]] if over > 0 else parts
+
     def write(self, cells: Places | slice, times: Int64s, values: Floats) -> None:
         """Writes points into cells."""
         self.times[cells] = times
@@ -107,3 +118,25 @@ class Rings:
     def may_hold_nan(self, bases: Places) -> bool:
         """Whether any of these rings may hold a value that isn't a number; False is certain."""
         return bool(self._holes[bases // self.span].any())
+
+
+class Runs(NamedTuple):
+    """Points in rings of one kind: from `position` on, `counts` of each ring, around its end if need be."""
+
+    bases: Places
+    position: Int64s
+    counts: Int64s
+
+    def at(self, some: Places) -> "Runs":
+        """Those of some of the rings."""
+        return Runs(self.bases[some], self.position[some], self.counts[some])
+
+    def cells(self, rings: Rings) -> Places:
+        """The cells of all points, ring by ring, each from the oldest to the newest."""
+        position = runs(self.position, self.counts) % rings.capacity
+        return np.repeat(self.bases, self.counts) + position * rings.stride
+
+    def are_parallel(self) -> bool:
+        """Whether the rings are neighbours and the same positions of each are meant."""
+        bases, position, counts = self
+        return bool((position == position[0]).all() and (counts == counts[0]).all() and (np.diff(bases) == 1).all())

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from monitors.evaluator.model.arrays import Booleans, Places
+from monitors.evaluator.model.ordered import ordered
 from monitors.evaluator.model.reading import Aggregation
 from monitors.evaluator.model.series import Floats, Int64s
 from monitors.mesh.times import SECOND
@@ -75,14 +76,10 @@ def numbers_of(laid: Laid) -> tuple[Laid, Places]:
 
 def quantile(laid: Laid, share: float) -> Floats:
     """The value that so large a share of the points doesn't exceed, by linear interpolation between two of them."""
-    ordered = laid.values[np.lexsort((laid.values, laid.which))]
-    place = share * (laid.counts - 1)
-    below = np.floor(place).astype(np.int64)
-    low = ordered[laid.starts + below]
-    high = ordered[laid.starts + np.minimum(below + 1, laid.counts - 1)]
-    part = place - below
-    # Between two infinities, or between one and itself, there is nothing to interpolate.
-    return np.asarray(np.where((part == 0) | (low == high), low, low + (high - low) * part), dtype=np.float64)
+    result = np.empty(len(laid.counts))
+    for some, numbers in ordered(laid.values, laid.starts, laid.counts):
+        result[some] = numbers.quantile(share)
+    return result
 
 
 def spread(laid: Laid) -> Floats:
@@ -171,9 +168,7 @@ def statistic(kind: Aggregation, laid: Laid, share: float, until: Int64s) -> Flo
     numbers, left = numbers_of(laid)
     if not len(left):
         return result
-    if kind in (Aggregation.MEDIAN, Aggregation.QUANTILE):
-        result[left] = quantile(numbers, 0.5 if kind is Aggregation.MEDIAN else share)
-    elif kind is Aggregation.FORECAST:
+    if kind is Aggregation.FORECAST:
         result[left] = forecast(numbers, until[left])
     else:
         result[left] = BY_VALUES[kind](numbers)

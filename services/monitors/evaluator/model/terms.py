@@ -4,7 +4,7 @@ import numpy as np
 
 from monitors.evaluator.model.aggregates import Measure
 from monitors.evaluator.model.anomaly import score
-from monitors.evaluator.model.arrays import Booleans, Places, are_distinct
+from monitors.evaluator.model.arrays import Booleans, Places, distinct_pairs
 from monitors.evaluator.model.reading import Aggregation, Function, Term
 from monitors.evaluator.model.series import Floats, Int64s
 from monitors.evaluator.model.statistics import numbers_of
@@ -14,8 +14,17 @@ from monitors.mesh.times import SECOND
 
 def value_of(window: Window, term: Term, rows: Places, times: Int64s) -> Floats:
     """What a term says of each row at its time, NaN where that is unknown."""
+    if term.aggregation == Aggregation.LATEST and term.function != Function.ANOMALY:
+        return _value_of(window, term, rows, times)
+    # Many rules may look at one series: what takes whole windows is done once.
+    distinct, at, which = distinct_pairs(rows, times)
+    return _value_of(window, term, distinct, at)[which]
+
+
+def _value_of(window: Window, term: Term, rows: Places, times: Int64s) -> Floats:
     until = times - term.offset if term.offset else times
-    found = _aggregate(window, term, rows, until)
+    measure = Measure(term.aggregation, term.quantile, term.ahead)
+    found = window.aggregate(rows, measure, term.window, until)
     if term.function == Function.VALUE:
         return found
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
@@ -24,20 +33,10 @@ def value_of(window: Window, term: Term, rows: Places, times: Int64s) -> Floats:
             return (times // SECOND - found) + times % SECOND / SECOND
         if term.function == Function.ANOMALY:
             return score(window, term, found, rows, until)
-        older = _aggregate(window, term, rows, until - term.since)
+        older = window.aggregate(rows, measure, term.window, until - term.since)
         if term.function == Function.CHANGE:
             return found - older
         return np.where(older == 0, np.nan, (found - older) / np.abs(older) * 100)
-
-
-def _aggregate(window: Window, term: Term, rows: Places, times: Int64s) -> Floats:
-    measure = Measure(term.aggregation, term.quantile, term.ahead)
-    latest = term.aggregation == Aggregation.LATEST
-    if latest or len(rows) < 2 or are_distinct(rows) or (times != times[0]).any():
-        return window.aggregate(rows, measure, term.window, times)
-    # Many rules on the same series: each aggregate is taken once.
-    distinct, which = np.unique(rows, return_inverse=True)
-    return window.aggregate(distinct, measure, term.window, times[: len(distinct)])[which]
 
 
 def within(values: Floats, low: Floats, high: Floats, outside: Booleans | bool) -> Booleans:

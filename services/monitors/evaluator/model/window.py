@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.evaluator.model.aggregates import FEW, Measure, Runs, laid_out, reduce
+from monitors.evaluator.model.aggregates import FEW, Measure, laid_out, reduce
 from monitors.evaluator.model.arrays import (
     CHUNK,
     UNSET,
@@ -21,8 +21,9 @@ from monitors.evaluator.model.arrays import (
     runs,
     selection,
 )
+from monitors.evaluator.model.ordered import Ordered, in_order
 from monitors.evaluator.model.reading import Aggregation
-from monitors.evaluator.model.rings import CAPACITIES, Rings
+from monitors.evaluator.model.rings import CAPACITIES, Rings, Runs
 from monitors.evaluator.model.series import Floats, Int32s, Int64s
 from monitors.evaluator.model.statistics import Laid
 
@@ -495,12 +496,20 @@ class Window:
 
     def laid_out(self, rows: Places, spans: Int64s | int, times: Int64s) -> Iterator[tuple[Places, Laid]]:
         """The points of the closed windows [t − span, t] that have any: which entries, and their points."""
-        since = times - spans
+        for chosen, rings, found in self._runs(rows, times - spans, times):
+            yield from ((chosen[part], laid) for part, laid in laid_out(rings, found))
+
+    def in_order(self, rows: Places, since: Int64s, until: Int64s) -> Iterator[tuple[Places, Ordered]]:
+        """The numbers of the windows from `since` to `until`, both included, that have any points: which entries, and
+        their numbers in order."""
+        for chosen, rings, found in self._runs(rows, since, until):
+            yield from ((chosen[part], numbers) for part, numbers in in_order(rings, found))
+
+    def _runs(self, rows: Places, since: Int64s, until: Int64s) -> Iterator[tuple[Places, Rings, Runs]]:
         for ring, some in self._by_ring(rows):
             if ring != NOWHERE:
                 chosen = np.arange(len(rows))[some]
-                runs = self._run_of(rows[chosen], since[chosen], times[chosen], ring)
-                yield from ((chosen[part], laid) for part, laid in laid_out(self._rings[ring], runs))
+                yield chosen, self._rings[ring], self._run_of(rows[chosen], since[chosen], until[chosen], ring)
 
     def _reduce(self, rows: Places, measure: Measure, since: Int64s, until: Int64s, ring: int) -> Floats:
         result = np.empty(len(rows))
