@@ -355,7 +355,8 @@ class Plan:
         elif template.kind is not ConditionKind.ABSENCE:
             self._quotas.report_collision(rule, key, self.series[self.instances.series[place]].key)
             return
-        elif index not in self.inputs_of(place):
+        else:
+            # It isn't one yet: it's new, or its rule is, or the scope was dissolved. Looking would walk them all.
             self.further_inputs.add(place, index)
         self.instances_of_series.add(index, place)
         change.series.add(index)
