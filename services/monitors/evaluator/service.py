@@ -36,7 +36,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 NAME = pb.DESCRIPTOR.services_by_name["EvaluatorService"].full_name
 MAX_REJECTIONS = 100
-MAX_INSTANCES = 100
 MAX_RESPONSE_BYTES = 3_000_000
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -151,7 +150,7 @@ class EvaluatorService(EvaluatorServiceServicer):
             raise InvalidField("rule_id", "empty; it's required")
         monitors = [request.monitor_id] if request.monitor_id else []
         found = await self._parts.engine.explain(key, monitors)
-        return pb.ExplainResponse(instances=map(to_explanation, found[:MAX_INSTANCES]))
+        return pb.ExplainResponse(instances=map(to_explanation, found))
 
     async def GetEvaluatorStatus(
         self, request: pb.GetEvaluatorStatusRequest, context: Context

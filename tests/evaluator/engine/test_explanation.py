@@ -8,7 +8,7 @@ from monitors.evaluator.model.bounds import Bounds, Operator, bounds
 from monitors.evaluator.model.explanation import explain
 from monitors.evaluator.model.reading import Aggregation, Function
 from monitors.evaluator.model.series import FieldType
-from monitors.evaluator.model.spec import Level, MissingPolicy, RuleSpec, Severity
+from monitors.evaluator.model.spec import Level, MissingPolicy, RuleKey, RuleSpec, Severity
 from monitors.evaluator.model.state import Status
 from monitors.evaluator.model.texts import code_of
 from tests.evaluator.engine.scene import SECOND, Scene, absence, at, series, threshold
@@ -204,3 +204,12 @@ def test_the_series_that_others_outlive_is_said_to_be_missing() -> None:
     scene.feed(*[(1, second, 5) for second in range(3, 25)], now=25)
     first, _ = explain(scene.evaluation, spec.key)
     assert first.text.endswith(f"Other series report: it is resolved at {HOUR}00:40Z unless a point comes")
+
+
+def test_of_many_instances_the_first_are_explained_firing_ones_before_all_others() -> None:
+    known = [series(index, host=f"h{index:03}") for index in range(150)]
+    scene = Scene(threshold(), known=known)
+    scene.feed(*((index, 1, 20 if index == 140 else 5) for index in range(150)), now=1)
+    found = explain(scene.evaluation, RuleKey("t", "rule_1"))
+    assert [one.key.tags for one in found[:2]] == [(("host", "h140"),), (("host", "h000"),)]
+    assert len(found) == 100

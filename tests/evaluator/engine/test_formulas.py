@@ -139,6 +139,17 @@ def test_what_is_expected_is_missed_without_ever_having_come() -> None:
     assert scene.until(20) == [("firing", 12.000000001, "a"), ("firing", 12.000000001, "b")]
 
 
+def test_any_field_of_what_is_expected_will_do() -> None:
+    made = rule_pb2.Rule(create_time=to_timestamp(START)).create_time
+    known = [series(0, field="cpu", host="a"), series(1, field="load", host="a"), series(2, field="load")]
+    scene = Scene(rule('no data for 5s expecting {host="a"}, {host="b"}', create_time=made), known=known)
+    assert scene.feed((0, 2, 1), (1, 4, 1), (2, 4, 1), now=4) == []
+    # What isn't expected is looked at together, as without any tags.
+    assert scene.until(10) == [
+        ("firing", 5.000000001, "b"), ("firing", 9.000000001, ""), ("firing", 9.000000001, "a"),
+    ]  # fmt: skip
+
+
 def test_one_of_several_texts() -> None:
     known = [series(0, field="status", kind=FieldType.STRING)]
     scene = Scene(rule('status in ("down", "degraded")'), known=known)
@@ -232,3 +243,23 @@ def test_a_formula_takes_so_many_series_as_a_rule_may_have() -> None:
     evaluation.put_rule(rule("requests * 2 > 5"), START)
     assert evaluation.plan.instance_count == 20
     assert "30 of its series" in evaluation.plan.problems[RuleKey("t", "rule_1")]
+
+
+def test_no_sum_is_made_of_a_part_of_what_it_asks_for() -> None:
+    known = [series(index, field="requests", host=f"h{index:03}") for index in range(50)]
+    evaluation = Evaluation(START, capacity=Capacity(Limits(per_rule=20), AMPLE.window_points))
+    evaluation.add_series(known[:20])
+    evaluation.put_rule(rule("sum by () (requests) > 5"), START)
+    assert evaluation.plan.instance_count == 1
+    evaluation.add_series(known[20:])
+    assert evaluation.plan.instance_count == 0
+    assert "one number of 50 series" in evaluation.plan.problems[RuleKey("t", "rule_1")]
+
+
+def test_a_ratio_takes_as_many_of_each_side() -> None:
+    known = web(*(f"h{index:03}" for index in range(20)))
+    evaluation = Evaluation(START, capacity=Capacity(Limits(per_rule=20), AMPLE.window_points))
+    evaluation.add_series(known)
+    evaluation.put_rule(rule("errors / requests > 5"), START)
+    assert evaluation.plan.instance_count == 20
+    assert evaluation.plan.problems == {}

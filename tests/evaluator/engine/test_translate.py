@@ -298,11 +298,6 @@ def with_offset(message: mesh_pb2.WatchedRule) -> None:
     message.rule.condition.comparison.left.input.offset.CopyFrom(to_duration(-SECOND))
 
 
-def with_expected(message: mesh_pb2.WatchedRule) -> None:
-    message.rule.condition.absence.duration.CopyFrom(to_duration(MINUTE))
-    message.rule.condition.absence.expected.add()
-
-
 def with_expression(message: mesh_pb2.WatchedRule) -> None:
     message.rule.condition.comparison.left.forecast.SetInParent()
 
@@ -348,7 +343,7 @@ def with_negation(message: mesh_pb2.WatchedRule) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        with_recover, with_level, with_offset, with_expected, with_expression, with_regular_expression, with_quantile,
+        with_recover, with_level, with_offset, with_expression, with_regular_expression, with_quantile,
         with_text, with_infinity, with_nothing, with_nothing_on_the_right, without_window, with_occurrence,
         with_negation,
         with_level_twice, with_level_of_its_own_severity, with_level_of_another_value, with_reset_of_another_value,

@@ -141,8 +141,6 @@ class FormulaBuilder:
             raise NotEvaluable("absence takes at least one second; say for example `no data for 15m`")
         taken = absence.input
         expected = tuple(sorted({tuple(sorted(one.tags.items())) for one in absence.expected}))
-        if expected and not taken.field:
-            raise NotEvaluable("tags are expected of one field; name it, as in `no data on up for 15m expecting …`")
         reading = Reading(taken.measurement, taken.field, filters_of(taken), aggregation=Aggregation.COUNT)
         return Quiet(reading, duration, expected, self._slot(self._since) if expected else -1)
 

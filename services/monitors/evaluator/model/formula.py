@@ -173,6 +173,11 @@ def waits(formula: Formula) -> bool:
     return isinstance(formula, Quiet) or any(map(waits, parts_of(formula)))
 
 
+def groups(formula: Formula) -> bool:
+    """Whether it makes one number of several series."""
+    return isinstance(formula, Group) or any(map(groups, parts_of(formula)))
+
+
 def expects(formula: Formula) -> bool:
     """Whether it has keys without any series."""
     return (isinstance(formula, Quiet) and bool(formula.expected)) or any(map(expects, parts_of(formula)))

@@ -5,6 +5,7 @@ from collections import defaultdict
 import numpy as np
 
 from monitors.evaluator.model.arrays import Booleans, Places
+from monitors.evaluator.model.formula import groups, readings_of
 from monitors.evaluator.model.instances import Limits
 from monitors.evaluator.model.rule_book import RuleBook
 from monitors.evaluator.model.series import SeriesKey
@@ -65,14 +66,25 @@ class Quotas:
         return True
 
     def within_limit(self, rule: int, series: Places) -> Places:
-        """So many of a formula's series on a monitor as it may take, the first ones."""
-        if len(series) > self.limits.per_rule:
+        """A formula's series on a monitor if it may take so many, the first ones, or none if it takes them together."""
+        formula = self._book.template(rule).formula
+        limit = self.limits.per_rule * (len(set(readings_of(formula))) if formula else 1)
+        if len(series) <= limit:
+            return series
+        if formula and groups(formula):
+            # What is computed of a part of them would be wrong.
             self.report(
                 rule,
-                f"{len(series) - self.limits.per_rule:,} of its series are not evaluated, since a rule's limit of "
-                f"{self.limits.per_rule:,} is reached; the first ones are. Narrow the tags, or make several rules",
+                f"it isn't evaluated, since it would make one number of {len(series):,} series, of which it may take "
+                f"{limit:,}; narrow the tags, or make several rules",
             )
-        return series[: self.limits.per_rule]
+            return series[:0]
+        self.report(
+            rule,
+            f"{len(series) - limit:,} of its series are not evaluated, since a rule's limit of {limit:,} is reached; "
+            "the first ones are. Narrow the tags, or make several rules",
+        )
+        return series[:limit]
 
     def report(self, rule: int, problem: str) -> None:
         """Says what is wrong with a rule."""

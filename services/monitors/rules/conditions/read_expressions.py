@@ -89,7 +89,8 @@ class _Call:
             raise Unreadable(
                 "a window is put on one field at a time; say it at each field, as `avg(a, 5m) + avg(b, 5m)`"
             )
-        return Input(_plain(argument.target), self.aggregation, self.window or LOOK_BACK, quantile=self.quantile)
+        window = LOOK_BACK if self.window is None else self.window
+        return Input(_plain(argument.target), self.aggregation, window, quantile=self.quantile)
 
     def over_series(self, grouping: Grouping) -> GroupAggregate:
         """The series of each group, after the window if there is one."""

@@ -64,11 +64,32 @@ def _check_arithmetic(arithmetic: Arithmetic) -> Iterator[str]:
     left, operator, right, on = arithmetic.left, arithmetic.operator, arithmetic.right, arithmetic.on
     yield from check_expression(left)
     yield from check_expression(right)
-    if operator is ArithmeticOperator.DIVIDE and right == Number(0.0):
+    if operator is ArithmeticOperator.DIVIDE and constant_of(right) == 0:
         yield "a division by 0 has no result; divide by something else, or leave it out"
+    elif not has_inputs(arithmetic) and not math.isfinite(constant_of(arithmetic)):
+        yield "what is computed of numbers alone is too large for one; write a number instead, such as 500"
     yield from check_tag_names("on", on, "errors / on (host) requests")
     if on and not (has_inputs(left) and has_inputs(right)):
         yield f"`on ({on[0][:64]})` joins series on their tags, and a number has none; leave it out"
+
+
+def constant_of(expression: Expression) -> float:
+    """What numbers alone come to; not a number for anything else, and for what has no result."""
+    match expression:
+        case Number(value=value):
+            return value
+        case Arithmetic(left=left, operator=operator, right=right):
+            one, other = constant_of(left), constant_of(right)
+            match operator:
+                case ArithmeticOperator.ADD:
+                    return one + other
+                case ArithmeticOperator.SUBTRACT:
+                    return one - other
+                case ArithmeticOperator.MULTIPLY:
+                    return one * other
+                case ArithmeticOperator.DIVIDE:
+                    return one / other if other else math.nan
+    return math.nan
 
 
 def _check_group(group: GroupAggregate) -> Iterator[str]:
