@@ -64,8 +64,8 @@ def _title(run: Run) -> str:
     return (
         f"{machine()}\n{versions(*peers)}\n"
         f"{SHARES}, 20 rules on 23 series of each monitor;\n"
-        "points every 10 s, each rule evaluated at them and every 30 s; 10 % of the monitors firing, "
-        "0.1 % of the rules flipping a tick; "
+        "points every 10 s, each rule evaluated at them and every 30 s; "
+        "10 % of the monitors firing, 0.1 % of the rules flipping a tick;\n"
         "CPU seconds of all threads of the processes named, median [lowest..highest]"
     )
 

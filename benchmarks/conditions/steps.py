@@ -32,7 +32,7 @@ class Bed:
         self.load, self.now, self.tick = load, START, 0
         self.evaluation = Evaluation(START)
         self.evaluation.add_series(load.series())
-        self._rows, self._seen = np.arange(load.size, dtype=np.int32), np.ones(load.size, dtype=np.bool_)
+        self._rows, self._seen = np.arange(load.size, dtype=np.int32), np.zeros(load.size, dtype=np.bool_)
         page: list[RuleSpec] = []
         self.put_cpu = 0.0
         self.rules = 0

@@ -249,7 +249,7 @@ def test_no_sum_is_made_of_a_part_of_what_it_asks_for() -> None:
     known = [series(index, field="requests", host=f"h{index:03}") for index in range(50)]
     evaluation = Evaluation(START, capacity=Capacity(Limits(per_rule=20), AMPLE.window_points))
     evaluation.add_series(known[:20])
-    evaluation.put_rule(rule("sum by () (requests) > 5"), START)
+    evaluation.put_rule(rule("sum by () (requests) > 5 or no data on requests for 5m"), START)
     assert evaluation.plan.instance_count == 1
     evaluation.add_series(known[20:])
     assert evaluation.plan.instance_count == 0

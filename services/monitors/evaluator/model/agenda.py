@@ -13,16 +13,16 @@ class Agenda:
     def __init__(self, state: State, size: int, places: Places, times: Int64s, until: int) -> None:
         """Takes events in any order, of which some may be the same. Instances have places less than `size`."""
         self._instances, self._until = state.instances, until
-        order = np.lexsort((times, places))
-        places, times = places[order], times[order]
-        first = np.ones(len(places), dtype=np.bool_)
-        first[1:] = (places[1:] != places[:-1]) | (times[1:] != times[:-1])
-        places = places[first]
-        self._times = np.append(times[first], NEVER)
-        self._places = np.unique(places)
+        places, times = _distinct(places, times, size)
+        self._times = np.append(times, NEVER)
+        self._places = own = places[_begins(places)]
         if state.earliest <= until:
             self._places = np.union1d(self._places, np.flatnonzero(self._instances.due[:size] <= until))
             state.earliest = NEVER
+        if len(self._places) == len(own) == len(places):
+            self._cursor = np.arange(len(places))
+            self._end = self._cursor + 1
+            return
         self._cursor = np.searchsorted(places, self._places, side="left")
         self._end = np.searchsorted(places, self._places, side="right")
 
@@ -42,3 +42,25 @@ class Agenda:
 
     def _keep(self, left: Booleans) -> None:
         self._places, self._cursor, self._end = self._places[left], self._cursor[left], self._end[left]
+
+
+def _distinct(places: Places, times: Int64s, size: int) -> tuple[Places, Int64s]:
+    """The events by place and time, each once."""
+    if len(times) and (times == times[0]).all():
+        # An instance of several series that report together has as many events at one time.
+        asked = np.zeros(size, dtype=np.bool_)
+        asked[places] = True
+        places = np.flatnonzero(asked)
+        return places, np.full(len(places), times[0])
+    order = np.lexsort((times, places))
+    places, times = places[order], times[order]
+    first = _begins(places)
+    first[1:] |= times[1:] != times[:-1]
+    return places[first], times[first]
+
+
+def _begins(places: Places) -> Booleans:
+    """Where another one begins."""
+    begins = np.ones(len(places), dtype=np.bool_)
+    begins[1:] = places[1:] != places[:-1]
+    return begins

@@ -11,6 +11,7 @@ from monitors.evaluator.model.reading import Aggregation
 from monitors.evaluator.model.rings import Rings, Runs
 from monitors.evaluator.model.series import Floats, Int64s
 from monitors.evaluator.model.statistics import Laid, lay_out, statistic
+from monitors.mesh.times import SECOND
 
 FEW = 256
 """Below this many windows all their points are laid out at once; above, point by point for all windows at once."""
@@ -42,6 +43,8 @@ def reduce(measure: Measure, rings: Rings, window: Runs, until: Int64s) -> Float
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         if kind in (Aggregation.MEDIAN, Aggregation.QUANTILE):
             return _quantile(0.5 if kind is Aggregation.MEDIAN else measure.share, rings, window)
+        if kind in (Aggregation.INCREASE, Aggregation.RATE) and _are_even(window):
+            return _risen(measure, rings, window, until)
         if kind not in STREAMED:
             return _together(measure, rings, window, until)
         if len(window.counts) < FEW:
@@ -128,6 +131,45 @@ def _side_by_side(kind: Aggregation, rings: Rings, window: Runs) -> Floats:
         np.add(total, values, out=total, where=there)
         numbers += there
     return _finish(kind, total, numbers)
+
+
+def _are_even(window: Runs) -> bool:
+    """Whether there are many windows, of about the same length."""
+    size = len(window.counts)
+    return size >= FEW and size * int(window.counts.max()) <= 2 * int(window.counts.sum())
+
+
+def _risen(measure: Measure, rings: Rings, window: Runs, until: Int64s) -> Floats:
+    """Increase or rate, point by point for all windows at once; apart those with a point that isn't a number."""
+    result = _increase(rings, window)
+    odd = np.flatnonzero(np.isnan(result) & (window.counts > 1))
+    if measure.aggregation == Aggregation.RATE:
+        result /= _seconds(rings, window)
+    if len(odd):
+        result[odd] = _together(measure, rings, window.at(odd), until[odd])
+    return result
+
+
+def _increase(rings: Rings, window: Runs) -> Floats:
+    total, before, least = np.zeros(len(window.counts)), np.empty(0), int(window.counts.min())
+    columns = _parallel(rings, window) if window.are_parallel() else _ragged(rings, window)
+    for rank, values in enumerate(columns):
+        if rank:
+            rises = values - before
+            # What follows a fall was counted from 0.
+            np.copyto(rises, values, where=rises < 0)
+            if rank >= least:
+                rises[rank >= window.counts] = 0.0
+            total += rises
+        before = values
+    return np.where(window.counts > 1, total, np.nan)
+
+
+def _seconds(rings: Rings, window: Runs) -> Floats:
+    """From the first point of each window to the last."""
+    last = window.position + np.maximum(window.counts - 1, 0)
+    first, last = (rings.times[window.bases + one % rings.capacity * rings.stride] for one in (window.position, last))
+    return np.asarray((last - first) / SECOND)
 
 
 def _parallel(rings: Rings, window: Runs) -> Iterator[Floats]:

@@ -17,9 +17,11 @@ from monitors.evaluator.model.evaluation import AMPLE, Capacity, Evaluation, Poi
 from monitors.evaluator.model.instances import Instances
 from monitors.evaluator.model.machine import Changes, Transition, TransitionKind, apply, evaluate, schedule
 from monitors.evaluator.model.plan import Plan
+from monitors.evaluator.model.rings import MOST_LANES
 from monitors.evaluator.model.series import Int64s, Series
 from monitors.evaluator.model.spec import RuleSpec
 from monitors.evaluator.model.state import State
+from monitors.evaluator.model.window import Window
 
 MOST_INSTANTS = 20_000_000
 """More than these, over all instances, aren't evaluated."""
@@ -42,6 +44,8 @@ class Backtest:
     ) -> None:  # fmt: skip
         self.start, self.until = start, until
         evaluation = Evaluation(start, capacity=capacity)
+        # Room for no more rows than there are, so that few rows' points are near one another.
+        evaluation.window = Window(capacity.window_points, max(1, min(len(series), MOST_LANES)))
         evaluation.add_series(series)
         fill, _ = evaluation.put_rule(spec, start)
         past = points.times <= start

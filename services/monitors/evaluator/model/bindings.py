@@ -82,7 +82,8 @@ class Bindings:
                 break
             members[tags] = Member(tags, int(numbers[row]), inputs, (inputs or [known[0].index])[0])
         used = {index for member in members.values() for index in member.inputs}
-        spare = [one.index for one in known if one.index not in used and spec.reads(one)]
+        readings, unused = spec.readings, (one for one in known if one.index not in used)
+        spare = [one.index for one in unused if any(reading.matches(one) for reading in readings)]
         for index in spare:
             self.spare.add(index, profile)
         self._scopes[scope] = _Scope(program, taken, profile, spare)

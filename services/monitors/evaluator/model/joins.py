@@ -163,6 +163,8 @@ class Binding:
         return rows
 
     def _wait(self, node: Quiet) -> Rows:
+        if not self._known:
+            return Rows()
         groups: dict[Tags, list[int]] = {key: [] for key in node.expected}
         for one in self._known:
             if node.reading.matches(one):

@@ -24,9 +24,9 @@ class Rings:
     up one position of all rings goes through memory in order. A ring is named by its base.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, lanes: int = MOST_LANES) -> None:
         self.capacity = capacity
-        self.stride = min(MOST_LANES, 1 << max(0, (PAGE_CELLS // capacity).bit_length() - 1))
+        self.stride = min(lanes, 1 << max(0, (PAGE_CELLS // capacity).bit_length() - 1))
         self.span = capacity * self.stride
         """From a ring's first cell to the one after its last; also the cells of a page."""
         self._clear()

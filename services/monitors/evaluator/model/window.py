@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from monitors.evaluator.model.arrays import (
 )
 from monitors.evaluator.model.ordered import Ordered, in_order
 from monitors.evaluator.model.reading import Aggregation
-from monitors.evaluator.model.rings import CAPACITIES, Rings, Runs
+from monitors.evaluator.model.rings import CAPACITIES, MOST_LANES, Rings, Runs
 from monitors.evaluator.model.series import Floats, Int32s, Int64s
 from monitors.evaluator.model.statistics import Laid
 
@@ -59,10 +59,12 @@ class Window:
 
     A row keeps the points that are no older than its newest one less its retention, and the one before them; nothing
     looks further back. Each row has a ring as large as it needs; a row for which no retention is set keeps nothing.
-    `limit` bounds the cells of all rings together: what would exceed it makes a row forget its oldest points.
+    `limit` bounds the cells of all rings together: what would exceed it makes a row forget its oldest points. `lanes`
+    is how many rows are laid side by side at most.
     """
 
-    def __init__(self, limit: int = MOST_CELLS) -> None:
+    def __init__(self, limit: int = MOST_CELLS, lanes: int = MOST_LANES) -> None:
+        self._lanes = lanes
         self._rows = _Rows()
         self._rings: dict[int, Rings] = {}
         self._limit = limit
@@ -396,7 +398,7 @@ class Window:
     def _move(self, rows: Places, kind: int) -> None:
         table = self._rows
         if kind not in self._rings:
-            self._rings[kind] = Rings(int(CAPACITIES[kind]))
+            self._rings[kind] = Rings(int(CAPACITIES[kind]), self._lanes)
         rings = self._rings[kind]
         kinds = self._by_ring(rows)
         # A whole chunk of rows is seldom the only one that moves.
@@ -440,6 +442,10 @@ class Window:
         return low
 
     def _bisect(self, rows: Places, bounds: Int64s, ring: int, inclusive: bool) -> Int64s:
+        if len(rows) >= FEW and (rows == rows[0]).all():
+            # A backtest asks for one row at many times.
+            side: Literal["left", "right"] = "right" if inclusive else "left"
+            return np.searchsorted(self.points(int(rows[0]))[0], bounds, side)
         table, rings = self._rows, self._rings[ring]
         length = table.length[rows].astype(np.int64)
         tail = self._tail(rows, length, rings.capacity)
