@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from benchmarks.evaluation.cold_start import ColdStart, measure_cold_start
+from benchmarks.evaluation.floor import measure_floor
 from benchmarks.evaluation.load import Load
 from benchmarks.evaluation.prometheus import PeerResult, measure_join, measure_one_to_one
 from benchmarks.evaluation.steps import BREACHING, IDLE, LargeResult, StepResult, measure_large, measure_steps
@@ -99,6 +100,25 @@ def mesh(run: Run) -> list[Figure]:
             10,
             "ms",
             more_is_better=False,
+        ),
+    ]
+
+
+def floor(run: Run) -> list[Figure]:
+    """What a tick costs with the libraries alone."""
+    say(f"bare libraries, {run.rules:,} values a tick")
+    result = measure_floor(run.rules, run.ticks, run.period)
+    rate = run.rules / result.total
+    return [
+        Figure(
+            f"bare libraries: {run.rules:,} values, {run.period:g} s ticks",
+            f"{result.total * 1e3:.1f} ms a tick",
+            f"rules {_ms(result.rules)}, evaluator {_ms(result.evaluator)} ms",
+        ),
+        *(
+            [Figure("… were it rules", f"{rate / run.one_to_one.per_cpu_second.median:.0f} × Prometheus 1:1")]
+            if run.one_to_one
+            else []
         ),
     ]
 
@@ -266,8 +286,9 @@ PARTS: dict[str, Part] = {
     "change": change,
     "linear": linear,
     "memory": memory,
+    "floor": floor,
     "mesh": mesh,
     "start": start,
 }
-PEERLESS = ("large", "machine", "change", "linear", "memory", "mesh", "start", "step")
+PEERLESS = ("large", "machine", "change", "linear", "memory", "floor", "mesh", "start", "step")
 """Those that run without Prometheus, though some then lack their ratio."""

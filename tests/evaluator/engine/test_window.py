@@ -104,6 +104,17 @@ def test_memory_is_bounded_by_the_retention_however_many_points_come() -> None:
     assert window.point_count < 1000
 
 
+def test_points_that_come_regularly_after_an_old_one_get_all_their_room_at_once() -> None:
+    window, rows = Window(), np.array([0])
+    window.set_retention(rows, 330)
+    rooms = []
+    for time in (0, *range(300, 1_000, 10)):
+        window.insert(rows, np.array([time]), np.ones(1))
+        rooms.append(window.cell_count)
+    assert len(set(rooms)) == 2
+    assert rooms[-1] <= 36
+
+
 def test_the_pool_grows_and_is_compacted_without_losing_a_point() -> None:
     window = Window()
     count = 20_000

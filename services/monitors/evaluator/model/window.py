@@ -366,11 +366,13 @@ class Window:
             self._give_ring(rows[short], needed[short], self._foreseen(rows[short], needed[short]))
 
     def _foreseen(self, rows: Places, needed: Int64s) -> Int64s:
-        """How many points rows will have once they reach back as far as they must, if more come as those so far did."""
+        """How many points rows will have once they reach back as far as they must, if more come as the latter half did:
+        the first one is often much older than what followed once somebody watched."""
         length = self._rows.length[rows].astype(np.int64)
         some = np.flatnonzero(length > 1)
-        span = self._rows.newest[rows[some]] - self._times_at(rows[some], np.zeros(len(some), dtype=np.int64))
-        full = self._rows.retention[rows[some]] / span * (length[some] - 1) + 3
+        middle = length[some] // 2 - (length[some] == 2)
+        span = self._rows.newest[rows[some]] - self._times_at(rows[some], middle)
+        full = self._rows.retention[rows[some]] / span * (length[some] - 1 - middle) + 3
         foreseen = needed.copy()
         foreseen[some] = np.clip(full, needed[some], 8 * needed[some]).astype(np.int64)
         return foreseen
