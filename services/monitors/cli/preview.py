@@ -114,7 +114,8 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def _suggested(suggestion: ThresholdSuggestion) -> str:
-    return f"{format_number(suggestion.threshold)} for {suggestion.alerts_per_day:.2g} alerts a day"
+    rate = suggestion.alerts_per_day
+    return f"{format_number(suggestion.threshold)} for {f'{rate:.2g} alerts a day' if rate else 'none in this time'}"
 
 
 def _show_backtest(backtest: BacktestResponse) -> None:

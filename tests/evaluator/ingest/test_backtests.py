@@ -87,11 +87,14 @@ def test_what_matches_nothing_says_so(stub: EvaluatorServiceStub) -> None:
     assert tried(stub, rule("x > 5"), end=START + SECOND).warnings == ["there is no data in this time"]
 
 
-def test_of_a_short_history_nothing_is_suggested_and_its_length_is_told(stub: EvaluatorServiceStub) -> None:
+def test_of_a_short_history_its_length_is_told_and_what_would_have_been_quiet(stub: EvaluatorServiceStub) -> None:
     found = tried(stub, rule("x > 5"), start=START - 100 * DAY, end=START + 90 * MINUTE)
     assert found.count == 2
     assert found.warnings == ["only the last 1h29m were tried: nothing is known from before"]
-    assert not found.suggestions
+    ((threshold, rate),) = [(one.threshold, one.alerts_per_day) for one in found.suggestions]
+    assert rate == 0
+    assert tried(stub, rule(f"x > {threshold}"), start=START - 100 * DAY, end=START + 90 * MINUTE).count == 0
+    assert not tried(stub, rule("x > 100"), end=START + 90 * MINUTE).suggestions
 
 
 @pytest.mark.parametrize(

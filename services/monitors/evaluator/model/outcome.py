@@ -85,7 +85,8 @@ def _distance_to(bounds: Bounds, values: Floats) -> Floats:
 
 
 def suggestions(backtest: Backtest, spec: RuleSpec) -> list[Suggestion]:
-    """Thresholds that would have given about one alert a day, and one a week, if there is data of so much time."""
+    """Thresholds that would have given about one alert a day, and one a week, if there is data of so much time. If not,
+    and the rule would have fired, the nearest threshold that would have given none."""
     values = backtest.truths.values[np.isfinite(backtest.truths.values)]
     days = (backtest.until - (backtest.known_from or backtest.start)) / DAY
     # With levels the lowest of them would have to move, and the others with it.
@@ -101,6 +102,9 @@ def suggestions(backtest: Backtest, spec: RuleSpec) -> list[Suggestion]:
         if wanted >= 1 and fitting:
             best = min(fitting, key=lambda threshold: abs(counted[threshold] - wanted))
             found.append(Suggestion(best, counted[best] / days))
+    quiet = [threshold for threshold, count in counted.items() if not count]
+    if not found and quiet and _count(backtest, spec, spec.low):
+        found.append(Suggestion(min(quiet, key=lambda threshold: abs(threshold - spec.low)), 0.0))
     return found
 
 
