@@ -5,7 +5,7 @@ from typing import Any
 import grpc
 import pytest
 
-from monitors.mesh.times import DAY, MINUTE, SECOND, now_nanos, to_duration, to_timestamp
+from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND, now_nanos, to_duration, to_timestamp
 from monitors.rules.conditions.parse import parse_condition
 from monitors.rules.translate.conditions import condition_to_proto
 from monitors.v1 import evaluator_service_pb2 as pb
@@ -95,6 +95,18 @@ def test_of_a_short_history_its_length_is_told_and_what_would_have_been_quiet(st
     assert rate == 0
     assert tried(stub, rule(f"x > {threshold}"), start=START - 100 * DAY, end=START + 90 * MINUTE).count == 0
     assert not tried(stub, rule("x > 100"), end=START + 90 * MINUTE).suggestions
+
+
+@pytest.mark.parametrize(("highest", "condition", "quiet"), [
+    (123.456, "y > 5", 124), (-0.0123456, "y > -3", -0.0123), (123.456, "y < 200", 123), (-123.456, "y < 5", -124),
+])  # fmt: skip
+def test_what_would_have_been_quiet_is_a_round_number_that_no_value_is_beyond(
+    stub: EvaluatorServiceStub, highest: float, condition: str, quiet: float
+) -> None:
+    rows = [(0, START + minute * MINUTE, highest) for minute in range(1, 60)]
+    write(stub, samples(*rows, defining=[series("y")]))
+    (suggestion,) = tried(stub, rule(condition), end=START + HOUR).suggestions
+    assert (suggestion.threshold, suggestion.alerts_per_day) == (quiet, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a backtest comes to: when it would have fired, how often, and with which thresholds it would have less."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -116,11 +117,20 @@ def _candidates(spec: RuleSpec, values: Floats) -> Sequence[float]:
     # Between what nearly never and what never happens there may be far to go.
     last = found[-2]
     found += [last + (float(edge) - last) * part / 8 for part in range(1, 8)]
-    return sorted({_rounded(threshold) for threshold in found})
+    return sorted({_rounded(threshold) for threshold in found} | {_beyond(float(edge), upwards=upwards)})
 
 
 def _rounded(number: float) -> float:
     return float(f"{number:.{DIGITS}g}")
+
+
+def _beyond(number: float, *, upwards: bool) -> float:
+    """The next rounded number that isn't less (not more, if it goes downwards)."""
+    rounded = _rounded(number)
+    if number == rounded or (rounded > number) is upwards:
+        return rounded
+    unit = 10.0 ** (math.floor(math.log10(abs(number))) - DIGITS + 1)
+    return _rounded(rounded + (unit if upwards else -unit))
 
 
 def _count(backtest: Backtest, spec: RuleSpec, threshold: float) -> int:
