@@ -135,14 +135,14 @@ LEVELED = threshold(
             (
                 "INACTIVE", None,
                 (f"the newest point is from {HOUR}00:01Z; if none comes for 1m, that is until "
-                f"{HOUR}01:01.000000001Z, it is true"),
+                f"{HOUR}01:01Z, it is true"),
             ),
         ),
         (
             absence(60), [(0, 1, 12)], 120,
             (
                 "FIRING", None,
-                (f"the newest point is from {HOUR}00:01Z; it fires since {HOUR}01:01.000000001Z, "
+                (f"the newest point is from {HOUR}00:01Z; it fires since {HOUR}01:01Z, "
                 "and is resolved with the next point"),
             ),
         ),

@@ -37,7 +37,7 @@ def _beyond(bound: float, next_to_it: float, inclusive: str, strict: str) -> str
 
 
 def at(nanos: int) -> str:
-    """A time, as RFC 3339 in UTC."""
+    """A time, as RFC 3339 in UTC; a person needs no more than its milliseconds."""
     seconds, rest = divmod(nanos, SECOND)
-    fraction = f".{rest:09d}".rstrip("0").removesuffix(".")
+    fraction = f".{rest * 1_000 // SECOND:03d}".rstrip("0").removesuffix(".")
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"
