@@ -152,6 +152,7 @@ class Core:
     def go_live(self) -> None:
         """Takes the time since the last batch as an outage, and follows the clock from now on. In the thread."""
         self._resume(now_nanos())
+        self._evaluation.await_no_more()
         self._evaluation.activate()
         self._live = True
 
@@ -231,7 +232,7 @@ class Core:
 
     def _advance(self, points: Points, now: int) -> None:
         started = time.perf_counter_ns()
-        transitions = self._evaluation.advance(points, now, clock=self._overrun_at())
+        transitions = self._evaluation.accept(points, now, clock=self._overrun_at())
         self.progress.step_count += 1
         self._note()
         self.tell(transitions)

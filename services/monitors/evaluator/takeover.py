@@ -220,7 +220,7 @@ class ShardFollower:
     def _replay(self, aside: _Aside, batch: Batch) -> None:
         pass_time(aside.evaluation, batch.accepted_at, self._core.evaluating_since, REPLAY_OUTAGE)
         points = Points(batch.series, batch.times, batch.values)
-        self._core.tell(aside.evaluation.advance(points, batch.accepted_at))
+        self._core.tell(aside.evaluation.accept(points, batch.accepted_at))
         aside.number = batch.number
 
     def _switch(self, main: Evaluation, aside: _Aside, part: set[int], lost: set[int]) -> bool:

@@ -64,6 +64,35 @@ def test_r1_a_replay_cannot_undo_what_came_after_it() -> None:
     assert again.status() is Status.FIRING
 
 
+@pytest.mark.parametrize("saved_at", [2, 8])
+def test_r1_a_slot_that_was_over_when_a_late_point_came_does_not_end_what_that_began(saved_at: int) -> None:
+    # At 12 a point of 3 came and it fired, which was recorded, and the process died.
+    scene = Scene(threshold())
+    scene.feed((0, 1, 5), now=saved_at)
+    again, _ = restart(scene, threshold(), episodes=[episode(3, 3)], rows=[(0, 1, 5)])
+    assert again.until(11) == []
+    assert again.feed((0, 3, 20), now=12) == []
+    assert again.feed((0, 4, 20), now=21) == []
+    assert again.status() is Status.FIRING
+    assert again.feed((0, 22, 5), now=22) == [("condition", 22, "")]
+
+
+def test_r1_an_episode_whose_point_never_comes_is_evaluated_at_the_slots_after_the_replay() -> None:
+    scene = Scene(threshold())
+    scene.feed((0, 1, 5), now=8)
+    again, _ = restart(scene, threshold(), episodes=[episode(3, 3)], rows=[(0, 1, 5)])
+    assert again.until(11) == []
+    again.evaluation.await_no_more()
+    assert again.until(21) == [("condition", 20, "")]
+
+
+def test_what_was_due_before_points_came_is_evaluated_without_them_however_late_that_is() -> None:
+    scene = Scene(threshold(for_duration=2))
+    assert told(scene.evaluation.accept(points([(0, 1, 20)]), at(7))) == [("firing", 3, "")]
+    assert told(scene.evaluation.accept(points([(0, 2, 5)]), at(8))) == []
+    assert told(scene.evaluation.accept(points([(0, 4, 20)]), at(11))) == [("condition", 10, "")]
+
+
 def test_a_replay_past_a_resolve_that_was_recorded_tells_nothing() -> None:
     # Saved while firing; afterwards it was resolved at 5 and recorded, then the process died.
     scene = Scene(threshold())

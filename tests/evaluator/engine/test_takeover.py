@@ -1,6 +1,5 @@
 """Engines that share the shards out decide together what one alone decides, whoever joins, leaves and crashes."""
 
-import asyncio
 import random
 import tempfile
 from collections.abc import Coroutine, Iterator
@@ -33,6 +32,13 @@ def rules(loop_thread: LoopThread, tmp_path: Path) -> Iterator[Service]:
 
 def run(loop: LoopThread, scenario: Coroutine[Any, Any, None]) -> None:
     loop.run(scenario, timeout=60)
+
+
+async def next_slot(all_: Mesh, interval: int) -> int:
+    """Waits for the first slot after the last batch, and tells when it was."""
+    slot = (all_.history.batches[-1].accepted_at // interval + 1) * interval
+    await until(lambda: now_nanos() > slot)
+    return slot
 
 
 def make(on: Service, title: str = "plain", **fields: Any) -> str:
@@ -102,11 +108,10 @@ def test_a_zombie_is_refused_and_drops_what_it_decided(
 
     async def scenario() -> None:
         async with mesh(rules) as all_:
+            # Once it has all shards it hears of nothing by itself.
+            monkeypatch.setattr(leases, "HEARTBEAT", 3600.0)
             zombie = await all_.join()
             await all_.shared(256)
-            # From now on it hears of nothing by itself.
-            monkeypatch.setattr(leases, "HEARTBEAT", 3600.0)
-            await asyncio.sleep(0.1)
             heir = await all_.join()
             await heir.engine.ready.wait()
             await rules.end_leases(zombie.address)
@@ -145,6 +150,53 @@ def test_what_a_leaving_engine_had_is_evaluated_by_the_others_at_once(loop_threa
     run(loop_thread, scenario())
 
 
+def test_what_late_points_began_outlives_a_crash_and_the_slots_that_were_over_by_then(
+    loop_thread: LoopThread, rules: Service
+) -> None:
+    make(rules, interval=to_duration(SECOND))
+
+    async def scenario() -> None:
+        async with mesh(rules) as all_:
+            await all_.join()
+            await all_.shared(256)
+            await all_.write(*((name, 5) for name in MONITORS))
+            await next_slot(all_, SECOND)
+            await all_.write(*((name, 6) for name in MONITORS))
+            await all_.write(*((name, 20) for name in MONITORS))
+            await all_.settled(all_.peers)
+            before = await rules.recorded()
+            assert len(before) == len(MONITORS)
+            await all_.crash(all_.peers[0])
+            await all_.join()
+            await all_.settled(all_.peers)
+            assert await rules.recorded() == before
+
+    run(loop_thread, scenario())
+
+
+def test_points_that_came_after_a_slot_are_not_seen_at_it_by_whoever_takes_over(
+    loop_thread: LoopThread, rules: Service
+) -> None:
+    make(rules, for_duration=to_duration(2 * SECOND), interval=to_duration(SECOND))
+
+    async def scenario() -> None:
+        async with mesh(rules) as all_:
+            await all_.join()
+            await all_.shared(256)
+            await all_.crash(all_.peers[0])
+            await all_.write(("m1", 20))
+            # Older than when it fires, so that the first slot is what sees it.
+            await all_.write(("m1", 5))
+            slot = await next_slot(all_, SECOND)
+            await all_.write(("m1", 20))
+            await all_.join()
+            await all_.settled(all_.peers)
+            ((*_, fired, resolved, _),) = await rules.recorded()
+            assert (fired, resolved) == (all_.begun + 2 * SECOND, slot)
+
+    run(loop_thread, scenario())
+
+
 EVENT = st.sampled_from(["write", "join", "join and wait", "leave", "crash"])
 
 
@@ -159,9 +211,11 @@ def test_whoever_joins_leaves_and_crashes_what_is_recorded_is_what_one_engine_de
         service(loop_thread, Path(folder) / "alone") as one,
     ):
         for on in (many, one):
-            make(on, "plain")
-            make(on, "for", for_duration=to_duration(2 * SECOND))
-            make(on, "keeps", keep_firing_for=to_duration(HOUR))
+            # A batch that is accepted right before a slot may be evaluated right after it, by one but not by another.
+            slots = {"interval": to_duration(HOUR)}
+            make(on, "plain", **slots)
+            make(on, "for", for_duration=to_duration(2 * SECOND), **slots)
+            make(on, "keeps", keep_firing_for=to_duration(HOUR), **slots)
         run(loop_thread, _live(many, one, events, random.Random(seed)))
 
 

@@ -1,6 +1,6 @@
 """All rules together: points and time in, transitions out. The one function that decides, live and in tests."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +75,8 @@ class Evaluation:
         self.state = State(now)
         self.orphans: list[OpenEpisode] = []
         """Open episodes whose instance isn't known (yet)."""
+        self._awaited: dict[int, int] = {}
+        """By place: the time of the point, still to be replayed, that its open episode comes from."""
         self._touched: list[int] = []
         self._ended_meanwhile: list[Transition] = []
         """Ends of instances that a rule has no more since other series became known."""
@@ -202,6 +204,7 @@ class Evaluation:
             self._reach[row] = _UNFILLED
         for place in change.removed:
             instances.clear(place)
+            self._awaited.pop(place, None)
         if change.removed:
             self._touched = [place for place in self._touched if place not in change.removed]
             self.plan.free(change.removed)
@@ -243,6 +246,20 @@ class Evaluation:
         if self.plan.profiles.level_count:
             instances.level[place] = episode.level
             settle(self.plan, self.state, np.array([place]))
+
+    def await_points(self, times: Mapping[int, int]) -> None:
+        """Lets instances that were set firing, by place, pass over a replay's slots until it comes to their points.
+
+        `times` are those of the points that their episodes come from. These may have come late: then slots that are
+        later than a point were over before it came.
+        """
+        if times:
+            self._awaited.update(times)
+            self._forget_what_came()
+
+    def await_no_more(self) -> None:
+        """Ends a replay: what it hasn't come to never comes."""
+        self._awaited = {}
 
     def adopt(self, key: InstanceKey, episode: int, adopted: int) -> None:
         """Lets the episode of a firing instance go on under the number of the one that RuleService had open."""
@@ -289,6 +306,12 @@ class Evaluation:
             return self.state.watermark
         held = int(self._held.times.min()) if len(self._held.times) else NEVER
         return min(self.state.earliest, int(self.plan.profiles.next_slot.min()), held)
+
+    def accept(self, points: Points, now: int, *, clock: int = 0) -> list[Transition]:
+        """Takes points that came at `now`, see `advance`. What was due by then is evaluated without them, as it was if
+        nothing held the evaluation up: a busy evaluator and a replay decide the same."""
+        due = self.advance(NO_POINTS, now, clock=clock) if len(points.times) and self.next_wake() <= now else []
+        return [*due, *self.advance(points, now, clock=clock)]
 
     def advance(self, points: Points, now: int, *, clock: int = 0) -> list[Transition]:
         """Takes points and evaluates at every instant up to `now`, each instance's in the order of time.
@@ -353,8 +376,19 @@ class Evaluation:
         places = np.flatnonzero(columns.live[:size] & (self.state.instances.changed_at[:size] <= slot))
         if not ours[: len(profiles.templates)].all():
             places = places[ours[columns.profile[places]]]
+        if self._awaited:
+            self._forget_what_came()
+            places = places[~np.isin(places, list(self._awaited))]
         times = np.broadcast_to(np.int64(slot), len(places))
         evaluate(self.plan, self.window, self.state, places, times, changes)
+
+    def _forget_what_came(self) -> None:
+        """Awaits no more the points that are there, or that newer ones stand for."""
+        places = np.fromiter(self._awaited, dtype=np.intp)
+        newest = newest_of_inputs(self.plan, self.window, places, np.full(len(places), NEVER))
+        times = np.fromiter(self._awaited.values(), dtype=np.int64)
+        for place in places[newest >= times].tolist():
+            del self._awaited[place]
 
     def _set_next_slot(self, slot: int, clock: int) -> None:
         profiles = self.plan.profiles

@@ -149,12 +149,14 @@ def restore(
     if saved and saved.firing:
         _go_on_in_silence(evaluation, np.frombuffer(saved.firing, dtype="<i8"))
     settle(plan, evaluation.state, plan.places())
-    resolved = []
+    resolved, awaited = [], dict[int, int]()
     for episode in episodes:
         place = plan.place_of(episode.key)
         rule = RuleKey(episode.key.tenant, episode.key.rule_id)
         if place is not None:
             evaluation.set_firing(place, episode)
+            if saved and _is_news(evaluation, place, saved.instances.get(episode.key), episode):
+                awaited[place] = _begun_at(episode)
         elif rule in plan and plan.has_monitor(episode.key.tenant, episode.key.monitor):
             resolved.append(
                 Transition(
@@ -164,7 +166,22 @@ def restore(
             )  # fmt: skip
         elif rule in plan:
             evaluation.orphans.append(episode)
+    evaluation.await_points(awaited)
     return resolved
+
+
+def _is_news(evaluation: Evaluation, place: int, one: SavedInstance | None, episode: OpenEpisode) -> bool:
+    """Whether an episode may come from a point that the saved state doesn't know. What a slot found came in time."""
+    begun = _begun_at(episode)
+    if one and one.status is Status.FIRING and one.active_at == episode.episode and one.changed_at >= begun:
+        return False
+    interval = int(evaluation.plan.profiles.interval[evaluation.plan.instances.profile[place]])
+    return begun < evaluation.state.watermark or begun % interval != 0
+
+
+def _begun_at(episode: OpenEpisode) -> int:
+    """The instant that brought about what the episode is now."""
+    return episode.episode if episode.leveled_at == UNSET else episode.leveled_at
 
 
 def _go_on_in_silence(evaluation: Evaluation, fingerprints: Int64s) -> None:
