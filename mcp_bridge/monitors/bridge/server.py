@@ -1,4 +1,4 @@
-"""The MCP server: six tools with strict arguments, resources, and errors that a model can act on."""
+"""The MCP server: six tools with strict arguments, resources, a prompt, and errors that a model can act on."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -13,6 +13,8 @@ from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import (
     CallToolResult,
+    CompleteRequestParams,
+    GetPromptResult,
     InputRequiredResult,
     SubscriptionsListenRequestParams,
     TextContent,
@@ -20,8 +22,9 @@ from mcp_types import (
 from mcp_types.methods import CacheableMethod
 from pydantic import AnyUrl, ValidationError
 
-from monitors.bridge import argument_errors, resources
+from monitors.bridge import argument_errors, prompts, resources
 from monitors.bridge.client import open_mesh
+from monitors.bridge.completions import complete
 from monitors.bridge.errors import DOUBT, UNCHANGED, BridgeError
 from monitors.bridge.parameters import Arguments
 from monitors.bridge.push import Push, listen, open_push
@@ -49,7 +52,8 @@ class BridgeServer(MCPServer[Bridge]):
     def __init__(self, pushes: set[Push], **options: Any) -> None:
         super().__init__(**options)
         self._pushes = pushes
-        # The SDK's own way to push doesn't tell who listens.
+        # The SDK's own ways to add these two don't tell who asks.
+        self._lowlevel_server.add_request_handler("completion/complete", CompleteRequestParams, complete)
         self._lowlevel_server.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, listen)
 
     async def call_tool(
@@ -73,6 +77,13 @@ class BridgeServer(MCPServer[Bridge]):
         with resources.explained(str(uri)):
             own = await resources.read_as_caller(str(uri), context) if context else None
             return own or await super().read_resource(uri, context)
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Bridge, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Gets a prompt. Raises MCPError, whose text says what there is."""
+        prompts.check(name, arguments, {prompt.name: prompt for prompt in self._prompt_manager.list_prompts()})
+        return await super().get_prompt(name, arguments, context)
 
     def end_listening(self) -> None:
         """Ends what would go on for as long as the clients wish, so that the server can stop."""
@@ -115,6 +126,8 @@ def build_server(settings: MeshSettings, *, lends_local_key: bool = True) -> Bri
         log_level="WARNING",
     )
     resources.add_templates(server)
+    for prompt in prompts.all_prompts():
+        server.add_prompt(prompt)
     return server
 
 
