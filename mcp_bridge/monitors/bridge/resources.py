@@ -97,12 +97,12 @@ def all_resources() -> list[Resource]:
     """The resources without parameters, in the order in which they are listed."""
     return [
         FunctionResource(
-            uri=FIRING, name="firing_alerts", title="Firing alerts", mime_type=JSON, fn=_of_no_caller,
-            description="The alerts that fire now, newest first. Whoever subscribes to it is told when they change.",
-        ),
-        FunctionResource(
             uri=CONDITIONS, name="conditions", title="Condition language", mime_type=MARKDOWN, fn=conditions,
             description="All that a rule's condition can say, with examples.",
+        ),
+        FunctionResource(
+            uri=FIRING, name="firing_alerts", title="Firing alerts", mime_type=JSON, fn=_of_no_caller,
+            description="The alerts that fire now, newest first. Whoever subscribes to it is told when they change.",
         ),
     ]  # fmt: skip
 
