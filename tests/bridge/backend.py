@@ -49,6 +49,10 @@ class Backend(RuleServiceServicer):
     """How many series a preview matches."""
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    watchers: int = 0
+    """How many streams of WatchAlerts are open."""
+    unwatched: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the last of them ends."""
 
     def add_to(self, server: grpc.aio.Server) -> str:
         add_RuleServiceServicer_to_server(self, server)
@@ -215,6 +219,17 @@ class Backend(RuleServiceServicer):
                 alert.acknowledgement.time.seconds = FIRED_AT + 60
             response.alerts.append(alert)
         return response
+
+    async def WatchAlerts(self, request: pb.WatchAlertsRequest, context: Any) -> AsyncIterator[pb.WatchAlertsResponse]:
+        self.watchers += 1
+        self.unwatched.clear()
+        try:
+            yield pb.WatchAlertsResponse()
+            await asyncio.Event().wait()
+        finally:
+            self.watchers -= 1
+            if not self.watchers:
+                self.unwatched.set()
 
     async def ExplainRule(self, request: pb.ExplainRuleRequest, context: Any) -> pb.ExplainRuleResponse:
         self._note(request)

@@ -17,7 +17,10 @@ from mcp_types import CallToolResult, TextContent
 from monitors.bridge.server import BridgeServer, build_server
 from monitors.bridge.settings import MeshSettings
 from tests.bridge.backend import Backend, open_backend
+from tests.bridge.tenants import tenant_of
 from tests.harness import LoopThread
+from tests.rules.client import Client as Tenant
+from tests.rules.running import Running, running
 
 T = TypeVar("T")
 COMMAND = str(Path(sys.executable).parent / "monitors-mcp")
@@ -125,3 +128,42 @@ class HttpBridge:
         assert self._process.stderr is not None
         self._process.stderr.close()
         self._process.wait(20)
+
+
+@pytest.fixture(scope="package")
+def service(loop_thread: LoopThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One real RuleService for all tests; each test has tenants of its own."""
+    with loop_thread.opened(running(tmp_path_factory.mktemp("rules"))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def tenant(service: Running, loop_thread: LoopThread) -> Iterator[Tenant]:
+    with tenant_of(service, loop_thread) as made:
+        yield made
+
+
+@pytest.fixture
+def other(service: Running, loop_thread: LoopThread) -> Iterator[Tenant]:
+    """Another tenant."""
+    with tenant_of(service, loop_thread) as made:
+        yield made
+
+
+BridgeOf = Callable[[str], Tools]
+
+
+@pytest.fixture(params=ERAS)
+def bridge_of(request: pytest.FixtureRequest, service: Running, loop_thread: LoopThread) -> BridgeOf:
+    """A bridge with somebody's key."""
+
+    def made(key: str) -> Tools:
+        settings = MeshSettings(address=f"127.0.0.1:{service.port}", key=key)
+        return Tools(loop_thread, settings, {"mode": request.param})
+
+    return made
+
+
+@pytest.fixture
+def bridge(bridge_of: BridgeOf, tenant: Tenant) -> Tools:
+    return bridge_of(tenant.key)

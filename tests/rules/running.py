@@ -26,15 +26,15 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, evaluator: str = "") -> AsyncIterator[Running]:
-    """RuleService on a database in `folder`. `evaluator` is the address of an EvaluatorService."""
+async def running(folder: Path, evaluator: str = "", port: int = 0) -> AsyncIterator[Running]:
+    """RuleService on a database in `folder`. `evaluator` is the address of an EvaluatorService; 0 is any free port."""
     closing = asyncio.Event()
     channel = open_channel(evaluator, SERVICE_TOKEN) if evaluator else None
     async with open_rules(RulesSettings(sqlite_url(folder / "rules.db")), closing, channel) as rules:
         key = await rules.ensure_local_key(folder / "home" / "key")
         server = MeshServer(with_service_token(SERVICE_TOKEN, CachedAuthenticator(rules.authenticate)), closing)
         server.host(rules)
-        (port,) = await server.start(["127.0.0.1:0"], variable="MONITORS_GRPC_PORT")
+        (port,) = await server.start([f"127.0.0.1:{port}"], variable="MONITORS_GRPC_PORT")
         yield Running(port, rules, key)
         await server.stop()
     if channel:

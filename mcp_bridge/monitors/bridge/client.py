@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
 
-from monitors.bridge.errors import explain, is_from_service, never_sent
+from monitors.bridge.errors import RpcFailed, explain, is_from_service, never_sent
 from monitors.bridge.settings import MeshSettings
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
 if TYPE_CHECKING:
     from monitors.v1.rule_service_pb2_grpc import RuleServiceAsyncStub
 
     Method: TypeAlias = grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]
+    StreamMethod: TypeAlias = grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT]
 
 OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
@@ -38,6 +40,8 @@ OPTIONS = [
 # A write is repeated only under its request_id, which makes that harmless.
 READ_RETRY_DELAYS = (0.5,)
 WRITE_RETRY_DELAYS = (0.1, 0.4, 1.0)
+# A stream gives a sign of life within ten seconds, or its connection is dead without our having been told.
+STREAM_SILENCE_SECONDS = 15.0
 
 
 class Mesh:
@@ -53,12 +57,12 @@ class Mesh:
         """The key that was given or found; empty if there is none."""
         return self._key
 
-    def reload_key(self) -> bool:
-        """Reads the key file again, which a fresh mesh may have written. Returns whether the key is another one."""
+    def reload_key(self, refused: str) -> bool:
+        """Reads the key file again, which a fresh mesh may have written. Returns whether it isn't the `refused` one."""
         if self._settings.key:
             return False
-        known, self._key = self._key, self._read_key()
-        return bool(self._key) and self._key != known
+        self._key = self._read_key()
+        return bool(self._key) and self._key != refused
 
     def _read_key(self) -> str:
         try:
@@ -100,40 +104,82 @@ class Caller:
         delays = iter(WRITE_RETRY_DELAYS if writes else READ_RETRY_DELAYS)
         reloaded = sent_before = False
         while True:
-            key = self.credential or self.mesh.local_key()
-            metadata = (("authorization", f"Bearer {key}"),) if key else ()
+            key = self._key()
+            call = method(request, metadata=_metadata(key))
             try:
-                return await _outcome(method(request, metadata=metadata))
+                return await _outcome(call, call)
             except grpc.aio.AioRpcError as error:
                 code = error.code()
-                if code is grpc.StatusCode.UNAUTHENTICATED and not self.credential and not reloaded:
+                if not reloaded and self._finds_another_key(code, key):
                     reloaded = True
-                    if self.mesh.reload_key():
-                        continue
+                    continue
                 if code is grpc.StatusCode.UNAVAILABLE and not is_from_service(error):
                     sent_before = sent_before or not never_sent(error)
                     delay = next(delays, None)
                     if delay is not None:
                         await asyncio.sleep(delay)
                         continue
-                method_name = type(request).__name__.removesuffix("Request")
-                log.info("%s failed: %s %s", method_name, code.name, error.details())
-                raise explain(
-                    error, address=self.mesh.address, method=method_name, writes=writes, sent_before=sent_before
-                ) from None
+                raise self._failed(error, request, writes=writes, sent_before=sent_before) from None
+
+    async def follow(
+        self, method: StreamMethod[RequestT, ResponseT], request: RequestT
+    ) -> AsyncGenerator[ResponseT, None]:
+        """The messages of a stream, until the service ends it. Raises RpcFailed, also when it has fallen silent.
+
+        Whoever stops before the end closes it, as with `contextlib.aclosing`.
+        """
+        reloaded = False
+        while True:
+            key = self._key()
+            call = method(request, metadata=_metadata(key))
+            try:
+                while True:
+                    message = await _outcome(call, call.read(), within=STREAM_SILENCE_SECONDS)
+                    if message is grpc.aio.EOF:
+                        return
+                    yield cast("ResponseT", message)
+            except grpc.aio.AioRpcError as error:
+                if reloaded or not self._finds_another_key(error.code(), key):
+                    raise self._failed(error, request, writes=False) from None
+                reloaded = True
+            finally:
+                call.cancel()
+
+    def _key(self) -> str:
+        return self.credential or self.mesh.local_key()
+
+    def _finds_another_key(self, code: grpc.StatusCode, refused: str) -> bool:
+        is_refused = code is grpc.StatusCode.UNAUTHENTICATED and not self.credential
+        return is_refused and self.mesh.reload_key(refused)
+
+    def _failed(
+        self, error: grpc.aio.AioRpcError, request: Message, *, writes: bool, sent_before: bool = False
+    ) -> RpcFailed:
+        method = type(request).__name__.removesuffix("Request")
+        log.info("%s failed: %s %s", method, error.code().name, error.details())
+        return explain(error, address=self.mesh.address, method=method, writes=writes, sent_before=sent_before)
 
 
-async def _outcome(call: grpc.aio.UnaryUnaryCall[Any, ResponseT]) -> ResponseT:
+def _metadata(key: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {key}"),) if key else ()
+
+
+async def _outcome(call: grpc.aio.Call, answer: Awaitable[T], *, within: float | None = None) -> T:
+    """What a call answers; `within` as many seconds, or it's given up and fails with DEADLINE_EXCEEDED."""
     # grpc.aio answers a cancellation with a CancelledError of its own, which anyio takes for a foreign one: the whole
     # MCP session would end. So the call is awaited in a task of its own, and the original error is passed on.
-    async def answer() -> ResponseT:
-        return await call
-
-    task = asyncio.ensure_future(answer())
+    task = asyncio.ensure_future(answer)
     try:
-        await asyncio.wait({task})
+        await asyncio.wait({task}, timeout=within)
     except asyncio.CancelledError:
-        call.cancel()
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        _give_up(call, task)
         raise
+    if not task.done():
+        _give_up(call, task)
+        raise grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, grpc.aio.Metadata(), grpc.aio.Metadata())
     return task.result()
+
+
+def _give_up(call: grpc.aio.Call, task: asyncio.Future[Any]) -> None:
+    call.cancel()
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -72,7 +72,14 @@ def serve_http(mesh: MeshSettings, http: HttpSettings) -> None:
     # Only here, so that stdio, which a client starts and waits for, starts sooner.
     import uvicorn
 
-    app = build_server(mesh, lends_local_key=http.is_local).streamable_http_app(
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # It waits for all answers, and a listener's would go on.
+            bridge.end_listening()
+            await super().shutdown(sockets)
+
+    bridge = build_server(mesh, lends_local_key=http.is_local)
+    app = bridge.streamable_http_app(
         streamable_http_path=PATH, host=http.host, transport_security=transport_security(http)
     )
     with listen(http) as listening:
@@ -80,7 +87,7 @@ def serve_http(mesh: MeshSettings, http: HttpSettings) -> None:
         host = f"[{http.host}]" if ":" in http.host else http.host
         print(f"monitors-mcp: http://{host}:{port}{PATH}, for the mesh at {mesh.address}", file=sys.stderr, flush=True)  # noqa: T201
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=STOP_SECONDS)
-        anyio.run(lambda: uvicorn.Server(config).serve(sockets=[listening]))
+        anyio.run(lambda: Server(config).serve(sockets=[listening]))
 
 
 def listen(http: HttpSettings) -> socket.socket:

@@ -1,9 +1,11 @@
 """How a tool is made, how it finds its caller, and how it answers."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
@@ -14,13 +16,17 @@ from monitors.bridge.errors import BridgeError
 from monitors.bridge.models import Output
 from monitors.bridge.parameters import Arguments, compact_schema
 
+if TYPE_CHECKING:
+    from monitors.bridge.push import Push
+
 
 @dataclass(frozen=True)
 class Bridge:
-    """What all calls share: the mesh, and whether a caller without a credential may use the local key."""
+    """What all calls share: the mesh, whether a caller without a credential may use the local key, and who listens."""
 
     mesh: Mesh
     lends_local_key: bool
+    push: Push
 
 
 ToolContext = Context[Bridge, Any]

@@ -1,7 +1,7 @@
 """list_alerts: what fires or has fired, and why."""
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import grpc
 from mcp.server.mcpserver.tools import Tool
@@ -109,7 +109,7 @@ async def _explanations(caller: Caller, arguments: ListArguments, output: AlertL
     if ids:
         return list(await asyncio.gather(*(_explanation(caller, alert_id) for alert_id in ids)))
     if arguments.rule_id:
-        instances = await _instances(caller, pb.ExplainRuleRequest(rule_id=arguments.rule_id))
+        instances = await instances_of(caller, pb.ExplainRuleRequest(rule_id=arguments.rule_id))
         return [Explanation(rule_id=arguments.rule_id, instances=instances)] if instances else []
     return []
 
@@ -118,13 +118,14 @@ async def _explanation(caller: Caller, alert_id: str) -> Explanation:
     response = await caller.read(caller.stub.GetAlert, pb.GetAlertRequest(alert_id=alert_id))
     return Explanation(
         alert_id=alert_id,
-        instances=await _instances(caller, pb.ExplainRuleRequest(alert_id=alert_id)),
+        instances=await instances_of(caller, pb.ExplainRuleRequest(alert_id=alert_id)),
         timeline=[event_row(event) for event in response.timeline],
         deliveries=[delivery_row(delivery) for delivery in response.deliveries],
     )
 
 
-async def _instances(caller: Caller, request: Any) -> list[Instance] | None:
+async def instances_of(caller: Caller, request: pb.ExplainRuleRequest) -> list[Instance] | None:
+    """At most ten instances of a rule, firing ones first; None if the evaluator can't be asked."""
     try:
         response = await caller.read(caller.stub.ExplainRule, request)
     except RpcFailed as error:

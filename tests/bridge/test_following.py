@@ -1,0 +1,81 @@
+"""How the bridge follows RuleService for those who listen: once, only meanwhile, and through what breaks."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client
+
+from monitors.bridge import client as bridge_client
+from monitors.bridge.server import build_server
+from monitors.bridge.settings import MeshSettings
+from tests.bridge.backend import Backend
+from tests.bridge.conftest import HttpBridge
+from tests.bridge.listening import Listener, client_over, listening
+from tests.harness import LoopThread
+from tests.processes import wait_for
+
+pytestmark = pytest.mark.process
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_rule_service_is_followed_once_and_only_while_somebody_listens(
+    transport: str, backend: Backend, loop_thread: LoopThread
+) -> None:
+    async def scenario(url: str) -> None:
+        async with client_over(transport, url, backend.port, "local-key") as client:
+            assert backend.watchers == 0
+            async with listening(client), listening(client, "docs://conditions"):
+                async with listening(client):
+                    assert backend.watchers == 1
+                await anyio.lowlevel.checkpoint()
+                assert backend.watchers == 1
+            with anyio.fail_after(5):
+                await backend.unwatched.wait()
+            assert len((await client.list_tools()).tools) == 6
+
+    with closing(HttpBridge(MONITORS_SERVER=f"127.0.0.1:{backend.port}")) as bridge:
+        loop_thread.run(scenario(bridge.url))
+
+
+@asynccontextmanager
+async def _listening_within(settings: MeshSettings) -> AsyncIterator[Listener]:
+    """Listens at a bridge in this process."""
+    async with Client(build_server(settings)) as client, listening(client) as listener:
+        yield listener
+
+
+def test_a_connection_that_has_died_silently_is_made_anew(
+    backend: Backend, settings: MeshSettings, loop_thread: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge_client, "STREAM_SILENCE_SECONDS", 0.2)
+    with loop_thread.opened(_listening_within(settings)) as listener:
+        listener.told()
+        listener.told()
+    assert backend.watchers <= 1
+
+
+def test_listening_ends_when_the_key_does(
+    backend: Backend, settings: MeshSettings, loop_thread: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge_client, "STREAM_SILENCE_SECONDS", 0.2)
+    with loop_thread.opened(_listening_within(settings)) as listener:
+        backend.keys.clear()
+        wait_for(listener.ended.is_set, "the graceful end")
+
+
+def test_a_key_that_a_fresh_mesh_has_written_is_found(
+    backend: Backend, tmp_path: Path, loop_thread: LoopThread
+) -> None:
+    (tmp_path / "key").write_text("old-key")
+
+    async def scenario() -> None:
+        settings = MeshSettings(f"127.0.0.1:{backend.port}", key_file=tmp_path / "key")
+        async with Client(build_server(settings)) as made:
+            (tmp_path / "key").write_text("local-key")
+            async with listening(made):
+                assert backend.watchers == 1
+
+    loop_thread.run(scenario())
