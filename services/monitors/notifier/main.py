@@ -16,6 +16,7 @@ from monitors.notifier.clock import Clock, WallClock
 from monitors.notifier.delivery import Dispatcher
 from monitors.notifier.egress import Egress
 from monitors.notifier.intake import Intake
+from monitors.notifier.making import ChannelMaker
 from monitors.notifier.mirror import Mirror
 from monitors.notifier.model.channel import Policy
 from monitors.notifier.reports import Reporter
@@ -96,9 +97,8 @@ async def _running(
     intake = Intake(stub, dispatcher, mirror, closing)
     changes = Changes(database, channels, queue, requests, mirror, senders, clock)
     policy = Policy(settings.allow_local_targets, settings.smtp is not None)
-    service = NotifierService(
-        database, channels, requests, changes, dispatcher, reporter, intake, sealer, policy, clock
-    )
+    maker = ChannelMaker(changes, channels, sealer, policy, clock)
+    service = NotifierService(database, channels, requests, changes, maker, dispatcher, reporter, intake, sealer, clock)
     if settings.database_url.startswith("sqlite"):
         # One process alone uses a SQLite file, so whatever was being sent then isn't any more.
         await database.write(lambda session: queue.release_all(session, clock.now()))
