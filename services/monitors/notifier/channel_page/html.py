@@ -37,6 +37,8 @@ AGAIN = "Enter it again: what is secret isn't kept."
 def form_page(token: str, link: ChannelLink, entries: Entries, policy: Policy, problems: Mapping[str, str]) -> str:
     """The form, with what was entered before but for secrets, and each problem beside its input."""
     until = datetime.fromtimestamp(link.expire_time // SECOND, UTC)
+    absent = {input_name(name, entry) for name, kind in KINDS.items() if kind.missing(policy) for entry in kind.inputs}
+    problems = {GENERAL if name in absent else name: problem for name, problem in problems.items()}
     body = f"""
 <h1>Add a channel</h1>
 <p>What you enter here goes straight to Monitors, and not through your conversation.</p>
