@@ -56,7 +56,10 @@ class RuleSettings(Arguments):
     no_data: Annotated[NoData | None, Field(description="When all data stops: default keep (the state)")] = None
     notify: Annotated[
         Annotated[Names, Field(max_length=20)] | None,
-        Field(description="Channel names; empty means the default channels", examples=[["ops-slack"]]),
+        Field(
+            description="Channel names, none for the default channels; a new one is added by its user on a page",
+            examples=[["ops-slack"]],
+        ),
     ] = None
     labels: Annotated[dict[str, str] | None, Field(examples=[{"team": "payments"}])] = None
     runbook_url: Annotated[str | None, Field(max_length=2_048)] = None
