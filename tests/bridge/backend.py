@@ -17,12 +17,13 @@ from monitors.mesh.errors import (
     NotBuilt,
     NotFound,
     Unauthenticated,
+    UnknownChannel,
     UnknownMonitor,
 )
 from monitors.mesh.identity import ORDINARY_SCOPES, Principal, current_principal
 from monitors.mesh.ids import new_id
 from monitors.mesh.server import MeshServer
-from monitors.v1 import alert_pb2, monitor_pb2, rule_pb2
+from monitors.v1 import alert_pb2, mesh_pb2, monitor_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceServicer, add_RuleServiceServicer_to_server
 
@@ -45,6 +46,8 @@ class Backend(RuleServiceServicer):
     """Method, caller and request of every call."""
     failures: list[MeshError] = field(default_factory=list)
     """What the next calls of CreateRule raise, instead of creating."""
+    unknown_channels: bool = False
+    """Whether it knows no channel."""
     match_count: int = 1
     """How many series a preview matches."""
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
@@ -81,6 +84,8 @@ class Backend(RuleServiceServicer):
         rule.CopyFrom(given)
         if rule.monitor_id not in [monitor.id for monitor in self.monitors]:
             raise UnknownMonitor("rule.monitor_id", f"no monitor {rule.monitor_id!r} has ever reported")
+        if self.unknown_channels and rule.notify:
+            raise UnknownChannel("rule.notify", f"there is no channel {rule.notify[0]!r}; there are console")
         match = CONDITION.match(rule.condition_text)
         if rule.condition_text and match is None:
             raise InvalidCondition(
@@ -240,6 +245,10 @@ class Backend(RuleServiceServicer):
         matching = [monitor for monitor in self.monitors if request.query in monitor.id]
         page, token = _page(matching, request)
         return pb.ListMonitorsResponse(monitors=page, next_page_token=token, total_count=len(matching))
+
+    async def ListChannelNames(self, request: pb.ListChannelNamesRequest, context: Any) -> pb.ListChannelNamesResponse:
+        self._note(request)
+        return pb.ListChannelNamesResponse(channels=[mesh_pb2.ChannelName(name="console")])
 
     def add_monitor(self, monitor_id: str, **values: float) -> None:
         monitor = monitor_pb2.Monitor(id=monitor_id)

@@ -65,3 +65,9 @@ def test_alerts_and_monitors_are_listed(local: Command) -> None:
     assert local("alerts", "list", "--since", "2h", "--state", "firing", "--json").document["alerts"] == []
     assert [monitor["id"] for monitor in local("list", "--json").document["monitors"]] == ["mon_host"]
     assert local("alerts", "ack", "alert_000000000000", ok=False).code == ExitCode.NOT_FOUND
+
+
+def test_without_a_notifier_there_is_no_link_for_a_channel(local: Command) -> None:
+    refused = local("channels", "link", "ops", ok=False)
+    assert (refused.code, "notifier service can't be reached" in refused.stderr) == (ExitCode.UNREACHABLE, True)
+    assert local("channels", "link", "x" * 65, ok=False).code == ExitCode.INVALID

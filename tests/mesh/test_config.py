@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from monitors.mesh.config import BadSetting, load_settings
+from monitors.mesh.config import BadSetting, PageSettings, load_settings
 
 
 def test_the_defaults_need_nothing() -> None:
@@ -32,11 +32,26 @@ def test_beside_an_influxdb_the_endpoint_moves_out_of_its_way() -> None:
         ("MONITORS_WINDOW_POINTS", "5", "100000 to 100000000000"),
         ("MONITORS_MAX_SERIES", "0", "1 to 100000000"),
         ("MONITORS_MAX_SERIES", "many", "1 to 100000000"),
+        ("MONITORS_CHANNEL_PAGE_PORT", "99999", "0 to 65535"),
+        ("MONITORS_CHANNEL_PAGE_URL", "http://alerts.example.org", "https URL"),
+        ("MONITORS_CHANNEL_PAGE_URL", "alerts.example.org", "https URL"),
+        ("MONITORS_CHANNEL_PAGE_URL", "https://alerts.example.org/?a=b", "https URL"),
+        ("MONITORS_CHANNEL_PAGE_URL", "https://a:b@alerts.example.org", "https URL"),
+        ("MONITORS_CHANNEL_PAGE_URL", "https://[::1", "https URL"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name_with_what_is_accepted(variable: str, value: str, accepted: str) -> None:
     with pytest.raises(BadSetting, match=f"{variable}.*{accepted}"):
         load_settings({variable: value})
+
+
+def test_the_page_for_channels_is_for_this_machine_unless_it_has_an_https_address() -> None:
+    everywhere = {"MONITORS_HOST": "0.0.0.0"}
+    assert load_settings(everywhere).notifier.page == PageSettings("127.0.0.1", 0, "")
+    public = {**everywhere, "MONITORS_CHANNEL_PAGE_URL": "https://alerts.example.org/m/"}
+    assert load_settings(public).notifier.page == PageSettings("0.0.0.0", 0, "https://alerts.example.org/m")
+    forwarded = {"MONITORS_CHANNEL_PAGE_URL": "http://localhost:9000", "MONITORS_CHANNEL_PAGE_PORT": "9001"}
+    assert load_settings(forwarded).notifier.page == PageSettings("127.0.0.1", 9001, "http://localhost:9000")
 
 
 def test_secrets_are_not_shown() -> None:

@@ -20,8 +20,8 @@ METHODS = [
 ]
 UNARY_METHODS = [method for method in METHODS if not method.server_streaming and not method.client_streaming]
 CHANGES = ("Create", "Update", "Delete", "BatchCreate", "Acknowledge", "Resolve", "Register", "Retry")
-# Made by the mesh itself, or (a key) shown once only.
-NOT_REPEATABLE = {"AcknowledgeNotifications", "CreateKey"}
+# Made by the mesh itself, shown once only (a key), or worth nothing until it is used (a link).
+NOT_REPEATABLE = {"AcknowledgeNotifications", "CreateKey", "CreateChannelLink"}
 
 
 def path_of(method: MethodDescriptor) -> str:

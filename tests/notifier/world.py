@@ -12,7 +12,7 @@ import grpc
 from aiohttp import web
 
 from monitors.mesh.channels import open_channel
-from monitors.mesh.config import NotifierSettings, SmtpSettings
+from monitors.mesh.config import NotifierSettings, PageSettings, SmtpSettings
 from monitors.mesh.database import sqlite_url
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.events import Changes, first_of
@@ -22,7 +22,7 @@ from monitors.mesh.times import SECOND, now_nanos, to_timestamp
 from monitors.notifier.main import Notifier, open_notifier
 from monitors.v1 import alert_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as rules_pb
-from monitors.v1.mesh_pb2 import DeliveryReport
+from monitors.v1.mesh_pb2 import ChannelPage, DeliveryReport
 from monitors.v1.notification_pb2 import Notification
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from monitors.v1.rule_service_pb2_grpc import RuleServiceServicer, add_RuleServiceServicer_to_server
@@ -87,6 +87,7 @@ class PlayedRules(RuleServiceServicer):
         self.acknowledged: Record[str] = Record()
         self.reports: Record[DeliveryReport] = Record()
         self.mirrored: Record[tuple[str, list[str]]] = Record()
+        self.pages: Record[ChannelPage] = Record()
         self.away = False
         self.refused_reports = 0
         self._outbox: asyncio.Queue[list[Notification]] = asyncio.Queue()
@@ -101,6 +102,7 @@ class PlayedRules(RuleServiceServicer):
     async def LeaseNotifications(
         self, request: rules_pb.LeaseNotificationsRequest, context: Any
     ) -> AsyncIterator[rules_pb.LeaseNotificationsResponse]:
+        self.pages.add(request.channel_page)
         yield rules_pb.LeaseNotificationsResponse()
         while True:
             notifications = await self._outbox.get()
@@ -174,13 +176,16 @@ def running(
     allow_local: bool = True,
     smtp: SmtpSettings | None = None,
     rules: PlayedRules | None = None,
+    page: PageSettings | None = None,
     console: Callable[[str], None] | None = None,
 ) -> Iterator[World]:
     """Runs a notifier whose state lives in `folder`, and a client for the tenant `acme`. `console` prints instead of
     the record of lines."""
     clock = clock or MovableClock()
     lines: Record[str] = Record()
-    settings = NotifierSettings(sqlite_url(folder / "notifier.db"), folder / "master.key", smtp, allow_local)
+    settings = NotifierSettings(
+        sqlite_url(folder / "notifier.db"), folder / "master.key", smtp, allow_local, page or PageSettings()
+    )
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[World]:

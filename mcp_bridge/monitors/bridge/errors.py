@@ -48,11 +48,12 @@ class BridgeError(ToolError):
 
 
 class RpcFailed(BridgeError):
-    """A call of RuleService that failed."""
+    """A call of RuleService that failed. `is_unknown_channel` says that only a channel is missing."""
 
-    def __init__(self, text: str, code: grpc.StatusCode, *, in_doubt: bool) -> None:
+    def __init__(self, text: str, code: grpc.StatusCode, *, in_doubt: bool, is_unknown_channel: bool = False) -> None:
         super().__init__(text, in_doubt=in_doubt)
         self.code = code
+        self.is_unknown_channel = is_unknown_channel
 
 
 def in_tool_words(message: str) -> str:
@@ -68,6 +69,13 @@ def in_tool_words(message: str) -> str:
 def is_from_service(error: grpc.aio.AioRpcError) -> bool:
     """Whether RuleService itself wrote the error, so that its message may be passed on."""
     return any(key == DETAILS_KEY for key, _ in error.trailing_metadata() or ())
+
+
+def gives_reason(error: grpc.aio.AioRpcError, reason: str) -> bool:
+    """Whether RuleService gives this reason. The bridge doesn't have the details' own message type, so the field is
+    looked for as it's written: its number, its length, and the text."""
+    field = bytes([0x0A, len(reason)]) + reason.encode()
+    return any(key == DETAILS_KEY and field in value for key, value in error.trailing_metadata() or ())
 
 
 def explain(
@@ -87,7 +95,8 @@ def explain(
         in_doubt = writes and arrived
         text, hint = _from_grpc(error, address, method, in_doubt), ""
     parts = (text, hint, DOUBT if in_doubt else "")
-    return RpcFailed(" ".join(part for part in parts if part), code, in_doubt=in_doubt)
+    told = " ".join(part for part in parts if part)
+    return RpcFailed(told, code, in_doubt=in_doubt, is_unknown_channel=gives_reason(error, "UNKNOWN_CHANNEL"))
 
 
 # A fault inside the service may come after the change; its other errors are found before it.

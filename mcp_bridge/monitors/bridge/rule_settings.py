@@ -8,6 +8,7 @@ from google.protobuf.json_format import MessageToDict
 from pydantic import Field
 
 from monitors.bridge.convert import RUNBOOK
+from monitors.bridge.errors import BridgeError
 from monitors.bridge.parameters import Arguments, Condition, Names, Nanoseconds, NoData, Severity
 from monitors.bridge.values import from_duration, to_duration
 from monitors.v1 import rule_pb2
@@ -16,6 +17,7 @@ from monitors.v1 import rule_pb2
 _ABSENCE = re.compile(r"\bno data(?: on [^\s{]+\s*(?:\{[^}]*\})?)? for\b", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', re.DOTALL)
 _FOR = re.compile(r"\bfor\b", re.IGNORECASE)
+_ADDRESS = re.compile(r"://|@|hooks\.slack\.com|^whsec_|^xox", re.IGNORECASE)
 _OUTPUT_ONLY = ("id", "create_time", "update_time", "creator", "etag", "open_alert_count")
 
 
@@ -54,7 +56,10 @@ class RuleSettings(Arguments):
     no_data: Annotated[NoData | None, Field(description="When all data stops: default keep (the state)")] = None
     notify: Annotated[
         Annotated[Names, Field(max_length=20)] | None,
-        Field(description="Channel names; empty means the default channels", examples=[["ops-slack"]]),
+        Field(
+            description="Channel names, none for the default channels; a new one is added by its user on a page",
+            examples=[["ops-slack"]],
+        ),
     ] = None
     labels: Annotated[dict[str, str] | None, Field(examples=[{"team": "payments"}])] = None
     runbook_url: Annotated[str | None, Field(max_length=2_048)] = None
@@ -107,7 +112,7 @@ class RuleSettings(Arguments):
                 rule.levels.add(severity=number, condition_text=bounds)
             paths.append("levels")
         if self.notify is not None:
-            rule.notify[:] = self.notify
+            rule.notify[:] = _checked_names(self.notify)
             paths.append("notify")
         if self.labels is not None:
             rule.labels.clear()
@@ -119,6 +124,16 @@ class RuleSettings(Arguments):
                 rule.annotations[RUNBOOK] = self.runbook_url.strip()
             paths.append("annotations")
         return paths
+
+
+def _checked_names(names: list[str]) -> list[str]:
+    """Raises BridgeError, which repeats nothing, if an address or a secret stands where a channel's name belongs."""
+    if any(_ADDRESS.search(name) for name in names):
+        raise BridgeError(
+            "notify: an address or secret was given, which isn't passed on; it doesn't belong into a conversation. "
+            "Give a name for the channel, such as 'ops': if there is none yet, the answer says how its user adds it."
+        )
+    return names
 
 
 def has_for_clause(condition_text: str) -> bool:

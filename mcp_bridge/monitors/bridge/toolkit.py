@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types.version import is_version_at_least
 
 from monitors.bridge.client import Caller, Mesh
 from monitors.bridge.errors import BridgeError
@@ -18,6 +19,9 @@ from monitors.bridge.parameters import Arguments, compact_schema
 
 if TYPE_CHECKING:
     from monitors.bridge.push import Push
+
+# The first revision whose questions travel so.
+QUESTION_AS_RESULT = "2026-07-28"
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,17 @@ def caller_of(context: ToolContext) -> Caller:
             "`Authorization: Bearer <API key>`; `monitors keys create` makes a key."
         )
     return Caller(bridge.mesh)
+
+
+def takes_questions_as_result(context: ToolContext) -> bool:
+    """Whether a question for the user travels as the result of the call, and needs no way back to the client."""
+    protocol = context.protocol_version
+    return protocol is not None and is_version_at_least(protocol, QUESTION_AS_RESULT)
+
+
+def can_be_asked(context: ToolContext) -> bool:
+    """Whether a question for the user reaches the client on this connection."""
+    return takes_questions_as_result(context) or context.session.can_send_request
 
 
 def answer(output: Output, text: str) -> CallToolResult:

@@ -121,6 +121,11 @@ def to_timestamp(nanos: int) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=rest)
 
 
+def from_timestamp(moment: Timestamp) -> int:
+    """A Timestamp as nanoseconds since 1970."""
+    return moment.seconds * SECOND + moment.nanos
+
+
 def number(value: float) -> str:
     """A measured value, short: six significant digits."""
     return f"{value:.6g}"

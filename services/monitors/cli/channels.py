@@ -13,6 +13,7 @@ from monitors.cli.output import print_json, print_table, say, tell, warn
 from monitors.mesh.times import from_timestamp
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.notification_pb2 import Channel, DeliveryAttempt, DeliveryOutcome
+from monitors.v1.rule_service_pb2 import CreateChannelLinkRequest
 
 app = typer.Typer(no_args_is_help=True, help="Where people are told.")
 
@@ -114,6 +115,22 @@ def create(
     if response.webhook_secret:
         say(f"Secret: {response.webhook_secret}")
         tell("The receiver checks signatures with this secret. It's shown this once.")
+
+
+@app.command()
+def link(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="What the page proposes as the channel's name.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print a link to a page on which somebody adds one channel, so that no secret goes through a chat or a shell."""
+    with connected() as mesh:
+        response = mesh.call(mesh.rules.CreateChannelLink, CreateChannelLinkRequest(channel_name=name))
+    end = documents.time_text(response, "expire_time")
+    if as_json:
+        print_json({"url": response.url, "expire_time": end})
+        return
+    say(response.url)
+    tell(f"It adds one channel, until {end}. Whoever has it can use it.")
 
 
 @app.command("test")

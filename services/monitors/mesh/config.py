@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from environs import Env, EnvError, validate
 
@@ -76,6 +77,16 @@ class EvaluatorSettings:
 
 
 @dataclass(frozen=True)
+class PageSettings:
+    """The page on which people add channels: where it listens, and the URL by which they reach it."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    public_url: str = ""
+    """Without a trailing slash; empty if only this machine reaches it."""
+
+
+@dataclass(frozen=True)
 class NotifierSettings:
     """NotifierService: its queue, its mail server, and whether it may send to this machine over plain http."""
 
@@ -83,6 +94,7 @@ class NotifierSettings:
     master_key_file: Path
     smtp: SmtpSettings | None
     allow_local_targets: bool
+    page: PageSettings = PageSettings()
 
 
 @dataclass(frozen=True)
@@ -167,8 +179,25 @@ def _read(env: Env) -> Settings:
             master_key_file=home / "master.key",
             smtp=_smtp(env),
             allow_local_targets=env.bool("MONITORS_ALLOW_LOCAL_TARGETS", False),
+            page=_page(env, host),
         ),
     )
+
+
+def _page(env: Env, host: str) -> PageSettings:
+    """Secrets are entered on the page, so without an https address of its own only this machine reaches it."""
+    url = env.str("MONITORS_CHANNEL_PAGE_URL", "").rstrip("/")
+    try:
+        parts = urlsplit(url)
+        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+        plain = not (parts.query or parts.fragment or "@" in parts.netloc) and url.isprintable() and " " not in url
+        usable = bool(parts.hostname) and parts.port != 0 and (parts.scheme == "https" or local) and plain
+    except ValueError:
+        usable = False
+    if url and not usable:
+        raise EnvError("MONITORS_CHANNEL_PAGE_URL must be the https URL at which people reach the page for channels")
+    port = env.int("MONITORS_CHANNEL_PAGE_PORT", 0, **PORT)
+    return PageSettings(host if url else PageSettings.host, port, url)
 
 
 def _smtp(env: Env) -> SmtpSettings | None:

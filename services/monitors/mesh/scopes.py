@@ -9,6 +9,7 @@ _SCOPES = {
         "rules:write": "CreateRule UpdateRule DeleteRule BatchCreateRules BatchChangeRules RegisterMonitor",
         "alerts:read": "ListAlerts GetAlert WatchAlerts",
         "alerts:write": "AcknowledgeAlerts ResolveAlert",
+        "channels:write": "CreateChannelLink",
         "admin": "CreateKey",
         ANYBODY: "Authenticate",
         SERVICE_ONLY: "WatchRules LeaseShards LoadShardStates SaveShardState RecordTransitions ReportSeries "

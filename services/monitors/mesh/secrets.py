@@ -61,6 +61,8 @@ class Sealer:
         self._cipher = AESGCM(key)
         self._key_id = hashlib.sha256(b"key id" + key).digest()[:KEY_ID_BYTES]
         self._fingerprint_key = hmac.digest(key, b"fingerprint", "sha256")
+        self.link_key = hmac.digest(key, b"channel links", "sha256")
+        """Signs links to the page on which channels are added; the same for all that share the master key."""
 
     def seal(self, plaintext: bytes, associated: str) -> bytes:
         """The sealed text, to be opened with the same associated data only."""

@@ -13,6 +13,7 @@ from monitors.mesh.errors import ServiceUnavailable
 from monitors.notifier.delivery import Dispatcher
 from monitors.notifier.mirror import Mirror
 from monitors.notifier.translate import to_arrival
+from monitors.v1.mesh_pb2 import ChannelPage
 from monitors.v1.notification_pb2 import Notification
 from monitors.v1.rule_service_pb2 import (
     AcknowledgeNotificationsRequest,
@@ -35,9 +36,15 @@ class Intake:
     """Follows the stream of notifications."""
 
     def __init__(
-        self, rules: "RuleServiceAsyncStub", dispatcher: Dispatcher, mirror: Mirror, closing: asyncio.Event
+        self,
+        rules: "RuleServiceAsyncStub",
+        dispatcher: Dispatcher,
+        mirror: Mirror,
+        closing: asyncio.Event,
+        page: ChannelPage,
     ) -> None:
         self._rules = rules
+        self._page = page
         self._dispatcher = dispatcher
         self._mirror = mirror
         self._closing = closing
@@ -80,7 +87,7 @@ class Intake:
         # RuleService may have been set up anew while it was away.
         await self._mirror.publish_all()
         call = self._rules.LeaseNotifications(
-            LeaseNotificationsRequest(notifier_id=evaluator_id()), wait_for_ready=True
+            LeaseNotificationsRequest(notifier_id=evaluator_id(), channel_page=self._page), wait_for_ready=True
         )
         try:
             while True:

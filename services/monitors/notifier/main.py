@@ -10,12 +10,14 @@ from monitors.mesh.config import NotifierSettings
 from monitors.mesh.database import Database
 from monitors.mesh.secrets import Sealer
 from monitors.notifier.changes import Changes
+from monitors.notifier.channel_page.server import ChannelPage, listening
 from monitors.notifier.channels.console.send import Printer
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock, WallClock
 from monitors.notifier.delivery import Dispatcher
 from monitors.notifier.egress import Egress
 from monitors.notifier.intake import Intake
+from monitors.notifier.making import ChannelMaker
 from monitors.notifier.mirror import Mirror
 from monitors.notifier.model.channel import Policy
 from monitors.notifier.reports import Reporter
@@ -23,6 +25,7 @@ from monitors.notifier.service import NotifierService
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.queue import Queue
 from monitors.notifier.store.requests import RequestStore
+from monitors.v1 import mesh_pb2
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
 
@@ -59,7 +62,7 @@ async def open_notifier(
 
     `rules` is a channel to RuleService with the mesh's credential; RuleService needn't be there yet. `console` prints
     one line of plain text, which may hold square brackets and mustn't be read as markup; it's called in a thread. With
-    `shows_all` it also prints what is told to other channels only. Raises DatabaseUnusable and KeyUnusable.
+    `shows_all` it also prints what is told to other channels only. Raises DatabaseUnusable, KeyUnusable and PortTaken.
     """
     clock = clock or WallClock()
     sealer = Sealer(settings.master_key_file)
@@ -93,19 +96,29 @@ async def _running(
     mirror = Mirror(database, channels, stub)
     reporter = Reporter(database, stub)
     dispatcher = Dispatcher(database, queue, senders, clock, reporter.look)
-    intake = Intake(stub, dispatcher, mirror, closing)
     changes = Changes(database, channels, queue, requests, mirror, senders, clock)
     policy = Policy(settings.allow_local_targets, settings.smtp is not None)
-    service = NotifierService(
-        database, channels, requests, changes, dispatcher, reporter, intake, sealer, policy, clock
-    )
-    if settings.database_url.startswith("sqlite"):
-        # One process alone uses a SQLite file, so whatever was being sent then isn't any more.
-        await database.write(lambda session: queue.release_all(session, clock.now()))
+    maker = ChannelMaker(changes, channels, sealer, policy, clock)
+    page = ChannelPage(maker, database, requests, sealer.link_key, clock)
+    async with listening(page, settings.page) as page_url:
+        channel_page = mesh_pb2.ChannelPage(url=page_url, key=sealer.link_key)
+        intake = Intake(stub, dispatcher, mirror, closing, channel_page)
+        service = NotifierService(
+            database, channels, requests, changes, maker, dispatcher, reporter, intake, sealer, clock
+        )
+        if settings.database_url.startswith("sqlite"):
+            # One process alone uses a SQLite file, so whatever was being sent then isn't any more.
+            await database.write(lambda session: queue.release_all(session, clock.now()))
+        async with _delivering(dispatcher, intake, reporter):
+            yield Notifier(service, changes)
+
+
+@asynccontextmanager
+async def _delivering(dispatcher: Dispatcher, intake: Intake, reporter: Reporter) -> AsyncIterator[None]:
     delivering = asyncio.create_task(dispatcher.run())
     following = [asyncio.create_task(loop) for loop in (intake.run(), reporter.run())]
     try:
-        yield Notifier(service, changes)
+        yield
     finally:
         for task in following:
             task.cancel()

@@ -8,14 +8,14 @@ import grpc
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField, NotBuilt
 from monitors.mesh.identity import current_tenant
-from monitors.mesh.ids import new_id
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import to_timestamp
 from monitors.notifier.changes import Changes, Once, Step
 from monitors.notifier.clock import Clock
 from monitors.notifier.delivery import Dispatcher
 from monitors.notifier.intake import Intake
-from monitors.notifier.model.channel import Channel, Policy, WebhookTarget, apply_change, check_etag, check_name
+from monitors.notifier.making import ChannelMaker
+from monitors.notifier.model.channel import Channel, apply_change, check_etag
 from monitors.notifier.model.delivery import State
 from monitors.notifier.pages import make_token, page_limit, read_token
 from monitors.notifier.reports import Reporter
@@ -27,8 +27,6 @@ from monitors.notifier.translate import (
     from_channel,
     from_delivery,
     read_change,
-    read_target,
-    warn,
 )
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceServicer, add_NotifierServiceServicer_to_server
@@ -46,22 +44,22 @@ class NotifierService(NotifierServiceServicer):
         channels: ChannelStore,
         requests: RequestStore,
         changes: Changes,
+        maker: ChannelMaker,
         dispatcher: Dispatcher,
         reporter: Reporter,
         intake: Intake,
         sealer: Sealer,
-        policy: Policy,
         clock: Clock,
     ) -> None:
         self._database = database
         self._channels = channels
         self._requests = requests
         self._changes = changes
+        self._maker = maker
         self._dispatcher = dispatcher
         self._reporter = reporter
         self._intake = intake
         self._sealer = sealer
-        self._policy = policy
         self._clock = clock
         self._started = clock.now()
 
@@ -71,29 +69,7 @@ class NotifierService(NotifierServiceServicer):
         return "monitors.v1.NotifierService"
 
     async def CreateChannel(self, request: pb.CreateChannelRequest, context: Any) -> pb.CreateChannelResponse:
-        sent = request.channel
-        channel = Channel(
-            tenant=current_tenant(),
-            id=new_id("chan"),
-            name=check_name(sent.name),
-            target=read_target(sent, self._policy),
-            is_default=sent.is_default,
-            send_resolved=sent.send_resolved if sent.HasField("send_resolved") else True,
-            create_time=self._clock.now(),
-        )
-        target = channel.target
-        response = pb.CreateChannelResponse(
-            channel=from_channel(channel, self._sealer),
-            webhook_secret=target.secret.reveal() if isinstance(target, WebhookTarget) else "",
-            warnings=warn(channel),
-        )
-
-        def decide(session: Session) -> Step:
-            self._channels.check_free(session, channel.tenant, channel.name)
-            return Step(None, channel)
-
-        answer = await self._changes.apply(_once(request), decide, lambda _: response.SerializeToString())
-        return pb.CreateChannelResponse.FromString(answer)
+        return await self._maker.make(request.channel, _once(request))
 
     async def GetChannel(self, request: pb.GetChannelRequest, context: Any) -> pb.GetChannelResponse:
         tenant = current_tenant()
@@ -121,7 +97,7 @@ class NotifierService(NotifierServiceServicer):
 
         def decide(session: Session) -> Step:
             before = self._channels.get(session, tenant, request.channel.id)
-            change = read_change(request, before, self._policy)
+            change = read_change(request, before, self._maker.policy)
             return Step(before, apply_change(before, change, request.channel.etag))
 
         answer = await self._changes.apply(_once(request), decide, self._updated)

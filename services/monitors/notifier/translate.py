@@ -3,18 +3,15 @@
 from monitors.mesh.errors import InvalidField, NotBuilt
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import from_timestamp, to_timestamp
+from monitors.notifier.kinds import KINDS
 from monitors.notifier.model.channel import (
     Change,
     Channel,
-    ConsoleTarget,
     EmailTarget,
     Policy,
     SlackTarget,
     Target,
     WebhookTarget,
-    check_email,
-    check_slack,
-    check_webhook,
     display_url,
     shorten,
 )
@@ -26,7 +23,7 @@ from monitors.v1 import notification_pb2 as pb
 from monitors.v1.notifier_service_pb2 import UpdateChannelRequest
 
 BUILT = "console, webhook, email and slack are there, and a webhook reaches anything that takes JSON"
-KINDS = frozenset(field.name for field in pb.Channel.DESCRIPTOR.oneofs_by_name["kind"].fields)
+KNOWN_KINDS = frozenset(field.name for field in pb.Channel.DESCRIPTOR.oneofs_by_name["kind"].fields)
 KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.TEST)}
 KNOWN_SEVERITIES = frozenset(map(int, Severity))
 PLAIN_HTTP = "the endpoint is reached over plain http, so anybody on the way can read the alerts"
@@ -34,31 +31,13 @@ PLAIN_HTTP = "the endpoint is reached over plain http, so anybody on the way can
 
 def read_target(channel: pb.Channel, policy: Policy, current: Target | None = None) -> Target:
     """The target of a channel that is made, or changed from `current`, which lends what is left empty."""
-    match channel.WhichOneof("kind"):
-        case None:
-            raise InvalidField("channel.kind", "no kind is set; set one of console, webhook, email and slack")
-        case "console":
-            return ConsoleTarget()
-        case "webhook":
-            return _read_webhook(channel.webhook, policy, current)
-        case "email":
-            return check_email(tuple(channel.email.addresses), policy)
-        case "slack":
-            return check_slack(channel.slack.webhook_url, policy)
-        case other:
-            raise NotBuilt(f"channels of the kind {other}", BUILT)
-
-
-def _read_webhook(webhook: pb.WebhookChannel, policy: Policy, current: Target | None) -> WebhookTarget:
-    if isinstance(current, WebhookTarget):
-        return check_webhook(webhook.url or current.url.reveal(), webhook.secret or current.secret.reveal(), policy)
-    if current is not None and not webhook.secret:
-        raise InvalidField(
-            "channel.webhook.secret",
-            "empty, and there is none to keep; send one (`whsec_` and the base64 of 24 to 64 bytes), "
-            "or make a new channel, which shows you the one that it makes",
-        )
-    return check_webhook(webhook.url, webhook.secret, policy)
+    name = channel.WhichOneof("kind")
+    if name is None:
+        raise InvalidField("channel.kind", "no kind is set; set one of console, webhook, email and slack")
+    kind = KINDS.get(name)
+    if kind is None:
+        raise NotBuilt(f"channels of the kind {name}", BUILT)
+    return kind.read(getattr(channel, name), policy, current)
 
 
 def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy) -> Change:
@@ -76,7 +55,7 @@ def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy)
         if is_set
     }
     kinds = {path.partition(".")[0] for path in paths if path not in ("name", "is_default", "send_resolved")}
-    for path in sorted(kinds - KINDS):
+    for path in sorted(kinds - KNOWN_KINDS):
         raise InvalidField(
             "update_mask",
             f"{shorten(path)!r} can't be changed; name some of is_default, send_resolved, console, webhook, "

@@ -6,7 +6,6 @@ from uuid import uuid4
 from mcp.server.mcpserver import AcceptedElicitation, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult
-from mcp_types.version import is_version_at_least
 from pydantic import BaseModel, Field
 
 from monitors.bridge import render
@@ -15,7 +14,7 @@ from monitors.bridge.errors import BridgeError
 from monitors.bridge.lookup import find_rule
 from monitors.bridge.models import DeletedRule
 from monitors.bridge.parameters import Arguments, Text
-from monitors.bridge.toolkit import Hints, ToolContext, answer, caller_of, make_tool, now_nanos
+from monitors.bridge.toolkit import Hints, ToolContext, answer, caller_of, can_be_asked, make_tool, now_nanos
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
@@ -24,8 +23,6 @@ DESCRIPTION = (
     "the client can't ask, confirm_title must repeat the rule's title. To pause a rule use update_alert_rule with "
     "enabled=false or snooze_until. Returns the rule, with arguments that restore it."
 )
-# From this revision on a question travels as the result of the call, and needs no channel back to the client.
-_QUESTION_AS_RESULT = "2026-07-28"
 
 
 class DeleteArguments(Arguments):
@@ -48,10 +45,7 @@ def can_ask(context: ToolContext) -> bool:
     elicitation = capabilities.elicitation if capabilities else None
     if elicitation is None or (elicitation.form is None and elicitation.url is not None):
         return False
-    protocol = context.protocol_version
-    return context.session.can_send_request or (
-        protocol is not None and is_version_at_least(protocol, _QUESTION_AS_RESULT)
-    )
+    return can_be_asked(context)
 
 
 async def ask(arguments: DeleteArguments, context: ToolContext) -> Consent | Elicit[Consent]:

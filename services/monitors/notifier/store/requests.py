@@ -34,6 +34,10 @@ class RequestStore:
             # The master key is another one now: the first answer is lost, and doing it twice would be worse.
             raise RequestIdReused(request_id) from None
 
+    def is_known(self, session: Session, tenant: str, method: str, request_id: str) -> bool:
+        """Whether a request of this id was answered."""
+        return session.get(RequestRow, (tenant, method, request_id)) is not None
+
     def remember(
         self, session: Session, tenant: str, method: str, request_id: str, request: bytes, answer: bytes, now: int
     ) -> None:

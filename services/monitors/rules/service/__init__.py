@@ -4,6 +4,7 @@ import grpc
 
 from monitors.rules.service.alerts import AlertCalls
 from monitors.rules.service.base import Core
+from monitors.rules.service.channel_links import ChannelLinkCalls
 from monitors.rules.service.evaluators import EvaluatorCalls
 from monitors.rules.service.monitors import MonitorCalls
 from monitors.rules.service.notifications import NotifierCalls
@@ -15,7 +16,16 @@ __all__ = ["Core", "RuleService", "add_to_server"]
 
 
 # The parts come first: the generated base answers UNIMPLEMENTED to whatever it still finds.
-class RuleService(RuleCalls, AlertCalls, MonitorCalls, EvaluatorCalls, WatchCalls, NotifierCalls, RuleServiceServicer):
+class RuleService(
+    RuleCalls,
+    AlertCalls,
+    MonitorCalls,
+    ChannelLinkCalls,
+    EvaluatorCalls,
+    WatchCalls,
+    NotifierCalls,
+    RuleServiceServicer,
+):
     """The servicer."""
 
 

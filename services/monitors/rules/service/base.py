@@ -16,6 +16,7 @@ from monitors.mesh.events import Changes, first_of
 from monitors.mesh.identity import current_principal, current_tenant
 from monitors.mesh.times import now_nanos
 from monitors.rules.store.requests import once
+from monitors.v1.mesh_pb2 import ChannelPage
 
 if TYPE_CHECKING:
     from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceAsyncStub
@@ -55,6 +56,8 @@ class Core:
     rules_changed: Changes = field(default_factory=Changes)
     alerts_changed: Changes = field(default_factory=Changes)
     outbox_changed: Changes = field(default_factory=Changes)
+    channel_pages: dict[str, ChannelPage] = field(default_factory=dict)
+    """The pages of the notifiers that are there, by the lease of each."""
 
 
 class Part:

@@ -49,10 +49,13 @@ class NotifierCalls(Part):
             # A message that is held goes out when its time has come, not at the next look.
             return POLL_SECONDS if due is None else min(POLL_SECONDS, max(0.0, (due - now_nanos()) / SECOND))
 
+        if request.channel_page.url:
+            self.core.channel_pages[token] = request.channel_page
         try:
             async for message in self.follow(self.core.outbox_changed, look, pb.LeaseNotificationsResponse(), wait):
                 yield message
         finally:
+            self.core.channel_pages.pop(token, None)
             await self._give_back(token)
 
     async def _give_back(self, token: str) -> None:

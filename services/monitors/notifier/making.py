@@ -1,0 +1,65 @@
+"""How a channel is made, whether by CreateChannel or on the page: the same checks, and the same answer."""
+
+from monitors.mesh.database import Session
+from monitors.mesh.errors import InvalidField, InvalidFields
+from monitors.mesh.ids import new_id
+from monitors.mesh.secrets import Sealer
+from monitors.notifier.changes import Changes, Once, Step
+from monitors.notifier.clock import Clock
+from monitors.notifier.model.channel import Channel, Policy, Target, WebhookTarget, check_name
+from monitors.notifier.store.channels import ChannelStore
+from monitors.notifier.translate import from_channel, read_target, warn
+from monitors.v1 import notification_pb2
+from monitors.v1 import notifier_service_pb2 as pb
+
+
+class ChannelMaker:
+    """Makes channels."""
+
+    def __init__(self, changes: Changes, channels: ChannelStore, sealer: Sealer, policy: Policy, clock: Clock) -> None:
+        self.policy = policy
+        self._changes = changes
+        self._channels = channels
+        self._sealer = sealer
+        self._clock = clock
+
+    async def make(self, sent: notification_pb2.Channel, once: Once) -> pb.CreateChannelResponse:
+        """Makes a channel, or answers what a request of this `once` was answered. Raises InvalidFields, AlreadyExists,
+        RequestIdReused and ServiceUnavailable."""
+        channel = self._draft(sent, once.tenant)
+        target = channel.target
+        response = pb.CreateChannelResponse(
+            channel=from_channel(channel, self._sealer),
+            webhook_secret=target.secret.reveal() if isinstance(target, WebhookTarget) else "",
+            warnings=warn(channel),
+        )
+
+        def decide(session: Session) -> Step:
+            self._channels.check_free(session, channel.tenant, channel.name)
+            return Step(None, channel)
+
+        answer = await self._changes.apply(once, decide, lambda _: response.SerializeToString())
+        return pb.CreateChannelResponse.FromString(answer)
+
+    def _draft(self, sent: notification_pb2.Channel, tenant: str) -> Channel:
+        errors: list[InvalidField] = []
+        target: Target | None = None
+        try:
+            check_name(sent.name)
+        except InvalidField as error:
+            errors.append(error)
+        try:
+            target = read_target(sent, self.policy)
+        except InvalidField as error:
+            errors.append(error)
+        if errors or target is None:
+            raise InvalidFields.of(errors)
+        return Channel(
+            tenant=tenant,
+            id=new_id("chan"),
+            name=sent.name,
+            target=target,
+            is_default=sent.is_default,
+            send_resolved=sent.send_resolved if sent.HasField("send_resolved") else True,
+            create_time=self._clock.now(),
+        )

@@ -1,0 +1,31 @@
+"""RuleService: links by which people add channels."""
+
+from typing import Any
+
+from monitors.mesh.channel_links import LIFETIME, ChannelLink, link_url, sign
+from monitors.mesh.errors import ServiceUnavailable
+from monitors.mesh.times import SECOND, to_timestamp
+from monitors.rules.model.rule import check_line
+from monitors.rules.service.base import Part, caller
+from monitors.v1 import rule_service_pb2 as pb
+
+LONGEST_NAME = 64
+
+
+class ChannelLinkCalls(Part):
+    """Links to the notifier's page."""
+
+    async def CreateChannelLink(
+        self, request: pb.CreateChannelLinkRequest, context: Any
+    ) -> pb.CreateChannelLinkResponse:
+        """A link for the caller."""
+        who, name = caller(), request.channel_name
+        for error in check_line("channel_name", name, LONGEST_NAME, "") if name else ():
+            raise error
+        # All pages are the same to a person; the newest is surely there.
+        page = next(reversed(self.core.channel_pages.values()), None)
+        if page is None:
+            raise ServiceUnavailable("notifier")
+        expire_time = (who.now + LIFETIME) // SECOND * SECOND
+        token = sign(ChannelLink(who.tenant, who.user, name, expire_time), page.key)
+        return pb.CreateChannelLinkResponse(url=link_url(page.url, token), expire_time=to_timestamp(expire_time))
