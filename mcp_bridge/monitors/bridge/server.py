@@ -14,6 +14,7 @@ from mcp_types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import ValidationError
 
 from monitors.bridge import argument_errors
+from monitors.bridge.app import apps_extension
 from monitors.bridge.client import open_mesh
 from monitors.bridge.errors import DOUBT, UNCHANGED, BridgeError
 from monitors.bridge.parameters import Arguments
@@ -77,6 +78,7 @@ def build_server(settings: MeshSettings, *, lends_local_key: bool = True) -> Bri
         instructions=INSTRUCTIONS,
         version=version("monitors-mcp"),
         tools=list(all_tools()),
+        extensions=[apps_extension()],
         lifespan=_lifespan(settings, lends_local_key),
         cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="public")},
         log_level="WARNING",
