@@ -1,15 +1,14 @@
 """The app in a real browser, on the real bridge and the real RuleService."""
 
-import os
 from collections.abc import Iterator
 
 import grpc
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
-from tests.bridge.app.installing import NotToBeHad, bundle_host, find_chromium
-from tests.bridge.app.world import Hosts
+from tests.bridge.app.installing import NotToBeHad, bundle_host
+from tests.bridge.app.world import Hosts, launched
 from tests.bridge.conftest import HttpBridge
 from tests.harness import LoopThread
 from tests.rules.client import Client
@@ -33,17 +32,10 @@ def bridge_url(service: Running) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     try:
-        chromium = find_chromium()
+        with launched() as browser:
+            yield browser
     except NotToBeHad as error:
         pytest.skip(str(error))
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=chromium.executable,
-            env={**chromium.environment},
-            chromium_sandbox=os.geteuid() != 0,
-        )
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,32 @@
 """Claude's side of the table: a host page in Chromium, and the mesh behind it."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.sync_api import Browser, FrameLocator, Locator, Page, Request, Route
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, Request, Route, sync_playwright
 
-from tests.bridge.app.installing import HERE
+from tests.bridge.app.installing import HERE, find_chromium
 from tests.rules.client import Client
 
 HOST, SANDBOX = "http://localhost:8080/", "http://127.0.0.1:8081/sandbox.html"
 """Nothing listens there: the browser is given both pages, and the host's calls go on to the bridge."""
 STRICT = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 BACKGROUNDS = {"light": "#ffffff", "dark": "#262624"}
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Runs Chromium. Raises NotToBeHad."""
+    chromium = find_chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium.executable, env={**chromium.environment}, chromium_sandbox=os.geteuid() != 0
+        )
+        yield browser
+        browser.close()
 
 
 @dataclass
