@@ -94,9 +94,13 @@ def test_the_hosts_colours_and_theme_are_taken_over_as_they_change(hosts: Hosts,
 
 
 @pytest.mark.parametrize("width", [720, 340])
-@pytest.mark.parametrize("limit", [500, 300])
-def test_inline_it_fits_and_nothing_in_it_scrolls(hosts: Hosts, busy: Client, width: int, limit: int) -> None:
-    host = hosts.open(busy, width=width, context={"containerDimensions": {"maxHeight": limit}})
+@pytest.mark.parametrize(
+    ("room", "limit"), [({}, 500), ({"maxHeight": 2_000}, 500), ({"maxHeight": 300}, 300), ({"height": 400}, 400)]
+)
+def test_inline_it_fits_and_nothing_in_it_scrolls(
+    hosts: Hosts, busy: Client, width: int, room: dict[str, int], limit: int
+) -> None:
+    host = hosts.open(busy, width=width, context={"containerDimensions": room})
     shown_in(host, "inline")
     measured: list[Any] = host.inside(
         """async (root) => {
