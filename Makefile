@@ -9,7 +9,7 @@ EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
 
 .PHONY: help setup run test fuzz lint format breaking clean \
-	bench bench-latency bench-conditions bench-eval bench-history bench-ingest bench-transitions
+	bench bench-app bench-latency bench-conditions bench-eval bench-history bench-ingest bench-transitions
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -78,6 +78,9 @@ bench-eval: setup ## Rules per CPU second, memory, starts and latency beside Pro
 
 bench-conditions: setup ## Conditions of all kinds beside Prometheus, anomalies, changes, backtests, e.g. make bench-conditions ARGS=backtest
 	@$(VENV)/bin/python -m benchmarks.conditions $(ARGS)
+
+bench-app: setup ## The table of alerts in Chromium: 200 alerts, and how big the document is
+	@$(VENV)/bin/python -m benchmarks.app
 
 clean: ## Remove the environment and everything that was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

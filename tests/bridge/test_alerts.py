@@ -15,9 +15,23 @@ def test_alerts_are_listed_with_what_the_next_step_needs(tools_of_both_eras: Too
     assert alert == {
         "id": alert_id, "rule_id": "rule_7k2m9x4cqv0d", "title": "CPU is high", "monitor": "mon_host",
         "severity": "high", "state": "firing", "fired": "2026-11-18T11:06:40Z", "value": 97.123456,
+        "condition": "cpu_percent > 90",
     }  # fmt: skip
     assert f"{alert_id} 'CPU is high' on mon_host [high, firing] fired 2026-11-18T11:06:40Z (" in answer.text
-    assert len(json.dumps(alert)) / 4 <= 60
+    assert len(json.dumps(alert, separators=(",", ":"))) / 4 <= 60
+    assert "condition cpu_percent > 90" in answer.text
+
+
+def test_a_long_condition_keeps_its_threshold_in_a_row(tools: Tools, backend: Backend) -> None:
+    alert_id = backend.add_alert()
+    text = 'sum by (host) (rate(errors{code=~"5.."}, 5m)) / sum by (host) (rate(requests, 5m)) > 0.05 for 2m'
+    backend.alerts[alert_id].condition_text = text
+    (row,) = tools.success("list_alerts").data["alerts"]
+    assert len(row["condition"]) == 60
+    assert row["condition"].startswith("sum by (host) (rate(errors")
+    assert row["condition"].endswith("> 0.05 for 2m")
+    (whole,) = tools.success("list_alerts", alert_id=alert_id).data["alerts"]
+    assert whole["condition"] == text
 
 
 def test_a_default_page_stays_small_and_says_what_is_left(tools: Tools, backend: Backend) -> None:

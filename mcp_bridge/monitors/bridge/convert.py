@@ -11,6 +11,7 @@ from monitors.v1 import alert_pb2, evaluator_service_pb2, monitor_pb2, rule_pb2
 # How much of a text, and how many labels or fields, a row may show; the rest would crowd out other rows.
 TITLE_LIMIT = 80
 TEXT_LIMIT = 500
+CONDITION_LIMIT = 60
 LABEL_LIMIT = 12
 FIELD_LIMIT = 30
 SHOWN_INTERVALS = 10
@@ -175,7 +176,15 @@ def alert_row(alert: alert_pb2.Alert) -> models.Alert:
         group=_labels(alert.group),
         resolved=iso(alert.resolve_time) or None,
         acknowledged_by=clean(alert.acknowledgement.user, 100) or None if alert.HasField("acknowledgement") else None,
+        condition=_shortened(alert.condition_text, CONDITION_LIMIT) or None,
     )
+
+
+def _shortened(text: str, limit: int) -> str:
+    """A condition at most `limit` characters long. Its end stays, where its threshold is."""
+    line = clean(text)
+    half = limit // 2
+    return line if len(line) <= limit else f"{line[: half - 1]}…{line[-half:]}"
 
 
 def alert_detail(alert: alert_pb2.Alert) -> models.Alert:

@@ -163,7 +163,7 @@ class DeletedRule(Output):
 
 
 class Alert(Output):
-    """An alert. A concise row ends with `acknowledged_by`."""
+    """An alert. A concise row ends with `condition`, which is shortened there."""
 
     id: str
     rule_id: str
@@ -177,9 +177,9 @@ class Alert(Output):
     group: dict[str, str] | None = None
     resolved: str | None = None
     acknowledged_by: str | None = None
+    condition: str | None = None
     acknowledged: str | None = None
     acknowledge_note: str | None = None
-    condition: str | None = None
     true_since: str | None = None
     resolve_reason: str | None = None
     message_held: str | None = None

@@ -24,6 +24,7 @@ from mcp_types.methods import CacheableMethod
 from pydantic import AnyUrl, ValidationError
 
 from monitors.bridge import argument_errors, prompts, resources
+from monitors.bridge.app import apps_extension
 from monitors.bridge.client import open_mesh
 from monitors.bridge.completions import complete
 from monitors.bridge.errors import DOUBT, UNCHANGED, BridgeError
@@ -125,6 +126,7 @@ def build_server(settings: MeshSettings, *, lends_local_key: bool = True) -> Bri
         version=version("monitors-mcp"),
         tools=list(all_tools()),
         resources=resources.all_resources(),
+        extensions=[apps_extension()],
         lifespan=_lifespan(settings, lends_local_key, pushes),
         cache_hints=dict.fromkeys(_UNCHANGING, CacheHint(ttl_ms=60_000, scope="public")),
         log_level="WARNING",

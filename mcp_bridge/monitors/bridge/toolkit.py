@@ -47,9 +47,15 @@ class Hints:
 
 
 def make_tool(
-    function: ToolFunction, arguments: type[Arguments], *, title: str, description: str, hints: Hints
+    function: ToolFunction,
+    arguments: type[Arguments],
+    *,
+    title: str,
+    description: str,
+    hints: Hints,
+    meta: dict[str, Any] | None = None,
 ) -> Tool:
-    """A tool whose function takes its arguments as one checked object, called `arguments`."""
+    """A tool whose function takes its arguments as one checked object, called `arguments`. `meta` is its `_meta`."""
     tool = Tool.from_function(
         function,
         title=title,
@@ -61,6 +67,7 @@ def make_tool(
             idempotent_hint=hints.idempotent,
             open_world_hint=False,
         ),
+        meta=meta,
         structured_output=True,
     )
     tool.fn_metadata.arg_model = arguments

@@ -9,6 +9,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from monitors.bridge import render
+from monitors.bridge.app import UI_META
 from monitors.bridge.client import Caller
 from monitors.bridge.convert import alert_detail, alert_row, clean, delivery_row, event_row, instance_row
 from monitors.bridge.errors import BridgeError, RpcFailed
@@ -143,4 +144,5 @@ def tool() -> Tool:
         title="List alerts",
         description=DESCRIPTION,
         hints=Hints(read_only=True, idempotent=True),
+        meta=UI_META,
     )
