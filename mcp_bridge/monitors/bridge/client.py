@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -78,10 +78,19 @@ async def open_mesh(settings: MeshSettings) -> AsyncIterator[Mesh]:
 
 @dataclass(frozen=True)
 class Caller:
-    """The mesh with the credential of one tool call; an empty `credential` means the local key."""
+    """The mesh with the credential of one tool call; an empty `credential` means the local key.
+
+    `vouch` gives a credential that lives for a minute, and is asked for each try of each call.
+    """
 
     mesh: Mesh
     credential: str = ""
+    vouch: Callable[[], str] | None = None
+
+    @property
+    def is_lent_key(self) -> bool:
+        """Whether it calls with the local key, having no credential of its own."""
+        return not (self.credential or self.vouch)
 
     @property
     def stub(self) -> RuleServiceAsyncStub:
@@ -100,13 +109,13 @@ class Caller:
         delays = iter(WRITE_RETRY_DELAYS if writes else READ_RETRY_DELAYS)
         reloaded = sent_before = False
         while True:
-            key = self.credential or self.mesh.local_key()
+            key = self.vouch() if self.vouch else self.credential or self.mesh.local_key()
             metadata = (("authorization", f"Bearer {key}"),) if key else ()
             try:
                 return await _outcome(method(request, metadata=metadata))
             except grpc.aio.AioRpcError as error:
                 code = error.code()
-                if code is grpc.StatusCode.UNAUTHENTICATED and not self.credential and not reloaded:
+                if code is grpc.StatusCode.UNAUTHENTICATED and self.is_lent_key and not reloaded:
                     reloaded = True
                     if self.mesh.reload_key():
                         continue
@@ -119,7 +128,12 @@ class Caller:
                 method_name = type(request).__name__.removesuffix("Request")
                 log.info("%s failed: %s %s", method_name, code.name, error.details())
                 raise explain(
-                    error, address=self.mesh.address, method=method_name, writes=writes, sent_before=sent_before
+                    error,
+                    address=self.mesh.address,
+                    method=method_name,
+                    writes=writes,
+                    sent_before=sent_before,
+                    is_lent_key=self.is_lent_key,
                 ) from None
 
 

@@ -23,10 +23,9 @@ from monitors.bridge.settings import (
 EPILOG = (
     "environment: MONITORS_SERVER (the mesh, default 127.0.0.1 and MONITORS_GRPC_PORT or 50051), MONITORS_KEY (an API "
     "key; default: the key in $MONITORS_HOME/key, ~/.monitors/key), MONITORS_MCP_PORT (default 9122), "
-    "MONITORS_MCP_ALLOWED_HOSTS"
+    "MONITORS_MCP_ALLOWED_HOSTS, MONITORS_MCP_MAX_CLIENTS (default 1000); with MONITORS_MCP_ISSUER it takes the access "
+    "tokens of that issuer, see docs/remote-mcp.md"
 )
-PATH = "/mcp"
-STOP_SECONDS = 5
 
 
 def run() -> None:
@@ -72,15 +71,17 @@ def serve_http(mesh: MeshSettings, http: HttpSettings) -> None:
     # Only here, so that stdio, which a client starts and waits for, starts sooner.
     import uvicorn
 
-    app = build_server(mesh, lends_local_key=http.is_local).streamable_http_app(
-        streamable_http_path=PATH, host=http.host, transport_security=transport_security(http)
-    )
+    from monitors.bridge.http import PATH, build_app, server_config
+    from monitors.bridge.oauth.settings import load_oauth_settings
+
+    oauth = load_oauth_settings(os.environ)
+    app = build_app(mesh, http, oauth, transport_security(http, oauth.resource_host if oauth else ""))
     with listen(http) as listening:
         port = listening.getsockname()[1]
         host = f"[{http.host}]" if ":" in http.host else http.host
         print(f"monitors-mcp: http://{host}:{port}{PATH}, for the mesh at {mesh.address}", file=sys.stderr, flush=True)  # noqa: T201
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=STOP_SECONDS)
-        anyio.run(lambda: uvicorn.Server(config).serve(sockets=[listening]))
+        server = uvicorn.Server(server_config(app, http))
+        anyio.run(lambda: server.serve(sockets=[listening]))
 
 
 def listen(http: HttpSettings) -> socket.socket:
@@ -100,9 +101,14 @@ def listen(http: HttpSettings) -> socket.socket:
     return listening
 
 
-def transport_security(http: HttpSettings) -> TransportSecuritySettings:
-    """The Host and Origin headers that are let in, whatever address is bound: a web page mustn't reach the tools."""
+def transport_security(http: HttpSettings, public_host: str = "") -> TransportSecuritySettings:
+    """The Host and Origin headers that are let in, whatever address is bound: a web page mustn't reach the tools.
+
+    `public_host` is the name, with its port if it has one, by which the public calls the bridge.
+    """
     names = [*("[::1]" if name == "::1" else name for name in LOOPBACK), *http.allowed_hosts]
+    if public_host:
+        names.append(public_host)
     if http.host not in (*LOOPBACK, "0.0.0.0", "::"):  # noqa: S104
         names.append(f"[{http.host}]" if ":" in http.host else http.host)
     return TransportSecuritySettings(

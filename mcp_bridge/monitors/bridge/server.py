@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from mcp.server import CacheHint, MCPServer
+from mcp.server.auth.provider import AccessToken
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
@@ -17,6 +18,7 @@ from monitors.bridge import argument_errors
 from monitors.bridge.client import open_mesh
 from monitors.bridge.errors import DOUBT, UNCHANGED, BridgeError
 from monitors.bridge.parameters import Arguments
+from monitors.bridge.scopes import refused_for_scope
 from monitors.bridge.settings import MeshSettings
 from monitors.bridge.toolkit import Bridge
 from monitors.bridge.tools import all_tools
@@ -44,14 +46,20 @@ class BridgeServer(MCPServer[Bridge]):
             return _failure(
                 argument_errors.unknown_tool(name, [known.name for known in self._tool_manager.list_tools()])
             )
+        if refusal := refused_for_scope(name, writes=_writes(tool)):
+            return _failure(refusal)
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
             return _failure(_text(error, tool))
 
 
+def _writes(tool: Tool) -> bool:
+    return tool.annotations is None or not tool.annotations.read_only_hint
+
+
 def _text(error: ToolError, tool: Tool) -> str:
-    writes = tool.annotations is None or not tool.annotations.read_only_hint
+    writes = _writes(tool)
     cause = error.__cause__
     model = tool.fn_metadata.arg_model
     if not isinstance(error, UnexpectedToolError):
@@ -69,26 +77,29 @@ def _failure(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def build_server(settings: MeshSettings, *, lends_local_key: bool = True) -> BridgeServer:
-    """The server on the mesh of `settings`. With `lends_local_key` a caller needs no credential of its own."""
+def build_server(
+    settings: MeshSettings, *, lends_local_key: bool = True, vouch: Callable[[AccessToken], str] | None = None
+) -> BridgeServer:
+    """The server on the mesh of `settings`. With `lends_local_key` a caller needs no credential of its own; `vouch`
+    makes one for whoever was let in with an access token."""
     return BridgeServer(
         name="monitors",
         title="Monitors",
         instructions=INSTRUCTIONS,
         version=version("monitors-mcp"),
         tools=list(all_tools()),
-        lifespan=_lifespan(settings, lends_local_key),
+        lifespan=_lifespan(settings, lends_local_key, vouch),
         cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="public")},
         log_level="WARNING",
     )
 
 
 def _lifespan(
-    settings: MeshSettings, lends_local_key: bool
+    settings: MeshSettings, lends_local_key: bool, vouch: Callable[[AccessToken], str] | None
 ) -> Callable[[MCPServer[Bridge]], AbstractAsyncContextManager[Bridge]]:
     @asynccontextmanager
     async def lifespan(_: MCPServer[Bridge]) -> AsyncIterator[Bridge]:
         async with open_mesh(settings) as mesh:
-            yield Bridge(mesh, lends_local_key)
+            yield Bridge(mesh, lends_local_key, vouch)
 
     return lifespan
