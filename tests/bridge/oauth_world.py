@@ -45,6 +45,17 @@ class LoggedBridge(HttpBridge):
             raise
 
 
+def call_tool(loop_thread: LoopThread, url: str, token: str, tool: str, mode: str = "auto", **arguments: Any) -> Answer:
+    """Calls a tool as an MCP client does."""
+
+    async def scenario() -> Answer:
+        http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"})
+        async with http, McpClient(streamable_http_client(url, http_client=http), mode=mode) as client:
+            return answer_of(await client.call_tool(tool, arguments))
+
+    return loop_thread.run(scenario())
+
+
 @dataclass
 class World:
     """All of it. `ann` and `bob` are of different tenants; `environment` is the bridge's."""
@@ -62,12 +73,7 @@ class World:
     def call(self, url: str, token: str, tool: str, mode: str = "auto", **arguments: Any) -> Answer:
         """Calls a tool as an MCP client does."""
 
-        async def scenario() -> Answer:
-            http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"})
-            async with http, McpClient(streamable_http_client(url, http_client=http), mode=mode) as client:
-                return answer_of(await client.call_tool(tool, arguments))
-
-        return self.loop_thread.run(scenario())
+        return call_tool(self.loop_thread, url, token, tool, mode, **arguments)
 
 
 @contextmanager
