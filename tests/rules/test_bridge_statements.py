@@ -12,6 +12,7 @@ from mcp.server.auth.provider import AccessToken
 
 from monitors.bridge.oauth.statements import Signer
 from monitors.bridge.oauth.tokens import TENANT_KEY
+from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
@@ -162,9 +163,12 @@ def test_who_did_what_stands_in_the_audit(client: Client, caplog: pytest.LogCapt
     caplog.set_level(logging.INFO, "monitors.audit")
     ann, bob = vouched(client, user="auth0|ann"), vouched(client, user='bob" \n')
     rule = ann.create()
-    assert rule.creator == "auth0|ann"
+    assert (rule.creator, rule.updater) == ("auth0|ann", "auth0|ann")
     alert_id = ann.fire(rule)
-    bob.call(pb.UpdateRuleRequest(rule=rule))
+    rule.severity = rule_pb2.SEVERITY_HIGH
+    changed = bob.call(pb.UpdateRuleRequest(rule=rule)).rule
+    assert (changed.creator, changed.updater) == ("auth0|ann", 'bob" \n')
+    assert ann.call(pb.UpdateRuleRequest(rule=changed)).rule.updater == 'bob" \n'
     acknowledged = ann.call(pb.AcknowledgeAlertsRequest(alert_ids=[alert_id], request_id="once"))
     ann.call(pb.AcknowledgeAlertsRequest(alert_ids=[alert_id], request_id="once"))
     assert acknowledged.alerts[0].acknowledgement.user == "auth0|ann"
@@ -175,6 +179,7 @@ def test_who_did_what_stands_in_the_audit(client: Client, caplog: pytest.LogCapt
     assert [record.getMessage() for record in caplog.records if client.tenant in record.getMessage()] == [
         f"CreateRule {rule.id} {tenant} user='auth0|ann'",
         f"UpdateRule {rule.id} {tenant} user='bob\" \\n'",
+        f"UpdateRule {rule.id} {tenant} user='auth0|ann'",
         f"AcknowledgeAlerts {alert_id} {tenant} user='auth0|ann'",
         f"DeleteRule {rule.id} {tenant} user='auth0|ann'",
     ]

@@ -1,4 +1,4 @@
-"""The audit: one log line for each change that was made, with who made it. A repeat of a request changes nothing."""
+"""The audit: one log line for each write that was carried out, with whose it was. A repeat of a request isn't one."""
 
 import logging
 from collections.abc import Iterator
