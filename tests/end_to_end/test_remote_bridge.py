@@ -17,10 +17,10 @@ from monitors.v1 import monitor_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.bridge.authorization_server import RESOURCE, authorization_server
-from tests.bridge.oauth_world import LoggedBridge, call_tool
-from tests.end_to_end.test_bridge_over_http import free_port
+from tests.bridge.oauth_world import LoggedBridge, call_tool, post
+from tests.end_to_end.test_bridge_over_http import answers, free_port
 from tests.harness import LoopThread
-from tests.processes import BIN
+from tests.processes import BIN, running_mesh, wait_for
 
 SECRET = "0123456789abcdef" * 4
 
@@ -73,6 +73,20 @@ def test_a_user_of_a_tenant_works_as_themselves(tmp_path: Path, loop_thread: Loo
     for secret in (SECRET, *token.split("."), key_file.read_text().strip()):
         assert secret not in written
     assert not re.search(r"eyJ\w{10}", written)
+
+
+def test_a_mesh_for_one_owner_takes_its_owners_tokens(tmp_path: Path, loop_thread: LoopThread) -> None:
+    port = free_port()
+    with authorization_server() as issuer:
+        environment = {
+            "MONITORS_MCP_PORT": str(port), "MONITORS_MCP_ISSUER": issuer.url, "MONITORS_MCP_RESOURCE_URL": RESOURCE,
+            "MONITORS_MCP_TENANT": "local", "MONITORS_BRIDGE_SECRET": SECRET,
+        }  # fmt: skip
+        with running_mesh(tmp_path, "--no-host", "--mcp", environment=environment):
+            url = f"http://127.0.0.1:{port}/mcp"
+            wait_for(lambda: answers(port), "the bridge")
+            assert post(url).status_code == 401
+            assert not call_tool(loop_thread, url, issuer.mint(tenant=None), "list_alert_rules").is_error
 
 
 def test_a_mesh_for_one_owner_has_one_tenant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
