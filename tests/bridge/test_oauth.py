@@ -11,7 +11,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from monitors.v1 import rule_service_pb2 as pb
 from tests.bridge.authorization_server import RESOURCE, SigningKey
-from tests.bridge.conftest import ERAS, HttpBridge, answer_of
+from tests.bridge.conftest import ERAS, HttpBridge, answer_of, stdio_parameters
 from tests.bridge.oauth_world import LoggedBridge, World, open_world, post
 from tests.harness import LoopThread
 
@@ -220,3 +220,16 @@ def test_another_secret_than_the_meshs_is_told_from_a_bad_token(world: World) ->
         assert "MONITORS_KEY" not in text
     finally:
         bridge.close()
+
+
+@pytest.mark.parametrize("mode", ERAS)
+def test_over_stdio_a_key_is_all_that_counts(world: World, mode: str) -> None:
+    environment = {**world.environment, "MONITORS_KEY": world.ann.key, "MONITORS_MCP_ISSUER": "nonsense"}
+
+    async def scenario() -> str:
+        async with McpClient(stdio_parameters(**environment), mode=mode) as client:
+            return str(answer_of(await client.call_tool("create_alert_rule", RULE)).data["rule"]["id"])
+
+    rule = world.loop_thread.run(scenario())
+    assert world.ann.get(rule).creator.startswith("key_")
+    world.ann.call(pb.DeleteRuleRequest(rule_id=rule))

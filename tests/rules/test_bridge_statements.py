@@ -96,7 +96,7 @@ def test_it_isnt_believed_for_longer_than_it_says(client: Client) -> None:
         ({"secret": SERVICE_TOKEN * 4}, "same MONITORS_BRIDGE_SECRET"),
         ({"algorithm": "HS384", "secret": NEW * 2}, "isn't valid"),
         ({"algorithm": "none", "secret": ""}, "isn't valid"),
-        ({"kind": "JWT"}, "isn't valid"),
+        ({"kind": "JWT"}, "an access token to the MCP bridge"),
         ({"aud": "https://alerts.example.org/mcp"}, "isn't valid"),
         ({"aud": None}, "isn't valid"),
         ({"aud": ["monitors-mesh", "another"]}, "isn't valid"),

@@ -79,7 +79,9 @@ def serve_http(mesh: MeshSettings, http: HttpSettings) -> None:
     with listen(http) as listening:
         port = listening.getsockname()[1]
         host = f"[{http.host}]" if ":" in http.host else http.host
-        print(f"monitors-mcp: http://{host}:{port}{PATH}, for the mesh at {mesh.address}", file=sys.stderr, flush=True)  # noqa: T201
+        whose = f", for users of {oauth.issuer}" if oauth else ""
+        where = f"http://{host}:{port}{PATH}, for the mesh at {mesh.address}{whose}"
+        print(f"monitors-mcp: {where}", file=sys.stderr, flush=True)  # noqa: T201
         server = uvicorn.Server(server_config(app, http))
         anyio.run(lambda: server.serve(sockets=[listening]))
 

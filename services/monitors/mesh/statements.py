@@ -69,7 +69,9 @@ def read_statement(text: str, secrets: Sequence[str]) -> Principal:
 
 def _verified(text: str, secrets: Sequence[str]) -> dict[str, Any]:
     if jwt.get_unverified_header(text).get("typ") != TYPE:
-        raise jwt.InvalidTokenError
+        raise Unauthenticated(
+            "the credential is a JWT, but no bridge's statement; send an API key, and an access token to the MCP bridge"
+        )
     for secret in secrets:
         try:
             return jwt.decode(
