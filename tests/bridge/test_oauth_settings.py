@@ -22,6 +22,9 @@ def test_three_settings_are_enough() -> None:
     assert settings.issuer == "https://id.example.org/"
     assert (settings.tenant_claim, settings.tenant, settings.accepts_keys) == ("tenant", "", False)
     assert settings.resource_host == "alerts.example.org"
+    other_port = load_oauth_settings(COMPLETE | {"MONITORS_MCP_RESOURCE_URL": "https://[2001:db8::1]:8443/mcp"})
+    assert other_port
+    assert other_port.resource_host == "[2001:db8::1]"
     assert SECRET not in repr(settings)
 
 

@@ -106,7 +106,7 @@ def listen(http: HttpSettings) -> socket.socket:
 def transport_security(http: HttpSettings, public_host: str = "") -> TransportSecuritySettings:
     """The Host and Origin headers that are let in, whatever address is bound: a web page mustn't reach the tools.
 
-    `public_host` is the name, with its port if it has one, by which the public calls the bridge.
+    `public_host` is the name by which the public calls the bridge.
     """
     names = [*("[::1]" if name == "::1" else name for name in LOOPBACK), *http.allowed_hosts]
     if public_host:

@@ -37,8 +37,9 @@ class OAuthSettings:
 
     @property
     def resource_host(self) -> str:
-        """The name by which the public calls the bridge, with its port if that is given."""
-        return urlsplit(self.resource_url).netloc
+        """The name by which the public calls the bridge. A proxy may pass it on without its port."""
+        name = urlsplit(self.resource_url).hostname or ""
+        return f"[{name}]" if ":" in name else name
 
 
 def load_oauth_settings(environment: Mapping[str, str]) -> OAuthSettings | None:
