@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,6 +60,8 @@ class AuthorizationServer:
     status: int = 200
     answers: threading.Event = field(default_factory=threading.Event)
     """While it isn't set, requests wait."""
+    posts: dict[str, Callable[[bytes], dict[str, Any]]] = field(default_factory=dict)
+    """What is answered to a POST, by path."""
     drips: bool = False
     """Whether an answer goes on and on, a byte at a time."""
 
@@ -113,6 +115,15 @@ def authorization_server() -> Iterator[AuthorizationServer]:
                     return
                 pause.wait(0.02)
             self.wfile.write(body or b"")
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            running.asked.append(self.path)
+            answer = running.posts[self.path](body)
+            self.send_response(201 if self.path == "/register" else 200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
 
         def log_message(self, *_: Any) -> None:
             return
