@@ -24,16 +24,9 @@ STOP_SECONDS = 5
 
 
 def build_app(
-    mesh: MeshSettings,
-    http: HttpSettings,
-    oauth: OAuthSettings | None,
-    security: TransportSecuritySettings,
-    keys: IssuerKeys | None = None,
+    mesh: MeshSettings, http: HttpSettings, oauth: OAuthSettings | None, security: TransportSecuritySettings
 ) -> ASGIApp:
-    """The application. With `oauth` it's a resource server; else callers come with API keys of the mesh.
-
-    `keys` are the issuer's, if they aren't to be found as usual.
-    """
+    """The application. With `oauth` it's a resource server; else callers come with API keys of the mesh."""
     server = build_server(
         mesh, lends_local_key=http.is_local and oauth is None, vouch=Signer(oauth.secret) if oauth else None
     )
@@ -53,7 +46,7 @@ def build_app(
         scopes_supported=[READ, WRITE],
         resource_name="Monitors",
     )
-    return Gate(AuthContextMiddleware(app), Tokens(oauth, keys or IssuerKeys(oauth)), oauth)
+    return Gate(AuthContextMiddleware(app), Tokens(oauth, IssuerKeys(oauth)), oauth)
 
 
 def server_config(app: ASGIApp, http: HttpSettings) -> uvicorn.Config:
