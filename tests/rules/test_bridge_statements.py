@@ -10,7 +10,7 @@ import jwt
 import pytest
 from mcp.server.auth.provider import AccessToken
 
-from monitors.bridge.oauth.statements import Signer
+from monitors.bridge.oauth.statements import voucher_of
 from monitors.bridge.oauth.tokens import TENANT_KEY
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
@@ -47,7 +47,7 @@ def vouched(client: Client, secret: str = NEW, scopes: str = "alerts:read alerts
     caller = AccessToken(
         token="", client_id="", scopes=scopes.split(), subject=user, claims={TENANT_KEY: client.tenant}
     )
-    return Client(client.stub, client.tenant, Signer(secret)(caller), client.rules, client.loop)
+    return Client(client.stub, client.tenant, voucher_of(secret)(caller)(), client.rules, client.loop)
 
 
 def stated(

@@ -11,10 +11,10 @@ from monitors.bridge import limits
 from monitors.bridge.oauth.gate import Gate
 from monitors.bridge.oauth.issuer import IssuerKeys
 from monitors.bridge.oauth.settings import OAuthSettings
-from monitors.bridge.oauth.statements import Signer
+from monitors.bridge.oauth.statements import voucher_of
 from monitors.bridge.oauth.tokens import Tokens
 from monitors.bridge.scopes import READ, WRITE
-from monitors.bridge.server import build_server
+from monitors.bridge.server import BridgeServer, build_server
 from monitors.bridge.settings import HttpSettings, MeshSettings
 
 # Clients compare these texts, so a URL without a path mustn't get a slash.
@@ -23,13 +23,17 @@ PATH = "/mcp"
 STOP_SECONDS = 5
 
 
+def build_http_server(mesh: MeshSettings, http: HttpSettings, oauth: OAuthSettings | None) -> BridgeServer:
+    """The MCP server for callers over HTTP."""
+    if oauth is None:
+        return build_server(mesh, lends_local_key=http.is_local)
+    return build_server(mesh, lends_local_key=False, vouch=voucher_of(oauth.secret))
+
+
 def build_app(
-    mesh: MeshSettings, http: HttpSettings, oauth: OAuthSettings | None, security: TransportSecuritySettings
+    server: BridgeServer, http: HttpSettings, oauth: OAuthSettings | None, security: TransportSecuritySettings
 ) -> ASGIApp:
     """The application. With `oauth` it's a resource server; else callers come with API keys of the mesh."""
-    server = build_server(
-        mesh, lends_local_key=http.is_local and oauth is None, vouch=Signer(oauth.secret) if oauth else None
-    )
     app = server.streamable_http_app(
         streamable_http_path=PATH,
         host=http.host,

@@ -71,11 +71,12 @@ def serve_http(mesh: MeshSettings, http: HttpSettings) -> None:
     # Only here, so that stdio, which a client starts and waits for, starts sooner.
     import uvicorn
 
-    from monitors.bridge.http import PATH, build_app, server_config
+    from monitors.bridge.http import PATH, build_app, build_http_server, server_config
     from monitors.bridge.oauth.settings import load_oauth_settings
 
     oauth = load_oauth_settings(os.environ)
-    app = build_app(mesh, http, oauth, transport_security(http, oauth.resource_host if oauth else ""))
+    bridge = build_http_server(mesh, http, oauth)
+    app = build_app(bridge, http, oauth, transport_security(http, oauth.resource_host if oauth else ""))
     with listen(http) as listening:
         port = listening.getsockname()[1]
         host = f"[{http.host}]" if ":" in http.host else http.host

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import Any
 
 from mcp.server import CacheHint, MCPServer
-from mcp.server.auth.provider import AccessToken
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
@@ -20,7 +19,7 @@ from monitors.bridge.errors import DOUBT, UNCHANGED, BridgeError
 from monitors.bridge.parameters import Arguments
 from monitors.bridge.scopes import refused_for_scope
 from monitors.bridge.settings import MeshSettings
-from monitors.bridge.toolkit import Bridge
+from monitors.bridge.toolkit import Bridge, Vouch
 from monitors.bridge.tools import all_tools
 
 log = logging.getLogger(__name__)
@@ -77,11 +76,9 @@ def _failure(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def build_server(
-    settings: MeshSettings, *, lends_local_key: bool = True, vouch: Callable[[AccessToken], str] | None = None
-) -> BridgeServer:
-    """The server on the mesh of `settings`. With `lends_local_key` a caller needs no credential of its own; `vouch`
-    makes one for whoever was let in with an access token."""
+def build_server(settings: MeshSettings, *, lends_local_key: bool = True, vouch: Vouch | None = None) -> BridgeServer:
+    """The server on the mesh of `settings`. With `lends_local_key` a caller needs no credential of its own; `vouch` is
+    for whoever was let in with an access token."""
     return BridgeServer(
         name="monitors",
         title="Monitors",
@@ -95,7 +92,7 @@ def build_server(
 
 
 def _lifespan(
-    settings: MeshSettings, lends_local_key: bool, vouch: Callable[[AccessToken], str] | None
+    settings: MeshSettings, lends_local_key: bool, vouch: Vouch | None
 ) -> Callable[[MCPServer[Bridge]], AbstractAsyncContextManager[Bridge]]:
     @asynccontextmanager
     async def lifespan(_: MCPServer[Bridge]) -> AsyncIterator[Bridge]:

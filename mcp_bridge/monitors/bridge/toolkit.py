@@ -16,17 +16,19 @@ from monitors.bridge.errors import BridgeError
 from monitors.bridge.models import Output
 from monitors.bridge.parameters import Arguments, compact_schema
 
+Vouch = Callable[[AccessToken], Callable[[], str]]
+
 
 @dataclass(frozen=True)
 class Bridge:
     """What all calls share: the mesh, and whether a caller without a credential may use the local key.
 
-    `vouch` makes, of the access token that a caller was let in with, a credential for the mesh.
+    `vouch` makes, of the access token that a caller was let in with, what makes credentials for the mesh.
     """
 
     mesh: Mesh
     lends_local_key: bool
-    vouch: Callable[[AccessToken], str] | None = None
+    vouch: Vouch | None = None
 
 
 ToolContext = Context[Bridge, Any]
@@ -70,7 +72,7 @@ def caller_of(context: ToolContext) -> Caller:
     bridge = context.request_context.lifespan_context
     token, vouch = get_access_token(), bridge.vouch
     if token is not None and vouch is not None:
-        return Caller(bridge.mesh, vouch=lambda: vouch(token))
+        return Caller(bridge.mesh, vouch=vouch(token))
     scheme, _, credential = (context.headers or {}).get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credential.strip().isascii() and credential.strip().isprintable():
         return Caller(bridge.mesh, credential.strip())

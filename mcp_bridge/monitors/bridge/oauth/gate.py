@@ -2,18 +2,21 @@
 
 import json
 import logging
+import math
+import time
 from collections.abc import Mapping
 
+import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.routes import build_resource_metadata_url
 from pydantic import AnyHttpUrl
 from starlette.authentication import AuthCredentials
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitors.bridge.oauth.issuer import PAUSE_SECONDS, IssuerAway
 from monitors.bridge.oauth.settings import OAuthSettings
-from monitors.bridge.oauth.tokens import TokenRefused, Tokens, UserRefused
+from monitors.bridge.oauth.tokens import LEEWAY, TokenRefused, Tokens, UserRefused
 from monitors.bridge.scopes import READ, WRITE
 
 log = logging.getLogger(__name__)
@@ -49,7 +52,24 @@ class Gate:
                 log.info("a request was answered %d %s: %s", answer.status, answer.error, answer.description)
                 await _send(answer, send)
                 return
-        await self._app(scope, receive, send)
+        await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sent: list[Message] = []
+
+        async def noted(message: Message) -> None:
+            sent[:] = [message]
+            await send(message)
+
+        with anyio.move_on_after(_seconds_left(scope)) as life:
+            await self._app(scope, receive, noted)
+        if not life.cancelled_caught:
+            return
+        if not sent:
+            await _send(self._refused("invalid_token", 401, "the token has expired meanwhile"), send)
+        elif sent[0]["type"] == "http.response.start" or sent[0].get("more_body"):
+            # A stream ends; its client comes back with a token that is still good.
+            await send({"type": "http.response.body", "body": b""})
 
     async def _identify(self, scope: Scope) -> None:
         given = Headers(scope=scope).getlist("authorization")
@@ -89,6 +109,14 @@ class Gate:
             quoted = description.replace("\\", "").replace('"', "'")
             parts = [f'error="{error}"', f'error_description="{quoted}"', *parts]
         return {"www-authenticate": f"Bearer {', '.join(parts)}"}
+
+
+def _seconds_left(scope: Scope) -> float:
+    """How long what a request began may go on: no longer than its token is good."""
+    user = scope.get("user")
+    if not isinstance(user, AuthenticatedUser) or user.access_token.expires_at is None:
+        return math.inf
+    return user.access_token.expires_at + LEEWAY - time.time()
 
 
 async def _send(answer: Answer, send: Send) -> None:

@@ -1,6 +1,8 @@
 """The bridge's word to RuleService: who calls and what they may do, signed, and over within a minute."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import jwt
 from mcp.server.auth.provider import AccessToken
@@ -11,22 +13,35 @@ from monitors.bridge.scopes import MESH_SCOPES
 LIFE_SECONDS = 60
 
 
-class Signer:
-    """Signs statements. RuleService takes one as a credential, and learns nothing of the caller's token."""
+@dataclass(frozen=True)
+class Voucher:
+    """What is said of a caller. Calling it gives a fresh statement; two of the same caller are equal."""
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
+    tenant: str
+    user: str
+    scopes: tuple[str, ...]
+    """Of the mesh."""
+    secret: str = field(repr=False)
 
-    def __call__(self, caller: AccessToken) -> str:
-        """A statement about the caller: a JWT (HS256) of tenant, user and scopes of the mesh."""
+    def __call__(self) -> str:
+        """A JWT (HS256), which RuleService takes as a credential."""
         now = int(time.time())
-        scopes = {scope for given in caller.scopes for scope in MESH_SCOPES.get(given, ())}
         claims = {
             "aud": "monitors-mesh",
             "iat": now,
             "exp": now + LIFE_SECONDS,
-            "tenant": (caller.claims or {})[TENANT_KEY],
-            "sub": caller.subject,
-            "scope": " ".join(sorted(scopes)),
+            "tenant": self.tenant,
+            "sub": self.user,
+            "scope": " ".join(self.scopes),
         }
-        return jwt.encode(claims, self._secret, algorithm="HS256", headers={"typ": "monitors-principal+jwt"})
+        return jwt.encode(claims, self.secret, algorithm="HS256", headers={"typ": "monitors-principal+jwt"})
+
+
+def voucher_of(secret: str) -> Callable[[AccessToken], Voucher]:
+    """What makes a voucher of the access token that a caller was let in with."""
+
+    def voucher(caller: AccessToken) -> Voucher:
+        scopes = {scope for given in caller.scopes for scope in MESH_SCOPES.get(given, ())}
+        return Voucher((caller.claims or {})[TENANT_KEY], caller.subject or "", tuple(sorted(scopes)), secret)
+
+    return voucher
