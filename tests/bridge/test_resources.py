@@ -52,7 +52,7 @@ def test_what_there_is_to_read_is_listed(bridge: Tools) -> None:
         found = [resource.uri for resource in (await client.list_resources()).resources]
         return found + [each.uri_template for each in (await client.list_resource_templates()).resource_templates]
 
-    assert bridge.with_client(listed) == ["ui://alerts", "docs://conditions", FIRING, "rule://{rule_id}"]
+    assert bridge.with_client(listed) == ["docs://conditions", FIRING, "ui://alerts", "rule://{rule_id}"]
 
 
 def test_a_rule_is_there_in_full_with_its_present_state(bridge: Tools, tenant: Tenant) -> None:

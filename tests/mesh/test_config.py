@@ -38,6 +38,9 @@ def test_beside_an_influxdb_the_endpoint_moves_out_of_its_way() -> None:
         ("MONITORS_CHANNEL_PAGE_URL", "https://alerts.example.org/?a=b", "https URL"),
         ("MONITORS_CHANNEL_PAGE_URL", "https://a:b@alerts.example.org", "https URL"),
         ("MONITORS_CHANNEL_PAGE_URL", "https://[::1", "https URL"),
+        ("MONITORS_TENANTS", "acme, a b", "'a b'.*1 to 40 letters"),
+        ("MONITORS_TENANTS", "../acme", "1 to 40 letters"),
+        ("MONITORS_BRIDGE_SECRET", "hunter2", "fewer than 32 characters"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name_with_what_is_accepted(variable: str, value: str, accepted: str) -> None:
@@ -54,8 +57,20 @@ def test_the_page_for_channels_is_for_this_machine_unless_it_has_an_https_addres
     assert load_settings(forwarded).notifier.page == PageSettings("127.0.0.1", 9001, "http://localhost:9000")
 
 
+def test_tenants_and_secrets_are_listed_with_commas() -> None:
+    secrets = f"{'a' * 32}, {'b' * 32}"
+    settings = load_settings({"MONITORS_TENANTS": "acme, globex,,acme", "MONITORS_BRIDGE_SECRET": secrets})
+    assert settings.rules.tenants == ("acme", "globex")
+    assert settings.rules.bridge_secrets == ("a" * 32, "b" * 32)
+    assert load_settings({}).rules.bridge_secrets == ()
+
+
 def test_secrets_are_not_shown() -> None:
-    settings = load_settings({"SMTP_HOST": "mail", "SMTP_PASSWORD": "hunter2", "MONITORS_SERVICE_TOKEN": "hunter3"})
+    secrets = {"SMTP_PASSWORD": "hunter2", "MONITORS_SERVICE_TOKEN": "hunter3", "MONITORS_BRIDGE_SECRET": "hunter" * 6}
+    settings = load_settings({"SMTP_HOST": "mail", **secrets})
     assert settings.notifier.smtp is not None
     assert settings.notifier.smtp.port == 587
     assert "hunter" not in repr(settings)
+    with pytest.raises(BadSetting) as raised:
+        load_settings({"MONITORS_BRIDGE_SECRET": "hunter2"})
+    assert "hunter" not in str(raised.value)

@@ -11,6 +11,7 @@ from monitors.mesh.config import RulesSettings
 from monitors.mesh.database import sqlite_url
 from monitors.mesh.identity import CachedAuthenticator, with_service_token
 from monitors.mesh.server import MeshServer
+from monitors.mesh.statements import with_statements
 from monitors.rules.main import Rules, open_rules
 
 SERVICE_TOKEN = "mesh-token"
@@ -26,13 +27,17 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, evaluator: str = "", port: int = 0) -> AsyncIterator[Running]:
+async def running(
+    folder: Path, evaluator: str = "", port: int = 0, bridge_secrets: tuple[str, ...] = ()
+) -> AsyncIterator[Running]:
     """RuleService on a database in `folder`. `evaluator` is the address of an EvaluatorService; 0 is any free port."""
     closing = asyncio.Event()
     channel = open_channel(evaluator, SERVICE_TOKEN) if evaluator else None
     async with open_rules(RulesSettings(sqlite_url(folder / "rules.db")), closing, channel) as rules:
         key = await rules.ensure_local_key(folder / "home" / "key")
-        server = MeshServer(with_service_token(SERVICE_TOKEN, CachedAuthenticator(rules.authenticate)), closing)
+        users = CachedAuthenticator(rules.authenticate)
+        vouched = with_statements(bridge_secrets, rules.has_tenant, users)
+        server = MeshServer(with_service_token(SERVICE_TOKEN, vouched), closing)
         server.host(rules)
         (port,) = await server.start([f"127.0.0.1:{port}"], variable="MONITORS_GRPC_PORT")
         yield Running(port, rules, key)

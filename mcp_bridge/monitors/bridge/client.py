@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -82,10 +82,19 @@ async def open_mesh(settings: MeshSettings) -> AsyncIterator[Mesh]:
 
 @dataclass(frozen=True)
 class Caller:
-    """The mesh with the credential of one tool call; an empty `credential` means the local key."""
+    """The mesh with the credential of one tool call; an empty `credential` means the local key.
+
+    `vouch` gives a credential that lives for a minute, and is asked for each try of each call.
+    """
 
     mesh: Mesh
     credential: str = ""
+    vouch: Callable[[], str] | None = None
+
+    @property
+    def is_lent_key(self) -> bool:
+        """Whether it calls with the local key, having no credential of its own."""
+        return not (self.credential or self.vouch)
 
     @property
     def stub(self) -> RuleServiceAsyncStub:
@@ -146,10 +155,10 @@ class Caller:
                 call.cancel()
 
     def _key(self) -> str:
-        return self.credential or self.mesh.local_key()
+        return self.vouch() if self.vouch else self.credential or self.mesh.local_key()
 
     def _finds_another_key(self, code: grpc.StatusCode, refused: str) -> bool:
-        is_refused = code is grpc.StatusCode.UNAUTHENTICATED and not self.credential
+        is_refused = code is grpc.StatusCode.UNAUTHENTICATED and self.is_lent_key
         return is_refused and self.mesh.reload_key(refused)
 
     def _failed(
@@ -157,7 +166,14 @@ class Caller:
     ) -> RpcFailed:
         method = type(request).__name__.removesuffix("Request")
         log.info("%s failed: %s %s", method, error.code().name, error.details())
-        return explain(error, address=self.mesh.address, method=method, writes=writes, sent_before=sent_before)
+        return explain(
+            error,
+            address=self.mesh.address,
+            method=method,
+            writes=writes,
+            sent_before=sent_before,
+            is_lent_key=self.is_lent_key,
+        )
 
 
 def _metadata(key: str) -> tuple[tuple[str, str], ...]:

@@ -83,6 +83,7 @@ def rule_detail(rule: rule_pb2.Rule, now: int) -> models.Rule:
             "created": iso(rule.create_time) or None,
             "created_by": clean(rule.creator, 100) or None,
             "updated": iso(rule.update_time) or None,
+            "updated_by": clean(rule.updater, 100) or None,
             "version": rule.etag or None,
         }
     )

@@ -79,17 +79,25 @@ def gives_reason(error: grpc.aio.AioRpcError, reason: str) -> bool:
 
 
 def explain(
-    error: grpc.aio.AioRpcError, *, address: str, method: str, writes: bool, sent_before: bool = False
+    error: grpc.aio.AioRpcError,
+    *,
+    address: str,
+    method: str,
+    writes: bool,
+    sent_before: bool = False,
+    is_lent_key: bool = True,
 ) -> RpcFailed:
     """The error for the model.
 
-    `writes` says that the call would have changed something, `sent_before` that an earlier try of it may have arrived.
+    `writes` says that the call would have changed something, `sent_before` that an earlier try of it may have arrived,
+    `is_lent_key` that the credential was the bridge's own.
     """
     code = error.code()
     if is_from_service(error):
         text = in_tool_words(error.details() or "")[:2_000].rstrip(". ") + "."
         in_doubt = writes and (code in _FAULTS or (sent_before and code is grpc.StatusCode.UNAVAILABLE))
-        hint = "" if "list_al" in text else _HINTS.get(code, "")
+        says_enough = "list_al" in text or (code is grpc.StatusCode.UNAUTHENTICATED and not is_lent_key)
+        hint = "" if says_enough else _HINTS.get(code, "")
     else:
         arrived = sent_before or not (never_sent(error) or code is grpc.StatusCode.UNIMPLEMENTED)
         in_doubt = writes and arrived

@@ -23,10 +23,9 @@ from monitors.bridge.settings import (
 EPILOG = (
     "environment: MONITORS_SERVER (the mesh, default 127.0.0.1 and MONITORS_GRPC_PORT or 50051), MONITORS_KEY (an API "
     "key; default: the key in $MONITORS_HOME/key, ~/.monitors/key), MONITORS_MCP_PORT (default 9122), "
-    "MONITORS_MCP_ALLOWED_HOSTS"
+    "MONITORS_MCP_ALLOWED_HOSTS, MONITORS_MCP_MAX_CLIENTS (default 1000); with MONITORS_MCP_ISSUER it takes the access "
+    "tokens of that issuer, see docs/remote-mcp.md"
 )
-PATH = "/mcp"
-STOP_SECONDS = 5
 
 
 def run() -> None:
@@ -72,22 +71,26 @@ def serve_http(mesh: MeshSettings, http: HttpSettings) -> None:
     # Only here, so that stdio, which a client starts and waits for, starts sooner.
     import uvicorn
 
+    from monitors.bridge.http import PATH, build_app, build_http_server, server_config
+    from monitors.bridge.oauth.settings import load_oauth_settings
+
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             # It waits for all answers, and a listener's would go on.
             bridge.end_listening()
             await super().shutdown(sockets)
 
-    bridge = build_server(mesh, lends_local_key=http.is_local)
-    app = bridge.streamable_http_app(
-        streamable_http_path=PATH, host=http.host, transport_security=transport_security(http)
-    )
+    oauth = load_oauth_settings(os.environ)
+    bridge = build_http_server(mesh, http, oauth)
+    app = build_app(bridge, http, oauth, transport_security(http, oauth.resource_host if oauth else ""))
     with listen(http) as listening:
         port = listening.getsockname()[1]
         host = f"[{http.host}]" if ":" in http.host else http.host
-        print(f"monitors-mcp: http://{host}:{port}{PATH}, for the mesh at {mesh.address}", file=sys.stderr, flush=True)  # noqa: T201
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=STOP_SECONDS)
-        anyio.run(lambda: Server(config).serve(sockets=[listening]))
+        whose = f", for users of {oauth.issuer}" if oauth else ""
+        where = f"http://{host}:{port}{PATH}, for the mesh at {mesh.address}{whose}"
+        print(f"monitors-mcp: {where}", file=sys.stderr, flush=True)  # noqa: T201
+        server = Server(server_config(app, http))
+        anyio.run(lambda: server.serve(sockets=[listening]))
 
 
 def listen(http: HttpSettings) -> socket.socket:
@@ -107,9 +110,14 @@ def listen(http: HttpSettings) -> socket.socket:
     return listening
 
 
-def transport_security(http: HttpSettings) -> TransportSecuritySettings:
-    """The Host and Origin headers that are let in, whatever address is bound: a web page mustn't reach the tools."""
+def transport_security(http: HttpSettings, public_host: str = "") -> TransportSecuritySettings:
+    """The Host and Origin headers that are let in, whatever address is bound: a web page mustn't reach the tools.
+
+    `public_host` is the name by which the public calls the bridge.
+    """
     names = [*("[::1]" if name == "::1" else name for name in LOOPBACK), *http.allowed_hosts]
+    if public_host:
+        names.append(public_host)
     if http.host not in (*LOOPBACK, "0.0.0.0", "::"):  # noqa: S104
         names.append(f"[{http.host}]" if ":" in http.host else http.host)
     return TransportSecuritySettings(

@@ -41,6 +41,7 @@ class Rule(Output):
     created: str | None = None
     created_by: str | None = None
     updated: str | None = None
+    updated_by: str | None = None
     version: str | None = None
 
 

@@ -113,6 +113,7 @@ def _rule(rule: Rule, now: int) -> str:
         f"created {_when(rule.created, now)}" if rule.created else "",
         f"by {rule.created_by!r}" if rule.created_by else "",
         f"updated {_when(rule.updated, now)}" if rule.updated else "",
+        f"by {rule.updated_by!r}" if rule.updated_by else "",
         "" if rule.enabled else "disabled",
         f"version {rule.version}" if rule.version else "",
     ]

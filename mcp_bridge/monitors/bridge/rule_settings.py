@@ -18,7 +18,7 @@ _ABSENCE = re.compile(r"\bno data(?: on [^\s{]+\s*(?:\{[^}]*\})?)? for\b", re.IG
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', re.DOTALL)
 _FOR = re.compile(r"\bfor\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"://|@|hooks\.slack\.com|^whsec_|^xox", re.IGNORECASE)
-_OUTPUT_ONLY = ("id", "create_time", "update_time", "creator", "etag", "open_alert_count")
+_OUTPUT_ONLY = ("id", "create_time", "update_time", "creator", "updater", "etag", "open_alert_count")
 
 
 class RuleSettings(Arguments):

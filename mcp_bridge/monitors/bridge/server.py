@@ -31,8 +31,9 @@ from monitors.bridge.errors import DOUBT, UNCHANGED, BridgeError
 from monitors.bridge.new_channels import with_new_channels
 from monitors.bridge.parameters import Arguments
 from monitors.bridge.push import Push, listen, open_push
+from monitors.bridge.scopes import refused_for_scope
 from monitors.bridge.settings import MeshSettings
-from monitors.bridge.toolkit import Bridge
+from monitors.bridge.toolkit import Bridge, Vouch
 from monitors.bridge.tools import all_tools
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ class BridgeServer(MCPServer[Bridge]):
             return _failure(
                 argument_errors.unknown_tool(name, [known.name for known in self._tool_manager.list_tools()])
             )
+        if refusal := refused_for_scope(name, writes=_writes(tool)):
+            return _failure(refusal)
         try:
             call = partial(super().call_tool, name, arguments, context)
             return await with_new_channels(tool, arguments, context, call)
@@ -96,8 +99,12 @@ class BridgeServer(MCPServer[Bridge]):
             push.close()
 
 
+def _writes(tool: Tool) -> bool:
+    return tool.annotations is None or not tool.annotations.read_only_hint
+
+
 def _text(error: ToolError, tool: Tool) -> str:
-    writes = tool.annotations is None or not tool.annotations.read_only_hint
+    writes = _writes(tool)
     cause = error.__cause__
     model = tool.fn_metadata.arg_model
     if not isinstance(error, UnexpectedToolError):
@@ -115,8 +122,9 @@ def _failure(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def build_server(settings: MeshSettings, *, lends_local_key: bool = True) -> BridgeServer:
-    """The server on the mesh of `settings`. With `lends_local_key` a caller needs no credential of its own."""
+def build_server(settings: MeshSettings, *, lends_local_key: bool = True, vouch: Vouch | None = None) -> BridgeServer:
+    """The server on the mesh of `settings`. With `lends_local_key` a caller needs no credential of its own; `vouch` is
+    for whoever was let in with an access token."""
     pushes: set[Push] = set()
     server = BridgeServer(
         pushes,
@@ -127,7 +135,7 @@ def build_server(settings: MeshSettings, *, lends_local_key: bool = True) -> Bri
         tools=list(all_tools()),
         resources=resources.all_resources(),
         extensions=[apps_extension()],
-        lifespan=_lifespan(settings, lends_local_key, pushes),
+        lifespan=_lifespan(settings, lends_local_key, vouch, pushes),
         cache_hints=dict.fromkeys(_UNCHANGING, CacheHint(ttl_ms=60_000, scope="public")),
         log_level="WARNING",
     )
@@ -138,13 +146,13 @@ def build_server(settings: MeshSettings, *, lends_local_key: bool = True) -> Bri
 
 
 def _lifespan(
-    settings: MeshSettings, lends_local_key: bool, pushes: set[Push]
+    settings: MeshSettings, lends_local_key: bool, vouch: Vouch | None, pushes: set[Push]
 ) -> Callable[[MCPServer[Bridge]], AbstractAsyncContextManager[Bridge]]:
     @asynccontextmanager
     async def lifespan(_: MCPServer[Bridge]) -> AsyncIterator[Bridge]:
         async with open_mesh(settings) as mesh, open_push() as push:
             pushes.add(push)
-            yield Bridge(mesh, lends_local_key, push)
+            yield Bridge(mesh, lends_local_key, push, vouch)
             pushes.discard(push)
 
     return lifespan

@@ -8,6 +8,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEFAULT_SERVER_PORT = "50051"
 DEFAULT_SERVER = f"127.0.0.1:{DEFAULT_SERVER_PORT}"
 DEFAULT_PORT = 9122
+DEFAULT_MAX_CLIENTS = 1000
 
 
 class BadSetting(Exception):
@@ -27,11 +28,13 @@ class MeshSettings:
 
 @dataclass(frozen=True)
 class HttpSettings:
-    """Where streamable HTTP is served. `allowed_hosts` are further names by which clients may call it."""
+    """Where streamable HTTP is served. `allowed_hosts` are further names by which clients may call it, `max_clients` is
+    how many connections, and how many sessions of the older protocol, may be open at once."""
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     allowed_hosts: tuple[str, ...] = ()
+    max_clients: int = DEFAULT_MAX_CLIENTS
 
     @property
     def is_local(self) -> bool:
@@ -60,7 +63,16 @@ def load_http_settings(environment: Mapping[str, str], host: str, port: str, all
         host=host,
         port=_port("--port", port) if port else _port("MONITORS_MCP_PORT", environment.get("MONITORS_MCP_PORT", "")),
         allowed_hosts=tuple(name for name in [*names, *allowed_hosts] if name),
+        max_clients=_count("MONITORS_MCP_MAX_CLIENTS", environment.get("MONITORS_MCP_MAX_CLIENTS", "").strip()),
     )
+
+
+def _count(name: str, text: str) -> int:
+    if not text:
+        return DEFAULT_MAX_CLIENTS
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= 100_000:
+        return int(text)
+    raise BadSetting(f"{name}: {text!r} isn't a count; give a number from 1 to 100000")
 
 
 def _port(name: str, text: str) -> int:

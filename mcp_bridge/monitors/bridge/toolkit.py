@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.auth.provider import AccessToken
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
@@ -20,17 +22,22 @@ from monitors.bridge.parameters import Arguments, compact_schema
 if TYPE_CHECKING:
     from monitors.bridge.push import Push
 
+Vouch = Callable[[AccessToken], Callable[[], str]]
 # The first revision whose questions travel so.
 QUESTION_AS_RESULT = "2026-07-28"
 
 
 @dataclass(frozen=True)
 class Bridge:
-    """What all calls share: the mesh, whether a caller without a credential may use the local key, and who listens."""
+    """What all calls share: the mesh, whether a caller without a credential may use the local key, and who listens.
+
+    `vouch` makes, of the access token that a caller was let in with, what makes credentials for the mesh.
+    """
 
     mesh: Mesh
     lends_local_key: bool
     push: Push
+    vouch: Vouch | None = None
 
 
 ToolContext = Context[Bridge, Any]
@@ -76,8 +83,12 @@ def make_tool(
 
 
 def caller_of(context: ToolContext) -> Caller:
-    """The mesh with this call's credential: the request's own, or else the local key. Raises BridgeError."""
+    """The mesh with this call's credential: a word for the caller's access token, the request's own API key, or else
+    the local key. Raises BridgeError."""
     bridge = context.request_context.lifespan_context
+    token, vouch = get_access_token(), bridge.vouch
+    if token is not None and vouch is not None:
+        return Caller(bridge.mesh, vouch=vouch(token))
     scheme, _, credential = (context.headers or {}).get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credential.strip().isascii() and credential.strip().isprintable():
         return Caller(bridge.mesh, credential.strip())

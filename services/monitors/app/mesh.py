@@ -15,6 +15,7 @@ from monitors.mesh.channels import open_channel
 from monitors.mesh.config import Settings
 from monitors.mesh.identity import CachedAuthenticator, with_service_token
 from monitors.mesh.server import MeshServer
+from monitors.mesh.statements import with_statements
 from monitors.notifier.main import Notifier, open_notifier
 from monitors.rules.main import LOCAL_TENANT, Rules, open_rules
 
@@ -45,7 +46,9 @@ async def open_mesh(settings: Settings, closing: asyncio.Event, console: Callabl
         # Nobody else can hold a lease: this process holds the lock of the home folder.
         await rules.void_leases()
         key = await rules.ensure_local_key(settings.key_file)
-        authenticate = with_service_token(token, CachedAuthenticator(rules.authenticate))
+        users = CachedAuthenticator(rules.authenticate)
+        vouched = with_statements(settings.rules.bridge_secrets, rules.has_tenant, users)
+        authenticate = with_service_token(token, vouched)
         server = MeshServer(authenticate, closing)
         evaluator_settings = dataclasses.replace(settings.evaluator, address=target)
         notifier_settings = dataclasses.replace(settings.notifier, allow_local_targets=True)

@@ -16,6 +16,7 @@ from monitors.mesh.config import BadSetting, Settings
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.identity import Authenticate, CachedAuthenticator, Principal, with_service_token
 from monitors.mesh.server import Hosted, MeshServer
+from monitors.mesh.statements import with_statements
 from monitors.v1.rule_service_pb2 import AuthenticateRequest
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
@@ -59,7 +60,11 @@ async def _rules(settings: Settings, closing: asyncio.Event) -> AsyncIterator[tu
         open_rules(settings.rules, closing, evaluator) as rules,
     ):
         await rules.ensure_local_key(settings.key_file)
-        yield rules, with_service_token(settings.service_token, CachedAuthenticator(rules.authenticate))
+        for tenant in settings.rules.tenants:
+            await rules.ensure_key(tenant, settings.tenant_key_file(tenant))
+        users = CachedAuthenticator(rules.authenticate)
+        vouched = with_statements(settings.rules.bridge_secrets, rules.has_tenant, users)
+        yield rules, with_service_token(settings.service_token, vouched)
 
 
 @asynccontextmanager

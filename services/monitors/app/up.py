@@ -16,7 +16,7 @@ from monitors.app.lifetime import run_until_closed, settle
 from monitors.app.logs import log_to_file
 from monitors.app.mesh import Mesh, open_mesh
 from monitors.app.sources import check_source
-from monitors.mesh.config import Settings, load_settings
+from monitors.mesh.config import BadSetting, Settings, load_settings
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ async def _up(settings: Settings, checks: Sequence[str], host: bool, mcp: bool, 
         # What comes from outside is printed as it is: no markup, no wrapping.
         console.print(Text(line), soft_wrap=True)
 
+    _check_tenants(settings)
     check_source(settings)
     with held_home(settings.home):
         log_to_file(settings.home / "monitors.log")
@@ -50,6 +51,15 @@ async def _up(settings: Settings, checks: Sequence[str], host: bool, mcp: bool, 
                 console.print("\nStopping …", style="dim")
                 for task in tasks:
                     task.cancel()
+
+
+def _check_tenants(settings: Settings) -> None:
+    # What `up` allows, sending to this machine over plain http, is for its owner alone.
+    if settings.rules.tenants:
+        raise BadSetting(
+            "MONITORS_TENANTS is set, but `monitors up` has the tenant 'local' alone; unset it, or run the services "
+            "with `monitors serve`"
+        )
 
 
 async def _ready(mesh: Mesh, closing: asyncio.Event) -> None:

@@ -67,6 +67,7 @@ def rule_document(rule: rule_pb2.Rule) -> Document:
         "create_time": time_text(rule, "create_time"),
         "update_time": time_text(rule, "update_time"),
         "creator": rule.creator,
+        "updater": rule.updater,
         "etag": rule.etag,
     }
 

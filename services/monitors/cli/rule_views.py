@@ -50,6 +50,7 @@ def rule_facts(rule: Rule) -> dict[str, str]:
     """What a person wants to know of a rule, empty where there is nothing to tell."""
     now = now_nanos()
     snoozed = rule.HasField("snooze_until_time") and from_timestamp(rule.snooze_until_time) > now
+    was_changed = rule.updater and rule.update_time != rule.create_time
     return {
         "Rule": rule.id,
         "Key": rule.key,
@@ -72,5 +73,6 @@ def rule_facts(rule: Rule) -> dict[str, str]:
         "Labels": format_pairs(rule.labels),
         "Annotations": format_pairs(rule.annotations),
         "Made": f"{format_age(from_timestamp(rule.create_time), now)} by {rule.creator}" if rule.creator else "",
+        "Changed": f"{format_age(from_timestamp(rule.update_time), now)} by {rule.updater}" if was_changed else "",
         "Etag": rule.etag,
     }

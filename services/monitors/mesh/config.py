@@ -1,12 +1,13 @@
 """Settings from environment variables, as frozen dataclasses. A wrong value is refused at start with its name."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from environs import Env, EnvError, validate
+from environs import Env, EnvError, ValidationError, validate
 
 from monitors.mesh.times import SECOND
 
@@ -32,6 +33,10 @@ SIZE: Any = {
 }
 
 
+TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+SHORTEST_SECRET = 32
+
+
 class BadSetting(Exception):
     """An environment variable has a wrong value. The message names it and the accepted form."""
 
@@ -50,9 +55,13 @@ class SmtpSettings:
 
 @dataclass(frozen=True)
 class RulesSettings:
-    """RuleService: where it keeps what it knows."""
+    """RuleService: where it keeps what it knows, and whom it serves."""
 
     database_url: str
+    tenants: tuple[str, ...] = ()
+    """Tenants besides `local`."""
+    bridge_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What MCP bridges sign their statements with; any of them is taken, so that one can be replaced by another."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,10 @@ class Settings:
         """The local API key, mode 0600."""
         return self.home / "key"
 
+    def tenant_key_file(self, tenant: str) -> Path:
+        """The first API key of a tenant besides `local`, mode 0600."""
+        return self.home / "tenants" / f"{tenant}.key"
+
     @property
     def socket(self) -> Path:
         """The unix socket over which the services of one process speak, in a folder of mode 0700."""
@@ -163,7 +176,11 @@ def _read(env: Env) -> Settings:
         rules_address=env.str("MONITORS_RULES_ADDRESS", f"127.0.0.1:{grpc_port}"),
         evaluator_address=env.str("MONITORS_EVALUATOR_ADDRESS", f"127.0.0.1:{grpc_port}"),
         service_token=env.str("MONITORS_SERVICE_TOKEN", ""),
-        rules=RulesSettings(env.str("DATABASE_URL", f"sqlite:///{home / 'rules.db'}")),
+        rules=RulesSettings(
+            database_url=env.str("DATABASE_URL", f"sqlite:///{home / 'rules.db'}"),
+            tenants=_listed(env, "MONITORS_TENANTS", _check_tenant),
+            bridge_secrets=_listed(env, "MONITORS_BRIDGE_SECRET", _check_secret),
+        ),
         evaluator=EvaluatorSettings(
             database_url=env.str("MONITORS_SAMPLES_URL", f"sqlite:///{home / 'samples.db'}"),
             http_host=host,
@@ -198,6 +215,34 @@ def _page(env: Env, host: str) -> PageSettings:
         raise EnvError("MONITORS_CHANNEL_PAGE_URL must be the https URL at which people reach the page for channels")
     port = env.int("MONITORS_CHANNEL_PAGE_PORT", 0, **PORT)
     return PageSettings(host if url else PageSettings.host, port, url)
+
+
+def _listed(env: Env, name: str, check: Callable[[str], object]) -> tuple[str, ...]:
+    """What is given between commas, once each."""
+    given: list[str] = env.list(name, [], validate=_each(check))
+    return tuple(dict.fromkeys(part.strip() for part in given if part.strip()))
+
+
+def _each(check: Callable[[str], object]) -> Callable[[list[str]], None]:
+    def check_all(parts: list[str]) -> None:
+        for part in parts:
+            if part.strip():
+                check(part.strip())
+
+    return check_all
+
+
+def _check_tenant(name: str) -> None:
+    if not TENANT.fullmatch(name):
+        raise ValidationError(f"{name!r} isn't a tenant: 1 to 40 letters, digits, `_`, `.` or `-`, such as `acme`")
+
+
+def _check_secret(secret: str) -> None:
+    # Not a word of the secret itself.
+    if len(secret) < SHORTEST_SECRET:
+        raise ValidationError(
+            f"has a secret of fewer than {SHORTEST_SECRET} characters; make one with `openssl rand -hex 32`"
+        )
 
 
 def _smtp(env: Env) -> SmtpSettings | None:

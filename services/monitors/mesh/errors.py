@@ -201,6 +201,19 @@ class MissingScope(MeshError):
         )
 
 
+class UnknownTenant(MeshError):
+    """A bridge names a tenant that the mesh doesn't have."""
+
+    code, reason = "PERMISSION_DENIED", "UNKNOWN_TENANT"
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(
+            f"the mesh has no tenant {tenant!r}; its operator adds it to MONITORS_TENANTS of `monitors serve rules` "
+            "and starts that again",
+            metadata={"tenant": tenant},
+        )
+
+
 class QuotaExceeded(MeshError):
     """A quota of the tenant is used up."""
 

@@ -35,6 +35,7 @@ class Rules:
         self._database = core.database
         self._service = RuleService(core)
         self._uses: dict[str, int] = {}
+        self._tenants: set[str] = set()
 
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds the servicer and returns the service's full name."""
@@ -46,15 +47,25 @@ class Rules:
         self._uses[stored.id] = now_nanos()
         return Principal(stored.tenant, stored.id, frozenset(stored.scopes))
 
+    async def has_tenant(self, tenant: str) -> bool:
+        """Whether there is such a tenant. None is ever taken away, so who is known stays known."""
+        if tenant not in self._tenants and await self._database.read(lambda session: keys.has_tenant(session, tenant)):
+            self._tenants.add(tenant)
+        return tenant in self._tenants
+
     async def ensure_local_key(self, path: Path) -> str:
-        """The local tenant's key, from the file (mode 0600) or new. A key that the database doesn't know, because the
-        database was moved away, is made known again."""
+        """The local tenant's key, as `ensure_key` does it."""
+        return await self.ensure_key(LOCAL_TENANT, path)
+
+    async def ensure_key(self, tenant: str, path: Path) -> str:
+        """A tenant's first key, from the file (mode 0600) or new; the tenant is made too. A key that the database
+        doesn't know, because the database was moved away, is made known again."""
         key = await asyncio.to_thread(_read_key, path)
         if key is None:
-            text = await self.add_tenant(LOCAL_TENANT)
+            text = await self.add_tenant(tenant)
             await asyncio.to_thread(_write_key, path, text)
             return text
-        await self._database.write(lambda session: _add_key(session, LOCAL_TENANT, key))
+        await self._database.write(lambda session: _add_key(session, tenant, key))
         return key.text
 
     async def add_tenant(self, tenant: str) -> str:

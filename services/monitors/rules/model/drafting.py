@@ -21,7 +21,7 @@ TEXT_PATH = "rule.condition_text"
 CONDITION_PATHS = ("condition_text", "condition")
 # The contract's names.
 SETTABLE = tuple(sorted({*DEFAULTS, *CONDITION_PATHS, "snooze_until_time"} - {"snooze_until"}))
-OUTPUT_ONLY = ("id", "create_time", "update_time", "creator", "etag", "open_alert_count")
+OUTPUT_ONLY = ("id", "create_time", "update_time", "creator", "updater", "etag", "open_alert_count")
 # Stands in for a condition that can't be read, so that everything else can still be checked.
 _UNREADABLE = Absence(MINUTE)
 

@@ -91,6 +91,7 @@ class Rule:
     create_time: int = 0
     update_time: int = 0
     creator: str = ""
+    updater: str = ""
     revision: int = 0
     """Grows with every change of any rule; the rule's etag."""
 
@@ -139,7 +140,8 @@ def matches_pattern(monitor_id: str, pattern: str) -> bool:
 
 
 _NOT_SETTABLE = {
-    "id", "condition", "stated", "create_time", "update_time", "creator", "revision", "monitor_id", "title",
+    "id", "condition", "stated", "create_time", "update_time", "creator", "updater", "revision", "monitor_id",
+    "title",
 }  # fmt: skip
 
 DEFAULTS: dict[str, Any] = {

@@ -15,6 +15,7 @@ from monitors.mesh.errors import InvalidField
 from monitors.mesh.events import Changes, first_of
 from monitors.mesh.identity import current_principal, current_tenant
 from monitors.mesh.times import now_nanos
+from monitors.rules.service import audit
 from monitors.rules.store.requests import once
 from monitors.v1.mesh_pb2 import ChannelPage
 
@@ -73,8 +74,14 @@ class Part:
             raise InvalidField("request_id", f"has {len(request_id):,} characters; at most {LONGEST_REQUEST_ID}")
         digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
         who = caller()
+        made: list[M] = []
+
+        def make(session: Session) -> bytes:
+            made.append(work(session, who))
+            return made[-1].SerializeToString()
 
         def transaction(session: Session) -> bytes:
+            made.clear()
             return once(
                 session,
                 who.tenant,
@@ -82,10 +89,12 @@ class Part:
                 request_id,
                 digest,
                 who.now,
-                lambda: work(session, who).SerializeToString(),
+                lambda: make(session),
             )
 
         answer = await self.core.database.write(transaction)
+        for each in made:
+            audit.note(who.tenant, who.user, method, each)
         for changed in (self.core.rules_changed, self.core.alerts_changed, self.core.outbox_changed):
             changed.announce()
         return response.FromString(answer)

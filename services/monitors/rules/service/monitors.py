@@ -6,12 +6,20 @@ from typing import Any
 
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
-from monitors.mesh.identity import ORDINARY_SCOPES, SCOPES, current_tenant, new_api_key, parse_api_key
+from monitors.mesh.identity import (
+    ORDINARY_SCOPES,
+    SCOPES,
+    current_principal,
+    current_tenant,
+    new_api_key,
+    parse_api_key,
+)
 from monitors.mesh.times import SECOND, from_timestamp, now_nanos, to_duration, to_timestamp
 from monitors.rules.model.catalogue import did_you_mean
 from monitors.rules.model.pages import page_size, read_token, write_token
 from monitors.rules.model.quantities import shown
 from monitors.rules.model.rule import LONGEST_TIME, check_line
+from monitors.rules.service import audit
 from monitors.rules.service.base import Caller, Part, fitting
 from monitors.rules.service.evaluator import series_of
 from monitors.rules.store import keys as key_store
@@ -96,6 +104,7 @@ class MonitorCalls(Part):
         key = new_api_key()
         stored = key_store.StoredKey(tenant, key.key_id, tuple(scopes), expire_time)
         await self.core.database.write(lambda session: key_store.add_key(session, key, stored, request.title, now))
+        audit.note(tenant, current_principal().user, f"CreateKey {key.key_id}", pb.CreateKeyResponse())
         return pb.CreateKeyResponse(key=key.text, key_id=key.key_id)
 
     async def find_key(self, credential: str) -> key_store.StoredKey:

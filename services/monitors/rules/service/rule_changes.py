@@ -95,6 +95,7 @@ def _insert(session: Session, who: Caller, settled: Sequence[Rule]) -> list[tupl
                 "create_time": who.now + number,
                 "update_time": who.now + number,
                 "creator": who.user,
+                "updater": who.user,
                 "revision": revision + number,
             },
         )
@@ -128,7 +129,7 @@ def update(
     previous = stored_to_proto(stored, count_open_alerts(session, who.tenant, [rule_id]).get(rule_id, 0))
     if rule != current:
         revision = counters.take(session, counters.REVISION)
-        rule = changed(rule, {"revision": revision, "update_time": who.now})
+        rule = changed(rule, {"revision": revision, "update_time": who.now, "updater": who.user})
         replace_rule(session, who.tenant, rule, rule_to_proto(rule).SerializeToString())
         if current.enabled and not rule.enabled:
             close_alerts(session, who, rule_id, "paused")

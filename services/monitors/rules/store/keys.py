@@ -24,8 +24,13 @@ class StoredKey:
 
 def add_tenant(session: Session, tenant: str, now: int) -> None:
     """Makes a tenant unless it's there."""
-    if session.scalar(select(tenants.c.id).where(tenants.c.id == tenant)) is None:
+    if not has_tenant(session, tenant):
         session.execute(insert(tenants).values(id=tenant, create_time=now))
+
+
+def has_tenant(session: Session, tenant: str) -> bool:
+    """Whether there is such a tenant."""
+    return session.scalar(select(tenants.c.id).where(tenants.c.id == tenant)) is not None
 
 
 def add_key(session: Session, key: ApiKey, stored: StoredKey, title: str, now: int) -> None:

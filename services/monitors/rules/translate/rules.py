@@ -136,6 +136,7 @@ def rule_to_proto(rule: Rule) -> pb.Rule:
         annotations=rule.annotations,
         enabled=rule.enabled,
         creator=rule.creator,
+        updater=rule.updater,
         etag=rule.etag if rule.revision else "",
     )
     for name in _DURATIONS:
@@ -175,6 +176,7 @@ def rule_from_stored(stored: StoredRule) -> Rule:
         create_time=from_timestamp(message.create_time),
         update_time=from_timestamp(message.update_time),
         creator=message.creator,
+        updater=message.updater,
         revision=stored.revision,
         **values,
         **enums,
