@@ -1,56 +1,13 @@
 """The bridge on the real RuleService: what the tools say of rules and monitors is what the service means."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-import grpc
 import pytest
 
-from monitors.bridge.settings import MeshSettings
-from monitors.mesh.config import RulesSettings
-from monitors.mesh.server import MeshServer
-from monitors.rules.main import open_rules
-from monitors.v1 import monitor_pb2
-from monitors.v1 import rule_service_pb2 as pb
-from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.bridge.conftest import Tools
-from tests.harness import LoopThread
 
 RULE = {"monitor": "mon_host", "title": "CPU is high", "condition": "avg(cpu_percent, 5m) > 90 for 2m"}
-
-
-@asynccontextmanager
-async def open_service(home: Path) -> AsyncIterator[int]:
-    closing = asyncio.Event()
-    async with open_rules(RulesSettings(f"sqlite:///{home / 'rules.db'}"), closing, None) as rules:
-        await rules.ensure_local_key(home / "key")
-        server = MeshServer(rules.authenticate, closing)
-        server.host(rules)
-        (port,) = await server.start(["127.0.0.1:0"], variable="MONITORS_GRPC_PORT")
-        try:
-            yield port
-        finally:
-            await server.stop()
-
-
-@pytest.fixture(scope="module")
-def real(loop_thread: LoopThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
-    """The tools on a RuleService that knows two monitors, with the key that it wrote."""
-    home = tmp_path_factory.mktemp("home")
-    with loop_thread.opened(open_service(home)) as port:
-        settings = MeshSettings(address=f"127.0.0.1:{port}", key_file=home / "key")
-        metadata = (("authorization", f"Bearer {(home / 'key').read_text().strip()}"),)
-        with grpc.insecure_channel(settings.address) as channel:
-            stub = RuleServiceStub(channel)
-            for monitor in ("mon_host", "mon_web"):
-                request = pb.RegisterMonitorRequest(monitor_id=monitor)
-                for name in ("cpu_percent", "load", "response_time", "price"):
-                    request.fields.add(measurement="system", field=name, type=monitor_pb2.FIELD_TYPE_FLOAT)
-                stub.RegisterMonitor(request, metadata=metadata)
-        yield Tools(loop_thread, settings, {})
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import anyio
 from mcp.server.transport_security import TransportSecuritySettings
 
+from monitors.bridge.incoming import ReadableBodies
 from monitors.bridge.server import build_server
 from monitors.bridge.settings import (
     LOOPBACK,
@@ -72,8 +73,10 @@ def serve_http(mesh: MeshSettings, http: HttpSettings) -> None:
     # Only here, so that stdio, which a client starts and waits for, starts sooner.
     import uvicorn
 
-    app = build_server(mesh, lends_local_key=http.is_local).streamable_http_app(
-        streamable_http_path=PATH, host=http.host, transport_security=transport_security(http)
+    app = ReadableBodies(
+        build_server(mesh, lends_local_key=http.is_local).streamable_http_app(
+            streamable_http_path=PATH, host=http.host, transport_security=transport_security(http)
+        )
     )
     with listen(http) as listening:
         port = listening.getsockname()[1]

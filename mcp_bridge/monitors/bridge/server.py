@@ -1,6 +1,7 @@
 """The MCP server: six tools, strict arguments, and errors that a model can act on."""
 
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
@@ -10,12 +11,14 @@ from mcp.server import CacheHint, MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.server.stdio import stdio_server
 from mcp_types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import ValidationError
 
 from monitors.bridge import argument_errors
 from monitors.bridge.client import open_mesh
 from monitors.bridge.errors import DOUBT, UNCHANGED, BridgeError
+from monitors.bridge.incoming import ReadableLines
 from monitors.bridge.parameters import Arguments
 from monitors.bridge.settings import MeshSettings
 from monitors.bridge.toolkit import Bridge
@@ -48,6 +51,12 @@ class BridgeServer(MCPServer[Bridge]):
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
             return _failure(_text(error, tool))
+
+    async def run_stdio_async(self) -> None:
+        """Serves standard input and output."""
+        async with stdio_server(stdin=ReadableLines(sys.stdin.buffer)) as (read_stream, write_stream):
+            server = self._lowlevel_server
+            await server.run(read_stream, write_stream, server.create_initialization_options())
 
 
 def _text(error: ToolError, tool: Tool) -> str:
