@@ -88,22 +88,26 @@ class Caller:
         """RuleService's methods, to be handed to `read` or `write`."""
         return self.mesh.stub
 
-    async def read(self, method: Method[RequestT, ResponseT], request: RequestT) -> ResponseT:
-        """Calls a method that changes nothing. Raises RpcFailed."""
-        return await self._call(method, request, writes=False)
+    async def read(
+        self, method: Method[RequestT, ResponseT], request: RequestT, *, seconds: float | None = None
+    ) -> ResponseT:
+        """Calls a method that changes nothing, for at most `seconds`, else its usual deadline. Raises RpcFailed."""
+        return await self._call(method, request, writes=False, seconds=seconds)
 
     async def write(self, method: Method[RequestT, ResponseT], request: RequestT) -> ResponseT:
         """Calls a method that changes something, under the request's `request_id`. Raises RpcFailed."""
         return await self._call(method, request, writes=True)
 
-    async def _call(self, method: Method[RequestT, ResponseT], request: RequestT, *, writes: bool) -> ResponseT:
+    async def _call(
+        self, method: Method[RequestT, ResponseT], request: RequestT, *, writes: bool, seconds: float | None = None
+    ) -> ResponseT:
         delays = iter(WRITE_RETRY_DELAYS if writes else READ_RETRY_DELAYS)
         reloaded = sent_before = False
         while True:
             key = self.credential or self.mesh.local_key()
             metadata = (("authorization", f"Bearer {key}"),) if key else ()
             try:
-                return await _outcome(method(request, metadata=metadata))
+                return await _outcome(method(request, metadata=metadata, timeout=seconds))
             except grpc.aio.AioRpcError as error:
                 code = error.code()
                 if code is grpc.StatusCode.UNAUTHENTICATED and not self.credential and not reloaded:

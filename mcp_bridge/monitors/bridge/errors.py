@@ -5,8 +5,12 @@ import re
 import grpc
 from mcp.server.mcpserver.exceptions import ToolError
 
+from monitors.bridge.convert import clean
+
 # An error of RuleService carries status details and its message is written for people; one that gRPC made doesn't.
 DETAILS_KEY = "grpc-status-details-bin"
+# An error is read in one go. In bytes, since texts of other scripts take more.
+LONGEST_REASON = 380
 UNCHANGED = "Nothing was changed."
 DOUBT = "It isn't certain whether the change was made: look with list_alert_rules or list_alerts before repeating it."
 
@@ -79,7 +83,7 @@ def explain(
     """
     code = error.code()
     if is_from_service(error):
-        text = in_tool_words(error.details() or "")[:2_000].rstrip(". ") + "."
+        text = clean(in_tool_words(error.details() or ""), LONGEST_REASON).rstrip(". ") + "."
         in_doubt = writes and (code in _FAULTS or (sent_before and code is grpc.StatusCode.UNAVAILABLE))
         hint = "" if "list_al" in text else _HINTS.get(code, "")
     else:

@@ -1,17 +1,19 @@
 """How a tool is made, how it finds its caller, and how it answers."""
 
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, ImageContent, TextContent, ToolAnnotations
 
 from monitors.bridge.client import Caller, Mesh
 from monitors.bridge.errors import BridgeError
-from monitors.bridge.models import Output
+from monitors.bridge.fitting import LONGEST_ANSWER, shorten
+from monitors.bridge.output import Answer
 from monitors.bridge.parameters import Arguments, compact_schema
 
 
@@ -25,6 +27,7 @@ class Bridge:
 
 ToolContext = Context[Bridge, Any]
 ToolFunction = Callable[..., Awaitable[CallToolResult]]
+AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,26 @@ def caller_of(context: ToolContext) -> Caller:
     return Caller(bridge.mesh)
 
 
-def answer(output: Output, text: str) -> CallToolResult:
-    """A success: the structured data and a text, each complete alone."""
-    return CallToolResult(
-        content=[TextContent(type="text", text=text)],
-        structured_content=output.structured(),
-    )
+def picture(png: bytes) -> ImageContent:
+    """A PNG as clients take it."""
+    return ImageContent(type="image", data=b64encode(png).decode(), mime_type="image/png")
+
+
+def answer(
+    output: AnswerT,
+    render: Callable[[AnswerT, int], str],
+    now: int,
+    *,
+    longest: int = LONGEST_ANSWER,
+    image: ImageContent | None = None,
+) -> CallToolResult:
+    """A success: the structured data and a text, each complete alone and short enough; the text comes first.
+
+    What doesn't fit is left out of both, and `output` says so.
+    """
+    shorten(output, render, now, longest)
+    text = TextContent(type="text", text=render(output, now))
+    return CallToolResult(content=[text, *([image] if image else [])], structured_content=output.structured())
 
 
 def now_nanos() -> int:

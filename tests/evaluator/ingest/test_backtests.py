@@ -84,7 +84,8 @@ def test_what_matches_nothing_says_so(stub: EvaluatorServiceStub) -> None:
         found = tried(stub, tested)
         assert (found.count, list(found.matches)) == (0, [])
         assert found.warnings == ["nothing was tried: the rule matches no series that has reported"]
-    assert tried(stub, rule("x > 5"), end=START + SECOND).warnings == ["there is no data in this time"]
+    empty = tried(stub, rule("x > 5"), end=START + SECOND)
+    assert (empty.warnings, empty.HasField("data_start_time")) == (["there is no data in this time"], False)
 
 
 def test_of_a_short_history_nothing_is_suggested_and_its_length_is_told(stub: EvaluatorServiceStub) -> None:
@@ -92,6 +93,7 @@ def test_of_a_short_history_nothing_is_suggested_and_its_length_is_told(stub: Ev
     assert found.count == 2
     assert found.warnings == ["only the last 1h29m were tried: nothing is known from before"]
     assert not found.suggestions
+    assert found.data_start_time == to_timestamp(START + MINUTE)
 
 
 @pytest.mark.parametrize(

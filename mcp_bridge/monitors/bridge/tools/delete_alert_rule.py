@@ -10,7 +10,7 @@ from mcp_types.version import is_version_at_least
 from pydantic import BaseModel, Field
 
 from monitors.bridge import render
-from monitors.bridge.convert import clean, lost_on_restore, restore_arguments, rule_detail
+from monitors.bridge.convert import FULL_TITLE, clean, lost_on_restore, restore_arguments, rule_detail
 from monitors.bridge.errors import BridgeError
 from monitors.bridge.lookup import find_rule
 from monitors.bridge.models import DeletedRule
@@ -57,8 +57,8 @@ def can_ask(context: ToolContext) -> bool:
 async def ask(arguments: DeleteArguments, context: ToolContext) -> Consent | Elicit[Consent]:
     """The question, or the consent that `confirm_title` gives."""
     rule = await find_rule(caller_of(context), arguments.rule_id, arguments.title)
-    title = clean(rule.title, 200)
-    if arguments.confirm_title and clean(arguments.confirm_title, 200) != title:
+    title = clean(rule.title, FULL_TITLE)
+    if arguments.confirm_title and clean(arguments.confirm_title, FULL_TITLE) != title:
         raise BridgeError(
             f"confirm_title: {clean(arguments.confirm_title, 60)!r} isn't the title of {rule.id}, which is {title!r}."
         )
@@ -83,7 +83,7 @@ async def delete_alert_rule(
         kept = DeletedRule(
             deleted=False, rule=rule_detail(rule, now), note="The user didn't agree; the rule is as it was."
         )
-        return answer(kept, render.deleted(kept, now))
+        return answer(kept, render.deleted, now)
     # The etag makes sure that what goes is what was asked about.
     request = pb.DeleteRuleRequest(rule_id=rule.id, etag=rule.etag, request_id=uuid4().hex)
     response = await caller.write(caller.stub.DeleteRule, request)
@@ -94,7 +94,7 @@ async def delete_alert_rule(
         restore=restore_arguments(response.rule),
         note=_lost_note(response.rule),
     )
-    return answer(output, render.deleted(output, now))
+    return answer(output, render.deleted, now)
 
 
 def _lost_note(rule: rule_pb2.Rule) -> str | None:
