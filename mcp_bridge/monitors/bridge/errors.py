@@ -37,6 +37,8 @@ _CALLS = {
 }
 # A field is told from a user's own words by its `rule.`, or by its place before a colon at the start of a violation.
 _FIELD = re.compile(r"\brule\.([a-z_]+)|(?:^|(?<=; ))([a-z_]+)(?=: )")
+_MISSING = re.compile(r"^there is no (rule|alert) ")
+_LEVEL = re.compile(r"(?:rule\.)?\blevels\[\d+\]\.\w+")
 _CALL = re.compile(rf"\b(?:{'|'.join(_CALLS)})\b")
 
 
@@ -66,7 +68,8 @@ def in_tool_words(message: str) -> str:
         name = match.group(1) or match.group(2)
         return _PARAMETERS.get(name, name)
 
-    return _CALL.sub(lambda match: _CALLS[match.group()], _FIELD.sub(parameter, message))
+    message = _MISSING.sub(r"\1_id: \g<0>", message)
+    return _CALL.sub(lambda match: _CALLS[match.group()], _FIELD.sub(parameter, _LEVEL.sub("levels", message)))
 
 
 def is_from_service(error: grpc.aio.AioRpcError) -> bool:

@@ -58,8 +58,9 @@ def shorten(output: AnswerT, render: Render[AnswerT], now: int, longest: int = L
         if found is None:
             return
         *_, owner, name = found
-        left_out[name] += _cut(owner, name)
-        counts = ", ".join(f"{count} of {what}" for what, count in left_out.items())
+        what, count = _cut(owner, name)
+        left_out[what] += count
+        counts = ", ".join(f"{count} of {what}" if count else what for what, count in left_out.items())
         output.note = said
         output.add_note(f"Left out to keep the answer short: {counts}. {output.narrower}".rstrip())
 
@@ -77,16 +78,19 @@ def _collections(output: Output) -> Iterator[tuple[bool, int, Output, str]]:
                 yield from _collections(one)
 
 
-def _cut(owner: Output, name: str) -> int:
-    """Leaves out a quarter of a list, or the greatest entry of an object. Returns how many entries that is."""
+def _cut(owner: Output, name: str) -> tuple[str, int]:
+    """Leaves out a quarter of a list, or the greatest entry of an object. Returns of what, and how many entries.
+
+    Of what is kept longest the entry is named, with the number 0.
+    """
     value = getattr(owner, name)
     if isinstance(value, dict):
         greatest = max(value, key=lambda key: _bytes(value[key]))
         setattr(owner, name, {key: one for key, one in value.items() if key != greatest} or None)
-        return 1
+        return (f"{name}.{greatest}", 0) if name in owner.kept_longest else (name, 1)
     count = max(1, len(value) // 4)
     setattr(owner, name, value[count:] if name in owner.oldest_first else value[:-count])
-    return count
+    return name, count
 
 
 def _plain(value: Any) -> Any:
