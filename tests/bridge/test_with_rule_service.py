@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.bridge.conftest import Tools
+from tests.bridge.conftest import RealService, Tools
 
 RULE = {"monitor": "mon_host", "title": "CPU is high", "condition": "avg(cpu_percent, 5m) > 90 for 2m"}
 
@@ -119,3 +119,34 @@ def test_lists_filter_as_they_say(real: Tools, rule_id: str) -> None:
     monitors = real.success("list_alert_rules", include="monitors").data["monitors"]
     assert [monitor["id"] for monitor in monitors] == ["mon_host", "mon_web"]
     assert "cursor" in real.error("list_alert_rules", cursor="damaged")
+
+
+def test_acknowledging_is_all_or_nothing_and_says_which(real: Tools, service: RealService) -> None:
+    rule = service.client.create("load > 1", title="Load")
+    first, second = (service.client.fire(rule, group={"core": core}) for core in "01")
+    text = real.error("acknowledge_alert", alert_id=[first, "alert_nosuch", second], note="on it")
+    assert text.startswith("alert_id: there is no alert 'alert_nosuch'")
+    assert text.endswith("Nothing was changed.")
+    assert real.success("list_alerts", rule_id=rule.id, state="acknowledged").data["total"] == 0
+    assert real.success("acknowledge_alert", alert_id=first, note="on it").data["acknowledged"] == [first]
+    again = real.success("acknowledge_alert", alert_id=f"{first}, {second}", note="me too")
+    assert (again.data["acknowledged"], again.data["already_acknowledged"]) == ([second], [first])
+    assert [alert["acknowledge_note"] for alert in again.data["alerts"]] == ["on it", "me too"]
+    who, moment = again.data["alerts"][0]["acknowledged_by"], again.data["alerts"][0]["acknowledged"]
+    assert f"Acknowledged before, and left as they were: {first}." in again.text
+    assert f"acknowledged by {who!r}; {moment}" in again.text
+    explained = real.success("list_alerts", alert_id=first, explain=True)
+    kinds = [event["kind"] for event in explained.data["explanations"][0]["timeline"]]
+    assert kinds == ["firing", "acknowledged"]
+    real.success("delete_alert_rule", rule_id=rule.id, confirm_title="Load")
+
+
+def test_the_default_channels_are_told_unless_others_are_named(real: Tools) -> None:
+    rule = {"monitor": "mon_host", "title": "T", "condition": "load > 1", "dry_run": True}
+    assert "tells the default channels" in real.success("create_alert_rule", **rule).text
+    named = real.success("create_alert_rule", **rule, notify="night,ops")
+    assert named.data["rule"]["notify"] == ["night", "ops"]
+    assert "tells night, ops" in named.text
+    assert real.error("create_alert_rule", **rule, notify="nosuch").startswith(
+        "notify: there is no channel 'nosuch'; there are night, ops."
+    )
