@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from hypothesis import given
@@ -54,6 +55,18 @@ def test_whatever_comes_as_a_condition_is_answered_with_what_is_wrong(call: Call
         assert len(block["text"].encode()) <= 480, (what, block["text"])
     # And the bridge goes on.
     assert call("list_alert_rules", "{}")["structuredContent"]["total"] == 0
+
+
+def test_a_body_that_is_too_large_is_refused_unread(service: RealService) -> None:
+    bridge = HttpBridge(MONITORS_SERVER=service.settings.address, MONITORS_KEY=service.settings.key)
+    try:
+        with pytest.raises(HTTPError) as refused:
+            http_call(bridge, "list_alerts", json.dumps({"monitor": "x" * 5_000_000}))
+        assert refused.value.code == 413
+        refused.value.close()
+        assert http_call(bridge, "list_alerts", "{}")["structuredContent"]["total"] == 0
+    finally:
+        bridge.close()
 
 
 def test_half_a_character_in_a_title_is_replaced(call: Call) -> None:

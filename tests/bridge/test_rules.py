@@ -88,7 +88,7 @@ def test_a_dry_run_with_a_window_tells_what_the_rule_would_have_done(tools: Tool
     )
     assert "The value now: 42.5" in answer.text
     assert "These are the latest 10." in answer.text
-    assert "A threshold of 97 would have given 1.04 alerts a day." in answer.text
+    assert "A threshold of 97 would have alerted 1.04 times a day." in answer.text
     assert "Warning: the history is short" in answer.text
 
 

@@ -27,7 +27,7 @@ def backtest_lines(backtest: Backtest, now: int) -> list[str]:
     if len(intervals) < backtest.alerts:
         lines.append(f"These are the latest {len(intervals)}.")
     lines += [
-        f"A threshold of {number(one.threshold)} would have given {number(one.alerts_per_day)} alerts a day."
+        f"A threshold of {number(one.threshold)} would have alerted {number(one.alerts_per_day)} times a day."
         for one in backtest.suggestions or ()
     ]
     lines += [line for curve in backtest.curves or () for line in _curve(curve)]
