@@ -72,7 +72,9 @@ def _collections(output: Output) -> Iterator[tuple[bool, int, Output, str]]:
         if isinstance(value, Output):
             yield from _collections(value)
         elif isinstance(value, list | dict) and value and name not in output.kept:
-            yield name not in output.kept_longest, _bytes(_plain(value)), output, name
+            # What is the last of its kind goes late, after what is in it.
+            gladly = name not in output.kept_longest and len(value) > 1
+            yield gladly, _bytes(_plain(value)), output, name
         for one in value if isinstance(value, list) else ():
             if isinstance(one, Output):
                 yield from _collections(one)

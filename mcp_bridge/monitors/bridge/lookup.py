@@ -4,8 +4,9 @@ from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 
 from monitors.bridge.client import Caller
-from monitors.bridge.convert import TITLE_LIMIT, clean, monitor_row
+from monitors.bridge.convert import clean, monitor_row
 from monitors.bridge.errors import BridgeError
+from monitors.bridge.phrases import named
 from monitors.bridge.render import monitor_line
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
@@ -13,6 +14,8 @@ from monitors.v1 import rule_service_pb2 as pb
 _PAGE = 50
 _MONITORS_CONSIDERED = 200
 _FIELDS_IN_ERROR = 6
+_RULES_IN_ERROR = 3
+_NAME_IN_ERROR = 50
 # An error is read in one go: the monitors that are called most alike, in about so many characters.
 _LISTED_IN_ERROR = 300
 
@@ -29,9 +32,10 @@ async def find_rule(caller: Caller, rule_id: str | None, title: str | None) -> r
     if len(exact) == 1:
         return exact[0]
     listed = "; ".join(
-        f"{rule.id} {clean(rule.title, TITLE_LIMIT)!r} on {rule.monitor_id}" for rule in (exact or similar)[:5]
+        f"{rule.id} {clean(rule.title, _NAME_IN_ERROR)!r} on {named(clean(rule.monitor_id, _NAME_IN_ERROR))}"
+        for rule in (exact or similar)[:_RULES_IN_ERROR]
     )
-    shown = repr(clean(title, TITLE_LIMIT))
+    shown = repr(clean(title, _NAME_IN_ERROR))
     if exact:
         raise BridgeError(f"title: {len(exact)} rules are called {shown}: {listed}. Give the rule_id.")
     hint = f"Similar ones: {listed}." if similar else "list_alert_rules shows those that exist."

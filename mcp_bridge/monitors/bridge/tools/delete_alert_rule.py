@@ -15,6 +15,7 @@ from monitors.bridge.errors import BridgeError
 from monitors.bridge.lookup import find_rule
 from monitors.bridge.models import DeletedRule
 from monitors.bridge.parameters import Arguments, Text
+from monitors.bridge.phrases import named
 from monitors.bridge.toolkit import Hints, ToolContext, answer, caller_of, make_tool, now_nanos
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
@@ -63,7 +64,7 @@ async def ask(arguments: DeleteArguments, context: ToolContext) -> Consent | Eli
             f"confirm_title: {clean(arguments.confirm_title, 60)!r} isn't the title of {rule.id}, which is {title!r}."
         )
     if can_ask(context):
-        return Elicit(f"Delete the alert rule {title!r} ({rule.id}) on {clean(rule.monitor_id, 256)}?", Consent)
+        return Elicit(f"Delete the alert rule {title!r} ({rule.id}) on {named(clean(rule.monitor_id, 256))}?", Consent)
     if not arguments.confirm_title:
         raise BridgeError(
             f"confirm_title: this client can't ask its user. Ask whether {title!r} ({rule.id}, "
