@@ -36,6 +36,7 @@ def tools(real: Tools, service: RealService) -> Iterator[Tools]:
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: json.dumps(call)[:60])
 def test_a_wrong_call_is_answered_with_what_is_wrong_and_the_fix(tools: Tools, call: dict[str, Any]) -> None:
     text = tools.error(call["tool"], **call["arguments"])
+    print(f"{len(text.encode()) / 4:.0f} tokens: {text}")  # noqa: T201
     for part in call["says"]:
         assert part in text
     assert len(text.encode()) <= LONGEST, text

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-Value = float | str
+Value = int | float | str
 """A measured value; `Infinity`, `-Infinity` and `NaN` are texts, since JSON has no such numbers."""
 
 

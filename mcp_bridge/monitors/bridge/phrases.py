@@ -2,6 +2,7 @@
 
 import re
 
+from monitors.bridge.output import Value
 from monitors.bridge.values import ago, number
 
 _PLAIN = re.compile(r"[\w.:/@*%+-]+", re.ASCII)
@@ -22,7 +23,7 @@ def group(some: dict[str, str] | None) -> str:
     return f" {pairs(some)}" if some else ""
 
 
-def last(value: float | str | None) -> str:
+def last(value: Value | None) -> str:
     """A last value, a text in quotes, if there is one."""
     if value is None:
         return ""

@@ -134,12 +134,11 @@ def to_timestamp(nanos: int) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=rest)
 
 
-def measured(value: float) -> float | str:
-    """A measured value as both channels show it: ten significant digits, and what isn't finite as a text, for which
-    JSON has no number."""
+def measured(value: float) -> int | float | str:
+    """A measured value as both channels show it: whole, or with ten significant digits; what isn't finite is a text,
+    for which JSON has no number."""
     if math.isfinite(value):
-        # A zero has no sign for people.
-        return value + 0.0 if value.is_integer() and abs(value) < 1e15 else rounded(value, 10)
+        return int(value) if value.is_integer() and abs(value) < 1e15 else rounded(value, 10)
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
@@ -149,8 +148,8 @@ def rounded(value: float, digits: int) -> float:
     return short if math.isfinite(short) else value
 
 
-def number(value: float | str) -> str:
+def number(value: int | float | str) -> str:
     """A measured value in words."""
-    if isinstance(value, str):
-        return value
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.10g}"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.10g}"
+    return str(value)
