@@ -125,6 +125,17 @@ def test_monitors_that_are_left_out_are_counted(real: Tools, full: dict[str, str
     assert "Part of an id as monitor shows others." in answer.text
 
 
+@pytest.mark.parametrize("monitor", ["", "mon_hots", "mon_42"])
+def test_of_many_monitors_an_error_lists_those_that_are_called_most_alike(
+    real: Tools, full: dict[str, str], monitor: str
+) -> None:
+    text = real.error("create_alert_rule", monitor=monitor, title="T", condition="load > 1")
+    assert len(text.encode()) / TOKEN <= 120
+    assert "more: list_alert_rules with include='monitors' shows them." in text
+    if monitor == "mon_hots":
+        assert text.splitlines()[1].startswith("- mon_host: cpu_percent, load, price, response_time")
+
+
 def test_acknowledging_many_says_of_each_what_became_of_it(real: Tools, full: dict[str, str]) -> None:
     ids = [alert["id"] for alert in real.success("list_alerts", rule_id=full["long"], limit=2).data["alerts"]]
     found = real.success("list_alerts", rule_id=full["short"], state="unacknowledged", limit=98)

@@ -16,7 +16,7 @@ _MONITORS_CONSIDERED = 200
 _FIELDS_IN_ERROR = 6
 _RULES_IN_ERROR = 3
 _NAME_IN_ERROR = 50
-# An error is read in one go: the monitors that are called most alike, in about so many characters.
+# An error is read in one go: the monitors that are called most alike, in so many bytes.
 _LISTED_IN_ERROR = 300
 
 
@@ -95,9 +95,8 @@ def _what_can_be_watched(response: pb.ListMonitorsResponse, wanted: str, now: in
     lines: list[str] = []
     for monitor in likest:
         line = monitor_line(monitor_row(monitor, _FIELDS_IN_ERROR), now)
-        if lines and sum(map(len, [*lines, line])) > _LISTED_IN_ERROR:
-            break
-        lines.append(line)
+        if sum(len(one.encode()) for one in [*lines, line]) <= _LISTED_IN_ERROR:
+            lines.append(line)
     more = response.total_count - len(lines)
-    rest = f"\n{more} more: list_alert_rules with include='monitors' shows them." if more > 0 else ""
-    return "\n".join(["These can be watched:", *lines]) + rest + "\n"
+    rest = [f"{more} more: list_alert_rules with include='monitors' shows them."] if more > 0 else []
+    return "\n".join(["These can be watched:", *lines, *rest, ""])
