@@ -48,6 +48,8 @@ class Backend(RuleServiceServicer):
     """What the next calls of CreateRule raise, instead of creating."""
     unknown_channels: bool = False
     """Whether it knows no channel."""
+    is_slow: bool = False
+    """Whether backtests take too long."""
     match_count: int = 1
     """How many series a preview matches."""
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
@@ -126,6 +128,8 @@ class Backend(RuleServiceServicer):
             match = response.matches.add(last_value=42.5)
             match.key.monitor_id, match.key.measurement, match.key.field = given.monitor_id, "cpu", "cpu_percent"
         if request.HasField("backtest_window"):
+            if self.is_slow:
+                raise InvalidField("backtest_window", "takes too long; ask for a shorter time")
             backtest = response.backtest
             backtest.count, backtest.current_value = 12, 42.5
             backtest.total.seconds, backtest.longest.seconds = 3_600, 900

@@ -10,12 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import grpc
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, TextContent
 
 from monitors.bridge.server import BridgeServer, build_server
 from monitors.bridge.settings import MeshSettings
+from monitors.v1 import monitor_pb2
+from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.bridge.backend import Backend, open_backend
 from tests.bridge.tenants import tenant_of
 from tests.harness import LoopThread
@@ -105,6 +108,36 @@ def tools(loop_thread: LoopThread, settings: MeshSettings) -> Tools:
 
 def stdio_parameters(**environment: str) -> StdioServerParameters:
     return StdioServerParameters(command=COMMAND, env=environment)
+
+
+@dataclass(frozen=True)
+class RealService:
+    """A RuleService that runs, and one that speaks to it as the mesh does."""
+
+    settings: MeshSettings
+    client: Tenant
+
+
+@pytest.fixture(scope="module")
+def real_service(loop_thread: LoopThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealService]:
+    """RuleService with two monitors and the channels `ops`, which is the default, and `night`."""
+    with (
+        loop_thread.opened(running(tmp_path_factory.mktemp("home"))) as opened,
+        grpc.insecure_channel(f"127.0.0.1:{opened.port}") as channel,
+    ):
+        settings = MeshSettings(address=f"127.0.0.1:{opened.port}", key=opened.local_key)
+        client = Tenant(RuleServiceStub(channel), "local", opened.local_key, opened.rules, loop_thread)
+        for monitor in ("mon_host", "mon_web"):
+            names = ("cpu_percent", "load", "response_time", "price")
+            client.report(monitor, [("system", name, monitor_pb2.FIELD_TYPE_FLOAT) for name in names])
+        client.mirror(("ops", True), ("night", False))
+        yield RealService(settings, client)
+
+
+@pytest.fixture(scope="module")
+def real(loop_thread: LoopThread, real_service: RealService) -> Tools:
+    """The tools on a real RuleService."""
+    return Tools(loop_thread, real_service.settings, {})
 
 
 class HttpBridge:

@@ -70,7 +70,8 @@ def test_a_dry_run_saves_nothing_and_shows_what_the_rule_reads(tools: Tools, bac
     assert answer.data["saved"] is False
     assert answer.data["matches"] == [{"monitor": "mon_host", "field": "cpu.cpu_percent", "last_value": 42.5}]
     assert "nothing was saved" in answer.text
-    assert "would have fired" not in tools.success("create_alert_rule", **RULE, dry_run=True).text
+    by_default = tools.success("create_alert_rule", **RULE, dry_run=True)
+    assert "In the last 1d it would have fired 12 times" in by_default.text
 
 
 def test_a_dry_run_with_a_window_tells_what_the_rule_would_have_done(tools: Tools) -> None:
@@ -87,8 +88,17 @@ def test_a_dry_run_with_a_window_tells_what_the_rule_would_have_done(tools: Tool
     )
     assert "The value now: 42.5" in answer.text
     assert "These are the latest 10." in answer.text
-    assert "A threshold of 97 would have given 1.04 alerts a day." in answer.text
+    assert "A threshold of 97 would have alerted 1.04 times a day." in answer.text
     assert "Warning: the history is short" in answer.text
+
+
+def test_a_day_that_takes_too_long_to_try_is_left_out_unless_it_was_asked_for(tools: Tools, backend: Backend) -> None:
+    backend.is_slow = True
+    answer = tools.success("create_alert_rule", **RULE, dry_run=True)
+    assert "backtest" not in answer.data
+    assert "Warning: what it would have done in the last 1d takes too long to find out" in answer.text
+    text = tools.error("create_alert_rule", **RULE, dry_run=True, backtest_window="1d")
+    assert text == "backtest_window: takes too long; ask for a shorter time. Nothing was changed."
 
 
 def test_a_dry_run_that_reads_many_series_says_how_many(tools: Tools, backend: Backend) -> None:

@@ -1,56 +1,13 @@
 """The bridge on the real RuleService: what the tools say of rules and monitors is what the service means."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-import grpc
 import pytest
 
-from monitors.bridge.settings import MeshSettings
-from monitors.mesh.config import RulesSettings
-from monitors.mesh.server import MeshServer
-from monitors.rules.main import open_rules
-from monitors.v1 import monitor_pb2
-from monitors.v1 import rule_service_pb2 as pb
-from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
-from tests.bridge.conftest import Tools
-from tests.harness import LoopThread
+from tests.bridge.conftest import RealService, Tools
 
 RULE = {"monitor": "mon_host", "title": "CPU is high", "condition": "avg(cpu_percent, 5m) > 90 for 2m"}
-
-
-@asynccontextmanager
-async def open_service(home: Path) -> AsyncIterator[int]:
-    closing = asyncio.Event()
-    async with open_rules(RulesSettings(f"sqlite:///{home / 'rules.db'}"), closing, None) as rules:
-        await rules.ensure_local_key(home / "key")
-        server = MeshServer(rules.authenticate, closing)
-        server.host(rules)
-        (port,) = await server.start(["127.0.0.1:0"], variable="MONITORS_GRPC_PORT")
-        try:
-            yield port
-        finally:
-            await server.stop()
-
-
-@pytest.fixture(scope="module")
-def real(loop_thread: LoopThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
-    """The tools on a RuleService that knows two monitors, with the key that it wrote."""
-    home = tmp_path_factory.mktemp("home")
-    with loop_thread.opened(open_service(home)) as port:
-        settings = MeshSettings(address=f"127.0.0.1:{port}", key_file=home / "key")
-        metadata = (("authorization", f"Bearer {(home / 'key').read_text().strip()}"),)
-        with grpc.insecure_channel(settings.address) as channel:
-            stub = RuleServiceStub(channel)
-            for monitor in ("mon_host", "mon_web"):
-                request = pb.RegisterMonitorRequest(monitor_id=monitor)
-                for name in ("cpu_percent", "load", "response_time", "price"):
-                    request.fields.add(measurement="system", field=name, type=monitor_pb2.FIELD_TYPE_FLOAT)
-                stub.RegisterMonitor(request, metadata=metadata)
-        yield Tools(loop_thread, settings, {})
 
 
 @pytest.fixture
@@ -162,3 +119,34 @@ def test_lists_filter_as_they_say(real: Tools, rule_id: str) -> None:
     monitors = real.success("list_alert_rules", include="monitors").data["monitors"]
     assert [monitor["id"] for monitor in monitors] == ["mon_host", "mon_web"]
     assert "cursor" in real.error("list_alert_rules", cursor="damaged")
+
+
+def test_acknowledging_is_all_or_nothing_and_says_which(real: Tools, real_service: RealService) -> None:
+    rule = real_service.client.create("load > 1", title="Load")
+    first, second = (real_service.client.fire(rule, group={"core": core}) for core in "01")
+    text = real.error("acknowledge_alert", alert_id=[first, "alert_nosuch", second], note="on it")
+    assert text.startswith("alert_id: there is no alert 'alert_nosuch'")
+    assert text.endswith("Nothing was changed.")
+    assert real.success("list_alerts", rule_id=rule.id, state="acknowledged").data["total"] == 0
+    assert real.success("acknowledge_alert", alert_id=first, note="on it").data["acknowledged"] == [first]
+    again = real.success("acknowledge_alert", alert_id=f"{first}, {second}", note="me too")
+    assert (again.data["acknowledged"], again.data["already_acknowledged"]) == ([second], [first])
+    assert [alert["acknowledge_note"] for alert in again.data["alerts"]] == ["on it", "me too"]
+    who, moment = again.data["alerts"][0]["acknowledged_by"], again.data["alerts"][0]["acknowledged"]
+    assert f"Acknowledged before, and left as they were: {first}." in again.text
+    assert f"acknowledged by {who!r}; {moment}" in again.text
+    explained = real.success("list_alerts", alert_id=first, explain=True)
+    kinds = [event["kind"] for event in explained.data["explanations"][0]["timeline"]]
+    assert kinds == ["firing", "acknowledged"]
+    real.success("delete_alert_rule", rule_id=rule.id, confirm_title="Load")
+
+
+def test_the_default_channels_are_told_unless_others_are_named(real: Tools) -> None:
+    rule = {"monitor": "mon_host", "title": "T", "condition": "load > 1", "dry_run": True}
+    assert "tells the default channels" in real.success("create_alert_rule", **rule).text
+    named = real.success("create_alert_rule", **rule, notify="night,ops")
+    assert named.data["rule"]["notify"] == ["night", "ops"]
+    assert "tells night, ops" in named.text
+    assert real.error("create_alert_rule", **rule, notify="nosuch").startswith(
+        "notify: there is no channel 'nosuch'; there are night, ops."
+    )

@@ -23,12 +23,16 @@ _SYNONYMS = {
     "search": "query",
 }  # fmt: skip
 
+_IMPOSSIBLE = {
+    ("update_alert_rule", "monitor"): " A rule keeps its monitor: make another with create_alert_rule.",
+    ("update_alert_rule", "monitor_id"): " A rule keeps its monitor: make another with create_alert_rule.",
+}
+
 
 def describe(error: ValidationError, tool: str, arguments: type[Arguments], *, writes: bool) -> str:
     """The text for a call whose arguments don't fit."""
-    problems = [_problem(item, tool, arguments) for item in error.errors(include_url=False)]
-    # A union reports each of its members; a parameter is named once.
-    text = " ".join(dict.fromkeys(problems[:_SHOWN]))
+    problems = [_problem(item, tool, arguments) for item in _merged(error.errors(include_url=False))]
+    text = " ".join(problems[:_SHOWN])
     if len(problems) > _SHOWN:
         text += f" ({len(problems) - _SHOWN} more problems.)"
     return f"{text} {UNCHANGED}" if writes else text
@@ -39,6 +43,17 @@ def unknown_tool(name: str, tools: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, tools, n=1, cutoff=0.5)
     meant = f" Did you mean {close[0]}?" if close else ""
     return f"There is no tool {_shown(name)}.{meant} The tools are: {', '.join(tools)}."
+
+
+def _merged(items: Sequence[Any]) -> list[Any]:
+    """What is wrong, each parameter and value once: a union reports each of its members."""
+    merged: dict[tuple[str, str], Any] = {}
+    for item in items:
+        known = merged.setdefault((str(item["loc"][:1]), _shown(item["input"])), {**item, "expected": []})
+        expected = _EXPECTED.get(item["type"], "")
+        if expected not in known["expected"]:
+            known["expected"].append(expected)
+    return list(merged.values())
 
 
 def _problem(item: Any, tool: str, arguments: type[Arguments]) -> str:
@@ -65,7 +80,7 @@ def _problem(item: Any, tool: str, arguments: type[Arguments]) -> str:
         case "greater_than_equal" | "less_than_equal":
             low, high = _bounds(arguments, name)
             return f"{name}: {seen} is out of bounds; give a whole number from {low} to {high}."
-    expected = _EXPECTED.get(item["type"], "another type of value")
+    expected = " or ".join(filter(None, item["expected"])) or "another type of value"
     return f"{name}: {seen} isn't accepted; give {expected}.{_example(arguments, name)}"
 
 
@@ -84,8 +99,8 @@ _EXPECTED = {
 def _unknown_parameter(name: str, tool: str, arguments: type[Arguments]) -> str:
     names = arguments.parameter_names()
     synonym = _SYNONYMS.get(name.lower(), "")
-    close = [synonym] if synonym in names else difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
-    meant = f" Did you mean {close[0]}?" if close else ""
+    close = [synonym] if synonym in names else difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.7)
+    meant = f" Did you mean {close[0]}?" if close else _IMPOSSIBLE.get((tool, name), "")
     return f"{_shown(name)} isn't a parameter of {tool}.{meant} It takes: {', '.join(names)}."
 
 

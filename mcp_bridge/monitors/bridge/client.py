@@ -101,20 +101,24 @@ class Caller:
         """RuleService's methods, to be handed to `read` or `write`."""
         return self.mesh.stub
 
-    async def read(self, method: Method[RequestT, ResponseT], request: RequestT) -> ResponseT:
-        """Calls a method that changes nothing. Raises RpcFailed."""
-        return await self._call(method, request, writes=False)
+    async def read(
+        self, method: Method[RequestT, ResponseT], request: RequestT, *, seconds: float | None = None
+    ) -> ResponseT:
+        """Calls a method that changes nothing, for at most `seconds`, else its usual deadline. Raises RpcFailed."""
+        return await self._call(method, request, writes=False, seconds=seconds)
 
     async def write(self, method: Method[RequestT, ResponseT], request: RequestT) -> ResponseT:
         """Calls a method that changes something, under the request's `request_id`. Raises RpcFailed."""
         return await self._call(method, request, writes=True)
 
-    async def _call(self, method: Method[RequestT, ResponseT], request: RequestT, *, writes: bool) -> ResponseT:
+    async def _call(
+        self, method: Method[RequestT, ResponseT], request: RequestT, *, writes: bool, seconds: float | None = None
+    ) -> ResponseT:
         delays = iter(WRITE_RETRY_DELAYS if writes else READ_RETRY_DELAYS)
         reloaded = sent_before = False
         while True:
             key = self._key()
-            call = method(request, metadata=_metadata(key))
+            call = method(request, metadata=_metadata(key), timeout=seconds)
             try:
                 return await _outcome(call, call)
             except grpc.aio.AioRpcError as error:

@@ -1,31 +1,40 @@
 """From the contract's messages to the tools' answers. Text that people wrote is data: made one line, and trimmed."""
 
+import re
 from collections.abc import Mapping
 
-from google.protobuf.duration_pb2 import Duration
-
 from monitors.bridge import models
-from monitors.bridge.values import DAY, SECOND, format_duration, from_duration, iso
+from monitors.bridge.backtest_models import Series
+from monitors.bridge.output import Value
+from monitors.bridge.values import SECOND, format_duration, from_duration, iso, measured
 from monitors.v1 import alert_pb2, evaluator_service_pb2, monitor_pb2, rule_pb2
 
-# How much of a text, and how many labels or fields, a row may show; the rest would crowd out other rows.
+# How many bytes of a text, and how many labels or fields, a row may show; the rest would crowd out other rows.
 TITLE_LIMIT = 80
+# A title has 200 characters at most, of up to four bytes.
+FULL_TITLE = 800
 TEXT_LIMIT = 500
 CONDITION_LIMIT = 60
 LABEL_LIMIT = 12
 FIELD_LIMIT = 30
-SHOWN_INTERVALS = 10
 
 RUNBOOK = "runbook_url"
+# Controls, marks of writing direction, zero widths and tags aren't printable. These are, but can't be seen either, so
+# that words could be hidden in them: variation selectors, fillers, the combining joiner.
+_HIDDEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
-    """One line without control characters, at most `limit` characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    """One line of visible characters, at most `limit` bytes of UTF-8."""
+    visible = _HIDDEN.sub("", text)
+    line = " ".join("".join(c if c.isprintable() else " " for c in visible).split())
+    encoded = line.encode("utf-8", "replace")
+    return line if len(encoded) <= limit else encoded[: limit - 3].decode("utf-8", "ignore") + "…"
 
 
-def _labels(labels: Mapping[str, str]) -> dict[str, str] | None:
+def pairs_of(labels: Mapping[str, str]) -> dict[str, str] | None:
     shown = {clean(name, 64): clean(value, 100) for name, value in sorted(labels.items())[:LABEL_LIMIT]}
     return shown or None
 
@@ -49,7 +58,7 @@ def rule_row(rule: rule_pb2.Rule, now: int) -> models.Rule:
     snoozed = rule.snooze_until_time.seconds > now // SECOND
     state = "disabled" if not rule.enabled else "snoozed" if snoozed else "firing" if rule.open_alert_count else "idle"
     return models.Rule(
-        id=rule.id,
+        id=rule.id or None,
         title=clean(rule.title, TITLE_LIMIT),
         monitor=clean(rule.monitor_id, 256),
         condition=clean(rule.condition_text),
@@ -70,7 +79,7 @@ def rule_detail(rule: rule_pb2.Rule, now: int) -> models.Rule:
     """A rule with everything that the tools can set."""
     return rule_row(rule, now).model_copy(
         update={
-            "title": clean(rule.title, 200),
+            "title": clean(rule.title, FULL_TITLE),
             "condition": clean(rule.condition_text, 4_096),
             "for_": format_duration(from_duration(rule.for_duration)),
             "cooldown": format_duration(from_duration(rule.cooldown)),
@@ -117,49 +126,52 @@ def lost_on_restore(rule: rule_pb2.Rule) -> list[str]:
         "missing_series_policy": policy_word(rule.missing_series_policy) not in ("keep", "resolve"),
         "group_by": bool(rule.group_by),
         "evaluation_mode": rule.evaluation_mode == rule_pb2.EVALUATION_MODE_INTERVAL,
+        "key": bool(rule.key),
         "annotations": any(name != RUNBOOK for name in rule.annotations),
         "snooze_until": rule.HasField("snooze_until_time"),
     }
     return [name for name, is_changed in changed.items() if is_changed]
 
 
-def monitor_row(monitor: monitor_pb2.Monitor) -> models.Monitor:
-    """A monitor with its first fields."""
+def monitor_row(monitor: monitor_pb2.Monitor, limit: int = FIELD_LIMIT) -> models.Monitor:
+    """A monitor with its first fields, at most `limit`."""
     names = [field.field for field in monitor.fields]
+    last = iso(monitor.last_time)
     return models.Monitor(
         id=clean(monitor.id, 256),
-        fields=[_field(field, names.count(field.field) > 1) for field in monitor.fields[:FIELD_LIMIT]],
-        fields_total=len(monitor.fields) if len(monitor.fields) > FIELD_LIMIT else None,
-        last_time=iso(monitor.last_time) or None,
+        fields=[_field(field, names.count(field.field) > 1, last) for field in monitor.fields[:limit]],
+        fields_total=len(monitor.fields),
+        last_time=last or None,
         rules=monitor.rule_count or None,
     )
 
 
-def _field(field: monitor_pb2.MonitorField, ambiguous: bool) -> models.MonitorField:
+def _field(field: monitor_pb2.MonitorField, ambiguous: bool, newest: str) -> models.MonitorField:
+    last = iso(field.last_time)
     name = f"{field.measurement}.{field.field}" if ambiguous else field.field
     return models.MonitorField(
         name=clean(name, 200),
         type=_enum_word(monitor_pb2.FieldType.Name(field.type), "FIELD_TYPE_"),
         series=field.series_count if field.series_count > 1 else None,
         last_value=_last(field),
-        last_time=iso(field.last_time) or None,
+        last_time=last if last != newest else None,
     )
 
 
-def series_row(series: evaluator_service_pb2.SeriesInfo) -> models.Series:
+def series_row(series: evaluator_service_pb2.SeriesInfo) -> Series:
     """A series that a rule reads."""
-    return models.Series(
+    return Series(
         monitor=clean(series.key.monitor_id, 256),
         field=clean(f"{series.key.measurement}.{series.key.field}".lstrip("."), 200),
-        tags=_labels(series.key.tags),
+        tags=pairs_of(series.key.tags),
         last_value=_last(series),
         last_time=iso(series.last_time) or None,
     )
 
 
-def _last(value: monitor_pb2.MonitorField | evaluator_service_pb2.SeriesInfo) -> float | str | None:
+def _last(value: monitor_pb2.MonitorField | evaluator_service_pb2.SeriesInfo) -> Value | None:
     if value.HasField("last_value"):
-        return value.last_value
+        return measured(value.last_value)
     return clean(value.last_text, 60) if value.HasField("last_text") else None
 
 
@@ -173,8 +185,8 @@ def alert_row(alert: alert_pb2.Alert) -> models.Alert:
         severity=severity_word(alert.severity),
         state=_enum_word(alert_pb2.AlertState.Name(alert.state), "ALERT_STATE_"),
         fired=iso(alert.fire_time),
-        value=alert.value if alert.HasField("value") else None,
-        group=_labels(alert.group),
+        value=measured(alert.value) if alert.HasField("value") else None,
+        group=pairs_of(alert.group),
         resolved=iso(alert.resolve_time) or None,
         acknowledged_by=clean(alert.acknowledgement.user, 100) or None if alert.HasField("acknowledgement") else None,
         condition=_shortened(alert.condition_text, CONDITION_LIMIT) or None,
@@ -192,14 +204,14 @@ def alert_detail(alert: alert_pb2.Alert) -> models.Alert:
     """An alert with everything about it."""
     return alert_row(alert).model_copy(
         update={
-            "title": clean(alert.title, 200),
+            "title": clean(alert.title, FULL_TITLE),
             "acknowledged": iso(alert.acknowledgement.time) or None,
             "acknowledge_note": clean(alert.acknowledgement.note) or None,
             "condition": clean(alert.condition_text),
             "true_since": iso(alert.active_time) or None,
             "resolve_reason": clean(alert.resolve_reason, 60) or None,
             "message_held": clean(alert.suppress_reason, 60) or None,
-            "labels": _labels(alert.labels),
+            "labels": pairs_of(alert.labels),
             "runbook_url": clean(alert.annotations.get(RUNBOOK, ""), 2_048) or None,
         }
     )
@@ -210,7 +222,7 @@ def event_row(event: alert_pb2.AlertEvent) -> models.Event:
     return models.Event(
         time=iso(event.time),
         kind=_event_word(event.kind),
-        value=event.value if event.HasField("value") else None,
+        value=measured(event.value) if event.HasField("value") else None,
         user=clean(event.user, 100) or None,
         detail=clean(event.detail) or None,
     )
@@ -232,46 +244,12 @@ def instance_row(instance: evaluator_service_pb2.InstanceExplanation) -> models.
     """Where a rule stands for one group of series."""
     return models.Instance(
         monitor=clean(instance.monitor_id, 256),
-        group=_labels(instance.group),
+        group=pairs_of(instance.group),
         state=_enum_word(evaluator_service_pb2.InstanceState.Name(instance.state), "INSTANCE_STATE_"),
-        value=instance.value if instance.HasField("value") else None,
+        value=measured(instance.value) if instance.HasField("value") else None,
         evaluated=iso(instance.evaluation_time) or None,
         since=iso(instance.since_time) or None,
         text=clean(instance.text) or None,
-    )
-
-
-def backtest_detail(backtest: evaluator_service_pb2.BacktestResponse, window: int) -> models.Backtest:
-    """What a rule would have done in the last `window` nanoseconds; of the intervals the latest ones."""
-    suggestions = [
-        models.ThresholdSuggestion(threshold=one.threshold, alerts_per_day=round(one.alerts_per_day, 2))
-        for one in backtest.suggestions
-    ]
-    return models.Backtest(
-        window=format_duration(window),
-        alerts=backtest.count,
-        alerts_per_day=round(backtest.count / (window / DAY), 2),
-        firing_total=_measured(backtest.total),
-        firing_longest=_measured(backtest.longest),
-        value_now=backtest.current_value if backtest.HasField("current_value") else None,
-        intervals=[_interval(one) for one in backtest.intervals[-SHOWN_INTERVALS:]],
-        suggestions=suggestions or None,
-        warnings=[clean(warning) for warning in backtest.warnings] or None,
-    )
-
-
-def _measured(duration: Duration) -> str:
-    """To the second: what is measured in nanoseconds isn't read so."""
-    return format_duration(round(from_duration(duration) / SECOND) * SECOND)
-
-
-def _interval(interval: evaluator_service_pb2.FiringInterval) -> models.FiringInterval:
-    return models.FiringInterval(
-        monitor=clean(interval.monitor_id, 256),
-        group=_labels(interval.group),
-        fired=iso(interval.start_time),
-        ended=iso(interval.end_time) or None,
-        value=interval.value if interval.HasField("value") else None,
     )
 
 

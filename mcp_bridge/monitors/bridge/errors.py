@@ -5,8 +5,12 @@ import re
 import grpc
 from mcp.server.mcpserver.exceptions import ToolError
 
+from monitors.bridge.convert import clean
+
 # An error of RuleService carries status details and its message is written for people; one that gRPC made doesn't.
 DETAILS_KEY = "grpc-status-details-bin"
+# An error is read in one go. In bytes, since texts of other scripts take more.
+LONGEST_REASON = 380
 UNCHANGED = "Nothing was changed."
 DOUBT = "It isn't certain whether the change was made: look with list_alert_rules or list_alerts before repeating it."
 
@@ -33,6 +37,8 @@ _CALLS = {
 }
 # A field is told from a user's own words by its `rule.`, or by its place before a colon at the start of a violation.
 _FIELD = re.compile(r"\brule\.([a-z_]+)|(?:^|(?<=; ))([a-z_]+)(?=: )")
+_MISSING = re.compile(r"^there is no (rule|alert) ")
+_LEVEL = re.compile(r"(?:rule\.)?\blevels\[\d+\]\.\w+")
 _CALL = re.compile(rf"\b(?:{'|'.join(_CALLS)})\b")
 
 
@@ -63,7 +69,8 @@ def in_tool_words(message: str) -> str:
         name = match.group(1) or match.group(2)
         return _PARAMETERS.get(name, name)
 
-    return _CALL.sub(lambda match: _CALLS[match.group()], _FIELD.sub(parameter, message))
+    message = _MISSING.sub(r"\1_id: \g<0>", message)
+    return _CALL.sub(lambda match: _CALLS[match.group()], _FIELD.sub(parameter, _LEVEL.sub("levels", message)))
 
 
 def is_from_service(error: grpc.aio.AioRpcError) -> bool:
@@ -94,7 +101,7 @@ def explain(
     """
     code = error.code()
     if is_from_service(error):
-        text = in_tool_words(error.details() or "")[:2_000].rstrip(". ") + "."
+        text = clean(in_tool_words(error.details() or ""), LONGEST_REASON).rstrip(". ") + "."
         in_doubt = writes and (code in _FAULTS or (sent_before and code is grpc.StatusCode.UNAVAILABLE))
         says_enough = "list_al" in text or (code is grpc.StatusCode.UNAUTHENTICATED and not is_lent_key)
         hint = "" if says_enough else _HINTS.get(code, "")

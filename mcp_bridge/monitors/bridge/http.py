@@ -8,6 +8,7 @@ from pydantic import AnyHttpUrl, ConfigDict, TypeAdapter
 from starlette.types import ASGIApp
 
 from monitors.bridge import limits
+from monitors.bridge.incoming import ReadableBodies
 from monitors.bridge.oauth.gate import Gate
 from monitors.bridge.oauth.issuer import IssuerKeys
 from monitors.bridge.oauth.settings import OAuthSettings
@@ -43,14 +44,15 @@ def build_app(
         max_sessions=http.max_clients,
     )
     if oauth is None:
-        return app
+        return ReadableBodies(app, limits.LARGEST_BODY)
     app.router.routes[:0] = create_protected_resource_routes(
         _EXACT_URL.validate_python(oauth.resource_url),
         [_EXACT_URL.validate_python(oauth.issuer)],
         scopes_supported=[READ, WRITE],
         resource_name="Monitors",
     )
-    return Gate(AuthContextMiddleware(app), Tokens(oauth, IssuerKeys(oauth)), oauth)
+    readable = ReadableBodies(app, limits.LARGEST_BODY)
+    return Gate(AuthContextMiddleware(readable), Tokens(oauth, IssuerKeys(oauth)), oauth)
 
 
 def server_config(app: ASGIApp, http: HttpSettings) -> uvicorn.Config:

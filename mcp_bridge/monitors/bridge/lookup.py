@@ -1,16 +1,23 @@
 """Finds what a caller names: a rule by id or title, the monitors that can be watched; and words a filter."""
 
+from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 
 from monitors.bridge.client import Caller
-from monitors.bridge.convert import TITLE_LIMIT, clean, monitor_row
+from monitors.bridge.convert import clean, monitor_row
 from monitors.bridge.errors import BridgeError
+from monitors.bridge.phrases import named
 from monitors.bridge.render import monitor_line
-from monitors.v1 import monitor_pb2, rule_pb2
+from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
-MONITORS_IN_ERROR = 10
 _PAGE = 50
+_MONITORS_CONSIDERED = 200
+_FIELDS_IN_ERROR = 6
+_RULES_IN_ERROR = 3
+_NAME_IN_ERROR = 50
+# An error is read in one go: the monitors that are called most alike, in so many bytes.
+_LISTED_IN_ERROR = 300
 
 
 async def find_rule(caller: Caller, rule_id: str | None, title: str | None) -> rule_pb2.Rule:
@@ -25,9 +32,10 @@ async def find_rule(caller: Caller, rule_id: str | None, title: str | None) -> r
     if len(exact) == 1:
         return exact[0]
     listed = "; ".join(
-        f"{rule.id} {clean(rule.title, TITLE_LIMIT)!r} on {rule.monitor_id}" for rule in (exact or similar)[:5]
+        f"{rule.id} {clean(rule.title, _NAME_IN_ERROR)!r} on {named(clean(rule.monitor_id, _NAME_IN_ERROR))}"
+        for rule in (exact or similar)[:_RULES_IN_ERROR]
     )
-    shown = repr(clean(title, TITLE_LIMIT))
+    shown = repr(clean(title, _NAME_IN_ERROR))
     if exact:
         raise BridgeError(f"title: {len(exact)} rules are called {shown}: {listed}. Give the rule_id.")
     hint = f"Similar ones: {listed}." if similar else "list_alert_rules shows those that exist."
@@ -54,12 +62,12 @@ def filter_term(name: str, value: str) -> str:
     return f'{name}="{escaped}"'
 
 
-async def check_monitor(caller: Caller, monitor: str | None) -> None:
+async def check_monitor(caller: Caller, monitor: str | None, now: int) -> None:
     """Raises BridgeError, which lists what can be watched, unless `monitor` is known or a pattern of known ones."""
     if monitor and await _is_known(caller, monitor):
         return
-    response = await caller.read(caller.stub.ListMonitors, pb.ListMonitorsRequest(page_size=MONITORS_IN_ERROR))
-    raise BridgeError(f"{_reason(monitor)} {_what_can_be_watched(response)}")
+    response = await caller.read(caller.stub.ListMonitors, pb.ListMonitorsRequest(page_size=_MONITORS_CONSIDERED))
+    raise BridgeError(f"{_reason(monitor)} {_what_can_be_watched(response, monitor or '', now)}")
 
 
 async def _is_known(caller: Caller, monitor: str) -> bool:
@@ -80,17 +88,15 @@ def _reason(monitor: str | None) -> str:
     return f"monitor: nothing called {clean(monitor, 60)!r} has ever reported."
 
 
-def _what_can_be_watched(response: pb.ListMonitorsResponse) -> str:
+def _what_can_be_watched(response: pb.ListMonitorsResponse, wanted: str, now: int) -> str:
     if not response.monitors:
         return "Nothing reports measurements yet: write points to the mesh's ingest endpoint first."
-    lines = "\n".join(monitor_line(monitor_row(_first_fields(monitor))) for monitor in response.monitors)
-    more = response.total_count - len(response.monitors)
-    rest = f"\n{more} more: list_alert_rules with include='monitors' shows them." if more > 0 else ""
-    return f"These can be watched:\n{lines}{rest}\n"
-
-
-def _first_fields(monitor: monitor_pb2.Monitor) -> monitor_pb2.Monitor:
-    short = monitor_pb2.Monitor()
-    short.CopyFrom(monitor)
-    del short.fields[8:]
-    return short
+    likest = sorted(response.monitors, key=lambda known: -SequenceMatcher(None, wanted, known.id).ratio())
+    lines: list[str] = []
+    for monitor in likest:
+        line = monitor_line(monitor_row(monitor, _FIELDS_IN_ERROR), now)
+        if sum(len(one.encode()) for one in [*lines, line]) <= _LISTED_IN_ERROR:
+            lines.append(line)
+    more = response.total_count - len(lines)
+    rest = [f"{more} more: list_alert_rules with include='monitors' shows them."] if more > 0 else []
+    return "\n".join(["These can be watched:", *lines, *rest, ""])

@@ -1,24 +1,18 @@
 """What the tools answer, as structured data. Each answer is complete without its text. Times are RFC 3339 in UTC."""
 
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-
-class Output(BaseModel):
-    """What isn't set is left out."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    def structured(self) -> dict[str, Any]:
-        """As it goes over the wire."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+from monitors.bridge.backtest_models import Backtest, Series
+from monitors.bridge.output import Answer, Output, Page, Value
 
 
 class Rule(Output):
     """A rule. A concise row ends with `levels`."""
 
-    id: str
+    id: str | None = None
+    """Left out of a rule that isn't saved."""
     title: str
     monitor: str
     condition: str
@@ -51,8 +45,9 @@ class MonitorField(Output):
     name: str
     type: str
     series: int | None = None
-    last_value: float | str | None = None
+    last_value: Value | None = None
     last_time: str | None = None
+    """Left out if it's the monitor's."""
 
 
 class Monitor(Output):
@@ -60,55 +55,15 @@ class Monitor(Output):
 
     id: str
     fields: list[MonitorField]
-    fields_total: int | None = None
+    fields_total: int
     last_time: str | None = None
     rules: int | None = None
 
 
-class Series(Output):
-    """A series that a rule's condition reads now."""
-
-    monitor: str
-    field: str
-    tags: dict[str, str] | None = None
-    last_value: float | str | None = None
-    last_time: str | None = None
-
-
-class FiringInterval(Output):
-    """A time in which a rule would have fired; `ended` is left out while it still would."""
-
-    monitor: str
-    group: dict[str, str] | None = None
-    fired: str
-    ended: str | None = None
-    value: float | None = None
-
-
-class ThresholdSuggestion(Output):
-    """A threshold, and about how many alerts a day it would have given."""
-
-    threshold: float
-    alerts_per_day: float
-
-
-class Backtest(Output):
-    """What a rule would have done."""
-
-    window: str
-    alerts: int
-    alerts_per_day: float
-    firing_total: str
-    firing_longest: str
-    value_now: float | None = None
-    intervals: list[FiringInterval]
-    """The latest ones, oldest first."""
-    suggestions: list[ThresholdSuggestion] | None = None
-    warnings: list[str] | None = None
-
-
-class CreatedRule(Output):
+class CreatedRule(Answer):
     """The answer of create_alert_rule."""
+
+    narrower: ClassVar[str] = "A filter on a tag in the condition narrows what it reads."
 
     saved: bool
     """False for a dry run, and if an equal rule was there already."""
@@ -117,18 +72,19 @@ class CreatedRule(Output):
     warnings: list[str] | None = None
     matches: list[Series] | None = None
     matches_total: int | None = None
-    """How many there are, if they aren't all in `matches`; 100 stands for 100 or more."""
+    """How many there are; 100 stands for 100 or more."""
     backtest: Backtest | None = None
-    note: str | None = None
 
 
-class RuleList(Output):
+class RuleList(Page):
     """The answer of list_alert_rules."""
+
+    kept: ClassVar[tuple[str, ...]] = ("rules",)
+    narrower: ClassVar[str] = "Part of an id as monitor shows others."
 
     rules: list[Rule]
     total: int
     next_cursor: str | None = None
-    note: str | None = None
     monitors: list[Monitor] | None = None
     monitors_total: int | None = None
 
@@ -141,7 +97,7 @@ class Change(Output):
     after: str | bool | list[str] | dict[str, str] | None = None
 
 
-class UpdatedRule(Output):
+class UpdatedRule(Answer):
     """The answer of update_alert_rule."""
 
     saved: bool
@@ -149,18 +105,20 @@ class UpdatedRule(Output):
     rule: Rule
     meaning: str | None = None
     warnings: list[str] | None = None
-    note: str | None = None
+    backtest: Backtest | None = None
+    """What the changed rule would have done, in a dry run."""
 
 
-class DeletedRule(Output):
+class DeletedRule(Answer):
     """The answer of delete_alert_rule."""
+
+    kept_longest: ClassVar[tuple[str, ...]] = ("restore",)
 
     deleted: bool
     rule: Rule
     resolved_alerts: int | None = None
     restore: dict[str, Any] | None = None
     """Arguments with which create_alert_rule makes it again."""
-    note: str | None = None
 
 
 class Alert(Output):
@@ -174,7 +132,7 @@ class Alert(Output):
     state: str
     """firing or resolved"""
     fired: str
-    value: float | None = None
+    value: Value | None = None
     group: dict[str, str] | None = None
     resolved: str | None = None
     acknowledged_by: str | None = None
@@ -194,7 +152,7 @@ class Event(Output):
 
     time: str
     kind: str
-    value: float | None = None
+    value: Value | None = None
     user: str | None = None
     detail: str | None = None
 
@@ -216,7 +174,7 @@ class Instance(Output):
     monitor: str
     group: dict[str, str] | None = None
     state: str
-    value: float | None = None
+    value: Value | None = None
     evaluated: str | None = None
     since: str | None = None
     text: str | None = None
@@ -225,25 +183,37 @@ class Instance(Output):
 class Explanation(Output):
     """Why an alert is as it is."""
 
+    oldest_first: ClassVar[tuple[str, ...]] = ("timeline", "deliveries")
+
     alert_id: str | None = None
     rule_id: str | None = None
     instances: list[Instance] | None = None
     timeline: list[Event] | None = None
+    """Oldest first."""
+    earlier_events: int | None = None
+    """How many there were before."""
     deliveries: list[Delivery] | None = None
+    """Oldest first."""
+    earlier_deliveries: int | None = None
 
 
-class AlertList(Output):
+class AlertList(Page):
     """The answer of list_alerts."""
+
+    kept: ClassVar[tuple[str, ...]] = ("alerts",)
+    narrower: ClassVar[str] = "alert_id explains one alert alone."
 
     alerts: list[Alert]
     total: int
     next_cursor: str | None = None
-    note: str | None = None
     explanations: list[Explanation] | None = None
 
 
-class Acknowledged(Output):
+class Acknowledged(Answer):
     """The answer of acknowledge_alert."""
+
+    kept: ClassVar[tuple[str, ...]] = ("acknowledged", "already_acknowledged")
+    narrower: ClassVar[str] = "list_alerts with alert_id shows each."
 
     alerts: list[Alert]
     acknowledged: list[str]

@@ -1,11 +1,15 @@
 """The tools' parameters: forgiving types, strict names, and a schema without what a model needn't read."""
 
+import json
 from typing import Annotated, Any, ClassVar, Literal
 
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from monitors.bridge.values import parse_duration, parse_severity
+
+LONGEST_CONDITION = 4_096
+_SHORTER = "say it shorter, such as 'avg(x, 5m) > 5 and y > 1', or make several rules"
 
 
 def _blank_is_absent(value: object) -> object:
@@ -28,6 +32,17 @@ def _checked_label(value: object) -> object:
     return value
 
 
+def _checked_condition(value: object) -> object:
+    """Only what RuleService would look at; the rest may be too large to be sent there."""
+    try:
+        length = len(value if isinstance(value, str) else json.dumps(value))
+    except RecursionError:
+        raise ValueError(f"it's nested too deeply; {_SHORTER}") from None
+    if length > LONGEST_CONDITION:
+        raise ValueError(f"it has {length:,} characters, and {LONGEST_CONDITION:,} are the most; {_SHORTER}")
+    return value
+
+
 def _spoken(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
@@ -36,7 +51,11 @@ Nanoseconds = Annotated[int, BeforeValidator(parse_duration), WithJsonSchema({"t
 Text = Annotated[Annotated[str, Field(max_length=4_096)] | None, BeforeValidator(_blank_is_absent)]
 Title = Annotated[Annotated[str, Field(max_length=200)] | None, BeforeValidator(_blank_is_absent)]
 Names = Annotated[list[str], BeforeValidator(_listed)]
-Condition = Annotated[str | dict[str, Any], WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]})]
+Condition = Annotated[
+    str | dict[str, Any],
+    BeforeValidator(_checked_condition),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+]
 Severity = Annotated[Literal["low", "medium", "high", "critical"], BeforeValidator(parse_severity)]
 NoData = Annotated[Literal["keep", "ok", "alert"], BeforeValidator(_spoken)]
 Label = Annotated[Text, BeforeValidator(_checked_label)]

@@ -14,7 +14,8 @@ from mcp.server.mcpserver.resources import FunctionResource, Resource
 from monitors.bridge.client import Caller
 from monitors.bridge.convert import alert_row, clean, policy_word, rule_detail
 from monitors.bridge.errors import BridgeError, RpcFailed
-from monitors.bridge.models import AlertList, Instance, Output, Rule
+from monitors.bridge.models import AlertList, Instance, Rule
+from monitors.bridge.output import Output
 from monitors.bridge.push import FIRING
 from monitors.bridge.toolkit import Bridge, ToolContext, caller_of, now_nanos
 from monitors.bridge.tools.list_alerts import instances_of

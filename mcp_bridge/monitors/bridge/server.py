@@ -1,6 +1,7 @@
 """The MCP server: six tools with strict arguments, resources, a prompt, and errors that a model can act on."""
 
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.server.stdio import stdio_server
 from mcp_types import (
     CallToolResult,
     CompleteRequestParams,
@@ -28,6 +30,7 @@ from monitors.bridge.app import apps_extension
 from monitors.bridge.client import open_mesh
 from monitors.bridge.completions import complete
 from monitors.bridge.errors import DOUBT, UNCHANGED, BridgeError
+from monitors.bridge.incoming import ReadableLines
 from monitors.bridge.new_channels import with_new_channels
 from monitors.bridge.parameters import Arguments
 from monitors.bridge.push import Push, listen, open_push
@@ -97,6 +100,12 @@ class BridgeServer(MCPServer[Bridge]):
         """Ends what would go on for as long as the clients wish, so that the server can stop."""
         for push in self._pushes:
             push.close()
+
+    async def run_stdio_async(self) -> None:
+        """Serves standard input and output."""
+        async with stdio_server(stdin=ReadableLines(sys.stdin.buffer)) as (read_stream, write_stream):
+            server = self._lowlevel_server
+            await server.run(read_stream, write_stream, server.create_initialization_options())
 
 
 def _writes(tool: Tool) -> bool:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import AccessToken
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, ImageContent, TextContent, ToolAnnotations
 from mcp_types.version import is_version_at_least
 
 from monitors.bridge.client import Caller, Mesh
 from monitors.bridge.errors import BridgeError
-from monitors.bridge.models import Output
+from monitors.bridge.fitting import LONGEST_ANSWER, shorten
+from monitors.bridge.output import Answer
 from monitors.bridge.parameters import Arguments, compact_schema
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class Bridge:
 
 ToolContext = Context[Bridge, Any]
 ToolFunction = Callable[..., Awaitable[CallToolResult]]
+AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,26 @@ def can_be_asked(context: ToolContext) -> bool:
     return takes_questions_as_result(context) or context.session.can_send_request
 
 
-def answer(output: Output, text: str) -> CallToolResult:
-    """A success: the structured data and a text, each complete alone."""
-    return CallToolResult(
-        content=[TextContent(type="text", text=text)],
-        structured_content=output.structured(),
-    )
+def picture(png: bytes) -> ImageContent:
+    """A PNG as clients take it."""
+    return ImageContent(type="image", data=b64encode(png).decode(), mime_type="image/png")
+
+
+def answer(
+    output: AnswerT,
+    render: Callable[[AnswerT, int], str],
+    now: int,
+    *,
+    longest: int = LONGEST_ANSWER,
+    image: ImageContent | None = None,
+) -> CallToolResult:
+    """A success: the structured data and a text, each complete alone and short enough; the text comes first.
+
+    What doesn't fit is left out of both, and `output` says so.
+    """
+    shorten(output, render, now, longest)
+    text = TextContent(type="text", text=render(output, now))
+    return CallToolResult(content=[text, *([image] if image else [])], structured_content=output.structured())
 
 
 def now_nanos() -> int:

@@ -1,7 +1,9 @@
 """Durations, times and severities: forgiving to read, one canonical way to write."""
 
+import math
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -10,17 +12,25 @@ SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
 _UNITS = {
     "w": 7 * DAY, "d": DAY, "h": 3_600 * SECOND,
-    "m": 60 * SECOND, "s": SECOND, "ms": 1_000_000,
+    "m": 60 * SECOND, "s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1,
 }  # fmt: skip
 _UNIT_NAMES = {
     "w": "w", "week": "w", "weeks": "w", "d": "d", "day": "d", "days": "d",
     "h": "h", "hr": "h", "hrs": "h", "hour": "h", "hours": "h",
     "m": "m", "min": "m", "mins": "m", "minute": "m", "minutes": "m",
     "s": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "": "s",
-    "ms": "ms", "millisecond": "ms", "milliseconds": "ms",
+    "ms": "ms", "msec": "ms", "millisecond": "ms", "milliseconds": "ms", "us": "us", "ns": "ns",
 }  # fmt: skip
+_NUMBERS = {
+    "half a": "0.5", "half an": "0.5", "a": "1", "an": "1", "one": "1", "two": "2", "three": "3", "four": "4",
+    "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10", "twelve": "12", "fifteen": "15",
+    "twenty": "20", "thirty": "30", "forty-five": "45", "sixty": "60", "ninety": "90",
+}  # fmt: skip
+_WORD = re.compile(rf"\b(?:{'|'.join(_NUMBERS)})(?=\s+[a-z])")
+_SINGLE = re.compile(r"(?:second|minute|hour|day|week)")
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)[\s,]*(?:and\s+)?")
 _LONGEST = 366 * DAY
+_LONGEST_TEXT = 100
 
 SEVERITIES = {
     "low": "low", "info": "low", "minor": "low", "sev4": "low", "p4": "low",
@@ -32,17 +42,20 @@ SEVERITIES = {
 
 
 def parse_duration(value: object) -> int:
-    """Nanoseconds from `2m`, `1h30m`, `5 minutes` or a number of seconds. Raises ValueError with the accepted forms."""
+    """Nanoseconds from `2m`, `half an hour` or a number of seconds. Raises ValueError with what is accepted."""
     problem = ValueError("give a duration such as '2m', '1h30m' or '5 minutes', or a number of seconds")
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise problem
-    text = str(value).strip().lower()
-    position, total = 0, 0.0
+    text = " ".join(str(value).lower().split())
+    if len(text) > _LONGEST_TEXT:
+        raise problem
+    text = f"1 {text}" if _SINGLE.fullmatch(text) else _WORD.sub(lambda word: _NUMBERS[word.group()], text)
+    position, total = 0, Decimal(0)
     while position < len(text):
         match = _PART.match(text, position)
-        if match is None or match.group(2) not in _UNIT_NAMES or len(match.group(1)) > 20:
+        if match is None or match.group(2) not in _UNIT_NAMES:
             raise problem
-        total += float(match.group(1)) * _UNITS[_UNIT_NAMES[match.group(2)]]
+        total += Decimal(match.group(1)) * _UNITS[_UNIT_NAMES[match.group(2)]]
         position = match.end()
     if not text or total > _LONGEST:
         raise problem
@@ -52,7 +65,7 @@ def parse_duration(value: object) -> int:
 def format_duration(nanos: int) -> str:
     """The shortest exact text: `90s` is `1m30s`, zero is `0s`."""
     rest, parts = nanos, []
-    for unit in ("d", "h", "m", "s", "ms"):
+    for unit in ("d", "h", "m", "s", "ms", "us", "ns"):
         count, rest = divmod(rest, _UNITS[unit])
         if count:
             parts.append(f"{count}{unit}")
@@ -126,6 +139,22 @@ def from_timestamp(moment: Timestamp) -> int:
     return moment.seconds * SECOND + moment.nanos
 
 
-def number(value: float) -> str:
-    """A measured value, short: six significant digits."""
-    return f"{value:.6g}"
+def measured(value: float) -> int | float | str:
+    """A measured value as both channels show it: whole, or with ten significant digits; what isn't finite is a text,
+    for which JSON has no number."""
+    if math.isfinite(value):
+        return int(value) if value.is_integer() and abs(value) < 1e15 else rounded(value, 10)
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def rounded(value: float, digits: int) -> float:
+    """To so many significant digits, but never so that it becomes infinite."""
+    short = float(f"{value:.{digits}g}")
+    return short if math.isfinite(short) else value
+
+
+def number(value: int | float | str) -> str:
+    """A measured value in words."""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.10g}"
+    return str(value)

@@ -122,6 +122,8 @@ def _response(backtest: Backtest, spec: RuleSpec, series: Sequence[Series]) -> p
     )
     if value is not None:
         response.current_value = value
+    if backtest.known_from is not None:
+        response.data_start_time.CopyFrom(to_timestamp(backtest.known_from))
     return response
 
 

@@ -84,13 +84,16 @@ def test_what_matches_nothing_says_so(stub: EvaluatorServiceStub) -> None:
         found = tried(stub, tested)
         assert (found.count, list(found.matches)) == (0, [])
         assert found.warnings == ["nothing was tried: the rule matches no series that has reported"]
-    assert tried(stub, rule("x > 5"), end=START + SECOND).warnings == ["there is no data in this time"]
+    empty = tried(stub, rule("x > 5"), end=START + SECOND)
+    assert empty.warnings == ["there is no data in this time"]
+    assert not empty.HasField("data_start_time")
 
 
 def test_of_a_short_history_its_length_is_told_and_what_would_have_been_quiet(stub: EvaluatorServiceStub) -> None:
     found = tried(stub, rule("x > 5"), start=START - 100 * DAY, end=START + 90 * MINUTE)
     assert found.count == 2
     assert found.warnings == ["only the last 1h29m were tried: nothing is known from before"]
+    assert found.data_start_time == to_timestamp(START + MINUTE)
     ((threshold, rate),) = [(one.threshold, one.alerts_per_day) for one in found.suggestions]
     assert rate == 0
     assert tried(stub, rule(f"x > {threshold}"), start=START - 100 * DAY, end=START + 90 * MINUTE).count == 0

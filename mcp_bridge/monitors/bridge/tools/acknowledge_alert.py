@@ -53,7 +53,7 @@ async def acknowledge_alert(
         acknowledged=[alert.id for alert in response.alerts if alert.id not in already],
         already_acknowledged=already or None,
     )
-    return answer(output, render.acknowledged(output, now))
+    return answer(output, render.acknowledged, now)
 
 
 def tool() -> Tool:

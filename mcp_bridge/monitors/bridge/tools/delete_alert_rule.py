@@ -9,11 +9,12 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from monitors.bridge import render
-from monitors.bridge.convert import clean, lost_on_restore, restore_arguments, rule_detail
+from monitors.bridge.convert import FULL_TITLE, clean, lost_on_restore, restore_arguments, rule_detail
 from monitors.bridge.errors import BridgeError
 from monitors.bridge.lookup import find_rule
 from monitors.bridge.models import DeletedRule
 from monitors.bridge.parameters import Arguments, Text
+from monitors.bridge.phrases import named
 from monitors.bridge.toolkit import Hints, ToolContext, answer, caller_of, can_be_asked, make_tool, now_nanos
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
@@ -51,13 +52,13 @@ def can_ask(context: ToolContext) -> bool:
 async def ask(arguments: DeleteArguments, context: ToolContext) -> Consent | Elicit[Consent]:
     """The question, or the consent that `confirm_title` gives."""
     rule = await find_rule(caller_of(context), arguments.rule_id, arguments.title)
-    title = clean(rule.title, 200)
-    if arguments.confirm_title and clean(arguments.confirm_title, 200) != title:
+    title = clean(rule.title, FULL_TITLE)
+    if arguments.confirm_title and clean(arguments.confirm_title, FULL_TITLE) != title:
         raise BridgeError(
             f"confirm_title: {clean(arguments.confirm_title, 60)!r} isn't the title of {rule.id}, which is {title!r}."
         )
     if can_ask(context):
-        return Elicit(f"Delete the alert rule {title!r} ({rule.id}) on {clean(rule.monitor_id, 256)}?", Consent)
+        return Elicit(f"Delete the alert rule {title!r} ({rule.id}) on {named(clean(rule.monitor_id, 256))}?", Consent)
     if not arguments.confirm_title:
         raise BridgeError(
             f"confirm_title: this client can't ask its user. Ask whether {title!r} ({rule.id}, "
@@ -77,7 +78,7 @@ async def delete_alert_rule(
         kept = DeletedRule(
             deleted=False, rule=rule_detail(rule, now), note="The user didn't agree; the rule is as it was."
         )
-        return answer(kept, render.deleted(kept, now))
+        return answer(kept, render.deleted, now)
     # The etag makes sure that what goes is what was asked about.
     request = pb.DeleteRuleRequest(rule_id=rule.id, etag=rule.etag, request_id=uuid4().hex)
     response = await caller.write(caller.stub.DeleteRule, request)
@@ -88,7 +89,7 @@ async def delete_alert_rule(
         restore=restore_arguments(response.rule),
         note=_lost_note(response.rule),
     )
-    return answer(output, render.deleted(output, now))
+    return answer(output, render.deleted, now)
 
 
 def _lost_note(rule: rule_pb2.Rule) -> str | None:

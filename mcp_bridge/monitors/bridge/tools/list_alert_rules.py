@@ -8,7 +8,8 @@ from pydantic import BeforeValidator, Field
 
 from monitors.bridge import render
 from monitors.bridge.client import Caller
-from monitors.bridge.convert import monitor_row, rule_detail, rule_row
+from monitors.bridge.convert import FIELD_LIMIT, monitor_row, rule_detail, rule_row
+from monitors.bridge.fitting import DEFAULT_PAGE, LONGEST_ANSWER, longest_page, page_that_fits
 from monitors.bridge.lookup import filter_term
 from monitors.bridge.models import Monitor, RuleList
 from monitors.bridge.parameters import Arguments, Detail, Label, Limit, Severity, Text
@@ -20,6 +21,10 @@ DESCRIPTION = (
     "watched: monitors, their fields, last values. For alerts that fire or fired use list_alerts. "
     "Returns total and next_cursor if there are more."
 )
+
+# Of few monitors many fields are shown.
+FEW_MONITORS = 3
+FEW_FIELDS = 8
 
 
 def _several(value: object) -> object:
@@ -47,10 +52,21 @@ class ListArguments(Arguments):
 async def list_alert_rules(arguments: ListArguments, context: ToolContext) -> Annotated[CallToolResult, RuleList]:
     """Lists."""
     caller, now = caller_of(context), now_nanos()
-    output = await _one(caller, arguments.rule_id, now) if arguments.rule_id else await _page(caller, arguments, now)
-    if arguments.include == "monitors":
+    lists_monitors = arguments.include == "monitors"
+    longest = longest_page(arguments)
+    if arguments.rule_id:
+        output = await _one(caller, arguments.rule_id, now)
+    else:
+
+        async def fetch(limit: int) -> RuleList:
+            return await _page(caller, arguments, limit, now)
+
+        room = min(longest, LONGEST_ANSWER // 2) if lists_monitors else longest
+        output = await page_that_fits(fetch, arguments.limit, render.rules, now, room)
+    if lists_monitors:
         output.monitors, output.monitors_total = await _monitors(caller, arguments)
-    return answer(output, render.rules(output, now))
+        longest = max(longest, 2 * DEFAULT_PAGE)
+    return answer(output, render.rules, now, longest=longest)
 
 
 async def _one(caller: Caller, rule_id: str, now: int) -> RuleList:
@@ -58,9 +74,9 @@ async def _one(caller: Caller, rule_id: str, now: int) -> RuleList:
     return RuleList(rules=[rule_detail(response.rule, now)], total=1)
 
 
-async def _page(caller: Caller, arguments: ListArguments, now: int) -> RuleList:
+async def _page(caller: Caller, arguments: ListArguments, limit: int, now: int) -> RuleList:
     request = pb.ListRulesRequest(
-        page_size=arguments.limit, page_token=arguments.cursor or "", filter=" AND ".join(_terms(arguments))
+        page_size=limit, page_token=arguments.cursor or "", filter=" AND ".join(_terms(arguments))
     )
     response = await caller.read(caller.stub.ListRules, request)
     row = rule_detail if arguments.detail == "detailed" else rule_row
@@ -98,7 +114,8 @@ async def _monitors(caller: Caller, arguments: ListArguments) -> tuple[list[Moni
     part = max((arguments.monitor or "").split("*"), key=len)
     request = pb.ListMonitorsRequest(page_size=arguments.limit, query=part)
     response = await caller.read(caller.stub.ListMonitors, request)
-    return [monitor_row(monitor) for monitor in response.monitors], response.total_count
+    fields = FIELD_LIMIT if len(response.monitors) <= FEW_MONITORS else FEW_FIELDS
+    return [monitor_row(monitor, fields) for monitor in response.monitors], response.total_count
 
 
 def tool() -> Tool:

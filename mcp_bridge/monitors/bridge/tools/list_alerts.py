@@ -13,6 +13,7 @@ from monitors.bridge.app import UI_META
 from monitors.bridge.client import Caller
 from monitors.bridge.convert import alert_detail, alert_row, clean, delivery_row, event_row, instance_row
 from monitors.bridge.errors import BridgeError, RpcFailed
+from monitors.bridge.fitting import LONGEST_ANSWER, longest_page, page_that_fits
 from monitors.bridge.lookup import filter_term
 from monitors.bridge.models import AlertList, Explanation, Instance
 from monitors.bridge.parameters import Arguments, Detail, Limit, Severity, Text
@@ -26,6 +27,8 @@ DESCRIPTION = (
     "For rules use list_alert_rules. Returns total and next_cursor if there are more."
 )
 _EXPLAINED = 3
+# Of what happened to an alert, and of what was sent about it.
+_LATEST = 20
 _SINCE_MARK = "~"
 _STATES = {
     "firing": ["state=firing"],
@@ -58,23 +61,30 @@ class ListArguments(Arguments):
 async def list_alerts(arguments: ListArguments, context: ToolContext) -> Annotated[CallToolResult, AlertList]:
     """Lists."""
     caller, now = caller_of(context), now_nanos()
+    longest = longest_page(arguments)
     if arguments.alert_id:
         response = await caller.read(caller.stub.GetAlert, pb.GetAlertRequest(alert_id=arguments.alert_id))
         output = AlertList(alerts=[alert_detail(response.alert)], total=1)
     else:
-        output = await _page(caller, arguments, now)
+
+        async def fetch(limit: int) -> AlertList:
+            return await _page(caller, arguments, limit, now)
+
+        room = min(longest, LONGEST_ANSWER // 2) if arguments.explain else longest
+        output = await page_that_fits(fetch, arguments.limit, render.alerts, now, room)
     if arguments.explain:
         output.explanations = await _explanations(caller, arguments, output)
-    return answer(output, render.alerts(output, now))
+        longest = LONGEST_ANSWER
+    return answer(output, render.alerts, now, longest=longest)
 
 
-async def _page(caller: Caller, arguments: ListArguments, now: int) -> AlertList:
+async def _page(caller: Caller, arguments: ListArguments, limit: int, now: int) -> AlertList:
     # A page belongs to its filter. "Since 2h" moves with the clock, so the cursor keeps the time that it first meant.
     token, _, since = (arguments.cursor or "").partition(_SINCE_MARK)
     if arguments.since and not since:
         since = _since(arguments.since, now)
     filters = " AND ".join(_terms(arguments, since))
-    request = pb.ListAlertsRequest(page_size=arguments.limit, page_token=token, filter=filters)
+    request = pb.ListAlertsRequest(page_size=limit, page_token=token, filter=filters)
     response = await caller.read(caller.stub.ListAlerts, request)
     row = alert_detail if arguments.detail == "detailed" else alert_row
     output = AlertList(alerts=[row(alert) for alert in response.alerts], total=response.total_count)
@@ -106,7 +116,7 @@ def _since(text: str, now: int) -> str:
 async def _explanations(caller: Caller, arguments: ListArguments, output: AlertList) -> list[Explanation]:
     ids = [alert.id for alert in output.alerts[:_EXPLAINED]]
     if len(output.alerts) > _EXPLAINED:
-        output.note = f"{output.note or ''} Explained are the first {_EXPLAINED}; alert_id explains another.".strip()
+        output.add_note(f"Explained are the first {_EXPLAINED}; alert_id explains another.")
     if ids:
         return list(await asyncio.gather(*(_explanation(caller, alert_id) for alert_id in ids)))
     if arguments.rule_id:
@@ -120,8 +130,10 @@ async def _explanation(caller: Caller, alert_id: str) -> Explanation:
     return Explanation(
         alert_id=alert_id,
         instances=await instances_of(caller, pb.ExplainRuleRequest(alert_id=alert_id)),
-        timeline=[event_row(event) for event in response.timeline],
-        deliveries=[delivery_row(delivery) for delivery in response.deliveries],
+        timeline=[event_row(event) for event in response.timeline[-_LATEST:]],
+        earlier_events=max(0, len(response.timeline) - _LATEST) or None,
+        deliveries=[delivery_row(delivery) for delivery in response.deliveries[-_LATEST:]],
+        earlier_deliveries=max(0, len(response.deliveries) - _LATEST) or None,
     )
 
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, ImageContent
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from monitors.bridge import render
@@ -14,8 +14,8 @@ from monitors.bridge.convert import clean, rule_detail
 from monitors.bridge.errors import BridgeError
 from monitors.bridge.lookup import find_rule
 from monitors.bridge.models import Change, Rule, UpdatedRule
-from monitors.bridge.parameters import Arguments, Text, Title
-from monitors.bridge.previews import meaning_of, preview
+from monitors.bridge.parameters import Arguments, Nanoseconds, Text, Title
+from monitors.bridge.previews import meaning_of, preview, trial, untried
 from monitors.bridge.rule_settings import RuleSettings, has_for_clause, without_for_clause
 from monitors.bridge.toolkit import Hints, ToolContext, answer, caller_of, make_tool, now_nanos
 from monitors.bridge.values import parse_instant, to_timestamp
@@ -25,13 +25,18 @@ from monitors.v1 import rule_service_pb2 as pb
 DESCRIPTION = (
     "Changes a rule, given by rule_id or its exact title; what isn't given stays. "
     "condition to interval are as in create_alert_rule; levels, notify, labels and runbook_url replace the old value, "
-    "empty removes it. snooze_until keeps the rule quiet till then. dry_run=true only shows what would change. "
+    "empty removes it. snooze_until keeps the rule quiet till then. dry_run=true only shows what would change and when "
+    "the changed rule would have fired. "
     "Returns before and after."
 )
 _CHANGEABLE = (
     "title", "condition", "for", "severity", "levels", "cooldown", "no_data", "notify", "labels", "runbook_url",
     "enabled", "interval", "snoozed_until",
 )  # fmt: skip
+# What changes nothing about when a rule fires.
+_TOLD_ALIKE = frozenset(
+    ("title", "cooldown", "notify", "labels", "annotations", "enabled", "snooze_until_time", "severity")
+)
 _LIFTS = ("", "off", "no", "none", "null", "now", "false", "0")
 
 
@@ -61,11 +66,14 @@ class UpdateArguments(RuleSettings, _Naming):
     ] = None
     expected_version: Annotated[Text, Field(description="Refuses if the rule has another version")] = None
     dry_run: bool = False
+    backtest_window: Nanoseconds | None = None
 
 
 async def update_alert_rule(arguments: UpdateArguments, context: ToolContext) -> Annotated[CallToolResult, UpdatedRule]:
     """Changes, or with `dry_run` only shows."""
     caller, now = caller_of(context), now_nanos()
+    if arguments.backtest_window is not None and not arguments.dry_run:
+        raise BridgeError("backtest_window: it needs dry_run=true, which saves nothing.")
     snooze = _snooze(arguments, now)
     before = await find_rule(caller, arguments.rule_id, arguments.title)
     draft = rule_pb2.Rule(id=before.id, annotations=before.annotations)
@@ -77,13 +85,14 @@ async def update_alert_rule(arguments: UpdateArguments, context: ToolContext) ->
         )
     # A runbook is merged into the annotations as they were read, so nobody may change them in between.
     draft.etag = arguments.expected_version or (before.etag if "annotations" in paths else "")
+    image = None
     if arguments.dry_run:
-        output = await _dry_run(caller, arguments, before, snooze, now)
+        output, image = await _dry_run(caller, arguments, before, snooze, now)
     else:
         output = await _update(caller, draft, paths, now)
     if not output.changes:
-        output.note = "It was like that already."
-    return answer(output, render.updated(output, now))
+        output.add_note("It was like that already.")
+    return answer(output, render.updated, now, image=image)
 
 
 def _snooze(arguments: UpdateArguments, now: int) -> int | None:
@@ -132,7 +141,7 @@ async def _update(caller: Caller, draft: rule_pb2.Rule, paths: list[str], now: i
 
 async def _dry_run(
     caller: Caller, arguments: UpdateArguments, before: rule_pb2.Rule, snooze: int | None, now: int
-) -> UpdatedRule:
+) -> tuple[UpdatedRule, ImageContent | None]:
     if arguments.expected_version and arguments.expected_version != before.etag:
         raise BridgeError(
             f"expected_version: the rule has version {before.etag!r}, not {clean(arguments.expected_version, 60)!r}; "
@@ -147,9 +156,12 @@ async def _dry_run(
     text = arguments.condition_text()
     if text is not None and has_for_clause(text):
         merged.ClearField("for_duration")
-    _write(arguments, snooze, merged)
-    checked = await preview(caller, merged)
-    after = rule_detail(checked.rule, now)
+    paths = _write(arguments, snooze, merged)
+    if arguments.backtest_window is not None or not _TOLD_ALIKE.issuperset(paths):
+        tried = await trial(caller, merged, arguments.backtest_window, now)
+    else:
+        tried = untried(await preview(caller, merged))
+    after = rule_detail(tried.checked.rule, now)
     shown = after.model_copy(
         update={
             "id": before.id,
@@ -157,14 +169,16 @@ async def _dry_run(
             "state": rule_detail(before, now).state if after.enabled else after.state,
         }
     )
-    return UpdatedRule(
+    output = UpdatedRule(
         saved=False,
         changes=_changes(rule_detail(before, now), after),
         rule=shown,
-        meaning=clean(checked.explanation, 1_000) or None,
-        warnings=[clean(warning) for warning in checked.warnings] or None,
+        meaning=tried.meaning,
+        warnings=tried.warnings or None,
+        backtest=tried.backtest,
         note="Dry run: nothing was saved.",
     )
+    return output, tried.picture
 
 
 def _changes(before: Rule, after: Rule) -> list[Change]:

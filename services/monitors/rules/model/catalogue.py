@@ -1,5 +1,7 @@
 """What a monitor reports, and which of it a condition means."""
 
+import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -23,6 +25,8 @@ from monitors.rules.model.condition import (
 from monitors.rules.model.condition_parts import Part, parts_of, with_targets
 from monitors.rules.model.quantities import listed, shown
 from monitors.rules.model.rule import is_pattern
+
+_WORD = re.compile(r"[\w.]+")
 
 
 class FieldType(IntEnum):
@@ -123,7 +127,13 @@ class _Search:
             )
         candidates = [*names, *sorted({each.qualified for each in self._fields})]
         text = f'; if it\'s a text, write it in quotes, as "{name[:64]}"' if name in self._words else ""
-        return f"{monitor_id} has no field {shown(name)}{did_you_mean(name, candidates)}; it has {listed(names)}{text}"
+        there = listed(list(map(_written, names)))
+        return f"{monitor_id} has no field {shown(name)}{did_you_mean(name, candidates)}; it has {there}{text}"
+
+
+def _written(name: str) -> str:
+    """A field's name as a condition has it: in quotes unless it's a plain word."""
+    return name if _WORD.fullmatch(name) else json.dumps(name[:50], ensure_ascii=False)
 
 
 def _dashed_names(part: Part) -> Iterator[str]:
