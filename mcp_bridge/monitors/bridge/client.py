@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import Message
+from opentelemetry.propagate import inject
 
 from monitors.bridge.errors import explain, is_from_service, never_sent
 from monitors.bridge.settings import MeshSettings
@@ -101,9 +102,8 @@ class Caller:
         reloaded = sent_before = False
         while True:
             key = self.credential or self.mesh.local_key()
-            metadata = (("authorization", f"Bearer {key}"),) if key else ()
             try:
-                return await _outcome(method(request, metadata=metadata))
+                return await _outcome(method(request, metadata=_metadata(key)))
             except grpc.aio.AioRpcError as error:
                 code = error.code()
                 if code is grpc.StatusCode.UNAUTHENTICATED and not self.credential and not reloaded:
@@ -121,6 +121,15 @@ class Caller:
                 raise explain(
                     error, address=self.mesh.address, method=method_name, writes=writes, sent_before=sent_before
                 ) from None
+
+
+def _metadata(key: str) -> tuple[tuple[str, str], ...]:
+    # What the mesh does belongs to the trace that the tool call came with.
+    carrier: dict[str, str] = {}
+    inject(carrier)
+    if key:
+        carrier["authorization"] = f"Bearer {key}"
+    return tuple(carrier.items())
 
 
 async def _outcome(call: grpc.aio.UnaryUnaryCall[Any, ResponseT]) -> ResponseT:
