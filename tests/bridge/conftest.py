@@ -4,7 +4,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from monitors.bridge.server import BridgeServer, build_server
 from monitors.bridge.settings import MeshSettings
 from tests.bridge.backend import Backend, open_backend
 from tests.harness import LoopThread
+from tests.processes import wait_for
 
 T = TypeVar("T")
 COMMAND = str(Path(sys.executable).parent / "monitors-mcp")
@@ -104,24 +106,31 @@ def stdio_parameters(**environment: str) -> StdioServerParameters:
     return StdioServerParameters(command=COMMAND, env=environment)
 
 
-class HttpBridge:
-    """`monitors-mcp --http` as a process."""
+HTTP_COMMAND = (COMMAND, "--http", "--port", "0")
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
-        self._process = subprocess.Popen(
-            [COMMAND, "--http", "--port", "0", *arguments],
-            env={**os.environ, **environment},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stderr is not None
-        line = self._process.stderr.readline()
-        match = re.search(r"http://\S+:(\d+)/mcp", line)
-        assert match, line + self._process.stderr.read()
-        self.url = f"http://127.0.0.1:{match[1]}/mcp"
+
+class HttpBridge:
+    """`monitors-mcp --http` as a process, or another command that says where it serves as that does."""
+
+    def __init__(self, *arguments: str, command: Sequence[str] = HTTP_COMMAND, **environment: str) -> None:
+        # A file, since a pipe that nobody reads fills up and holds the process.
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._process = subprocess.Popen([*command, *arguments], env={**os.environ, **environment}, stderr=self._output)
+        wait_for(lambda: self._port() or self._process.poll() is not None, "the bridge")
+        assert self._port(), self.output
+        self.url = f"http://127.0.0.1:{self._port()}/mcp"
+
+    @property
+    def output(self) -> str:
+        """What it has written to standard error."""
+        self._output.seek(0)
+        return self._output.read()
+
+    def _port(self) -> str:
+        match = re.search(r"http://\S+:(\d+)/mcp", self.output)
+        return match[1] if match else ""
 
     def close(self) -> None:
         self._process.terminate()
-        assert self._process.stderr is not None
-        self._process.stderr.close()
         self._process.wait(20)
+        self._output.close()

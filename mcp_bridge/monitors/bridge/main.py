@@ -5,12 +5,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import anyio
 from mcp.server.transport_security import TransportSecuritySettings
 
-from monitors.bridge.server import build_server
+from monitors.bridge.server import BridgeServer, build_server
 from monitors.bridge.settings import (
     LOOPBACK,
     BadSetting,
@@ -23,7 +23,8 @@ from monitors.bridge.settings import (
 EPILOG = (
     "environment: MONITORS_SERVER (the mesh, default 127.0.0.1 and MONITORS_GRPC_PORT or 50051), MONITORS_KEY (an API "
     "key; default: the key in $MONITORS_HOME/key, ~/.monitors/key), MONITORS_MCP_PORT (default 9122), "
-    "MONITORS_MCP_ALLOWED_HOSTS"
+    "MONITORS_MCP_ALLOWED_HOSTS, MONITORS_MCP_STATE_KEY (at least 32 characters, the same for all processes that serve "
+    "one address, so that each can read the answer to another's question)"
 )
 PATH = "/mcp"
 STOP_SECONDS = 5
@@ -67,12 +68,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def serve_http(mesh: MeshSettings, http: HttpSettings) -> None:
-    """Serves streamable HTTP until a signal comes. Raises BadSetting if it can't listen."""
+def serve_http(mesh: MeshSettings, http: HttpSettings, extend: Callable[[BridgeServer], None] | None = None) -> None:
+    """Serves streamable HTTP until a signal comes. Raises BadSetting if it can't listen.
+
+    `extend` may add to the server before it is served.
+    """
     # Only here, so that stdio, which a client starts and waits for, starts sooner.
     import uvicorn
 
-    app = build_server(mesh, lends_local_key=http.is_local).streamable_http_app(
+    server = build_server(mesh, lends_local_key=http.is_local, state_keys=http.state_keys)
+    if extend is not None:
+        extend(server)
+    app = server.streamable_http_app(
         streamable_http_path=PATH, host=http.host, transport_security=transport_security(http)
     )
     with listen(http) as listening:
