@@ -134,3 +134,31 @@ class HttpBridge:
         self._process.terminate()
         self._process.wait(20)
         self._output.close()
+
+
+@pytest.fixture(scope="module")
+def module_backend(loop_thread: LoopThread) -> Iterator[Backend]:
+    """A backend for processes that serve all tests of a file."""
+    with loop_thread.opened(open_backend()) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def environment(module_backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Where the mesh is. The key is in its home."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "key").write_text("local-key\n")
+    return {"MONITORS_SERVER": f"127.0.0.1:{module_backend.port}", "MONITORS_HOME": str(home)}
+
+
+@pytest.fixture(scope="module")
+def http_bridge(environment: dict[str, str]) -> Iterator[HttpBridge]:
+    bridge = HttpBridge(**environment)
+    yield bridge
+    bridge.close()
+
+
+@pytest.fixture(params=["stdio", "http"])
+def target(request: pytest.FixtureRequest, environment: dict[str, str], http_bridge: HttpBridge) -> Any:
+    """Something that a Client connects to: the real command."""
+    return stdio_parameters(**environment) if request.param == "stdio" else http_bridge.url
