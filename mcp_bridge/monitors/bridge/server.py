@@ -1,7 +1,7 @@
 """The MCP server: six tools, strict arguments, and errors that a model can act on."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -10,6 +10,7 @@ from mcp.server import CacheHint, MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.server.request_state import RequestStateSecurity
 from mcp_types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import ValidationError
 
@@ -69,8 +70,14 @@ def _failure(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def build_server(settings: MeshSettings, *, lends_local_key: bool = True) -> BridgeServer:
-    """The server on the mesh of `settings`. With `lends_local_key` a caller needs no credential of its own."""
+def build_server(
+    settings: MeshSettings, *, lends_local_key: bool = True, state_keys: Sequence[str] = ()
+) -> BridgeServer:
+    """The server on the mesh of `settings`. With `lends_local_key` a caller needs no credential of its own.
+
+    `state_keys` seal what a client carries between a question and its answer: the first seals, each unseals. Without
+    any, a key is made that dies with the process.
+    """
     return BridgeServer(
         name="monitors",
         title="Monitors",
@@ -78,6 +85,7 @@ def build_server(settings: MeshSettings, *, lends_local_key: bool = True) -> Bri
         version=version("monitors-mcp"),
         tools=list(all_tools()),
         lifespan=_lifespan(settings, lends_local_key),
+        request_state_security=RequestStateSecurity(keys=state_keys) if state_keys else None,
         cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="public")},
         log_level="WARNING",
     )

@@ -8,6 +8,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEFAULT_SERVER_PORT = "50051"
 DEFAULT_SERVER = f"127.0.0.1:{DEFAULT_SERVER_PORT}"
 DEFAULT_PORT = 9122
+STATE_KEY_LENGTH = 32
 
 
 class BadSetting(Exception):
@@ -32,6 +33,8 @@ class HttpSettings:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     allowed_hosts: tuple[str, ...] = ()
+    state_keys: tuple[str, ...] = field(default=(), repr=False)
+    """What seals the state between a question and its answer; the first seals, each unseals."""
 
     @property
     def is_local(self) -> bool:
@@ -60,7 +63,19 @@ def load_http_settings(environment: Mapping[str, str], host: str, port: str, all
         host=host,
         port=_port("--port", port) if port else _port("MONITORS_MCP_PORT", environment.get("MONITORS_MCP_PORT", "")),
         allowed_hosts=tuple(name for name in [*names, *allowed_hosts] if name),
+        state_keys=_state_keys(environment.get("MONITORS_MCP_STATE_KEY", "")),
     )
+
+
+def _state_keys(text: str) -> tuple[str, ...]:
+    keys = tuple(dict.fromkeys(key for key in (part.strip() for part in text.split(",")) if key))
+    # The value is a secret, so the error doesn't repeat it.
+    if any(len(key) < STATE_KEY_LENGTH for key in keys):
+        raise BadSetting(
+            f"MONITORS_MCP_STATE_KEY: a key has fewer than {STATE_KEY_LENGTH} characters; `openssl rand -hex 32` makes "
+            "one, and `new,old` replaces one without breaking what is under way"
+        )
+    return keys
 
 
 def _port(name: str, text: str) -> int:
