@@ -1,5 +1,6 @@
 """The real command over both transports and in both eras: calls, credentials, and who is let in."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -12,7 +13,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from monitors.bridge.main import main, transport_security
+from monitors.bridge.main import listen, main, transport_security
 from monitors.bridge.settings import HttpSettings, load_mesh_settings
 from tests.bridge.backend import Backend
 from tests.bridge.conftest import COMMAND, ERAS, HttpBridge, answer_of
@@ -119,6 +120,25 @@ def test_a_taken_port_names_itself_and_the_fix() -> None:
     assert f"127.0.0.1:{port}" in ended.stderr
     assert "MONITORS_MCP_PORT" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_small_answers_over_http_are_sent_at_once() -> None:
+    async def delays() -> int:
+        accepted: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        with listen(HttpSettings(port=0)) as listening:
+            server = await asyncio.start_server(lambda _, writer: accepted.set_result(writer), sock=listening)
+            async with server:
+                _, writer = await asyncio.open_connection(*listening.getsockname())
+                its_side = await accepted
+                without_delay: int = its_side.get_extra_info("socket").getsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_NODELAY
+                )
+                for side in (writer, its_side):
+                    side.close()
+                    await side.wait_closed()
+                return without_delay
+
+    assert asyncio.run(delays())
 
 
 @pytest.mark.parametrize("port", ["http", "70000", "-1"])
