@@ -28,7 +28,7 @@ def hanging(module_backend: Backend) -> Backend:
 
 
 async def still_works(client: Client) -> bool:
-    return answer_of(await client.call_tool("list_alert_rules", {})).data["total"] == 0
+    return not answer_of(await client.call_tool("list_alert_rules", {})).is_error
 
 
 @pytest.mark.parametrize("mode", ERAS)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvicorn
 from mcp import Client, MCPError
-from mcp_types import ElicitResult, InputRequiredResult
+from mcp_types import ElicitResult, ErrorData, InputRequiredResult, InputResponses
 
 from monitors.bridge.main import listen
 from monitors.bridge.server import build_server
@@ -121,7 +121,7 @@ async def ask(client: Client, rule_id: str) -> InputRequiredResult:
 
 
 async def consent_to(client: Client, asked: InputRequiredResult, rule_id: str) -> Answer:
-    responses = dict.fromkeys(asked.input_requests or {}, REPLIES["accept true"][0])
+    responses: InputResponses = dict.fromkeys(asked.input_requests or {}, REPLIES["accept true"][0])
     return answer_of(
         await client.session.call_tool(
             "delete_alert_rule", {"rule_id": rule_id}, input_responses=responses, request_state=asked.request_state
@@ -129,7 +129,7 @@ async def consent_to(client: Client, asked: InputRequiredResult, rule_id: str) -
     )
 
 
-async def nobody(context: Any, parameters: Any) -> ElicitResult:
+async def nobody(context: Any, params: Any) -> ElicitResult | ErrorData:
     raise AssertionError("the test answers itself")
 
 
