@@ -1,6 +1,7 @@
 """A conversation that outlives the mesh: it's killed and comes back while the bridge's session stays open."""
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,8 @@ pytestmark = pytest.mark.process
 def test_a_session_outlives_a_mesh_that_is_killed_and_comes_back(tmp_path: Path, transport: str) -> None:
     port = free_port()
     mesh = MeshProcess(tmp_path, "--no-host", environment={"MONITORS_GRPC_PORT": str(port)})
-    mesh.start()
-    bridge = HttpBridge(**mesh.client_environment) if transport == "http" else None
-    target: Any = bridge.url if bridge else StdioServerParameters(command=COMMAND, env=mesh.client_environment)
 
-    async def scenario() -> None:
+    async def converse(target: Any) -> None:
         async with Client(target) as client:
             assert not (await client.call_tool("list_alert_rules", {})).is_error
             await asyncio.to_thread(mesh.kill)
@@ -33,7 +31,12 @@ def test_a_session_outlives_a_mesh_that_is_killed_and_comes_back(tmp_path: Path,
             await asyncio.to_thread(mesh.start)
             assert not (await client.call_tool("list_alert_rules", {})).is_error
 
-    asyncio.run(scenario())
-    if bridge:
-        bridge.close()
-    assert mesh.stop() == 0
+    with ExitStack() as stack:
+        mesh.start()
+        stack.callback(mesh.stop)
+        if transport == "stdio":
+            asyncio.run(converse(StdioServerParameters(command=COMMAND, env=mesh.client_environment)))
+        else:
+            bridge = HttpBridge(**mesh.client_environment)
+            stack.callback(bridge.close)
+            asyncio.run(converse(bridge.url))
