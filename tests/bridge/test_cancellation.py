@@ -12,6 +12,7 @@ from mcp import Client, MCPError
 from tests.bridge.backend import Backend
 from tests.bridge.conftest import ERAS, Tools, answer_of
 from tests.harness import LoopThread
+from tests.processes import wait_for
 
 pytestmark = pytest.mark.process
 
@@ -70,4 +71,4 @@ def test_a_client_that_waits_no_longer_ends_its_call_in_the_mesh(
 def test_a_mesh_that_doesnt_answer_is_given_up_at_its_deadline(tools: Tools, backend: Backend) -> None:
     text = tools.error("list_alert_rules", **SLOW)
     assert text == f"The mesh at 127.0.0.1:{backend.port} didn't answer in time; try again later."
-    assert backend.cancelled.is_set()
+    wait_for(backend.cancelled.is_set, "the end of the RPC")

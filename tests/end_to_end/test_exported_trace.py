@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp import Client
@@ -42,7 +43,7 @@ def spans(collector: Receiver, trace_id: bytes) -> dict[str, tuple[str, bytes, b
 
 def test_a_client_finds_its_call_in_the_bridges_and_the_meshs_spans(tmp_path: Path) -> None:
     trace_id, span_id = secrets.token_bytes(16), secrets.token_bytes(8)
-    traceparent = f"00-{trace_id.hex()}-{span_id.hex()}-01"
+    meta: Any = {"traceparent": f"00-{trace_id.hex()}-{span_id.hex()}-01"}
     with receiver() as collector, ExitStack() as stack:
         mesh = MeshProcess(tmp_path, "--no-host", environment=environment("mesh", collector))
         mesh.start([INSTRUMENT])
@@ -53,7 +54,7 @@ def test_a_client_finds_its_call_in_the_bridges_and_the_meshs_spans(tmp_path: Pa
 
         async def call() -> None:
             async with Client(bridge.url) as client:
-                await client.call_tool("list_alert_rules", {}, meta={"traceparent": traceparent})
+                await client.call_tool("list_alert_rules", {}, meta=meta)
 
         asyncio.run(call())
         found = wait_for(lambda: len(both := spans(collector, trace_id)) == 2 and both, "the spans")

@@ -91,7 +91,7 @@ def _contents(server: MCPServer[Any]) -> None:
 def _messages(server: MCPServer[Any]) -> None:
     async def say(context: AnyContext, *texts: str) -> None:
         for text in texts:
-            await context.request_context.session.send_log_message(level="info", data=text)
+            await context.log("info", text)
             await anyio.sleep(PAUSE)
 
     @fixture(server)

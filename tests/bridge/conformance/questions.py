@@ -79,7 +79,10 @@ def _requests(server: MCPServer[Any]) -> None:
     @fixture(server)
     async def test_sampling(prompt: str, context: AnyContext) -> str:
         message = SamplingMessage(role="user", content=TextContent(type="text", text=prompt))
-        result = await context.session.create_message(messages=[message], max_tokens=100)
+        # On the stream of its own call: the other may not be open yet.
+        result = await context.session.create_message(
+            messages=[message], max_tokens=100, related_request_id=context.request_id
+        )
         return f"LLM response: {getattr(result.content, 'text', '')}"
 
     @fixture(server)
