@@ -9,7 +9,7 @@ EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
 
 .PHONY: help setup run test fuzz lint format breaking clean \
-	bench bench-app bench-latency bench-conditions bench-eval bench-history bench-ingest bench-transitions
+	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-ingest bench-transitions
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -63,6 +63,9 @@ bench: bench-latency bench-eval bench-conditions ## Run every benchmark
 
 bench-latency: setup ## Time from a pushed point to the webhook
 	$(VENV)/bin/python -m benchmarks.latency
+
+bench-bridge: setup ## The MCP bridge: weight, cold start, cost of a call, cancellation, e.g. make bench-bridge ARGS=calls
+	@$(VENV)/bin/python -m benchmarks.bridge $(ARGS)
 
 bench-history: setup ## Bytes a point, sealing, reading and reopening of the durable history
 	$(VENV)/bin/python -m benchmarks.history

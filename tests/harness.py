@@ -50,7 +50,16 @@ class LoopThread:
             holding.result(60)
 
     def close(self) -> None:
-        """Stops the loop."""
+        """Ends what still runs, and stops the loop."""
+
+        async def end_the_rest() -> None:
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            if rest:
+                await asyncio.wait(rest, timeout=10)
+
+        self.run(end_the_rest())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()

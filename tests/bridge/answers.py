@@ -56,7 +56,7 @@ def consistent(output: Output) -> Output:
     """Without what no answer has: half a rule in full, lists longer than their totals."""
     match output:
         case models.Rule(for_=None):
-            more = ("labels", "runbook_url", "created", "created_by", "updated", "version")
+            more = ("labels", "runbook_url", "created", "created_by", "updated", "updated_by", "version")
             return output.model_copy(update=dict.fromkeys(more))
         case models.RuleList():
             monitors = len(output.monitors or ()) if output.monitors_total else 0

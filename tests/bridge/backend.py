@@ -184,6 +184,8 @@ class Backend(RuleServiceServicer):
     async def DeleteRule(self, request: pb.DeleteRuleRequest, context: Any) -> pb.DeleteRuleResponse:
         self._note(request)
         rule = self._rule(request.rule_id)
+        if request.etag and request.etag != rule.etag:
+            raise EtagMismatch("rule", rule.id, request.etag, rule.etag)
         del self.rules[rule.id]
         return pb.DeleteRuleResponse(rule=rule, resolved_alert_count=1)
 
@@ -259,6 +261,13 @@ class Backend(RuleServiceServicer):
         for name, value in values.items():
             monitor.fields.add(measurement="cpu", field=name, type=monitor_pb2.FIELD_TYPE_FLOAT, last_value=value)
         self.monitors.append(monitor)
+
+    def add_rule(self, rule_id: str, title: str) -> None:
+        rule = self._completed(
+            rule_pb2.Rule(id=rule_id, title=title, monitor_id="mon_host", condition_text="cpu_percent > 90")
+        )
+        rule.etag = "v1"
+        self.rules[rule_id] = rule
 
     def add_alert(self, title: str = "CPU is high", rule_id: str = "rule_7k2m9x4cqv0d") -> str:
         alert = alert_pb2.Alert(

@@ -4,7 +4,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.bridge.backend import Backend, open_backend
 from tests.bridge.tenants import tenant_of
 from tests.harness import LoopThread
+from tests.processes import wait_for
 from tests.rules.client import Client as Tenant
 from tests.rules.running import Running, running
 
@@ -140,27 +142,62 @@ def real(loop_thread: LoopThread, real_service: RealService) -> Tools:
     return Tools(loop_thread, real_service.settings, {})
 
 
-class HttpBridge:
-    """`monitors-mcp --http` as a process."""
+HTTP_COMMAND = (COMMAND, "--http", "--port", "0")
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
-        self._process = subprocess.Popen(
-            [COMMAND, "--http", "--port", "0", *arguments],
-            env={**os.environ, **environment},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stderr is not None
-        line = self._process.stderr.readline()
-        match = re.search(r"http://\S+:(\d+)/mcp", line)
-        assert match, line + self._process.stderr.read()
-        self.url = f"http://127.0.0.1:{match[1]}/mcp"
+
+class HttpBridge:
+    """`monitors-mcp --http` as a process, or another command that says where it serves as that does."""
+
+    def __init__(self, *arguments: str, command: Sequence[str] = HTTP_COMMAND, **environment: str) -> None:
+        # A file, since a pipe that nobody reads fills up and holds the process.
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._process = subprocess.Popen([*command, *arguments], env={**os.environ, **environment}, stderr=self._output)
+        wait_for(lambda: self._port() or self._process.poll() is not None, "the bridge")
+        assert self._port(), self.output
+        self.url = f"http://127.0.0.1:{self._port()}/mcp"
+
+    @property
+    def output(self) -> str:
+        """What it has written to standard error."""
+        self._output.seek(0)
+        return self._output.read()
+
+    def _port(self) -> str:
+        match = re.search(r"http://\S+:(\d+)/mcp", self.output)
+        return match[1] if match else ""
 
     def close(self) -> None:
         self._process.terminate()
-        assert self._process.stderr is not None
-        self._process.stderr.close()
         self._process.wait(20)
+        self._output.close()
+
+
+@pytest.fixture(scope="module")
+def module_backend(loop_thread: LoopThread) -> Iterator[Backend]:
+    """A backend for processes that serve all tests of a file."""
+    with loop_thread.opened(open_backend()) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def environment(module_backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Where the mesh is. The key is in its home."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "key").write_text("local-key\n")
+    return {"MONITORS_SERVER": f"127.0.0.1:{module_backend.port}", "MONITORS_HOME": str(home)}
+
+
+@pytest.fixture(scope="module")
+def http_bridge(environment: dict[str, str]) -> Iterator[HttpBridge]:
+    bridge = HttpBridge(**environment)
+    yield bridge
+    bridge.close()
+
+
+@pytest.fixture(params=["stdio", "http"])
+def target(request: pytest.FixtureRequest, environment: dict[str, str], http_bridge: HttpBridge) -> Any:
+    """Something that a Client connects to: the real command."""
+    return stdio_parameters(**environment) if request.param == "stdio" else http_bridge.url
 
 
 @pytest.fixture(scope="package")

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -38,11 +37,8 @@ class LoggedBridge(HttpBridge):
     def end(self) -> str:
         """Ends it and returns what it wrote."""
         self._process.terminate()
-        try:
-            return self._process.communicate(timeout=20)[1]
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            raise
+        self._process.wait(20)
+        return self.output
 
 
 def call_tool(loop_thread: LoopThread, url: str, token: str, tool: str, mode: str = "auto", **arguments: Any) -> Answer:

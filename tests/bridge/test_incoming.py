@@ -40,9 +40,9 @@ def test_whatever_comes_as_a_condition_is_answered_with_what_is_wrong(call: Call
         **{f"{levels} levels": nested(levels) for levels in (30, 90, 100, 200, 1_000, 10_000)},
         **{f"{levels} levels as text": json.dumps(nested(levels)) for levels in (100, 10_000)},
         "lists": "[" * 5_000 + "]" * 5_000,
-        "a megabyte": json.dumps("x > 5 or " * 120_000),
-        "a megabyte of brackets": json.dumps("{[" * 500_000),
-        "a megabyte of entries": json.dumps({f"key {number}": number for number in range(60_000)}),
+        "900 kB": json.dumps("x > 5 or " * 100_000),
+        "900 kB of brackets": json.dumps("{[" * 450_000),
+        "900 kB of entries": json.dumps({f"key {number}": number for number in range(45_000)}),
         "many digits": "9" * 10_000,
         "half a character": r'"\ud800 > 5"',
     }

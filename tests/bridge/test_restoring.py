@@ -46,7 +46,7 @@ def test_every_setting_is_restored_or_named() -> None:
         "monitor_id": "monitor", "condition_text": "condition", "condition": "condition", "for_duration": "for",
         "no_data_policy": "no_data", "snooze_until_time": "snooze_until", "annotations": "runbook_url",
     }  # fmt: skip
-    ours = {"id", "create_time", "update_time", "creator", "etag", "open_alert_count"}
+    ours = {"id", "create_time", "update_time", "creator", "updater", "etag", "open_alert_count"}
     rule = rule_pb2.Rule(
         monitor_id="m", title="t", condition_text="x > 1 for 1m", severity=rule_pb2.SEVERITY_HIGH,
         no_data_policy=rule_pb2.MISSING_POLICY_ALERT, missing_series_policy=rule_pb2.MISSING_POLICY_ALERT,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
+from opentelemetry.propagate import inject
 
 from monitors.bridge.errors import RpcFailed, explain, is_from_service, never_sent
 from monitors.bridge.settings import MeshSettings
@@ -181,7 +182,12 @@ class Caller:
 
 
 def _metadata(key: str) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {key}"),) if key else ()
+    # What the mesh does belongs to the trace that the tool call came with.
+    carrier: dict[str, str] = {}
+    inject(carrier)
+    if key:
+        carrier["authorization"] = f"Bearer {key}"
+    return tuple(carrier.items())
 
 
 async def _outcome(call: grpc.aio.Call, answer: Awaitable[T], *, within: float | None = None) -> T:

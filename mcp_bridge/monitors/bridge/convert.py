@@ -15,6 +15,8 @@ TITLE_LIMIT = 80
 FULL_TITLE = 800
 TEXT_LIMIT = 500
 CONDITION_LIMIT = 60
+# Significant ones, of a value in a row.
+ROW_DIGITS = 6
 LABEL_LIMIT = 12
 FIELD_LIMIT = 30
 
@@ -185,7 +187,7 @@ def alert_row(alert: alert_pb2.Alert) -> models.Alert:
         severity=severity_word(alert.severity),
         state=_enum_word(alert_pb2.AlertState.Name(alert.state), "ALERT_STATE_"),
         fired=iso(alert.fire_time),
-        value=measured(alert.value) if alert.HasField("value") else None,
+        value=measured(alert.value, ROW_DIGITS) if alert.HasField("value") else None,
         group=pairs_of(alert.group),
         resolved=iso(alert.resolve_time) or None,
         acknowledged_by=clean(alert.acknowledgement.user, 100) or None if alert.HasField("acknowledgement") else None,
@@ -205,6 +207,7 @@ def alert_detail(alert: alert_pb2.Alert) -> models.Alert:
     return alert_row(alert).model_copy(
         update={
             "title": clean(alert.title, FULL_TITLE),
+            "value": measured(alert.value) if alert.HasField("value") else None,
             "acknowledged": iso(alert.acknowledgement.time) or None,
             "acknowledge_note": clean(alert.acknowledgement.note) or None,
             "condition": clean(alert.condition_text),

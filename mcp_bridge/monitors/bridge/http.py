@@ -27,8 +27,8 @@ STOP_SECONDS = 5
 def build_http_server(mesh: MeshSettings, http: HttpSettings, oauth: OAuthSettings | None) -> BridgeServer:
     """The MCP server for callers over HTTP."""
     if oauth is None:
-        return build_server(mesh, lends_local_key=http.is_local)
-    return build_server(mesh, lends_local_key=False, vouch=voucher_of(oauth.secret))
+        return build_server(mesh, lends_local_key=http.is_local, state_keys=http.state_keys)
+    return build_server(mesh, lends_local_key=False, vouch=voucher_of(oauth.secret), state_keys=http.state_keys)
 
 
 def build_app(

@@ -5,12 +5,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import anyio
 from mcp.server.transport_security import TransportSecuritySettings
 
-from monitors.bridge.server import build_server
+from monitors.bridge.server import BridgeServer, build_server
 from monitors.bridge.settings import (
     LOOPBACK,
     BadSetting,
@@ -23,8 +23,9 @@ from monitors.bridge.settings import (
 EPILOG = (
     "environment: MONITORS_SERVER (the mesh, default 127.0.0.1 and MONITORS_GRPC_PORT or 50051), MONITORS_KEY (an API "
     "key; default: the key in $MONITORS_HOME/key, ~/.monitors/key), MONITORS_MCP_PORT (default 9122), "
-    "MONITORS_MCP_ALLOWED_HOSTS, MONITORS_MCP_MAX_CLIENTS (default 1000); with MONITORS_MCP_ISSUER it takes the access "
-    "tokens of that issuer, see docs/remote-mcp.md"
+    "MONITORS_MCP_ALLOWED_HOSTS, MONITORS_MCP_MAX_CLIENTS (default 1000), MONITORS_MCP_STATE_KEY (at least 32 "
+    "characters, the same for all processes that serve one address, so that each can read the answer to another's question); with "
+    "MONITORS_MCP_ISSUER it takes the access tokens of that issuer, see docs/remote-mcp.md"
 )
 
 
@@ -66,8 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def serve_http(mesh: MeshSettings, http: HttpSettings) -> None:
-    """Serves streamable HTTP until a signal comes. Raises BadSetting if it can't listen."""
+def serve_http(mesh: MeshSettings, http: HttpSettings, extend: Callable[[BridgeServer], None] | None = None) -> None:
+    """Serves streamable HTTP until a signal comes. Raises BadSetting if it can't listen.
+
+    `extend` may add to the server before it is served.
+    """
     # Only here, so that stdio, which a client starts and waits for, starts sooner.
     import uvicorn
 
@@ -82,6 +86,8 @@ def serve_http(mesh: MeshSettings, http: HttpSettings) -> None:
 
     oauth = load_oauth_settings(os.environ)
     bridge = build_http_server(mesh, http, oauth)
+    if extend is not None:
+        extend(bridge)
     app = build_app(bridge, http, oauth, transport_security(http, oauth.resource_host if oauth else ""))
     with listen(http) as listening:
         port = listening.getsockname()[1]
@@ -96,7 +102,8 @@ def serve_http(mesh: MeshSettings, http: HttpSettings) -> None:
 def listen(http: HttpSettings) -> socket.socket:
     """A listening socket. Raises BadSetting, which names the address and how to choose another."""
     family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # Said to be TCP, or asyncio leaves its small packets waiting for acknowledgements: 40 ms more for each answer.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((http.host, http.port))

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -13,6 +13,7 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.server.request_state import RequestStateSecurity
 from mcp.server.stdio import stdio_server
 from mcp_types import (
     CallToolResult,
@@ -131,9 +132,15 @@ def _failure(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def build_server(settings: MeshSettings, *, lends_local_key: bool = True, vouch: Vouch | None = None) -> BridgeServer:
+def build_server(
+    settings: MeshSettings, *, lends_local_key: bool = True, vouch: Vouch | None = None, state_keys: Sequence[str] = ()
+) -> BridgeServer:
     """The server on the mesh of `settings`. With `lends_local_key` a caller needs no credential of its own; `vouch` is
-    for whoever was let in with an access token."""
+    for whoever was let in with an access token.
+
+    `state_keys` seal what a client carries between a question and its answer: the first seals, each unseals. Without
+    any, a key is made that dies with the process.
+    """
     pushes: set[Push] = set()
     server = BridgeServer(
         pushes,
@@ -145,6 +152,7 @@ def build_server(settings: MeshSettings, *, lends_local_key: bool = True, vouch:
         resources=resources.all_resources(),
         extensions=[apps_extension()],
         lifespan=_lifespan(settings, lends_local_key, vouch, pushes),
+        request_state_security=RequestStateSecurity(keys=state_keys) if state_keys else None,
         cache_hints=dict.fromkeys(_UNCHANGING, CacheHint(ttl_ms=60_000, scope="public")),
         log_level="WARNING",
     )

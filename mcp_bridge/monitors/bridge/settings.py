@@ -9,6 +9,7 @@ DEFAULT_SERVER_PORT = "50051"
 DEFAULT_SERVER = f"127.0.0.1:{DEFAULT_SERVER_PORT}"
 DEFAULT_PORT = 9122
 DEFAULT_MAX_CLIENTS = 1000
+STATE_KEY_LENGTH = 32
 
 
 class BadSetting(Exception):
@@ -35,6 +36,8 @@ class HttpSettings:
     port: int = DEFAULT_PORT
     allowed_hosts: tuple[str, ...] = ()
     max_clients: int = DEFAULT_MAX_CLIENTS
+    state_keys: tuple[str, ...] = field(default=(), repr=False)
+    """What seals the state between a question and its answer; the first seals, each unseals."""
 
     @property
     def is_local(self) -> bool:
@@ -64,6 +67,7 @@ def load_http_settings(environment: Mapping[str, str], host: str, port: str, all
         port=_port("--port", port) if port else _port("MONITORS_MCP_PORT", environment.get("MONITORS_MCP_PORT", "")),
         allowed_hosts=tuple(name for name in [*names, *allowed_hosts] if name),
         max_clients=_count("MONITORS_MCP_MAX_CLIENTS", environment.get("MONITORS_MCP_MAX_CLIENTS", "").strip()),
+        state_keys=_state_keys(environment.get("MONITORS_MCP_STATE_KEY", "")),
     )
 
 
@@ -73,6 +77,17 @@ def _count(name: str, text: str) -> int:
     if text.isascii() and text.isdigit() and 1 <= int(text) <= 100_000:
         return int(text)
     raise BadSetting(f"{name}: {text!r} isn't a count; give a number from 1 to 100000")
+
+
+def _state_keys(text: str) -> tuple[str, ...]:
+    keys = tuple(dict.fromkeys(key for key in (part.strip() for part in text.split(",")) if key))
+    # The value is a secret, so the error doesn't repeat it.
+    if any(len(key) < STATE_KEY_LENGTH for key in keys):
+        raise BadSetting(
+            f"MONITORS_MCP_STATE_KEY: a key has fewer than {STATE_KEY_LENGTH} characters; `openssl rand -hex 32` makes "
+            "one, and `new,old` replaces one without breaking what is under way"
+        )
+    return keys
 
 
 def _port(name: str, text: str) -> int:

@@ -139,11 +139,11 @@ def from_timestamp(moment: Timestamp) -> int:
     return moment.seconds * SECOND + moment.nanos
 
 
-def measured(value: float) -> int | float | str:
-    """A measured value as both channels show it: whole, or with ten significant digits; what isn't finite is a text,
-    for which JSON has no number."""
+def measured(value: float, digits: int = 10) -> int | float | str:
+    """A measured value as both channels show it: whole, or with so many significant digits; what isn't finite is a
+    text, for which JSON has no number."""
     if math.isfinite(value):
-        return int(value) if value.is_integer() and abs(value) < 1e15 else rounded(value, 10)
+        return int(value) if value.is_integer() and abs(value) < 1e15 else rounded(value, digits)
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 

@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from monitors.mesh.identity import Authenticate
 from monitors.mesh.interceptors import Errors, Identity
+from monitors.mesh.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class MeshServer:
     """One server for one or several services. `closing` is set when it stops, so that Watch streams end in time."""
 
     def __init__(self, authenticate: Authenticate, closing: asyncio.Event, *, with_reflection: bool = True) -> None:
-        self._server = grpc.aio.server(interceptors=[Errors(), Identity(authenticate)], options=OPTIONS)
+        self._server = grpc.aio.server(interceptors=[Tracing(), Errors(), Identity(authenticate)], options=OPTIONS)
         self._health = HealthServicer()
         self._closing = closing
         self._names: list[str] = []

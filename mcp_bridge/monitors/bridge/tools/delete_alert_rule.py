@@ -49,31 +49,41 @@ def can_ask(context: ToolContext) -> bool:
     return can_be_asked(context)
 
 
-async def ask(arguments: DeleteArguments, context: ToolContext) -> Consent | Elicit[Consent]:
+async def find(arguments: DeleteArguments, context: ToolContext) -> rule_pb2.Rule:
+    """The rule that is meant; read once for the question and the deletion, so that both are about the same."""
+    return await find_rule(caller_of(context), arguments.rule_id, arguments.title)
+
+
+FoundRule = Annotated[rule_pb2.Rule, Resolve(find)]
+
+
+async def ask(arguments: DeleteArguments, context: ToolContext, rule: FoundRule) -> Consent | Elicit[Consent]:
     """The question, or the consent that `confirm_title` gives."""
-    rule = await find_rule(caller_of(context), arguments.rule_id, arguments.title)
-    title = clean(rule.title, FULL_TITLE)
+    title, condition = clean(rule.title, FULL_TITLE), clean(rule.condition_text, 200)
     if arguments.confirm_title and clean(arguments.confirm_title, FULL_TITLE) != title:
         raise BridgeError(
             f"confirm_title: {clean(arguments.confirm_title, 60)!r} isn't the title of {rule.id}, which is {title!r}."
         )
     if can_ask(context):
-        return Elicit(f"Delete the alert rule {title!r} ({rule.id}) on {named(clean(rule.monitor_id, 256))}?", Consent)
+        # An answer to another question than this doesn't count: who changes the rule meanwhile changes the question.
+        monitor = named(clean(rule.monitor_id, 256))
+        return Elicit(f"Delete the alert rule {title!r} ({rule.id}, {condition}) on {monitor}?", Consent)
     if not arguments.confirm_title:
         raise BridgeError(
-            f"confirm_title: this client can't ask its user. Ask whether {title!r} ({rule.id}, "
-            f"{clean(rule.condition_text, 200)}) shall be deleted, then repeat the call with "
-            f"confirm_title={title!r}."
+            f"confirm_title: this client can't ask its user. Ask whether {title!r} ({rule.id}, {condition}) shall be "
+            f"deleted, then repeat the call with confirm_title={title!r}."
         )
     return Consent(delete=True)
 
 
 async def delete_alert_rule(
-    arguments: DeleteArguments, context: ToolContext, consent: Annotated[ElicitationResult[Consent], Resolve(ask)]
+    arguments: DeleteArguments,
+    context: ToolContext,
+    rule: FoundRule,
+    consent: Annotated[ElicitationResult[Consent], Resolve(ask)],
 ) -> Annotated[CallToolResult, DeletedRule]:
     """Deletes the rule that the user agreed to."""
     caller, now = caller_of(context), now_nanos()
-    rule = await find_rule(caller, arguments.rule_id, arguments.title)
     if not isinstance(consent, AcceptedElicitation) or not consent.data.delete:
         kept = DeletedRule(
             deleted=False, rule=rule_detail(rule, now), note="The user didn't agree; the rule is as it was."
