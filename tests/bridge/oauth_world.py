@@ -38,7 +38,8 @@ class LoggedBridge(HttpBridge):
         """Ends it and returns what it wrote."""
         self._process.terminate()
         self._process.wait(20)
-        return self.output
+        with self._output:
+            return self.output
 
 
 def call_tool(loop_thread: LoopThread, url: str, token: str, tool: str, mode: str = "auto", **arguments: Any) -> Answer:

@@ -15,8 +15,8 @@ TITLE_LIMIT = 80
 FULL_TITLE = 800
 TEXT_LIMIT = 500
 CONDITION_LIMIT = 60
-# Significant ones, of a value in a row.
-ROW_DIGITS = 6
+# Of a value in a row: so many significant digits, and decimals of what isn't tiny.
+ROW_DIGITS, ROW_DECIMALS, TINY = 8, 6, 0.001
 LABEL_LIMIT = 12
 FIELD_LIMIT = 30
 
@@ -187,7 +187,7 @@ def alert_row(alert: alert_pb2.Alert) -> models.Alert:
         severity=severity_word(alert.severity),
         state=_enum_word(alert_pb2.AlertState.Name(alert.state), "ALERT_STATE_"),
         fired=iso(alert.fire_time),
-        value=measured(alert.value, ROW_DIGITS) if alert.HasField("value") else None,
+        value=_short(alert.value) if alert.HasField("value") else None,
         group=pairs_of(alert.group),
         resolved=iso(alert.resolve_time) or None,
         acknowledged_by=clean(alert.acknowledgement.user, 100) or None if alert.HasField("acknowledgement") else None,
@@ -200,6 +200,10 @@ def _shortened(text: str, limit: int) -> str:
     line = clean(text)
     half = limit // 2
     return line if len(line) <= limit else f"{line[: half - 1]}…{line[-half:]}"
+
+
+def _short(value: float) -> Value:
+    return measured(value if abs(value) < TINY else round(value, ROW_DECIMALS), ROW_DIGITS)
 
 
 def alert_detail(alert: alert_pb2.Alert) -> models.Alert:

@@ -24,8 +24,8 @@ EPILOG = (
     "environment: MONITORS_SERVER (the mesh, default 127.0.0.1 and MONITORS_GRPC_PORT or 50051), MONITORS_KEY (an API "
     "key; default: the key in $MONITORS_HOME/key, ~/.monitors/key), MONITORS_MCP_PORT (default 9122), "
     "MONITORS_MCP_ALLOWED_HOSTS, MONITORS_MCP_MAX_CLIENTS (default 1000), MONITORS_MCP_STATE_KEY (at least 32 "
-    "characters, the same for all processes that serve one address, so that each can read the answer to another's question); with "
-    "MONITORS_MCP_ISSUER it takes the access tokens of that issuer, see docs/remote-mcp.md"
+    "characters, the same for all processes that serve one address, so that each can read the answer to another's "
+    "question); with MONITORS_MCP_ISSUER it takes the access tokens of that issuer, see docs/remote-mcp.md"
 )
 
 
