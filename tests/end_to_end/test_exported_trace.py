@@ -15,6 +15,7 @@ from tests.processes import BIN, MeshProcess, Receiver, receiver, wait_for
 
 pytestmark = pytest.mark.process
 
+TOOL, RPC = "tools/call list_alert_rules", "monitors.v1.RuleService/ListRules"
 INSTRUMENT = str(BIN / "opentelemetry-instrument")
 
 
@@ -57,7 +58,8 @@ def test_a_client_finds_its_call_in_the_bridges_and_the_meshs_spans(tmp_path: Pa
                 await client.call_tool("list_alert_rules", {}, meta=meta)
 
         asyncio.run(call())
-        found = wait_for(lambda: len(both := spans(collector, trace_id)) == 2 and both, "the spans")
-    of_tool, of_rpc = found["tools/call list_alert_rules"], found["monitors.v1.RuleService/ListRules"]
+        wait_for(lambda: {TOOL, RPC} <= spans(collector, trace_id).keys(), "the spans", 60)
+        found = spans(collector, trace_id)
+    of_tool, of_rpc = found[TOOL], found[RPC]
     assert (of_tool[0], of_tool[2]) == ("bridge", span_id)
     assert (of_rpc[0], of_rpc[2]) == ("mesh", of_tool[1])

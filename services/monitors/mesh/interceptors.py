@@ -30,6 +30,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class AroundInterceptor(grpc.aio.ServerInterceptor):
     """Wraps all four kinds of handlers in one context manager, so that streams are covered while they iterate."""
 
+    tells_errors = True
+    """Whether what is raised within it still becomes a status that says what is wrong."""
+
     @abstractmethod
     def around(self, method: str, context: Context) -> AbstractAsyncContextManager[None]:
         """What surrounds a call of `/package.Service/Method`."""
@@ -43,6 +46,7 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
+        check_readable = _check_readable if self.tells_errors else _pass_on
 
         def deserialize(payload: bytes) -> Any:
             try:
@@ -52,12 +56,12 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
 
         async def unary(request: Any, context: Context) -> Any:
             async with self.around(method, context):
-                _check_readable(request)
+                check_readable(request)
                 return await (handler.stream_unary or handler.unary_unary)(request, context)
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
             async with self.around(method, context):
-                _check_readable(request)
+                check_readable(request)
                 async for response in (handler.stream_stream or handler.unary_stream)(request, context):
                     yield response
 
@@ -83,6 +87,10 @@ def _check_readable(request: object) -> None:
         raise InvalidField(
             "request", "can't be decoded; send the method's own message, with at most 100 messages within each other"
         )
+
+
+def _pass_on(_: object) -> None:
+    """What stands further in looks at it."""
 
 
 class Errors(AroundInterceptor):

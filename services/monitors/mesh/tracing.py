@@ -29,6 +29,8 @@ FAULTS = frozenset(
 class Tracing(AroundInterceptor):
     """Makes the spans. Stands outside of everything that may fail."""
 
+    tells_errors = False
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],

@@ -303,6 +303,7 @@ class World:
     def _come_back(self, evaluation: Evaluation, away: int) -> None:
         self._be_away(away)
         resume(evaluation, self.now)
+        evaluation.await_no_more()
         evaluation.activate([spec.key for spec in self.specs])
         self.asked = True
         for oracle in self.oracles.values():
