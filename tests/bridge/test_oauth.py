@@ -134,6 +134,13 @@ def test_the_user_stands_in_all_that_they_change(world: World, bridge: HttpBridg
     assert [event.user for event in seen.timeline] == ["", f"auth0|{mode}", f"auth0|{mode}"]
 
 
+def test_a_writer_may_be_given_links_for_channels(world: World, bridge: HttpBridge) -> None:
+    answer = world.call(bridge.url, world.token(), "create_alert_rule", **RULE, notify=["nobody"])
+    # There is no notifier here that would have a page.
+    assert "monitors channels create" in answer.text
+    assert "channels:write" not in answer.text
+
+
 def test_tenants_dont_see_each_other(world: World, bridge: HttpBridge) -> None:
     mine = world.call(bridge.url, world.token(), "create_alert_rule", **RULE).data["rule"]["id"]
     alert_id = world.ann.fire(world.ann.get(mine))

@@ -112,7 +112,7 @@ def test_it_isnt_believed_for_longer_than_it_says(client: Client) -> None:
         ({"tenant": ["acme"]}, "must name a tenant"),
         ({"sub": "x" * 101}, "must name a tenant"),
         ({"scope": "rules:read admin"}, "no others"),
-        ({"scope": "channels:write"}, "no others"),
+        ({"scope": "channels:read"}, "no others"),
         ({"scope": ""}, "no others"),
         ({"scope": None}, "no others"),
     ],

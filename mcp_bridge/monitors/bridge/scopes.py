@@ -5,7 +5,7 @@ from mcp.server.auth.middleware.auth_context import get_access_token
 from monitors.bridge.errors import UNCHANGED
 
 READ, WRITE = "alerts:read", "alerts:write"
-MESH_SCOPES = {READ: ("alerts:read", "rules:read"), WRITE: ("alerts:write", "rules:write")}
+MESH_SCOPES = {READ: ("alerts:read", "rules:read"), WRITE: ("alerts:write", "rules:write", "channels:write")}
 """The scopes of the mesh that each stands for."""
 
 

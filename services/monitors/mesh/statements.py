@@ -20,7 +20,7 @@ LONGEST_LIFE = 60
 """Seconds from `iat` to `exp`."""
 LEEWAY = 5
 """Seconds by which the clocks of bridge and mesh may differ."""
-SCOPES = frozenset({"rules:read", "rules:write", "alerts:read", "alerts:write"})
+SCOPES = frozenset({"rules:read", "rules:write", "alerts:read", "alerts:write", "channels:write"})
 """All that a bridge may vouch for."""
 LONGEST_USER = 100
 
