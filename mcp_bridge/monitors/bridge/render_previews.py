@@ -1,6 +1,6 @@
 """What a rule reads and what it would have done, as text."""
 
-from monitors.bridge.backtest_models import Backtest, Curve, Series
+from monitors.bridge.backtest_models import Backtest, Curve, Series, ThresholdSuggestion
 from monitors.bridge.curves import UNKNOWN
 from monitors.bridge.phrases import count, group, last, named, shown, when
 from monitors.bridge.values import number
@@ -26,12 +26,14 @@ def backtest_lines(backtest: Backtest, now: int) -> list[str]:
         lines.append(f"- {named(one.monitor)}{group(one.group)}{value} from {when(one.fired, now)} until {until}")
     if len(intervals) < backtest.alerts:
         lines.append(f"These are the latest {len(intervals)}.")
-    lines += [
-        f"A threshold of {number(one.threshold)} would have alerted {number(one.alerts_per_day)} times a day."
-        for one in backtest.suggestions or ()
-    ]
+    lines += map(_suggestion, backtest.suggestions or ())
     lines += [line for curve in backtest.curves or () for line in _curve(curve)]
     return [*lines, *(f"Warning: {warning}" for warning in backtest.warnings or ())]
+
+
+def _suggestion(one: ThresholdSuggestion) -> str:
+    often = f"have alerted {number(one.alerts_per_day)} times a day" if one.alerts_per_day else "not have alerted"
+    return f"A threshold of {number(one.threshold)} would {often}."
 
 
 def _curve(curve: Curve) -> list[str]:
