@@ -130,7 +130,7 @@ def real_service(loop_thread: LoopThread, tmp_path_factory: pytest.TempPathFacto
         settings = MeshSettings(address=f"127.0.0.1:{opened.port}", key=opened.local_key)
         client = Tenant(RuleServiceStub(channel), "local", opened.local_key, opened.rules, loop_thread)
         for monitor in ("mon_host", "mon_web"):
-            names = ("cpu_percent", "load", "response_time", "price")
+            names = ("cpu_percent", "load", "load1", "response_time", "price")
             client.report(monitor, [("system", name, monitor_pb2.FIELD_TYPE_FLOAT) for name in names])
         client.mirror(("ops", True), ("night", False))
         yield RealService(settings, client)

@@ -12,13 +12,14 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitors.bridge.http import server_config
+from monitors.bridge.keys import Keys
 from monitors.bridge.oauth.gate import Gate
 from monitors.bridge.oauth.issuer import IssuerKeys
 from monitors.bridge.oauth.settings import OAuthSettings
 from monitors.bridge.oauth.statements import voucher_of
 from monitors.bridge.oauth.tokens import LEEWAY, TENANT_KEY, Tokens
 from monitors.bridge.scopes import READ, WRITE
-from monitors.bridge.settings import HttpSettings
+from monitors.bridge.settings import HttpSettings, MeshSettings
 from tests.bridge.authorization_server import RESOURCE, AuthorizationServer, authorization_server
 from tests.bridge.oauth_world import served
 from tests.harness import LoopThread
@@ -34,7 +35,7 @@ def issuer() -> Iterator[AuthorizationServer]:
 
 def gate_before(inner: ASGIApp, issuer: AuthorizationServer) -> Gate:
     oauth = OAuthSettings(issuer=issuer.url, resource_url=RESOURCE, secret=SECRET)
-    return Gate(inner, Tokens(oauth, IssuerKeys(oauth)), oauth)
+    return Gate(inner, Tokens(oauth, IssuerKeys(oauth)), Keys(MeshSettings("127.0.0.1:1")), oauth)
 
 
 def test_the_token_ends_at_the_gate(issuer: AuthorizationServer, loop_thread: LoopThread) -> None:

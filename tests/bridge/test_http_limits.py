@@ -163,8 +163,9 @@ def test_the_token_isnt_in_the_most_talkative_log(
     caplog.set_level(logging.DEBUG)
     http, oauth = HttpSettings(), load_oauth_settings(world.environment)
     assert oauth
-    bridge = build_http_server(load_mesh_settings(world.environment), http, oauth)
-    app = build_app(bridge, http, oauth, transport_security(http, oauth.resource_host))
+    mesh = load_mesh_settings(world.environment)
+    bridge = build_http_server(mesh, http, oauth)
+    app = build_app(bridge, mesh, http, oauth, transport_security(http, oauth.resource_host))
 
     async def scenario() -> None:
         async with served(server_config(app, http)) as port:

@@ -69,6 +69,14 @@ def test_a_body_that_is_too_large_is_refused_unread(real_service: RealService) -
         bridge.close()
 
 
+# With a look at the rest for each of its characters, the first would take three quarters of an hour.
+@pytest.mark.parametrize(
+    "text", ["[" * 101 + '"' + '\\"' * 450_000, ("1" * 399 + ",") * 2_200, "[-" * 450_000, "\\u" * 450_000]
+)
+def test_a_text_is_read_once_however_it_is_made(text: str) -> None:
+    assert len(readable(text)) <= len(text)
+
+
 def test_half_a_character_in_a_title_is_replaced(call: Call) -> None:
     arguments = (
         r'{"monitor": "mon_host", "title": "a \ud83d b \ud83d\ude00 \\ud83d", "condition": "load > 5", "dry_run": true}'

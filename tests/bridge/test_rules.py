@@ -253,7 +253,7 @@ def test_a_rule_is_deleted_only_if_its_user_agrees(
 
     answer = answer_of(tools_of_both_eras.with_client(delete, elicitation_callback=reply_to))
     assert questions == [
-        f"Delete the alert rule 'CPU is high' ({rule_id}, avg(cpu_percent, 5m) > 90 for 2m) on mon_host?"
+        f"Delete the alert rule 'CPU is high' ({rule_id}, version v1, avg(cpu_percent, 5m) > 90 for 2m) on mon_host?"
     ]
     assert (answer.is_error, answer.data["deleted"], rule_id in backend.rules) == (False, deleted, not deleted)
 

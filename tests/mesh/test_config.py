@@ -38,6 +38,7 @@ def test_beside_an_influxdb_the_endpoint_moves_out_of_its_way() -> None:
         ("MONITORS_CHANNEL_PAGE_URL", "https://alerts.example.org/?a=b", "https URL"),
         ("MONITORS_CHANNEL_PAGE_URL", "https://a:b@alerts.example.org", "https URL"),
         ("MONITORS_CHANNEL_PAGE_URL", "https://[::1", "https URL"),
+        ("MONITORS_CHANNEL_PAGE_URL", "https://alerts.example.org/?", "https URL"),
         ("MONITORS_TENANTS", "acme, a b", "'a b'.*1 to 40 letters"),
         ("MONITORS_TENANTS", "../acme", "1 to 40 letters"),
         ("MONITORS_BRIDGE_SECRET", "hunter2", "fewer than 32 characters"),
@@ -53,7 +54,9 @@ def test_the_page_for_channels_is_for_this_machine_unless_it_has_an_https_addres
     assert load_settings(everywhere).notifier.page == PageSettings("127.0.0.1", 0, "")
     public = {**everywhere, "MONITORS_CHANNEL_PAGE_URL": "https://alerts.example.org/m/"}
     assert load_settings(public).notifier.page == PageSettings("0.0.0.0", 0, "https://alerts.example.org/m")
-    forwarded = {"MONITORS_CHANNEL_PAGE_URL": "http://localhost:9000", "MONITORS_CHANNEL_PAGE_PORT": "9001"}
+    forwarded = {
+        **everywhere, "MONITORS_CHANNEL_PAGE_URL": "http://localhost:9000", "MONITORS_CHANNEL_PAGE_PORT": "9001",
+    }  # fmt: skip
     assert load_settings(forwarded).notifier.page == PageSettings("127.0.0.1", 9001, "http://localhost:9000")
 
 

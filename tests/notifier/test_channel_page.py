@@ -211,7 +211,7 @@ def test_neither_secret_nor_token_reaches_the_log(
     (error_id,) = re.findall(r"error ([0-9a-f]{8})", failed.text)
     assert (failed.status, error_id in caplog.text) == (500, True)
     assert page.submit({"kind": "slack", "slack.webhook_url": SLACK}).status == 201
-    assert "was added by a link of ann" in caplog.text
+    assert "was added by a link of 'ann'" in caplog.text
     logged = "\n".join(str(vars(record)) for record in caplog.records) + caplog.text
     assert "canary" not in logged
     assert token not in logged

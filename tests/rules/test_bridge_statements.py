@@ -111,6 +111,8 @@ def test_it_isnt_believed_for_longer_than_it_says(client: Client) -> None:
         ({"tenant": None}, "must name a tenant"),
         ({"tenant": ["acme"]}, "must name a tenant"),
         ({"sub": "x" * 101}, "must name a tenant"),
+        ({"sub": "a\nINFO b"}, "must name a tenant"),
+        ({"tenant": "\ud800"}, "must name a tenant"),
         ({"scope": "rules:read admin"}, "no others"),
         ({"scope": "channels:read"}, "no others"),
         ({"scope": ""}, "no others"),
@@ -161,14 +163,14 @@ def test_without_a_secret_no_bridge_is_believed(loop_thread: LoopThread, client:
 
 def test_who_did_what_stands_in_the_audit(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "monitors.audit")
-    ann, bob = vouched(client, user="auth0|ann"), vouched(client, user='bob" \n')
+    ann, bob = vouched(client, user="auth0|ann"), vouched(client, user='bob" x')
     rule = ann.create()
     assert (rule.creator, rule.updater) == ("auth0|ann", "auth0|ann")
     alert_id = ann.fire(rule)
     rule.severity = rule_pb2.SEVERITY_HIGH
     changed = bob.call(pb.UpdateRuleRequest(rule=rule)).rule
-    assert (changed.creator, changed.updater) == ("auth0|ann", 'bob" \n')
-    assert ann.call(pb.UpdateRuleRequest(rule=changed)).rule.updater == 'bob" \n'
+    assert (changed.creator, changed.updater) == ("auth0|ann", 'bob" x')
+    assert ann.call(pb.UpdateRuleRequest(rule=changed)).rule.updater == 'bob" x'
     acknowledged = ann.call(pb.AcknowledgeAlertsRequest(alert_ids=[alert_id], request_id="once"))
     ann.call(pb.AcknowledgeAlertsRequest(alert_ids=[alert_id], request_id="once"))
     assert acknowledged.alerts[0].acknowledgement.user == "auth0|ann"
@@ -178,7 +180,7 @@ def test_who_did_what_stands_in_the_audit(client: Client, caplog: pytest.LogCapt
     tenant = f"tenant={client.tenant!r}"
     assert [record.getMessage() for record in caplog.records if client.tenant in record.getMessage()] == [
         f"CreateRule {rule.id} {tenant} user='auth0|ann'",
-        f"UpdateRule {rule.id} {tenant} user='bob\" \\n'",
+        f"UpdateRule {rule.id} {tenant} user='bob\" x'",
         f"UpdateRule {rule.id} {tenant} user='auth0|ann'",
         f"AcknowledgeAlerts {alert_id} {tenant} user='auth0|ann'",
         f"DeleteRule {rule.id} {tenant} user='auth0|ann'",

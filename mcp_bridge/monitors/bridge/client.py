@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
@@ -89,7 +89,7 @@ class Caller:
     """
 
     mesh: Mesh
-    credential: str = ""
+    credential: str = field(default="", repr=False)
     vouch: Callable[[], str] | None = None
 
     @property

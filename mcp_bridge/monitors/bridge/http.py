@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from monitors.bridge import limits
 from monitors.bridge.incoming import ReadableBodies
+from monitors.bridge.keys import KeyGate, Keys
 from monitors.bridge.oauth.gate import Gate
 from monitors.bridge.oauth.issuer import IssuerKeys
 from monitors.bridge.oauth.settings import OAuthSettings
@@ -32,7 +33,11 @@ def build_http_server(mesh: MeshSettings, http: HttpSettings, oauth: OAuthSettin
 
 
 def build_app(
-    server: BridgeServer, http: HttpSettings, oauth: OAuthSettings | None, security: TransportSecuritySettings
+    server: BridgeServer,
+    mesh: MeshSettings,
+    http: HttpSettings,
+    oauth: OAuthSettings | None,
+    security: TransportSecuritySettings,
 ) -> ASGIApp:
     """The application. With `oauth` it's a resource server; else callers come with API keys of the mesh."""
     app = server.streamable_http_app(
@@ -44,15 +49,16 @@ def build_app(
         max_sessions=http.max_clients,
     )
     if oauth is None:
-        return ReadableBodies(app, limits.LARGEST_BODY)
+        readable = ReadableBodies(app, PATH, limits.LARGEST_BODY)
+        return readable if http.is_local else KeyGate(readable, Keys(mesh))
     app.router.routes[:0] = create_protected_resource_routes(
         _EXACT_URL.validate_python(oauth.resource_url),
         [_EXACT_URL.validate_python(oauth.issuer)],
         scopes_supported=[READ, WRITE],
         resource_name="Monitors",
     )
-    readable = ReadableBodies(app, limits.LARGEST_BODY)
-    return Gate(AuthContextMiddleware(readable), Tokens(oauth, IssuerKeys(oauth)), oauth)
+    readable = ReadableBodies(app, PATH, limits.LARGEST_BODY)
+    return Gate(AuthContextMiddleware(readable), Tokens(oauth, IssuerKeys(oauth)), Keys(mesh), oauth)
 
 
 def server_config(app: ASGIApp, http: HttpSettings) -> uvicorn.Config:

@@ -17,9 +17,10 @@ DEEPEST_MESSAGE = 100
 TOO_DEEP = "…nested too deeply…"
 TOO_LONG = "…too many digits…"
 
-_LONG_NUMBER = r"-?[0-9]{400,}"
+# Begun only where a number begins, so that the digits of one are looked at once.
+_LONG_NUMBER = r"(?<![0-9])-?[0-9]{400,}"
 _HAS_LONG_NUMBER = re.compile(_LONG_NUMBER)
-_TOKEN = re.compile(rf'"(?:[^"\\]|\\.)*"|[\[{{\]}}]|{_LONG_NUMBER}', re.DOTALL)
+_TOKEN = re.compile(rf'"(?:[^"\\]|\\.)*"?|[\[{{\]}}]|{_LONG_NUMBER}', re.DOTALL)
 _ESCAPE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.")
 _PAIR_LENGTH = 12
 _HALF_LENGTH = 6
@@ -71,15 +72,15 @@ class ReadableLines(anyio.AsyncFile[str]):
 
 
 class ReadableBodies:
-    """An HTTP application whose requests' bodies are mended, but for those that are larger than it takes."""
+    """An HTTP application. The bodies of requests to one path are mended, but for those that are too large."""
 
-    def __init__(self, app: ASGIApp, largest: int) -> None:
+    def __init__(self, app: ASGIApp, path: str, largest: int) -> None:
         self._app = app
-        self._largest = largest
+        self._path, self._largest = path, largest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on."""
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self._path:
             await self._app(scope, receive, send)
             return
         messages, body, whole = [], b"", False

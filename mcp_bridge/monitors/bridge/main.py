@@ -88,7 +88,7 @@ def serve_http(mesh: MeshSettings, http: HttpSettings, extend: Callable[[BridgeS
     bridge = build_http_server(mesh, http, oauth)
     if extend is not None:
         extend(bridge)
-    app = build_app(bridge, http, oauth, transport_security(http, oauth.resource_host if oauth else ""))
+    app = build_app(bridge, mesh, http, oauth, transport_security(http, oauth.resource_host if oauth else ""))
     with listen(http) as listening:
         port = listening.getsockname()[1]
         host = f"[{http.host}]" if ":" in http.host else http.host

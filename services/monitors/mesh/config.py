@@ -207,14 +207,14 @@ def _page(env: Env, host: str) -> PageSettings:
     try:
         parts = urlsplit(url)
         local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
-        plain = not (parts.query or parts.fragment or "@" in parts.netloc) and url.isprintable() and " " not in url
+        plain = not ("?" in url or "#" in url or "@" in parts.netloc) and url.isprintable() and " " not in url
         usable = bool(parts.hostname) and parts.port != 0 and (parts.scheme == "https" or local) and plain
     except ValueError:
         usable = False
     if url and not usable:
         raise EnvError("MONITORS_CHANNEL_PAGE_URL must be the https URL at which people reach the page for channels")
     port = env.int("MONITORS_CHANNEL_PAGE_PORT", 0, **PORT)
-    return PageSettings(host if url else PageSettings.host, port, url)
+    return PageSettings(host if url.startswith("https:") else PageSettings.host, port, url)
 
 
 def _listed(env: Env, name: str, check: Callable[[str], object]) -> tuple[str, ...]:

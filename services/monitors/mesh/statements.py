@@ -6,7 +6,7 @@ administrator.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import jwt
 
@@ -87,13 +87,17 @@ def _verified(text: str, secrets: Sequence[str]) -> dict[str, Any]:
     raise jwt.InvalidSignatureError
 
 
+def _is_line(text: Any) -> TypeGuard[str]:
+    return isinstance(text, str) and bool(text) and text.isprintable()
+
+
 def _principal(claims: dict[str, Any]) -> Principal:
     tenant, user, scope = (claims.get(name) for name in ("tenant", "sub", "scope"))
     issued, expires = claims["iat"], claims["exp"]
     if not (isinstance(issued, int) and isinstance(expires, int) and 0 < expires - issued <= LONGEST_LIFE):
         raise Unauthenticated(f"the bridge's statement may live for {LONGEST_LIFE} seconds at most; update the bridge")
-    if not (isinstance(tenant, str) and tenant and isinstance(user, str) and 0 < len(user) <= LONGEST_USER):
-        raise Unauthenticated("the bridge's statement must name a tenant, and a user of 1 to 100 characters")
+    if not (_is_line(tenant) and _is_line(user) and len(user) <= LONGEST_USER):
+        raise Unauthenticated("the bridge's statement must name a tenant, and a user of 1 to 100 printable characters")
     scopes = frozenset(scope.split()) if isinstance(scope, str) else frozenset()
     if not scopes or not scopes <= SCOPES:
         raise Unauthenticated(f"a bridge may vouch for the scopes {', '.join(sorted(SCOPES))} and for no others")

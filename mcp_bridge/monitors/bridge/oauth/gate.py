@@ -14,6 +14,8 @@ from starlette.authentication import AuthCredentials
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from monitors.bridge.keys import PREFIX as KEY_PREFIX
+from monitors.bridge.keys import Keys
 from monitors.bridge.oauth.issuer import PAUSE_SECONDS, IssuerAway
 from monitors.bridge.oauth.settings import OAuthSettings
 from monitors.bridge.oauth.tokens import LEEWAY, TokenRefused, Tokens, UserRefused
@@ -21,7 +23,6 @@ from monitors.bridge.scopes import READ, WRITE
 
 log = logging.getLogger(__name__)
 
-KEY_PREFIX = "alk_"
 OPEN = "/.well-known/"
 """Where it says how to get a token."""
 
@@ -37,9 +38,9 @@ class Answer(Exception):
 class Gate:
     """Lets a request through to `app` with its caller as the scope's `user`, or answers 401, 403 or 503."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, settings: OAuthSettings) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens, keys: Keys, settings: OAuthSettings) -> None:
         self._app = app
-        self._tokens = tokens
+        self._tokens, self._keys = tokens, keys
         self._accepts_keys = settings.accepts_keys
         self._metadata_url = build_resource_metadata_url(AnyHttpUrl(settings.resource_url))
 
@@ -78,6 +79,8 @@ class Gate:
         if scheme.lower() != "bearer" or not credential:
             raise Answer(401, "", "send the header `Authorization: Bearer <access token>`, once", self._challenge())
         if self._accepts_keys and credential.startswith(KEY_PREFIX):
+            if await self._keys.is_refused(credential):
+                raise self._refused("invalid_token", 401, "the mesh doesn't know this API key")
             return
         try:
             token = await self._tokens.verify(credential)

@@ -90,6 +90,8 @@ def _decode(text: str, key: Jwk, algorithm: str, settings: OAuthSettings) -> dic
         )
     except jwt.PyJWTError as error:
         raise TokenRefused(_reason(error, settings)) from None
+    except (ValueError, TypeError):
+        raise TokenRefused("its issuer's key can't be used") from None
     return claims
 
 

@@ -65,9 +65,11 @@ async def ask(arguments: DeleteArguments, context: ToolContext, rule: FoundRule)
             f"confirm_title: {clean(arguments.confirm_title, 60)!r} isn't the title of {rule.id}, which is {title!r}."
         )
     if can_ask(context):
-        # An answer to another question than this doesn't count: who changes the rule meanwhile changes the question.
+        # An answer to another question than this doesn't count, and with the version whoever changes anything of the
+        # rule meanwhile changes the question.
         monitor = named(clean(rule.monitor_id, 256))
-        return Elicit(f"Delete the alert rule {title!r} ({rule.id}, {condition}) on {monitor}?", Consent)
+        which = f"{rule.id}, version {rule.etag}, {condition}"
+        return Elicit(f"Delete the alert rule {title!r} ({which}) on {monitor}?", Consent)
     if not arguments.confirm_title:
         raise BridgeError(
             f"confirm_title: this client can't ask its user. Ask whether {title!r} ({rule.id}, {condition}) shall be "

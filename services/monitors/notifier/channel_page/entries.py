@@ -24,7 +24,7 @@ class Entries:
     kind: str = ""
     is_default: bool = False
     send_resolved: bool = True
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def input_name(kind: str, entry: Input) -> str:

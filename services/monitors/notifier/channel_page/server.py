@@ -110,7 +110,7 @@ class ChannelPage:
             known = _to_tell(error)
             page = form_page(token, link, entries, self._maker.policy, problems_of(known))
             return _html(page, _STATUS_OF_CODE.get(known.code, HTTPStatus.INTERNAL_SERVER_ERROR))
-        log.info("the channel %s was added by a link of %s", response.channel.id, link.user)
+        log.info("the channel %s was added by a link of %r", response.channel.id, link.user)
         return _html(done_page(response), HTTPStatus.CREATED)
 
     async def _open(self, token: str) -> ChannelLink:
