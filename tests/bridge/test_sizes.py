@@ -133,7 +133,7 @@ def test_of_many_monitors_an_error_lists_those_that_are_called_most_alike(
     assert len(text.encode()) / TOKEN <= 120
     assert "more: list_alert_rules with include='monitors' shows them." in text
     if monitor == "mon_hots":
-        assert text.splitlines()[1].startswith("- mon_host: cpu_percent, load, price, response_time")
+        assert text.splitlines()[1].startswith("- mon_host: cpu_percent, load, load1, price, response_time")
 
 
 def test_acknowledging_many_says_of_each_what_became_of_it(real: Tools, full: dict[str, str]) -> None:

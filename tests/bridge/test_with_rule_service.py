@@ -150,3 +150,20 @@ def test_the_default_channels_are_told_unless_others_are_named(real: Tools) -> N
     assert real.error("create_alert_rule", **rule, notify="nosuch").startswith(
         "notify: there is no channel 'nosuch'; there are night, ops."
     )
+
+
+def test_a_title_beside_an_id_must_be_the_rules_own(real: Tools, rule_id: str) -> None:
+    told = real.error("update_alert_rule", rule_id=rule_id, title="Renamed", severity="low")
+    for part in ("'Renamed'", "new_title", "othing was changed"):
+        assert part in told
+    own = real.success("list_alert_rules", rule_id=rule_id).data["rules"][0]["title"]
+    assert real.success("update_alert_rule", rule_id=rule_id, title=own, severity="low").data["saved"]
+
+
+def test_nobody_takes_what_doesnt_exist_for_quiet(real: Tools) -> None:
+    assert "list_alert_rules" in real.error("list_alerts", rule_id="rule_nope")
+    for tool, more in (("list_alerts", {}), ("list_alert_rules", {}), ("list_alert_rules", {"include": "monitors"})):
+        answer = real.success(tool, monitor="mon_nope", **more)
+        assert "Nothing called 'mon_nope' has ever reported." in answer.data["note"]
+        assert "Nothing called 'mon_nope'" in answer.text
+    assert "note" not in real.success("list_alerts", monitor="mon_web", since="1s").data

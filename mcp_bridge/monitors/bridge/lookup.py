@@ -18,12 +18,20 @@ _RULES_IN_ERROR = 3
 _NAME_IN_ERROR = 50
 # An error is read in one go: the monitors that are called most alike, in so many bytes.
 _LISTED_IN_ERROR = 300
+_SHOWN_BY = "list_alert_rules with include='monitors' shows what can be watched."
 
 
 async def find_rule(caller: Caller, rule_id: str | None, title: str | None) -> rule_pb2.Rule:
-    """The rule of an id or of an exact title. Raises BridgeError, which lists the candidates."""
+    """The rule of an id or of an exact title; of both, if they are the same rule's. Raises BridgeError, which lists the
+    candidates."""
     if rule_id:
         response = await caller.read(caller.stub.GetRule, pb.GetRuleRequest(rule_id=rule_id))
+        if title and not _same(response.rule.title, title):
+            known, said = (repr(clean(one, _NAME_IN_ERROR)) for one in (response.rule.title, title))
+            raise BridgeError(
+                f"title: {response.rule.id} is called {known}, not {said}; title says which rule is meant, so leave it "
+                "out beside rule_id. update_alert_rule renames with new_title."
+            )
         return response.rule
     if not title:
         raise BridgeError("rule_id or title: give one of them to say which rule; list_alert_rules shows both.")
@@ -68,6 +76,13 @@ async def check_monitor(caller: Caller, monitor: str | None, now: int) -> None:
         return
     response = await caller.read(caller.stub.ListMonitors, pb.ListMonitorsRequest(page_size=_MONITORS_CONSIDERED))
     raise BridgeError(f"{_reason(monitor)} {_what_can_be_watched(response, monitor or '', now)}")
+
+
+async def unknown_monitor(caller: Caller, monitor: str | None) -> str | None:
+    """A note for an answer that is empty because nothing is called like that; None if something is."""
+    if not monitor or await _is_known(caller, monitor):
+        return None
+    return f"Nothing called {clean(monitor, 60)!r} has ever reported. {_SHOWN_BY}"
 
 
 async def _is_known(caller: Caller, monitor: str) -> bool:

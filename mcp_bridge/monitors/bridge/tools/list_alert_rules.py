@@ -10,7 +10,7 @@ from monitors.bridge import render
 from monitors.bridge.client import Caller
 from monitors.bridge.convert import FIELD_LIMIT, monitor_row, rule_detail, rule_row
 from monitors.bridge.fitting import DEFAULT_PAGE, LONGEST_ANSWER, longest_page, page_that_fits
-from monitors.bridge.lookup import filter_term
+from monitors.bridge.lookup import filter_term, unknown_monitor
 from monitors.bridge.models import Monitor, RuleList
 from monitors.bridge.parameters import Arguments, Detail, Label, Limit, Severity, Text
 from monitors.bridge.toolkit import Hints, ToolContext, answer, caller_of, make_tool, now_nanos
@@ -63,6 +63,8 @@ async def list_alert_rules(arguments: ListArguments, context: ToolContext) -> An
 
         room = min(longest, LONGEST_ANSWER // 2) if lists_monitors else longest
         output = await page_that_fits(fetch, arguments.limit, render.rules, now, room)
+        if not output.total:
+            output.note = await unknown_monitor(caller, arguments.monitor)
     if lists_monitors:
         output.monitors, output.monitors_total = await _monitors(caller, arguments)
         longest = max(longest, 2 * DEFAULT_PAGE)

@@ -14,7 +14,7 @@ from monitors.bridge.client import Caller
 from monitors.bridge.convert import alert_detail, alert_row, clean, delivery_row, event_row, instance_row
 from monitors.bridge.errors import BridgeError, RpcFailed
 from monitors.bridge.fitting import LONGEST_ANSWER, longest_page, page_that_fits
-from monitors.bridge.lookup import filter_term
+from monitors.bridge.lookup import filter_term, find_rule, unknown_monitor
 from monitors.bridge.models import AlertList, Explanation, Instance
 from monitors.bridge.parameters import Arguments, Detail, Limit, Severity, Text
 from monitors.bridge.toolkit import Hints, ToolContext, answer, caller_of, make_tool, now_nanos
@@ -72,10 +72,19 @@ async def list_alerts(arguments: ListArguments, context: ToolContext) -> Annotat
 
         room = min(longest, LONGEST_ANSWER // 2) if arguments.explain else longest
         output = await page_that_fits(fetch, arguments.limit, render.alerts, now, room)
+        if not output.total:
+            output.note = await _why_none(caller, arguments)
     if arguments.explain:
         output.explanations = await _explanations(caller, arguments, output)
         longest = LONGEST_ANSWER
     return answer(output, render.alerts, now, longest=longest)
+
+
+async def _why_none(caller: Caller, arguments: ListArguments) -> str | None:
+    """What may have been meant otherwise, so that nobody takes it for quiet. Raises BridgeError for an unknown rule."""
+    if arguments.rule_id:
+        await find_rule(caller, arguments.rule_id, None)
+    return await unknown_monitor(caller, arguments.monitor)
 
 
 async def _page(caller: Caller, arguments: ListArguments, limit: int, now: int) -> AlertList:
