@@ -83,7 +83,8 @@ def test_an_unknown_alert_is_an_error_that_names_the_next_step(tools: Tools, bac
 )
 def test_since_is_passed_on_in_utc(tools: Tools, backend: Backend, since: str, sent: str) -> None:
     tools.success("list_alerts", since=since, severity="sev2", monitor="mon host")
-    assert next(call for call in backend.calls if call[0] == "ListAlerts")[2].filter == f'monitor_id="mon host" AND severity="high" AND since="{sent}"'
+    (asked,) = [request for name, _, request in backend.calls if name == "ListAlerts"]
+    assert asked.filter == f'monitor_id="mon host" AND severity="high" AND since="{sent}"'
 
 
 def test_text_from_outside_stays_on_its_line(tools: Tools, backend: Backend) -> None:

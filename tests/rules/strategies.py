@@ -35,6 +35,7 @@ from monitors.rules.model.condition import (
     TextTest,
     Threshold,
 )
+from monitors.rules.model.condition_checks import recovers_at_once
 from monitors.rules.model.condition_parts import has_inputs
 
 texts = st.text(max_size=12, alphabet=st.characters(exclude_categories=["Cs"]))
@@ -149,7 +150,8 @@ def comparisons(draw: st.DrawFn) -> Comparison:
             return Comparison(draw(latest), counted, None, draw(occurrences))
     left, test = draw(expressions), draw(tests)
     if has_inputs(left):
-        return Comparison(left, test, draw(st.none() | tests))
+        recover = draw(st.none() | tests)
+        return Comparison(left, test, None if recover and recovers_at_once(test, recover) else recover)
     right = draw(expressions.filter(has_inputs))
     return Comparison(left, draw(thresholds(st.just(right))))
 

@@ -112,6 +112,25 @@ def _check_comparison(comparison: Comparison) -> Iterator[str]:
             yield "the recover clause tests the left side, which is a number; put the field there, as in `cpu > 90`"
         elif isinstance(recover, TextTest) is not isinstance(test, TextTest):
             yield "the recover clause compares text with a number; compare the same as the condition does"
+        elif recovers_at_once(test, recover):
+            yield (
+                "the recover clause holds while the condition does, so that an alert would end at once; say where it "
+                "is over, as in `cpu > 90 recover < 75`"
+            )
+
+
+def recovers_at_once(test: Test, recover: Test) -> bool:
+    """Whether a recover clause against a number holds where a test against one does."""
+    if not (isinstance(test, Threshold) and isinstance(recover, Threshold)):
+        return False
+    bound, end = test.right, recover.right
+    if not (isinstance(bound, Number) and isinstance(end, Number)):
+        return False
+    rises, falls = (Operator.GREATER, Operator.GREATER_OR_EQUAL), (Operator.LESS, Operator.LESS_OR_EQUAL)
+    for up, down, is_past in ((rises, falls, end.value > bound.value), (falls, rises, end.value < bound.value)):
+        if test.operator in up:
+            return recover.operator in up or (recover.operator in down and is_past)
+    return False
 
 
 def _check_test(left: Expression, test: Test) -> Iterator[str]:
