@@ -108,7 +108,6 @@ def floor(run: Run) -> list[Figure]:
     """What a tick costs with the libraries alone."""
     say(f"bare libraries, {run.rules:,} values a tick")
     result = measure_floor(run.rules, run.ticks, run.period)
-    rate = run.rules / result.total
     return [
         Figure(
             f"bare libraries: {run.rules:,} values, {run.period:g} s ticks",
@@ -116,11 +115,15 @@ def floor(run: Run) -> list[Figure]:
             f"rules {_ms(result.rules)}, evaluator {_ms(result.evaluator)} ms",
         ),
         *(
-            [Figure("… were it rules", f"{rate / run.one_to_one.per_cpu_second.median:.0f} × Prometheus 1:1")]
-            if run.one_to_one
+            [_were_it_rules(run.rules / result.total / run.one_to_one.per_cpu_second.median)]
+            if run.one_to_one and result.total
             else []
         ),
     ]
+
+
+def _were_it_rules(ratio: float) -> Figure:
+    return Figure("… were it rules", f"{ratio:.0f} × Prometheus 1:1")
 
 
 def _ratios(name: str, measured: str, rate: float, run: Run) -> list[Figure]:

@@ -19,9 +19,9 @@ CLIENT = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"n
 SECONDS = 30
 
 
-def call_text(tool: str, arguments: str, *, modern: bool) -> str:
-    """The text of a call, with the text of its arguments as it is."""
-    meta = f', "_meta": {json.dumps(META)}' if modern else ""
+def call_text(tool: str, arguments: str, *, modern: bool, **extra: str) -> str:
+    """The text of a call, with the text of its arguments as it is, and with `extra` in its metadata."""
+    meta = f', "_meta": {json.dumps({**META, **extra})}' if modern else ""
     params = f'{{"name": "{tool}", "arguments": {arguments}{meta}}}'
     return f'{{"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {params}}}'
 
@@ -70,8 +70,8 @@ def raw_stdio(environment: dict[str, str]) -> Iterator[RawStdio]:
         raw.process.communicate()
 
 
-def http_call(bridge: HttpBridge, tool: str, arguments: str) -> Any:
-    """The result of a call over HTTP in the modern era."""
+def http_call(bridge: HttpBridge, tool: str, arguments: str, **extra: str) -> Any:
+    """The result of a call over HTTP in the modern era, with `extra` in its metadata."""
     headers = {
         "Content-Type": "application/json",
         "Accept": "application/json, text/event-stream",
@@ -79,7 +79,7 @@ def http_call(bridge: HttpBridge, tool: str, arguments: str) -> Any:
         "Mcp-Method": "tools/call",
         "Mcp-Name": tool,
     }
-    body = call_text(tool, arguments, modern=True).encode()
+    body = call_text(tool, arguments, modern=True, **extra).encode()
     request = urllib.request.Request(bridge.url, body, headers)
     with urllib.request.urlopen(request, timeout=SECONDS) as response:
         text = response.read().decode()

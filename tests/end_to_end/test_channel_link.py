@@ -28,6 +28,6 @@ def test_a_channel_is_added_by_a_link(tmp_path: Path) -> None:
         assert mesh.command("channels", "test", "ops").returncode == 0
         assert receiving.of_type("notification.test")
     written = (tmp_path / "monitors.log").read_text() + "".join(mesh.output)
-    assert "was added by a link of key_" in written
+    assert "was added by a link of 'key_" in written
     for secret in (address.partition("=")[2], address.rpartition(".")[2], "canary"):
         assert secret not in written

@@ -26,7 +26,8 @@ from monitors.notifier.store.requests import RequestStore
 log = logging.getLogger(__name__)
 # What clients send that isn't HTTP is no news, and a line of it may hold a token.
 _protocol_log = logging.getLogger(f"{__name__}.protocol")
-_protocol_log.disabled = True
+# Not `disabled`, which whoever configures logging later takes back.
+_protocol_log.addFilter(lambda _: False)
 
 PATH = "/channels/new"
 METHOD = "ChannelLink"
