@@ -72,12 +72,16 @@ class Mesh:
             return ""
 
 
+def channel_to(settings: MeshSettings) -> grpc.aio.Channel:
+    """A channel to RuleService. It connects at the first call, so a mesh that is away is no error yet."""
+    service_config = (files("monitors.v1") / "service_config.json").read_text()
+    return grpc.aio.insecure_channel(settings.address, options=[("grpc.service_config", service_config), *OPTIONS])
+
+
 @asynccontextmanager
 async def open_mesh(settings: MeshSettings) -> AsyncIterator[Mesh]:
-    """Opens the channel. It connects at the first call, so a mesh that is away is no error yet."""
-    service_config = (files("monitors.v1") / "service_config.json").read_text()
-    options = [("grpc.service_config", service_config), *OPTIONS]
-    async with grpc.aio.insecure_channel(settings.address, options=options) as channel:
+    """Opens the channel, and closes it in the end."""
+    async with channel_to(settings) as channel:
         yield Mesh(channel, settings)
 
 

@@ -1,10 +1,8 @@
 """The gate before the tools: nobody comes in without a token of the issuer, or an API key where those are taken."""
 
-import json
 import logging
 import math
 import time
-from collections.abc import Mapping
 
 import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -14,25 +12,17 @@ from starlette.authentication import AuthCredentials
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from monitors.bridge.keys import PREFIX as KEY_PREFIX
-from monitors.bridge.keys import Keys
+from monitors.bridge.keys import KEY_PREFIX, Keys
 from monitors.bridge.oauth.issuer import PAUSE_SECONDS, IssuerAway
 from monitors.bridge.oauth.settings import OAuthSettings
 from monitors.bridge.oauth.tokens import LEEWAY, TokenRefused, Tokens, UserRefused
+from monitors.bridge.refusals import Refusal, bearer_of
 from monitors.bridge.scopes import READ, WRITE
 
 log = logging.getLogger(__name__)
 
 OPEN = "/.well-known/"
 """Where it says how to get a token."""
-
-
-class Answer(Exception):
-    """What a request is answered with instead of being let in."""
-
-    def __init__(self, status: int, error: str, description: str, headers: Mapping[str, str]) -> None:
-        super().__init__(description)
-        self.status, self.error, self.description, self.headers = status, error, description, headers
 
 
 class Gate:
@@ -49,9 +39,9 @@ class Gate:
         if scope["type"] == "http" and not scope["path"].startswith(OPEN):
             try:
                 await self._identify(scope)
-            except Answer as answer:
-                log.info("a request was answered %d %s: %s", answer.status, answer.error, answer.description)
-                await _send(answer, send)
+            except Refusal as refusal:
+                log.info("a request was answered %d %s: %s", refusal.status, refusal.error, refusal.description)
+                await refusal.send(send)
                 return
         await self._serve(scope, receive, send)
 
@@ -67,17 +57,15 @@ class Gate:
         if not life.cancelled_caught:
             return
         if not sent:
-            await _send(self._refused("invalid_token", 401, "the token has expired meanwhile"), send)
+            await self._refused("invalid_token", 401, "the token has expired meanwhile").send(send)
         elif sent[0]["type"] == "http.response.start" or sent[0].get("more_body"):
             # A stream ends; its client comes back with a token that is still good.
             await send({"type": "http.response.body", "body": b""})
 
     async def _identify(self, scope: Scope) -> None:
-        given = Headers(scope=scope).getlist("authorization")
-        scheme, _, credential = (given[0] if len(given) == 1 else "").partition(" ")
-        credential = credential.strip()
-        if scheme.lower() != "bearer" or not credential:
-            raise Answer(401, "", "send the header `Authorization: Bearer <access token>`, once", self._challenge())
+        credential = bearer_of(Headers(scope=scope).getlist("authorization"))
+        if not credential:
+            raise Refusal(401, "", "send the header `Authorization: Bearer <access token>`, once", self._challenge())
         if self._accepts_keys and credential.startswith(KEY_PREFIX):
             if await self._keys.is_refused(credential):
                 raise self._refused("invalid_token", 401, "the mesh doesn't know this API key")
@@ -88,9 +76,9 @@ class Gate:
             raise self._refused("invalid_token", 401, f"the token isn't taken: {refusal}") from None
         except UserRefused as refusal:
             # Without a challenge: signing in once more would give the same token.
-            raise Answer(403, "access_denied", f"the token is valid, but {refusal}", {}) from None
+            raise Refusal(403, "access_denied", f"the token is valid, but {refusal}", {}) from None
         except IssuerAway as away:
-            raise Answer(
+            raise Refusal(
                 503,
                 "temporarily_unavailable",
                 f"the token can't be checked, since the keys of its issuer can't be had: {away}; try again later",
@@ -102,8 +90,8 @@ class Gate:
         # The token ends here: nothing behind can pass it on or write it down.
         scope["headers"] = [header for header in scope["headers"] if header[0] != b"authorization"]
 
-    def _refused(self, error: str, status: int, description: str) -> Answer:
-        return Answer(status, error, description, self._challenge(error, description))
+    def _refused(self, error: str, status: int, description: str) -> Refusal:
+        return Refusal(status, error, description, self._challenge(error, description))
 
     def _challenge(self, error: str = "", description: str = "") -> dict[str, str]:
         """How to get a token (RFC 6750, RFC 9728)."""
@@ -120,11 +108,3 @@ def _seconds_left(scope: Scope) -> float:
     if not isinstance(user, AuthenticatedUser) or user.access_token.expires_at is None:
         return math.inf
     return user.access_token.expires_at + LEEWAY - time.time()
-
-
-async def _send(answer: Answer, send: Send) -> None:
-    body = json.dumps({"error": answer.error or "unauthorized", "error_description": answer.description}).encode()
-    headers = {"content-type": "application/json", "content-length": str(len(body)), **answer.headers}
-    encoded = [(name.encode(), value.encode("ascii", "replace")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body})
