@@ -15,8 +15,6 @@ from monitors.v1.evaluator_service_pb2 import ExportSeriesRequest
 
 app = typer.Typer(no_args_is_help=True, help="The stored points, for other tools.")
 
-MISSING = "Parquet needs pyarrow, which is an extra: install `monitors-services[parquet]`, or pyarrow itself"
-
 
 @app.command()
 def export(
@@ -52,10 +50,9 @@ def export(
 
 def write_file(mesh: Mesh, request: ExportSeriesRequest, file: Path) -> tuple[int, int]:
     """Writes the points; gives how many, and of how many series. Leaves nothing if it fails. Raises Failure."""
-    try:
-        from monitors.cli.parquet import write_parquet
-    except ImportError as error:
-        raise Failure(MISSING, ExitCode.USAGE) from error
+    # Here, since no other command should pay for its import.
+    from monitors.cli.parquet import write_parquet
+
     if file.exists():
         raise Failure(f"{file} exists already; name a new file, or remove that one", ExitCode.USAGE)
     unfinished = file.with_name(f"{file.name}.part")

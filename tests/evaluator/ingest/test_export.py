@@ -1,6 +1,5 @@
 """The export: every stored point to the last bit, over gRPC and into a Parquet file."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -207,11 +206,3 @@ def test_no_file_is_left_or_lost_when_an_export_fails(monitors: Command, written
     outcome = monitors("history", "export", str(tmp_path / "no" / "f"), "--monitor", "web", ok=False)
     assert outcome.code == ExitCode.FAILED
     assert "can't be written: No such file" in outcome.stderr
-
-
-def test_without_pyarrow_the_extra_is_named(monitors: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "monitors.cli.parquet", raising=False)
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    outcome = monitors("history", "export", str(tmp_path / "f"), "--monitor", "web", ok=False)
-    assert outcome.code == ExitCode.USAGE
-    assert "monitors-services[parquet]" in outcome.stderr
