@@ -140,14 +140,14 @@ class Settings:
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Reads the environment. Raises BadSetting."""
-    env = Env() if environment is None else _FrozenEnv(environment)
+    env = Env() if environment is None else FrozenEnv(environment)
     try:
         return _read(env)
     except EnvError as error:
         raise BadSetting(str(error)) from error
 
 
-class _FrozenEnv(Env):
+class FrozenEnv(Env):
     """An environment from a mapping, for tests."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:

@@ -1,0 +1,54 @@
+"""What can be wrong with a source. No text holds a credential, nor much of a server's own words."""
+
+from http import HTTPStatus
+
+from monitors.mesh.errors import MeshError
+
+RETRY_SECONDS = 5.0
+
+
+class SourceError(MeshError):
+    """The source gave no complete answer. `status` is that of its HTTP answer, None if there was none."""
+
+    def __init__(self, message: str, status: int | None = None, *, retry_after: float | None = None) -> None:
+        super().__init__(f"InfluxDB {message}", metadata={"service": "influxdb"}, retry_after=retry_after)
+        self.status = status
+
+
+class SourceUnavailable(SourceError):
+    """It's away, too slow or has broken off: the same question may be answered later."""
+
+    code, reason = "UNAVAILABLE", "SERVICE_UNAVAILABLE"
+
+    def __init__(self, message: str, status: int | None = None, *, retry_after: float = RETRY_SECONDS) -> None:
+        super().__init__(message, status, retry_after=retry_after)
+
+
+class SourceRefused(SourceError):
+    """It's there and says no: somebody has to change the token, the bucket or the address first."""
+
+    code, reason = "FAILED_PRECONDITION", "WRONG_STATE"
+
+
+def refusal(status: int, said: str, bucket: str, org: str = "") -> SourceError:
+    """The error for an answer other than 200; `said` is the server's own message."""
+    place = f"bucket {bucket!r}" + (f" of organisation {org!r}" if org else "")
+    told = f" (it says: {_short(said)})" if said else ""
+    if status == HTTPStatus.UNAUTHORIZED:
+        return SourceRefused(f"doesn't accept the credential; check INFLUXDB_TOKEN{told}", status)
+    if status == HTTPStatus.FORBIDDEN:
+        return SourceRefused(f"doesn't let this token read {place}; give it the right to{told}", status)
+    if status == HTTPStatus.NOT_FOUND:
+        return SourceRefused(
+            f"doesn't find {place}, or the token mayn't see it; check INFLUXDB_BUCKET and INFLUXDB_ORG{told}", status
+        )
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT) or status >= 500:
+        return SourceUnavailable(f"can't answer now: status {status}{told}", status)
+    return SourceRefused(f"refuses the query: status {status}{told}", status)
+
+
+def _short(said: str) -> str:
+    """A server's message as it may be shown: one line, no control characters, 200 at most."""
+    line = " ".join(said.split())
+    cut = line if len(line) <= 200 else f"{line[:200]}…"
+    return "".join(character if character.isprintable() else "�" for character in cut)
