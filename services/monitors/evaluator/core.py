@@ -151,8 +151,9 @@ class Core:
 
     def go_live(self) -> None:
         """Takes the time since the last batch as an outage, and follows the clock from now on. In the thread."""
-        self._resume(now_nanos())
-        self._evaluation.await_no_more()
+        now = now_nanos()
+        self._resume(now)
+        self._evaluation.await_no_more(now)
         self._evaluation.activate()
         self._live = True
 

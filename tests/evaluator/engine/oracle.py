@@ -202,11 +202,19 @@ class Oracle:
         What fires without one starts over if the rule isn't the same any more; otherwise somebody has closed it.
         """
         for identity, one in self.instances.items():
-            if identity in opened:
-                one.last = max(one.last, opened[identity])
-            elif one.state == "firing" and edited:
+            if identity not in opened and one.state == "firing" and edited:
                 one.forget()
             self.begin(one)
+
+    def go_on(self, opened: Mapping[Identity, int], monitor: str = "") -> None:
+        """The other process is there, for one monitor or all: what fires isn't undone by what is older than that.
+
+        A time at which an alert fired by a clock that was set back since is no time to wait for (C2).
+        """
+        for identity, one in self.instances.items():
+            if identity in opened and monitor in ("", one.monitor):
+                one.last = max(one.last, min(opened[identity], self.now))
+        self.touch(monitor)
 
     def set_back(self, now: int) -> None:
         """The clock was set back to `now`: nothing that is remembered lies in the future (C2)."""

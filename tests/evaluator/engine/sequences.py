@@ -244,9 +244,10 @@ class World:
                 episodes = [one for one in self.alerts.listed() if one.key.monitor == monitor]
                 other, told = taken_up(state, self.known, self.specs, self.stored, episodes)
                 assert told == []
+                other.await_no_more(self.now)
                 other.activate([spec.key for spec in self.specs])
-                for oracle in self.oracles.values():
-                    oracle.touch(monitor)
+                for rule_id, oracle in self.oracles.items():
+                    oracle.go_on(self._opened(rule_id), monitor)
                 self.asked = True
                 member.monitors -= {monitor}
                 self.members.append(Member(other, frozenset({monitor})))
@@ -303,11 +304,11 @@ class World:
     def _come_back(self, evaluation: Evaluation, away: int) -> None:
         self._be_away(away)
         resume(evaluation, self.now)
-        evaluation.await_no_more()
+        evaluation.await_no_more(self.now)
         evaluation.activate([spec.key for spec in self.specs])
         self.asked = True
-        for oracle in self.oracles.values():
-            oracle.touch()
+        for rule_id, oracle in self.oracles.items():
+            oracle.go_on(self._opened(rule_id))
         self.members = [Member(evaluation, frozenset(one.key.monitor for one in self.candidates))]
         self.saving = None
 

@@ -82,7 +82,7 @@ def test_r1_an_episode_whose_point_never_comes_is_evaluated_at_the_slots_after_t
     scene.feed((0, 1, 5), now=8)
     again, _ = restart(scene, threshold(), episodes=[episode(3, 3)], rows=[(0, 1, 5)])
     assert again.until(11) == []
-    again.evaluation.await_no_more()
+    again.evaluation.await_no_more(at(11))
     assert again.until(21) == [("condition", 20, "")]
 
 
@@ -291,6 +291,15 @@ def test_c2_a_clock_that_was_set_back_is_followed_without_negative_ages() -> Non
     assert scene.feed((0, 401, 20), now=459) == []
     assert scene.until(460) == [("firing", 460, "")]
     assert scene.feed((0, 461, 5), now=461) == [("condition", 461, ""), ("condition", 461, "")]
+
+
+def test_c2_what_fired_by_a_clock_that_was_ahead_ends_after_a_restart_as_by_the_present_clock() -> None:
+    scene = Scene(threshold())
+    assert scene.feed((0, 1000, 20), now=1000) == [("firing", 1000, "")]
+    reanchor(scene.evaluation, at(400))
+    again, _ = restart(scene, threshold(), episodes=[episode(1000, 1000)])
+    again.evaluation.await_no_more(at(400))
+    assert again.feed((0, 401, 5), now=401) == [("condition", 401, "")]
 
 
 def test_a_damaged_or_foreign_state_is_refused() -> None:

@@ -257,9 +257,14 @@ class Evaluation:
             self._awaited.update(times)
             self._forget_what_came()
 
-    def await_no_more(self) -> None:
-        """Ends a replay: what it hasn't come to never comes."""
+    def await_no_more(self, now: int) -> None:
+        """Ends a replay at `now`: what it hasn't come to never comes, and no episode holds off what comes from now on.
+
+        One that fired by a clock that was ahead, and has been set back since, would do so until then (C2).
+        """
         self._awaited = {}
+        changed_at = self.state.instances.changed_at
+        np.minimum(changed_at, now, out=changed_at)
 
     def adopt(self, key: InstanceKey, episode: int, adopted: int) -> None:
         """Lets the episode of a firing instance go on under the number of the one that RuleService had open."""
