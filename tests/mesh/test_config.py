@@ -41,6 +41,8 @@ def test_beside_an_influxdb_the_endpoint_moves_out_of_its_way() -> None:
         ("MONITORS_CHANNEL_PAGE_URL", "https://alerts.example.org/?", "https URL"),
         ("MONITORS_TENANTS", "acme, a b", "'a b'.*1 to 40 letters"),
         ("MONITORS_TENANTS", "../acme", "1 to 40 letters"),
+        ("MONITORS_TENANTS", "acme=gold", "'gold'.*one of free, pro, enterprise, unlimited"),
+        ("MONITORS_TENANTS", "acme=", "''.*one of free"),
         ("MONITORS_BRIDGE_SECRET", "hunter2", "fewer than 32 characters"),
     ],
 )
@@ -66,6 +68,12 @@ def test_tenants_and_secrets_are_listed_with_commas() -> None:
     assert settings.rules.tenants == ("acme", "globex")
     assert settings.rules.bridge_secrets == ("a" * 32, "b" * 32)
     assert load_settings({}).rules.bridge_secrets == ()
+
+
+def test_a_tenant_may_be_given_a_tier() -> None:
+    rules = load_settings({"MONITORS_TENANTS": "acme=free, globex, initech = pro"}).rules
+    assert rules.tenants == ("acme", "globex", "initech")
+    assert [rules.tier_of(tenant) for tenant in rules.tenants] == ["free", "", "pro"]
 
 
 def test_secrets_are_not_shown() -> None:

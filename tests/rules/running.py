@@ -36,7 +36,7 @@ async def running(
     async with open_rules(RulesSettings(sqlite_url(folder / "rules.db")), closing, channel) as rules:
         key = await rules.ensure_local_key(folder / "home" / "key")
         users = CachedAuthenticator(rules.authenticate)
-        vouched = with_statements(bridge_secrets, rules.has_tenant, users)
+        vouched = with_statements(bridge_secrets, rules.tier_of, users)
         server = MeshServer(with_service_token(SERVICE_TOKEN, vouched), closing)
         server.host(rules)
         (port,) = await server.start([f"127.0.0.1:{port}"], variable="MONITORS_GRPC_PORT")

@@ -130,3 +130,22 @@ def test_a_damaged_database_says_so_at_the_start(loop_thread: LoopThread, tmp_pa
 
     with pytest.raises(DatabaseUnusable, match=r"rules\.db"):
         loop_thread.run(start())
+
+
+def test_a_tenant_has_the_tier_that_it_was_given_last(client: Client) -> None:
+    def tier() -> str:
+        answer = client.stub.Authenticate(pb.AuthenticateRequest(credential=client.key))
+        return str(answer.principal.tier)
+
+    assert tier() == ""
+    for given in ("free", "pro", ""):
+        client.loop.run(client.rules.add_tenant(client.tenant, given))
+        assert tier() == given
+
+
+def test_the_local_tenant_is_bounded_by_no_quota(loop_thread: LoopThread, tmp_path: Path) -> None:
+    async def local_tier() -> str:
+        async with running(tmp_path) as opened:
+            return (await opened.rules.authenticate(opened.local_key)).tier
+
+    assert loop_thread.run(local_tier()) == "unlimited"

@@ -61,9 +61,9 @@ async def _rules(settings: Settings, closing: asyncio.Event) -> AsyncIterator[tu
     ):
         await rules.ensure_local_key(settings.key_file)
         for tenant in settings.rules.tenants:
-            await rules.ensure_key(tenant, settings.tenant_key_file(tenant))
+            await rules.ensure_key(tenant, settings.tenant_key_file(tenant), settings.rules.tier_of(tenant))
         users = CachedAuthenticator(rules.authenticate)
-        vouched = with_statements(settings.rules.bridge_secrets, rules.has_tenant, users)
+        vouched = with_statements(settings.rules.bridge_secrets, rules.tier_of, users)
         yield rules, with_service_token(settings.service_token, vouched)
 
 
@@ -103,7 +103,11 @@ def remote_authenticator(rules: grpc.aio.Channel) -> Authenticate:
             raise unavailable(error, "rules") from error
         principal = answer.principal
         return Principal(
-            principal.tenant_id, principal.user, frozenset(principal.scopes), is_service=principal.is_service
+            principal.tenant_id,
+            principal.user,
+            frozenset(principal.scopes),
+            is_service=principal.is_service,
+            tier=principal.tier,
         )
 
     return CachedAuthenticator(authenticate)

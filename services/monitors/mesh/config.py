@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvError, ValidationError, validate
 
+from monitors.mesh.quotas import DEFAULTS
 from monitors.mesh.times import SECOND
 
 A_PORT = "must be a port, 0 to 65535 (0 takes a free one)"
@@ -60,8 +61,14 @@ class RulesSettings:
     database_url: str
     tenants: tuple[str, ...] = ()
     """Tenants besides `local`."""
+    tiers: Mapping[str, str] = field(default_factory=dict)
+    """The tiers of those of the tenants that have one."""
     bridge_secrets: tuple[str, ...] = field(default=(), repr=False)
     """What MCP bridges sign their statements with; any of them is taken, so that one can be replaced by another."""
+
+    def tier_of(self, tenant: str) -> str:
+        """A tenant's tier; empty if it has none of its own."""
+        return self.tiers.get(tenant, "")
 
 
 @dataclass(frozen=True)
@@ -165,6 +172,7 @@ def _read(env: Env) -> Settings:
     grpc_port = env.int("MONITORS_GRPC_PORT", 50051, **PORT)
     http_port = env.int("MONITORS_HTTP_PORT", 8087 if influxdb_url else 8086, **PORT)
     days = env.float("MONITORS_RETENTION_DAYS", 30.0, **DAYS)
+    tenants = dict(map(_tenant_and_tier, _listed(env, "MONITORS_TENANTS", _check_tenant)))
     gigabytes = env.float("MONITORS_HISTORY_GB", 10.0, **SIZE)
     return Settings(
         home=home,
@@ -178,7 +186,8 @@ def _read(env: Env) -> Settings:
         service_token=env.str("MONITORS_SERVICE_TOKEN", ""),
         rules=RulesSettings(
             database_url=env.str("DATABASE_URL", f"sqlite:///{home / 'rules.db'}"),
-            tenants=_listed(env, "MONITORS_TENANTS", _check_tenant),
+            tenants=tuple(tenants),
+            tiers={tenant: tier for tenant, tier in tenants.items() if tier},
             bridge_secrets=_listed(env, "MONITORS_BRIDGE_SECRET", _check_secret),
         ),
         evaluator=EvaluatorSettings(
@@ -232,9 +241,17 @@ def _each(check: Callable[[str], object]) -> Callable[[list[str]], None]:
     return check_all
 
 
-def _check_tenant(name: str) -> None:
+def _tenant_and_tier(text: str) -> tuple[str, str]:
+    name, _, tier = text.partition("=")
+    return name.strip(), tier.strip()
+
+
+def _check_tenant(text: str) -> None:
+    name, tier = _tenant_and_tier(text)
     if not TENANT.fullmatch(name):
         raise ValidationError(f"{name!r} isn't a tenant: 1 to 40 letters, digits, `_`, `.` or `-`, such as `acme`")
+    if "=" in text and tier not in DEFAULTS:
+        raise ValidationError(f"{tier!r} isn't a tier; `{name}=pro` gives {name} one of {', '.join(DEFAULTS)}")
 
 
 def _check_secret(secret: str) -> None:

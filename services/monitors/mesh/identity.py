@@ -28,6 +28,8 @@ class Principal:
     user: str
     scopes: frozenset[str] = frozenset()
     is_service: bool = False
+    tier: str = ""
+    """What the tenant may use: the name of a tier, see `quotas`. Empty for that of tenants that have none."""
 
 
 SERVICE = Principal(tenant="", user="mesh", is_service=True)

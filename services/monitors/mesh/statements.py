@@ -6,6 +6,7 @@ administrator.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeGuard
 
 import jwt
@@ -24,10 +25,11 @@ SCOPES = frozenset({"rules:read", "rules:write", "alerts:read", "alerts:write", 
 """All that a bridge may vouch for."""
 LONGEST_USER = 100
 
-KnowsTenant = Callable[[str], Awaitable[bool]]
+TierOf = Callable[[str], Awaitable[str | None]]
+"""A tenant's tier, empty if it has none of its own; None if there is no such tenant."""
 
 
-def with_statements(secrets: Sequence[str], knows_tenant: KnowsTenant, others: Authenticate) -> Authenticate:
+def with_statements(secrets: Sequence[str], tier_of: TierOf, others: Authenticate) -> Authenticate:
     """An authenticator that takes statements signed with any of the secrets, and asks `others` for what isn't one."""
 
     async def authenticate(credential: str) -> Principal:
@@ -35,9 +37,10 @@ def with_statements(secrets: Sequence[str], knows_tenant: KnowsTenant, others: A
         if not _is_statement(credential):
             return await others(credential)
         principal = read_statement(credential, secrets)
-        if not await knows_tenant(principal.tenant):
+        tier = await tier_of(principal.tenant)
+        if tier is None:
             raise UnknownTenant(principal.tenant)
-        return principal
+        return replace(principal, tier=tier)
 
     return authenticate
 

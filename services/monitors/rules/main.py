@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,8 @@ import grpc
 from monitors.mesh.config import RulesSettings
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import Unauthenticated
-from monitors.mesh.identity import SCOPES, ApiKey, Principal, new_api_key, parse_api_key
+from monitors.mesh.identity import CACHE_SECONDS, SCOPES, ApiKey, Principal, new_api_key, parse_api_key
+from monitors.mesh.quotas import UNLIMITED
 from monitors.mesh.times import DAY, now_nanos
 from monitors.rules.service import Core, RuleService, add_to_server
 from monitors.rules.store import keys, outbox, requests, shards, watching
@@ -35,7 +37,7 @@ class Rules:
         self._database = core.database
         self._service = RuleService(core)
         self._uses: dict[str, int] = {}
-        self._tenants: set[str] = set()
+        self._tiers: dict[str, tuple[float, str]] = {}
 
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds the servicer and returns the service's full name."""
@@ -45,33 +47,39 @@ class Rules:
         """Who a credential belongs to. Raises Unauthenticated."""
         stored = await self._service.find_key(credential)
         self._uses[stored.id] = now_nanos()
-        return Principal(stored.tenant, stored.id, frozenset(stored.scopes))
+        return Principal(stored.tenant, stored.id, frozenset(stored.scopes), tier=stored.tier)
 
-    async def has_tenant(self, tenant: str) -> bool:
-        """Whether there is such a tenant. None is ever taken away, so who is known stays known."""
-        if tenant not in self._tenants and await self._database.read(lambda session: keys.has_tenant(session, tenant)):
-            self._tenants.add(tenant)
-        return tenant in self._tenants
+    async def tier_of(self, tenant: str) -> str | None:
+        """A tenant's tier, empty if it has none of its own, as it was within the last 30 seconds; None if there is no
+        such tenant."""
+        now = time.monotonic()
+        known = self._tiers.get(tenant)
+        if known and now < known[0]:
+            return known[1]
+        tier = await self._database.read(lambda session: keys.tier_of(session, tenant))
+        if tier is not None:
+            self._tiers[tenant] = (now + CACHE_SECONDS, tier)
+        return tier
 
     async def ensure_local_key(self, path: Path) -> str:
-        """The local tenant's key, as `ensure_key` does it."""
-        return await self.ensure_key(LOCAL_TENANT, path)
+        """The local tenant's key, as `ensure_key` does it. That tenant is bounded by no quota."""
+        return await self.ensure_key(LOCAL_TENANT, path, UNLIMITED)
 
-    async def ensure_key(self, tenant: str, path: Path) -> str:
-        """A tenant's first key, from the file (mode 0600) or new; the tenant is made too. A key that the database
-        doesn't know, because the database was moved away, is made known again."""
+    async def ensure_key(self, tenant: str, path: Path, tier: str = "") -> str:
+        """A tenant's first key, from the file (mode 0600) or new; the tenant is made too, and gets its tier. A key
+        that the database doesn't know, because the database was moved away, is made known again."""
         key = await asyncio.to_thread(_read_key, path)
         if key is None:
-            text = await self.add_tenant(tenant)
+            text = await self.add_tenant(tenant, tier)
             await asyncio.to_thread(_write_key, path, text)
             return text
-        await self._database.write(lambda session: _add_key(session, tenant, key))
+        await self._database.write(lambda session: _add_key(session, tenant, tier, key))
         return key.text
 
-    async def add_tenant(self, tenant: str) -> str:
-        """Makes a tenant unless it's there, and an API key of its with all scopes, which is returned."""
+    async def add_tenant(self, tenant: str, tier: str = "") -> str:
+        """Makes a tenant unless it's there, with a tier, and an API key of its with all scopes, which is returned."""
         key = new_api_key()
-        await self._database.write(lambda session: _add_key(session, tenant, key))
+        await self._database.write(lambda session: _add_key(session, tenant, tier, key))
         return key.text
 
     async def void_leases(self) -> None:
@@ -130,10 +138,10 @@ async def open_rules(
         await asyncio.to_thread(database.close)
 
 
-def _add_key(session: Session, tenant: str, key: ApiKey) -> None:
+def _add_key(session: Session, tenant: str, tier: str, key: ApiKey) -> None:
+    now = now_nanos()
+    keys.add_tenant(session, tenant, now, tier)
     if not keys.is_known(session, key):
-        now = now_nanos()
-        keys.add_tenant(session, tenant, now)
         keys.add_key(session, key, keys.StoredKey(tenant, key.key_id, SCOPES, None), tenant, now)
 
 

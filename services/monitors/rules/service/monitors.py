@@ -115,7 +115,7 @@ class MonitorCalls(Part):
     async def Authenticate(self, request: pb.AuthenticateRequest, context: Any) -> pb.AuthenticateResponse:
         """Who a credential belongs to."""
         stored = await self.find_key(request.credential)
-        principal = mesh_pb2.Principal(tenant_id=stored.tenant, user=stored.id, scopes=stored.scopes)
+        principal = mesh_pb2.Principal(tenant_id=stored.tenant, user=stored.id, scopes=stored.scopes, tier=stored.tier)
         cache_for = CACHE_TIME
         if stored.expire_time is not None:
             principal.expire_time.CopyFrom(to_timestamp(stored.expire_time))

@@ -32,7 +32,12 @@ DIGEST = String(64)
 BLOB = LargeBinary(2**32 - 1)
 
 tenants = Table(
-    "tenants", metadata, Column("id", TENANT, primary_key=True), Column("create_time", BigInteger, nullable=False)
+    "tenants",
+    metadata,
+    Column("id", TENANT, primary_key=True),
+    Column("create_time", BigInteger, nullable=False),
+    # None for the one that the operator gives to those without.
+    Column("tier", String(20)),
 )
 
 keys = Table(
