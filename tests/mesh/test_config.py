@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from monitors.mesh.config import BadSetting, PageSettings, load_settings
+from monitors.mesh.masking import Secret
 
 
 def test_the_defaults_need_nothing() -> None:
@@ -66,7 +67,7 @@ def test_tenants_and_secrets_are_listed_with_commas() -> None:
     secrets = f"{'a' * 32}, {'b' * 32}"
     settings = load_settings({"MONITORS_TENANTS": "acme, globex,,acme", "MONITORS_BRIDGE_SECRET": secrets})
     assert settings.rules.tenants == ("acme", "globex")
-    assert settings.rules.bridge_secrets == ("a" * 32, "b" * 32)
+    assert settings.rules.bridge_secrets == (Secret("a" * 32), Secret("b" * 32))
     assert load_settings({}).rules.bridge_secrets == ()
 
 
@@ -77,7 +78,13 @@ def test_a_tenant_may_be_given_a_tier() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    secrets = {"SMTP_PASSWORD": "hunter2", "MONITORS_SERVICE_TOKEN": "hunter3", "MONITORS_BRIDGE_SECRET": "hunter" * 6}
+    names = ("DATABASE_URL", "MONITORS_SAMPLES_URL", "MONITORS_NOTIFIER_DATABASE_URL", "INFLUXDB_URL")
+    secrets = {
+        "SMTP_PASSWORD": "hunter2",
+        "MONITORS_SERVICE_TOKEN": "hunter3",
+        "MONITORS_BRIDGE_SECRET": "hunter" * 6,
+        **dict.fromkeys(names, "https://ann:hunter4@example.org/x"),
+    }
     settings = load_settings({"SMTP_HOST": "mail", **secrets})
     assert settings.notifier.smtp is not None
     assert settings.notifier.smtp.port == 587

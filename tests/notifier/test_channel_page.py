@@ -14,6 +14,7 @@ import pytest
 
 from monitors.mesh.channel_links import LIFETIME, ChannelLink, link_url, sign
 from monitors.mesh.config import PageSettings, SmtpSettings
+from monitors.mesh.masking import Secret
 from monitors.mesh.times import SECOND
 from monitors.notifier.kinds import KINDS
 from monitors.v1 import notification_pb2 as npb
@@ -25,7 +26,7 @@ from tests.notifier.world import Receiver, World, running
 
 SLACK = "https://hooks.slack.com/services/T0/B0/canary"
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
-SMTP = SmtpSettings("127.0.0.1", 1, "none", "", "")
+SMTP = SmtpSettings("127.0.0.1", 1, "none", "", Secret(""))
 
 
 @pytest.fixture

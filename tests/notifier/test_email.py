@@ -15,6 +15,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from monitors.mesh.config import SmtpSettings
+from monitors.mesh.masking import Secret
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.notification_pb2 import (
     DELIVERY_OUTCOME_AMBIGUOUS,
@@ -86,7 +87,7 @@ def mailbox() -> Mailbox:
 @pytest.fixture
 def smtp(loop_thread: LoopThread, mailbox: Mailbox) -> Iterator[SmtpSettings]:
     with loop_thread.opened(listening(mailbox)) as port:
-        yield SmtpSettings("127.0.0.1", port, "none", "monitors", "canary", "Monitors <alerts@example.org>")
+        yield SmtpSettings("127.0.0.1", port, "none", "monitors", Secret("canary"), "Monitors <alerts@example.org>")
 
 
 def send_test(loop: LoopThread, folder: Path, settings: SmtpSettings, *addresses: str) -> DeliveryAttempt:
@@ -155,7 +156,7 @@ def test_what_the_mail_servers_answer_means(
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"password": "wrong"}, "SMTP_PASSWORD"), ({"port": 1}, "SMTP_HOST"), ({"security": "tls"}, "SMTP")],
+    [({"password": Secret("wrong")}, "SMTP_PASSWORD"), ({"port": 1}, "SMTP_HOST"), ({"security": "tls"}, "SMTP")],
 )
 def test_a_mail_server_that_cannot_be_used_is_the_operators_to_mend(
     loop_thread: LoopThread, tmp_path: Path, smtp: SmtpSettings, changes: dict[str, Any], words: str

@@ -15,7 +15,8 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from monitors.mesh.database import Database, sqlite_url
-from monitors.mesh.secrets import Sealer, Secret
+from monitors.mesh.masking import Secret
+from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import HOUR, SECOND
 from monitors.notifier.model.channel import Channel, ConsoleTarget, LostTarget, WebhookTarget, new_webhook_secret
 from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State

@@ -47,7 +47,7 @@ async def open_mesh(settings: Settings, closing: asyncio.Event, console: Callabl
         await rules.void_leases()
         key = await rules.ensure_local_key(settings.key_file)
         users = CachedAuthenticator(rules.authenticate)
-        vouched = with_statements(settings.rules.bridge_secrets, rules.tier_of, users)
+        vouched = with_statements([each.reveal() for each in settings.rules.bridge_secrets], rules.tier_of, users)
         authenticate = with_service_token(token, vouched)
         server = MeshServer(authenticate, closing)
         evaluator_settings = dataclasses.replace(settings.evaluator, address=target)

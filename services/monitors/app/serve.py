@@ -56,15 +56,15 @@ async def _rules(settings: Settings, closing: asyncio.Event) -> AsyncIterator[tu
     from monitors.rules.main import open_rules
 
     async with (
-        open_channel(settings.evaluator_address, settings.service_token) as evaluator,
+        open_channel(settings.evaluator_address, settings.service_token.reveal()) as evaluator,
         open_rules(settings.rules, closing, evaluator) as rules,
     ):
         await rules.ensure_local_key(settings.key_file)
         for tenant in settings.rules.tenants:
             await rules.ensure_key(tenant, settings.tenant_key_file(tenant), settings.rules.tier_of(tenant))
         users = CachedAuthenticator(rules.authenticate)
-        vouched = with_statements(settings.rules.bridge_secrets, rules.tier_of, users)
-        yield rules, with_service_token(settings.service_token, vouched)
+        vouched = with_statements([each.reveal() for each in settings.rules.bridge_secrets], rules.tier_of, users)
+        yield rules, with_service_token(settings.service_token.reveal(), vouched)
 
 
 @asynccontextmanager
@@ -72,8 +72,8 @@ async def _evaluator(settings: Settings, closing: asyncio.Event) -> AsyncIterato
     from monitors.evaluator.main import open_evaluator
 
     check_source(settings)
-    async with open_channel(settings.rules_address, settings.service_token) as rules:
-        authenticate = with_service_token(settings.service_token, remote_authenticator(rules))
+    async with open_channel(settings.rules_address, settings.service_token.reveal()) as rules:
+        authenticate = with_service_token(settings.service_token.reveal(), remote_authenticator(rules))
         evaluator_settings = dataclasses.replace(settings.evaluator, address=settings.evaluator_address)
         async with open_evaluator(evaluator_settings, rules, authenticate, closing) as evaluator:
             _print_line(f"points are taken at http://{settings.host}:{evaluator.http_port}")
@@ -84,8 +84,8 @@ async def _evaluator(settings: Settings, closing: asyncio.Event) -> AsyncIterato
 async def _notifier(settings: Settings, closing: asyncio.Event) -> AsyncIterator[tuple[Hosted, Authenticate]]:
     from monitors.notifier.main import open_notifier
 
-    async with open_channel(settings.rules_address, settings.service_token) as rules:
-        authenticate = with_service_token(settings.service_token, remote_authenticator(rules))
+    async with open_channel(settings.rules_address, settings.service_token.reveal()) as rules:
+        authenticate = with_service_token(settings.service_token.reveal(), remote_authenticator(rules))
         async with open_notifier(settings.notifier, rules, closing, _print_line) as notifier:
             yield notifier, authenticate
 

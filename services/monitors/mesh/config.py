@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvError, ValidationError, validate
 
+from monitors.mesh.masking import Secret, SecretUrl
 from monitors.mesh.quotas import DEFAULTS
 from monitors.mesh.times import SECOND
 
@@ -50,7 +51,7 @@ class SmtpSettings:
     port: int
     security: str
     username: str
-    password: str = field(repr=False)
+    password: Secret
     sender: str = "monitors@localhost"
 
 
@@ -63,7 +64,7 @@ class RulesSettings:
     """Tenants besides `local`."""
     tiers: Mapping[str, str] = field(default_factory=dict)
     """The tiers of those of the tenants that have one."""
-    bridge_secrets: tuple[str, ...] = field(default=(), repr=False)
+    bridge_secrets: tuple[Secret, ...] = ()
     """What MCP bridges sign their statements with; any of them is taken, so that one can be replaced by another."""
 
     def tier_of(self, tenant: str) -> str:
@@ -125,7 +126,7 @@ class Settings:
     influxdb_url: str
     rules_address: str
     evaluator_address: str
-    service_token: str = field(repr=False)
+    service_token: Secret
     rules: RulesSettings
     evaluator: EvaluatorSettings
     notifier: NotifierSettings
@@ -168,7 +169,7 @@ class FrozenEnv(Env):
 def _read(env: Env) -> Settings:
     home = Path(env.str("MONITORS_HOME", "~/.monitors")).expanduser()
     host = env.str("MONITORS_HOST", "127.0.0.1")
-    influxdb_url = env.str("INFLUXDB_URL", "")
+    influxdb_url = SecretUrl(env.str("INFLUXDB_URL", ""))
     grpc_port = env.int("MONITORS_GRPC_PORT", 50051, **PORT)
     http_port = env.int("MONITORS_HTTP_PORT", 8087 if influxdb_url else 8086, **PORT)
     days = env.float("MONITORS_RETENTION_DAYS", 30.0, **DAYS)
@@ -183,15 +184,15 @@ def _read(env: Env) -> Settings:
         influxdb_url=influxdb_url,
         rules_address=env.str("MONITORS_RULES_ADDRESS", f"127.0.0.1:{grpc_port}"),
         evaluator_address=env.str("MONITORS_EVALUATOR_ADDRESS", f"127.0.0.1:{grpc_port}"),
-        service_token=env.str("MONITORS_SERVICE_TOKEN", ""),
+        service_token=Secret(env.str("MONITORS_SERVICE_TOKEN", "")),
         rules=RulesSettings(
-            database_url=env.str("DATABASE_URL", f"sqlite:///{home / 'rules.db'}"),
+            database_url=SecretUrl(env.str("DATABASE_URL", f"sqlite:///{home / 'rules.db'}")),
             tenants=tuple(tenants),
             tiers={tenant: tier for tenant, tier in tenants.items() if tier},
-            bridge_secrets=_listed(env, "MONITORS_BRIDGE_SECRET", _check_secret),
+            bridge_secrets=tuple(map(Secret, _listed(env, "MONITORS_BRIDGE_SECRET", _check_secret))),
         ),
         evaluator=EvaluatorSettings(
-            database_url=env.str("MONITORS_SAMPLES_URL", f"sqlite:///{home / 'samples.db'}"),
+            database_url=SecretUrl(env.str("MONITORS_SAMPLES_URL", f"sqlite:///{home / 'samples.db'}")),
             http_host=host,
             http_port=http_port,
             retention=int(days * 86_400 * SECOND),
@@ -201,7 +202,7 @@ def _read(env: Env) -> Settings:
             window_points=env.int("MONITORS_WINDOW_POINTS", WINDOW_POINTS, **BIG_COUNT),
         ),
         notifier=NotifierSettings(
-            database_url=env.str("MONITORS_NOTIFIER_DATABASE_URL", f"sqlite:///{home / 'notifier.db'}"),
+            database_url=SecretUrl(env.str("MONITORS_NOTIFIER_DATABASE_URL", f"sqlite:///{home / 'notifier.db'}")),
             master_key_file=home / "master.key",
             smtp=_smtp(env),
             allow_local_targets=env.bool("MONITORS_ALLOW_LOCAL_TARGETS", False),
@@ -272,6 +273,6 @@ def _smtp(env: Env) -> SmtpSettings | None:
         port=env.int("SMTP_PORT", {"none": 25, "starttls": 587, "tls": 465}[security], **PORT),
         security=security,
         username=env.str("SMTP_USERNAME", ""),
-        password=env.str("SMTP_PASSWORD", ""),
+        password=Secret(env.str("SMTP_PASSWORD", "")),
         sender=env.str("SMTP_FROM", "monitors@localhost"),
     )

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session as Session
 
 from monitors.mesh.checkpoints import PASSIVE, Checkpoints
 from monitors.mesh.errors import MeshError, StorageUnavailable
+from monitors.mesh.masking import masked_url
 
 T = TypeVar("T")
 READERS = 4
@@ -179,7 +180,7 @@ def sqlite_url(path: Path) -> str:
 
 def explain_unusable(url: str, error: DatabaseError) -> str:
     """Why a database can't be opened and what to do about it."""
-    path = url.removeprefix(SQLITE)
+    path = masked_url(url).removeprefix(SQLITE)
     return (
         f"the database {path} can't be used ({error.orig}). If it's damaged, move it away together with its -wal and "
         "-shm files and restore a backup, or start without it; if it's a disk or permission problem, mend that. "

@@ -1,4 +1,4 @@
-"""Secrets at rest and in memory: sealed with AES-256-GCM and bound to their row, masked wherever they are printed."""
+"""Secrets at rest: sealed with AES-256-GCM and bound to their row."""
 
 import hashlib
 import hmac
@@ -9,36 +9,12 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from monitors.mesh.masking import Secret
+
 KEY_BYTES = 32
 NONCE_BYTES = 12
 KEY_ID_BYTES = 4
 VERSION = b"\x01"
-MASK = "••••••••"
-
-
-class Secret:
-    """A text that never shows itself: `repr`, `str` and formatting give a mask, only `reveal` the text."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The text itself, for the one place that needs it."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return MASK
-
-    def __bool__(self) -> bool:
-        return bool(self._text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(self._text.encode(), other._text.encode())
-
-    def __hash__(self) -> int:
-        return hash(self._text)
 
 
 class KeyUnusable(Exception):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from monitors.mesh.secrets import MASK, Secret
+from monitors.mesh.masking import MASK, Secret
 from monitors.mesh.times import SECOND
 from monitors.notifier.channels.text import clean, shorten
 from monitors.notifier.egress import Answer, Egress, NotReached, Unanswered

@@ -10,7 +10,7 @@ from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
 
 from monitors.mesh.errors import EtagMismatch, InvalidField
-from monitors.mesh.secrets import Secret
+from monitors.mesh.masking import Secret
 from monitors.notifier.model.addresses import is_local_name, may_connect, parse_address
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -7,7 +7,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import AlreadyExists, NotFound
-from monitors.mesh.secrets import SealBroken, Sealer, Secret
+from monitors.mesh.masking import Secret
+from monitors.mesh.secrets import SealBroken, Sealer
 from monitors.notifier.model.channel import (
     Channel,
     ConsoleTarget,

@@ -19,7 +19,7 @@ async def send(target: EmailTarget, message: Message, now: int, settings: SmtpSe
         hostname=settings.host,
         port=settings.port,
         username=settings.username or None,
-        password=settings.password or None,
+        password=settings.password.reveal() or None,
         timeout=TIMEOUT_SECONDS,
         use_tls=settings.security == "tls",
         start_tls=settings.security == "starttls",

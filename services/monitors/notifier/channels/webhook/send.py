@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 
-from monitors.mesh.secrets import Secret
+from monitors.mesh.masking import Secret
 from monitors.notifier.channels.http import judge_failure, post
 from monitors.notifier.channels.webhook.render import render
 from monitors.notifier.egress import Answer, Egress
