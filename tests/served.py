@@ -1,0 +1,162 @@
+"""Starts the mesh as operators do: `monitors serve rules`, `evaluator` and `notifier`, a process each."""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+
+from tests.processes import BIN, START_SECONDS, wait_for
+
+SERVICE_TOKEN = "served-mesh-" + "0123456789abcdef" * 2
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+class ServedProcess:
+    """One `monitors serve …`. What it writes, to both outputs, is in `output`."""
+
+    def __init__(self, service: str, port: int, environment: Mapping[str, str]) -> None:
+        self.service, self.port = service, port
+        self.output: list[str] = []
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("MONITORS_")},
+            "MONITORS_GRPC_PORT": str(port),
+            **environment,
+        }
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it answers gRPC."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def text(self) -> str:
+        """All that it has written."""
+        return "".join(self.output)
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def launch(self) -> None:
+        """Starts it without waiting for anything."""
+        self.output = []
+        process = self._process = subprocess.Popen(
+            [str(BIN / "monitors"), "serve", self.service], env=self._environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        self._reader.start()
+
+    def wait_until_ready(self) -> None:
+        """Waits until it says that it listens. Raises AssertionError with its output if it ends instead."""
+        process = self._process
+        assert process is not None
+        wait_for(lambda: self._listens() or process.poll() is not None, f"the {self.service} service", START_SECONDS)
+        if process.poll() is not None:
+            self.end(signal.SIGTERM)
+            raise AssertionError(f"the {self.service} service ended: {self.text}")
+
+    def _listens(self) -> bool:
+        return f"monitors {self.service} on " in self.text
+
+    def _read(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        self.output.extend(iter(process.stdout.readline, ""))
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ends it by a signal. Returns the exit code; 0 if it doesn't run."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        code = process.wait(30)
+        assert self._reader is not None
+        assert process.stdout is not None
+        self._reader.join(10)
+        process.stdout.close()
+        return code
+
+
+class ServedMesh:
+    """The three services as processes with one home folder. `environment` names the backends, and all that is set."""
+
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.home = home
+        ports = {service: free_port() for service in ("rules", "evaluator", "notifier")}
+        self.http_port = free_port()
+        self.environment = {
+            "MONITORS_HOME": str(home),
+            "MONITORS_SERVICE_TOKEN": SERVICE_TOKEN,
+            "MONITORS_HTTP_PORT": str(self.http_port),
+            "MONITORS_RULES_ADDRESS": f"127.0.0.1:{ports['rules']}",
+            "MONITORS_EVALUATOR_ADDRESS": f"127.0.0.1:{ports['evaluator']}",
+            **(environment or {}),
+        }
+        self.rules, self.evaluator, self.notifier = (
+            ServedProcess(service, port, self.environment) for service, port in ports.items()
+        )
+        self.processes = (self.rules, self.evaluator, self.notifier)
+
+    def start(self) -> None:
+        """Starts all three and waits until they listen."""
+        for process in self.processes:
+            process.launch()
+        for process in self.processes:
+            process.wait_until_ready()
+
+    def stop(self) -> list[int]:
+        """Ends all three in order. Returns their exit codes."""
+        return [process.end() for process in reversed(self.processes)]
+
+    def key(self, tenant: str = "local") -> str:
+        """The first API key of a tenant."""
+        file = self.home / "key" if tenant == "local" else self.home / "tenants" / f"{tenant}.key"
+        return file.read_text().strip()
+
+    def metadata(self, tenant: str = "local") -> tuple[tuple[str, str], ...]:
+        """What a gRPC client of a tenant sends."""
+        return (("authorization", f"Bearer {self.key(tenant)}"),)
+
+    def client_environment(self, service: ServedProcess, tenant: str = "local") -> dict[str, str]:
+        """What `monitors` and `monitors-mcp` need to ask one of the services for a tenant."""
+        return {
+            **os.environ,
+            "MONITORS_HOME": str(self.home),
+            "MONITORS_SERVER": service.address,
+            "MONITORS_KEY": self.key(tenant),
+        }
+
+    @contextmanager
+    def channel(self, service: ServedProcess) -> Iterator[grpc.Channel]:
+        """A channel to one of the services."""
+        with grpc.insecure_channel(service.address) as channel:
+            yield channel
+
+
+@contextmanager
+def served_mesh(home: Path, environment: Mapping[str, str] | None = None) -> Iterator[ServedMesh]:
+    """Runs the three services and stops them in order; each has to end well."""
+    mesh = ServedMesh(home, environment)
+    try:
+        mesh.start()
+        yield mesh
+    finally:
+        codes = mesh.stop()
+    assert codes == [0, 0, 0], [process.text[-2_000:] for process in mesh.processes]
