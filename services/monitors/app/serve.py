@@ -15,6 +15,7 @@ from monitors.mesh.channels import open_channel, unavailable
 from monitors.mesh.config import BadSetting, Settings
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.identity import Authenticate, CachedAuthenticator, Principal, with_service_token
+from monitors.mesh.principals import principal_from_proto
 from monitors.mesh.server import Hosted, MeshServer
 from monitors.mesh.statements import with_statements
 from monitors.v1.rule_service_pb2 import AuthenticateRequest
@@ -101,14 +102,7 @@ def remote_authenticator(rules: grpc.aio.Channel) -> Authenticate:
             if error.code() is grpc.StatusCode.UNAUTHENTICATED:
                 raise Unauthenticated(error.details() or "the credential isn't known") from error
             raise unavailable(error, "rules") from error
-        principal = answer.principal
-        return Principal(
-            principal.tenant_id,
-            principal.user,
-            frozenset(principal.scopes),
-            is_service=principal.is_service,
-            tier=principal.tier,
-        )
+        return principal_from_proto(answer.principal)
 
     return CachedAuthenticator(authenticate)
 

@@ -6,13 +6,13 @@ administrator.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 import jwt
 
 from monitors.mesh.errors import Unauthenticated, UnknownTenant
-from monitors.mesh.identity import Authenticate, Principal
+from monitors.mesh.identity import Authenticate, Principal, ahead_of
 
 ALGORITHM = "HS256"
 TYPE = "monitors-principal+jwt"
@@ -29,25 +29,38 @@ TierOf = Callable[[str], Awaitable[str | None]]
 """A tenant's tier, empty if it has none of its own; None if there is no such tenant."""
 
 
-def with_statements(secrets: Sequence[str], tier_of: TierOf, others: Authenticate) -> Authenticate:
-    """An authenticator that takes statements signed with any of the secrets, and asks `others` for what isn't one."""
+@dataclass(frozen=True)
+class BridgeStatements:
+    """Takes statements signed with any of the secrets."""
 
-    async def authenticate(credential: str) -> Principal:
-        # Never from a cache: a statement is over when it says so.
+    secrets: Sequence[str] = field(repr=False)
+    tier_of: TierOf
+
+    async def identify(self, credential: str) -> Principal | None:
+        """Whom a statement names; None if it's no statement. Raises Unauthenticated and UnknownTenant."""
         if not _is_statement(credential):
-            return await others(credential)
-        principal = read_statement(credential, secrets)
-        tier = await tier_of(principal.tenant)
+            return None
+        principal = read_statement(credential, self.secrets)
+        tier = await self.tier_of(principal.tenant)
         if tier is None:
             raise UnknownTenant(principal.tenant)
         return replace(principal, tier=tier)
 
-    return authenticate
+
+def with_statements(secrets: Sequence[str], tier_of: TierOf, others: Authenticate) -> Authenticate:
+    """An authenticator that takes statements signed with any of the secrets, and asks `others` for what isn't one.
+    Never from a cache: a statement is over when it says so."""
+    return ahead_of(others, BridgeStatements(secrets, tier_of))
 
 
 def _is_statement(credential: str) -> bool:
     # An API key has no dots.
-    return credential.count(".") == 2
+    if credential.count(".") != 2:
+        return False
+    try:
+        return jwt.get_unverified_header(credential).get("typ") == TYPE
+    except jwt.PyJWTError:
+        return False
 
 
 def read_statement(text: str, secrets: Sequence[str]) -> Principal:
@@ -71,10 +84,6 @@ def read_statement(text: str, secrets: Sequence[str]) -> Principal:
 
 
 def _verified(text: str, secrets: Sequence[str]) -> dict[str, Any]:
-    if jwt.get_unverified_header(text).get("typ") != TYPE:
-        raise Unauthenticated(
-            "the credential is a JWT, but no bridge's statement; send an API key, and an access token to the MCP bridge"
-        )
     for secret in secrets:
         try:
             return jwt.decode(

@@ -13,9 +13,10 @@ import grpc
 from monitors.mesh.config import RulesSettings
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import Unauthenticated
-from monitors.mesh.identity import CACHE_SECONDS, SCOPES, ApiKey, Principal, new_api_key, parse_api_key
+from monitors.mesh.identity import CACHE_SECONDS, SCOPES, ApiKey, first_of, new_api_key, parse_api_key
 from monitors.mesh.quotas import UNLIMITED
 from monitors.mesh.times import DAY, now_nanos
+from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.service import Core, RuleService, add_to_server
 from monitors.rules.store import keys, outbox, requests, shards, watching
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
@@ -33,21 +34,17 @@ WRITE_CACHE = 32 * 1024 * 1024
 class Rules:
     """RuleService, open."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, api_keys: ApiKeys) -> None:
         self._database = core.database
         self._service = RuleService(core)
-        self._uses: dict[str, int] = {}
+        self._api_keys = api_keys
         self._tiers: dict[str, tuple[float, str]] = {}
+        self.authenticate = core.authenticate
+        """Who a credential belongs to. Raises Unauthenticated, or ServiceUnavailable if that can't be found out."""
 
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds the servicer and returns the service's full name."""
         return add_to_server(self._service, server)
-
-    async def authenticate(self, credential: str) -> Principal:
-        """Who a credential belongs to. Raises Unauthenticated."""
-        stored = await self._service.find_key(credential)
-        self._uses[stored.id] = now_nanos()
-        return Principal(stored.tenant, stored.id, frozenset(stored.scopes), tier=stored.tier)
 
     async def tier_of(self, tenant: str) -> str | None:
         """A tenant's tier, empty if it has none of its own, as it was within the last 30 seconds; None if there is no
@@ -94,7 +91,7 @@ class Rules:
             await self._tidy_up()
 
     async def _tidy_up(self) -> None:
-        uses, self._uses = self._uses, {}
+        uses = self._api_keys.take_uses()
         horizon = now_nanos() - MEMORY
 
         def work(session: Session) -> None:
@@ -126,7 +123,8 @@ async def open_rules(
         # The streams of a former run are gone. To a notifier of another process this is no harm: it knows a repeat.
         await database.write(outbox.give_back)
         stub = EvaluatorServiceStub(evaluator) if evaluator else None
-        opened = Rules(Core(database, closing, stub))
+        api_keys = ApiKeys(database)
+        opened = Rules(Core(database, first_of(api_keys), closing, stub), api_keys)
         ended = asyncio.Event()
         housekeeping = asyncio.create_task(opened.keep_house(ended))
         try:

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.events import Changes, first_of
-from monitors.mesh.identity import current_principal, current_tenant
+from monitors.mesh.identity import Authenticate, current_principal, current_tenant
 from monitors.mesh.times import now_nanos
 from monitors.rules.service import audit
 from monitors.rules.store.requests import once
@@ -52,6 +52,7 @@ class Core:
     """What every part of the servicer needs. `evaluator` is None where there is none to ask."""
 
     database: Database
+    authenticate: Authenticate
     closing: asyncio.Event
     evaluator: "EvaluatorServiceAsyncStub | None"
     rules_changed: Changes = field(default_factory=Changes)

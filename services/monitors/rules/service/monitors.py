@@ -12,9 +12,10 @@ from monitors.mesh.identity import (
     current_principal,
     current_tenant,
     new_api_key,
-    parse_api_key,
+    seconds_to_trust,
 )
-from monitors.mesh.times import SECOND, from_timestamp, now_nanos, to_duration, to_timestamp
+from monitors.mesh.principals import principal_to_proto
+from monitors.mesh.times import SECOND, from_timestamp, now_nanos, to_duration
 from monitors.rules.model.catalogue import did_you_mean
 from monitors.rules.model.pages import page_size, read_token, write_token
 from monitors.rules.model.quantities import shown
@@ -30,8 +31,6 @@ from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.evaluator_service_pb2 import SeriesInfo
 
 MOST_FIELDS = 1000
-# How long another service may go on trusting an answer of Authenticate.
-CACHE_TIME = 30 * SECOND
 
 
 class MonitorCalls(Part):
@@ -107,20 +106,11 @@ class MonitorCalls(Part):
         audit.note(tenant, current_principal().user, f"CreateKey {key.key_id}", pb.CreateKeyResponse())
         return pb.CreateKeyResponse(key=key.text, key_id=key.key_id)
 
-    async def find_key(self, credential: str) -> key_store.StoredKey:
-        """Whose a credential is. Raises Unauthenticated."""
-        key, now = parse_api_key(credential), now_nanos()
-        return await self.core.database.read(lambda session: key_store.find_key(session, key, now))
-
     async def Authenticate(self, request: pb.AuthenticateRequest, context: Any) -> pb.AuthenticateResponse:
         """Who a credential belongs to."""
-        stored = await self.find_key(request.credential)
-        principal = mesh_pb2.Principal(tenant_id=stored.tenant, user=stored.id, scopes=stored.scopes, tier=stored.tier)
-        cache_for = CACHE_TIME
-        if stored.expire_time is not None:
-            principal.expire_time.CopyFrom(to_timestamp(stored.expire_time))
-            cache_for = max(0, min(cache_for, stored.expire_time - now_nanos()))
-        return pb.AuthenticateResponse(principal=principal, cache_for=to_duration(cache_for))
+        principal = await self.core.authenticate(request.credential)
+        cache_for = int(seconds_to_trust(principal) * SECOND)
+        return pb.AuthenticateResponse(principal=principal_to_proto(principal), cache_for=to_duration(cache_for))
 
 
 def _checked_scopes(asked: Iterable[str]) -> Sequence[str]:

@@ -45,7 +45,7 @@ def add_key(session: Session, key: ApiKey, stored: StoredKey, title: str, now: i
         insert(keys).values(
             tenant_id=stored.tenant,
             id=stored.id,
-            digest=key.digest,
+            digest=key.digests()[0],
             title=title,
             scopes=" ".join(stored.scopes),
             create_time=now,
@@ -58,7 +58,7 @@ def find_key(session: Session, key: ApiKey, now: int) -> StoredKey:
     """The key that a text is. Raises Unauthenticated if it isn't known or is over."""
     row = session.execute(select(keys, tenants.c.tier).join_from(keys, tenants).where(keys.c.id == key.key_id)).first()
     # Compared also where there is no such key, so that both take the same time.
-    is_same = hmac.compare_digest(bytes(row.digest) if row else bytes(32), key.digest)
+    is_same = hmac.compare_digest(bytes(row.digest) if row else bytes(32), key.digests()[0])
     if row is None or not is_same:
         raise Unauthenticated("the API key isn't known; use another one, or make one: `monitors keys create`")
     if row.expire_time is not None and row.expire_time <= now:
@@ -70,7 +70,7 @@ def is_known(session: Session, key: ApiKey) -> bool:
     """Whether exactly this key is remembered."""
     return bool(
         session.scalar(
-            select(func.count()).select_from(keys).where(keys.c.id == key.key_id, keys.c.digest == key.digest)
+            select(func.count()).select_from(keys).where(keys.c.id == key.key_id, keys.c.digest == key.digests()[0])
         )
     )
 
