@@ -3,8 +3,8 @@
 from monitors.evaluator.model.evaluation import Capacity, Evaluation
 from monitors.evaluator.model.instances import Limits
 from monitors.evaluator.model.reading import TagFilter
+from monitors.evaluator.model.ring_rows import MOST_CELLS
 from monitors.evaluator.model.state import Status
-from monitors.evaluator.model.window import MOST_CELLS
 from tests.evaluator.engine.scene import START, Scene, at, points, series, threshold, told
 
 

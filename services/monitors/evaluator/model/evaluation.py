@@ -14,11 +14,12 @@ from monitors.evaluator.model.machine import Changes, Transition, TransitionKind
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.points import NO_POINTS, Points
 from monitors.evaluator.model.reading import LOOK_BACK
+from monitors.evaluator.model.ring_rows import MOST_CELLS
 from monitors.evaluator.model.series import Floats, Int64s, Series
 from monitors.evaluator.model.shards import ALL_SHARDS
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
 from monitors.evaluator.model.state import OpenEpisode, State, Status
-from monitors.evaluator.model.window import MOST_CELLS, Window
+from monitors.evaluator.model.window import Window
 from monitors.mesh.times import HOUR
 
 __all__ = ["AMPLE", "CATCH_UP", "NO_POINTS", "Capacity", "Evaluation", "Fill", "Points"]
