@@ -71,3 +71,21 @@ def test_without_a_notifier_there_is_no_link_for_a_channel(local: Command) -> No
     refused = local("channels", "link", "ops", ok=False)
     assert (refused.code, "notifier service can't be reached" in refused.stderr) == (ExitCode.UNREACHABLE, True)
     assert local("channels", "link", "x" * 65, ok=False).code == ExitCode.INVALID
+
+
+def test_a_key_is_made_shown_and_revoked(local: Command) -> None:
+    made = local("keys", "create", "--title", "telegraf", "--json").document
+    (listed,) = (key for key in local("keys", "list", "--json").document["keys"] if key["id"] == made["key_id"])
+    assert (listed["title"], listed["revoke_time"]) == ("telegraf", None)
+    assert made["key"] not in local("keys", "list").stdout
+    assert "is revoked" in local("keys", "revoke", made["key_id"], "--yes").stdout
+    assert "revoked just now" in local("keys", "list").stdout
+    outcome = local("keys", "list", ok=False, MONITORS_KEY=made["key"])
+    assert (outcome.code, "has been revoked" in outcome.stderr) == (5, True)
+    outcome = local("keys", "revoke", "key_nothere", "--yes", ok=False)
+    assert (outcome.code, "`monitors keys list`" in outcome.stderr) == (3, True)
+
+
+def test_another_tenant_is_named_with_the_meshs_own_token_alone(local: Command) -> None:
+    outcome = local("keys", "list", "--tenant", "acme", ok=False, MONITORS_SERVICE_TOKEN="")
+    assert (outcome.code, "MONITORS_SERVICE_TOKEN" in outcome.stderr) == (2, True)

@@ -2,6 +2,8 @@
 
 import asyncio
 import stat
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -11,14 +13,22 @@ from monitors.mesh.config import RulesSettings
 from monitors.mesh.database import Database, DatabaseUnusable, Session, sqlite_url
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.identity import ORDINARY_SCOPES, SCOPES, new_api_key
+from monitors.mesh.masking import Secret
 from monitors.mesh.times import SECOND, now_nanos, to_timestamp
-from monitors.rules.main import open_rules
+from monitors.rules.main import Rules, open_rules
 from monitors.rules.store import keys
 from monitors.rules.store.tables import keys as table
 from monitors.v1 import rule_service_pb2 as pb
+from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
-from tests.rules.client import Client
-from tests.rules.running import running
+from tests.rules.client import Client, refused
+from tests.rules.running import Running, running
+
+
+@pytest.fixture
+def other(stub: RuleServiceStub, service: Running, loop_thread: LoopThread) -> Client:
+    """A client of another tenant."""
+    return Client.of_new_tenant(stub, service.rules, loop_thread)
 
 
 async def first_key(folder: Path) -> tuple[str, frozenset[str]]:
@@ -95,18 +105,121 @@ def test_an_expired_or_wrong_key_is_refused(loop_thread: LoopThread, tmp_path: P
     database = Database(sqlite_url(tmp_path / "rules.db"), name="keys", migrations="monitors.rules.migrations")
     database.upgrade()
     key, other = new_api_key(), new_api_key()
-    forged = type(key)(key.key_id, other.text)
 
     def work(session: Session) -> None:
         keys.add_tenant(session, "t", 1)
-        keys.add_key(session, key, keys.StoredKey("t", key.key_id, ("admin",), 100), "x", 1)
-        assert keys.find_key(session, key, 99).tenant == "t"
-        for wrong, now, told in ((key, 100, "expired"), (other, 1, "isn't known"), (forged, 1, "isn't known")):
+        keys.add_key(session, key.digests()[0], keys.StoredKey("t", key.key_id, ("admin",), 100, create_time=1))
+        assert keys.find_key(session, key.key_id, key.digests(), 99).tenant == "t"
+        for key_id, digests, now, told in (
+            (key.key_id, key.digests(), 100, "expired"),
+            (other.key_id, other.digests(), 1, "isn't known"),
+            (key.key_id, other.digests(), 1, "isn't known"),
+        ):
             with pytest.raises(Unauthenticated, match=told):
-                keys.find_key(session, wrong, now)
+                keys.find_key(session, key_id, digests, now)
 
     loop_thread.run(database.write(work))
     database.close()
+
+
+def peppered(folder: Path, *peppers: str) -> AbstractAsyncContextManager[Rules]:
+    settings = RulesSettings(sqlite_url(folder / "rules.db"), key_peppers=tuple(map(Secret, peppers)))
+    return open_rules(settings, asyncio.Event(), None)
+
+
+async def with_peppers(folder: Path, *peppers: str, keys: Sequence[str] = ()) -> tuple[str, list[bool]]:
+    """A new key, the first under the peppers; and which keys are taken under them."""
+    async with peppered(folder, *peppers) as rules:
+        taken = []
+        for key in keys:
+            try:
+                await rules.authenticate(key)
+            except Unauthenticated:
+                taken.append(False)
+            else:
+                taken.append(True)
+        return await rules.add_tenant("acme"), taken
+
+
+def test_keys_go_on_working_when_a_pepper_comes_and_is_replaced(loop_thread: LoopThread, tmp_path: Path) -> None:
+    old, new = "o" * 32, "n" * 32
+    bare, _ = loop_thread.run(with_peppers(tmp_path))
+    first, taken = loop_thread.run(with_peppers(tmp_path, old, keys=[bare]))
+    assert taken == [True]
+    second, taken = loop_thread.run(with_peppers(tmp_path, new, old, keys=[bare, first]))
+    assert taken == [True, True]
+    _, taken = loop_thread.run(with_peppers(tmp_path, new, keys=[bare, first, second]))
+    assert taken == [True, False, True]
+    _, taken = loop_thread.run(with_peppers(tmp_path, keys=[bare, first, second]))
+    assert taken == [True, False, False]
+
+
+def test_the_key_in_the_file_survives_a_lost_pepper(loop_thread: LoopThread, tmp_path: Path) -> None:
+    async def key_under(*peppers: str) -> str:
+        async with peppered(tmp_path, *peppers) as rules:
+            key = await rules.ensure_local_key(tmp_path / "key")
+            await rules.authenticate(key)
+            return key
+
+    key = loop_thread.run(key_under("o" * 32))
+    assert loop_thread.run(key_under()) == key
+    assert loop_thread.run(key_under("n" * 32)) == key
+
+
+def test_a_revoked_key_is_refused_and_listed_as_such(client: Client) -> None:
+    made = client.call(pb.CreateKeyRequest(title="telegraf"))
+    first, second = client.call(pb.ListKeysRequest()).keys
+    assert (first.id, first.title, first.HasField("revoke_time")) == (made.key_id, "telegraf", False)
+    assert first.creator == second.id
+    assert second.creator == "operator"
+    revoked = client.call(pb.RevokeKeyRequest(key_id=made.key_id)).key
+    assert revoked.HasField("revoke_time")
+    assert client.call(pb.RevokeKeyRequest(key_id=made.key_id)).key.revoke_time == revoked.revoke_time
+    error = refused(lambda: client.stub.Authenticate(pb.AuthenticateRequest(credential=made.key)))
+    assert (error.code, error.reason) == ("UNAUTHENTICATED", "UNAUTHENTICATED")
+    assert "revoked" in error.message
+    assert [key.HasField("revoke_time") for key in client.call(pb.ListKeysRequest()).keys] == [True, False]
+
+
+def test_keys_come_page_by_page(client: Client) -> None:
+    for number in range(5):
+        client.call(pb.CreateKeyRequest(title=f"key {number}"))
+    titles, token = [], ""
+    while True:
+        page = client.call(pb.ListKeysRequest(page_size=2, page_token=token))
+        titles += [key.title for key in page.keys]
+        token = page.next_page_token
+        if not token:
+            break
+    assert titles == ["key 4", "key 3", "key 2", "key 1", "key 0", client.tenant]
+
+
+def test_another_tenants_key_is_as_unknown_as_one_that_never_was(client: Client, other: Client) -> None:
+    theirs = other.call(pb.CreateKeyRequest(title="theirs")).key_id
+    for key_id in (theirs, "key_neverwas0000"):
+        error = client.refused(pb.RevokeKeyRequest(key_id=key_id))
+        assert (error.code, error.message.replace(key_id, "ID")) == (
+            "NOT_FOUND",
+            "there is no key 'ID'; ListKeys shows those that there are",
+        )
+    for request in (
+        pb.ListKeysRequest(tenant_id=other.tenant),
+        pb.CreateKeyRequest(title="x", tenant_id=other.tenant),
+        pb.RevokeKeyRequest(key_id=theirs, tenant_id=other.tenant),
+    ):
+        assert client.refused(request).code == "UNAUTHENTICATED"
+    assert not other.call(pb.ListKeysRequest()).keys[0].HasField("revoke_time")
+
+
+def test_a_service_of_the_mesh_makes_and_revokes_keys_of_a_tenant_that_it_names(client: Client) -> None:
+    tenant = f"{client.tenant}-new"
+    made = client.mesh(pb.CreateKeyRequest(title="x", tenant_id=tenant, scopes=["rules:read"]))
+    principal = client.stub.Authenticate(pb.AuthenticateRequest(credential=made.key)).principal
+    assert (principal.tenant_id, list(principal.scopes)) == (tenant, ["rules:read"])
+    assert [key.id for key in client.mesh(pb.ListKeysRequest(tenant_id=tenant)).keys] == [made.key_id]
+    assert client.mesh(pb.RevokeKeyRequest(key_id=made.key_id, tenant_id=tenant)).key.creator == "mesh"
+    error = refused(lambda: client.mesh(pb.CreateKeyRequest(title="x", tenant_id="a b")))
+    assert (error.code, error.metadata["field"]) == ("INVALID_ARGUMENT", "tenant_id")
 
 
 def test_the_use_of_a_key_is_noted_and_no_text_of_it_is_kept(loop_thread: LoopThread, tmp_path: Path) -> None:

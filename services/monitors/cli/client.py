@@ -33,11 +33,19 @@ class Target:
     missing_key: str = ""
 
 
-def find_target(environment: Mapping[str, str]) -> Target:
-    """MONITORS_SERVER and MONITORS_KEY, else the local mesh and its key file. Raises Failure."""
+def find_target(environment: Mapping[str, str], *, as_service: bool = False) -> Target:
+    """MONITORS_SERVER and MONITORS_KEY, else the local mesh and its key file; `as_service` takes the mesh's own token
+    instead. Raises Failure."""
     address = environment.get("MONITORS_SERVER") or f"127.0.0.1:{environment.get('MONITORS_GRPC_PORT') or 50051}"
     if address.startswith(("http://", "https://")):
         raise Failure(f"MONITORS_SERVER: {address!r} is a URL; write the gRPC address as `host:port`", ExitCode.USAGE)
+    if as_service:
+        if token := environment.get("MONITORS_SERVICE_TOKEN", "").strip():
+            return Target(address, _checked(token, "MONITORS_SERVICE_TOKEN"))
+        raise Failure(
+            "MONITORS_SERVICE_TOKEN isn't set; who names a tenant needs the token that the services of the mesh have",
+            ExitCode.USAGE,
+        )
     if key := environment.get("MONITORS_KEY", "").strip():
         return Target(address, _checked(key, "MONITORS_KEY"))
     file = Path(environment.get("MONITORS_HOME") or "~/.monitors").expanduser() / "key"
@@ -53,7 +61,7 @@ def find_target(environment: Mapping[str, str]) -> Target:
 def _checked(key: str, source: str) -> str:
     # gRPC refuses such metadata with a message that would print the key.
     if not (key.isascii() and key.isprintable()):
-        raise Failure(f"{source} doesn't hold an API key; a key begins with `alk_` and has letters, digits, - and _")
+        raise Failure(f"{source} doesn't hold a credential; a key begins with `alk_` and has letters, digits, - and _")
     return key
 
 
@@ -104,10 +112,11 @@ def new_request_id() -> str:
 
 
 @contextmanager
-def connected() -> Iterator[Mesh]:
-    """The mesh that the environment names. A Failure inside is told and ends the command with its exit code."""
+def connected(*, as_service: bool = False) -> Iterator[Mesh]:
+    """The mesh that the environment names, called with a key or, `as_service`, with the mesh's own token. A Failure
+    inside is told and ends the command with its exit code."""
     with failures_told():
-        target = find_target(os.environ)
+        target = find_target(os.environ, as_service=as_service)
         service_config = (files("monitors.v1") / "service_config.json").read_text()
         # The mesh is never behind the proxy that a developer's shell may name.
         options = [("grpc.service_config", service_config), ("grpc.enable_http_proxy", 0)]

@@ -15,7 +15,15 @@ from monitors.cli import choices
 from monitors.cli.choices import word_of
 from monitors.cli.durations import format_duration
 from monitors.mesh.times import from_duration
-from monitors.v1 import alert_pb2, evaluator_service_pb2, monitor_pb2, notification_pb2, rule_pb2, rule_service_pb2
+from monitors.v1 import (
+    alert_pb2,
+    evaluator_service_pb2,
+    key_pb2,
+    monitor_pb2,
+    notification_pb2,
+    rule_pb2,
+    rule_service_pb2,
+)
 
 Document = dict[str, Any]
 
@@ -171,6 +179,20 @@ def channel_document(channel: notification_pb2.Channel) -> Document:
         "disabled_reason": channel.disabled_reason,
         "create_time": time_text(channel, "create_time"),
         "etag": channel.etag,
+    }
+
+
+def key_document(key: key_pb2.Key) -> Document:
+    """What is known of an API key."""
+    return {
+        "id": key.id,
+        "title": key.title,
+        "scopes": list(key.scopes),
+        "creator": key.creator,
+        "create_time": time_text(key, "create_time"),
+        "expire_time": time_text(key, "expire_time"),
+        "last_use_time": time_text(key, "last_use_time"),
+        "revoke_time": time_text(key, "revoke_time"),
     }
 
 

@@ -43,6 +43,7 @@ COMMANDS = {
     "ListAlerts": "monitors alerts list",
     "ListMonitors": "monitors list",
     "ListChannels": "monitors channels list",
+    "ListKeys": "monitors keys list",
 }
 _CALL = re.compile(rf"\b(?:{'|'.join(COMMANDS)})\b")
 

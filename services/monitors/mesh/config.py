@@ -66,6 +66,8 @@ class RulesSettings:
     """The tiers of those of the tenants that have one."""
     bridge_secrets: tuple[Secret, ...] = ()
     """What MCP bridges sign their statements with; any of them is taken, so that one can be replaced by another."""
+    key_peppers: tuple[Secret, ...] = ()
+    """What API keys are hashed with: new ones with the first. None for bare hashes."""
 
     def tier_of(self, tenant: str) -> str:
         """A tenant's tier; empty if it has none of its own."""
@@ -190,6 +192,7 @@ def _read(env: Env) -> Settings:
             tenants=tuple(tenants),
             tiers={tenant: tier for tenant, tier in tenants.items() if tier},
             bridge_secrets=tuple(map(Secret, _listed(env, "MONITORS_BRIDGE_SECRET", _check_secret))),
+            key_peppers=tuple(map(Secret, _listed(env, "MONITORS_KEY_PEPPER", _check_secret))),
         ),
         evaluator=EvaluatorSettings(
             database_url=SecretUrl(env.str("MONITORS_SAMPLES_URL", f"sqlite:///{home / 'samples.db'}")),

@@ -13,7 +13,7 @@ import grpc
 from monitors.mesh.config import RulesSettings
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import Unauthenticated
-from monitors.mesh.identity import CACHE_SECONDS, SCOPES, ApiKey, first_of, new_api_key, parse_api_key
+from monitors.mesh.identity import CACHE_SECONDS, SCOPES, ApiKey, first_of, parse_api_key
 from monitors.mesh.quotas import UNLIMITED
 from monitors.mesh.times import DAY, now_nanos
 from monitors.rules.identity.api_keys import ApiKeys
@@ -70,14 +70,24 @@ class Rules:
             text = await self.add_tenant(tenant, tier)
             await asyncio.to_thread(_write_key, path, text)
             return text
-        await self._database.write(lambda session: _add_key(session, tenant, tier, key))
+        wanted = _first_key(tenant)
+
+        def work(session: Session) -> None:
+            keys.add_tenant(session, tenant, wanted.create_time, tier)
+            self._api_keys.adopt(session, key, wanted)
+
+        await self._database.write(work)
         return key.text
 
     async def add_tenant(self, tenant: str, tier: str = "") -> str:
         """Makes a tenant unless it's there, with a tier, and an API key of its with all scopes, which is returned."""
-        key = new_api_key()
-        await self._database.write(lambda session: _add_key(session, tenant, tier, key))
-        return key.text
+        wanted = _first_key(tenant)
+
+        def work(session: Session) -> ApiKey:
+            keys.add_tenant(session, tenant, wanted.create_time, tier)
+            return self._api_keys.make(session, wanted)
+
+        return (await self._database.write(work)).text
 
     async def void_leases(self) -> None:
         """Ends the leases of shards of a former run. Only for a process that knows itself to be alone."""
@@ -123,8 +133,8 @@ async def open_rules(
         # The streams of a former run are gone. To a notifier of another process this is no harm: it knows a repeat.
         await database.write(outbox.give_back)
         stub = EvaluatorServiceStub(evaluator) if evaluator else None
-        api_keys = ApiKeys(database)
-        opened = Rules(Core(database, first_of(api_keys), closing, stub), api_keys)
+        api_keys = ApiKeys(database, settings.key_peppers)
+        opened = Rules(Core(database, first_of(api_keys), api_keys, closing, stub), api_keys)
         ended = asyncio.Event()
         housekeeping = asyncio.create_task(opened.keep_house(ended))
         try:
@@ -136,11 +146,8 @@ async def open_rules(
         await asyncio.to_thread(database.close)
 
 
-def _add_key(session: Session, tenant: str, tier: str, key: ApiKey) -> None:
-    now = now_nanos()
-    keys.add_tenant(session, tenant, now, tier)
-    if not keys.is_known(session, key):
-        keys.add_key(session, key, keys.StoredKey(tenant, key.key_id, SCOPES, None), tenant, now)
+def _first_key(tenant: str) -> keys.StoredKey:
+    return keys.StoredKey(tenant, "", SCOPES, None, title=tenant, creator="operator", create_time=now_nanos())
 
 
 def _read_key(path: Path) -> ApiKey | None:

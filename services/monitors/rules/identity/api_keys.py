@@ -1,17 +1,27 @@
 """API keys, as RuleService's own database knows them."""
 
-from monitors.mesh.database import Database
-from monitors.mesh.identity import Principal, parse_api_key
+from collections.abc import Sequence
+from dataclasses import replace
+
+from monitors.mesh.database import Database, Session
+from monitors.mesh.identity import ApiKey, Principal, new_api_key, parse_api_key
 from monitors.mesh.identity.keys import KEY_PREFIX
+from monitors.mesh.masking import Secret
 from monitors.mesh.times import now_nanos
 from monitors.rules.store import keys
 
 
 class ApiKeys:
-    """Whose an API key is. When keys were used is kept here until it's written, so that no call waits for that."""
+    """Makes keys and knows whose they are. When they were used is kept here until it's written, so that no call waits
+    for that.
 
-    def __init__(self, database: Database) -> None:
+    With a pepper the database alone doesn't suffice to make a key that is taken. Of several the first is for new keys;
+    keys that were made with another one, or before there was one, go on working.
+    """
+
+    def __init__(self, database: Database, peppers: Sequence[Secret] = ()) -> None:
         self._database = database
+        self._peppers = [pepper.reveal() for pepper in peppers]
         self._uses: dict[str, int] = {}
 
     async def identify(self, credential: str) -> Principal | None:
@@ -19,10 +29,24 @@ class ApiKeys:
         if not credential.startswith(KEY_PREFIX):
             return None
         key, now = parse_api_key(credential), now_nanos()
-        stored = await self._database.read(lambda session: keys.find_key(session, key, now))
+        digests = key.digests(self._peppers)
+        stored = await self._database.read(lambda session: keys.find_key(session, key.key_id, digests, now))
         self._uses[stored.id] = now
         scopes = frozenset(stored.scopes)
         return Principal(stored.tenant, stored.id, scopes, tier=stored.tier, expire_time=stored.expire_time)
+
+    def make(self, session: Session, wanted: keys.StoredKey) -> ApiKey:
+        """Makes a key for a tenant that is there; `wanted` says everything but its id."""
+        key = new_api_key()
+        keys.add_key(session, key.digests(self._peppers)[0], replace(wanted, id=key.key_id))
+        return key
+
+    def adopt(self, session: Session, key: ApiKey, wanted: keys.StoredKey) -> None:
+        """Makes a key known that a file on this machine has, in case the database or the pepper is another one now. It
+        stays revoked if it was."""
+        digests = key.digests(self._peppers)
+        if not keys.set_digest(session, key.key_id, digests):
+            keys.add_key(session, digests[0], replace(wanted, id=key.key_id))
 
     def take_uses(self) -> dict[str, int]:
         """When keys were last used since this was asked last, in nanoseconds since 1970 by their ids."""

@@ -6,6 +6,7 @@ from monitors.rules.service.alerts import AlertCalls
 from monitors.rules.service.base import Core
 from monitors.rules.service.channel_links import ChannelLinkCalls
 from monitors.rules.service.evaluators import EvaluatorCalls
+from monitors.rules.service.keys import KeyCalls
 from monitors.rules.service.monitors import MonitorCalls
 from monitors.rules.service.notifications import NotifierCalls
 from monitors.rules.service.rules import RuleCalls
@@ -20,6 +21,7 @@ class RuleService(
     RuleCalls,
     AlertCalls,
     MonitorCalls,
+    KeyCalls,
     ChannelLinkCalls,
     EvaluatorCalls,
     WatchCalls,

@@ -9,7 +9,7 @@ log = logging.getLogger("monitors.audit")
 
 MOST_IDS = 20
 # What answers hold what was changed in, from the outside in.
-_HOLDERS = ("results", "rule", "rules", "previous", "alert", "alerts", "monitor")
+_HOLDERS = ("results", "rule", "rules", "previous", "alert", "alerts", "monitor", "key")
 
 
 def note(tenant: str, user: str, method: str, response: Message) -> None:

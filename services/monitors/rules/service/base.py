@@ -15,6 +15,7 @@ from monitors.mesh.errors import InvalidField
 from monitors.mesh.events import Changes, first_of
 from monitors.mesh.identity import Authenticate, current_principal, current_tenant
 from monitors.mesh.times import now_nanos
+from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.service import audit
 from monitors.rules.store.requests import once
 from monitors.v1.mesh_pb2 import ChannelPage
@@ -42,9 +43,10 @@ class Caller:
     now: int
 
 
-def caller() -> Caller:
-    """The caller of the RPC that is being served. To be called on the event loop."""
-    return Caller(current_tenant(), current_principal().user, now_nanos())
+def caller(tenant: str = "") -> Caller:
+    """The caller of the RPC that is being served, for a tenant that a service has named or for their own. To be called
+    on the event loop."""
+    return Caller(tenant or current_tenant(), current_principal().user, now_nanos())
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Core:
 
     database: Database
     authenticate: Authenticate
+    api_keys: ApiKeys
     closing: asyncio.Event
     evaluator: "EvaluatorServiceAsyncStub | None"
     rules_changed: Changes = field(default_factory=Changes)
@@ -68,13 +71,21 @@ class Part:
     def __init__(self, core: Core) -> None:
         self.core = core
 
-    async def change(self, method: str, request: Message, response: type[M], work: Callable[[Session, Caller], M]) -> M:
-        """Makes a change in one transaction; a repeat of the request_id gets the first answer."""
+    async def change(
+        self,
+        method: str,
+        request: Message,
+        response: type[M],
+        work: Callable[[Session, Caller], M],
+        tenant: str = "",
+    ) -> M:
+        """Makes a change in one transaction, of the caller's tenant unless another is given; a repeat of the request_id
+        gets the first answer."""
         request_id: str = getattr(request, "request_id", "")
         if len(request_id) > LONGEST_REQUEST_ID:
             raise InvalidField("request_id", f"has {len(request_id):,} characters; at most {LONGEST_REQUEST_ID}")
         digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
-        who = caller()
+        who = caller(tenant)
         made: list[M] = []
 
         def make(session: Session) -> bytes:

@@ -1,29 +1,16 @@
-"""RuleService: monitors, channel names, keys, and who a credential belongs to."""
+"""RuleService: monitors and the names of channels."""
 
 import json
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
-from monitors.mesh.identity import (
-    ORDINARY_SCOPES,
-    SCOPES,
-    current_principal,
-    current_tenant,
-    new_api_key,
-    seconds_to_trust,
-)
-from monitors.mesh.principals import principal_to_proto
-from monitors.mesh.times import SECOND, from_timestamp, now_nanos, to_duration
-from monitors.rules.model.catalogue import did_you_mean
+from monitors.mesh.identity import current_tenant
 from monitors.rules.model.pages import page_size, read_token, write_token
 from monitors.rules.model.quantities import shown
-from monitors.rules.model.rule import LONGEST_TIME, check_line
-from monitors.rules.service import audit
+from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Caller, Part, fitting
 from monitors.rules.service.evaluator import series_of
-from monitors.rules.store import keys as key_store
 from monitors.rules.store import monitors as store
 from monitors.rules.translate.monitors import field_from_proto, monitor_to_proto
 from monitors.v1 import mesh_pb2, monitor_pb2
@@ -34,7 +21,7 @@ MOST_FIELDS = 1000
 
 
 class MonitorCalls(Part):
-    """What can be watched, whom one can tell, and who may call."""
+    """What can be watched, and whom one can tell."""
 
     async def RegisterMonitor(self, request: pb.RegisterMonitorRequest, context: Any) -> pb.RegisterMonitorResponse:
         """Makes a monitor known."""
@@ -88,35 +75,3 @@ class MonitorCalls(Part):
                 mesh_pb2.ChannelName(name=each.name, kind=each.kind, is_default=each.is_default) for each in channels
             ]
         )
-
-    async def CreateKey(self, request: pb.CreateKeyRequest, context: Any) -> pb.CreateKeyResponse:
-        """Makes an API key."""
-        for error in check_line("title", request.title, 100, "say what the key is for"):
-            raise error
-        scopes = _checked_scopes(request.scopes)
-        tenant, now = current_tenant(), now_nanos()
-        expire_time = None
-        if request.HasField("expire_time"):
-            expire_time = from_timestamp(request.expire_time)
-            if not now < expire_time <= LONGEST_TIME:
-                raise InvalidField("expire_time", "isn't ahead; send a time in the future, or none for no end")
-        key = new_api_key()
-        stored = key_store.StoredKey(tenant, key.key_id, tuple(scopes), expire_time)
-        await self.core.database.write(lambda session: key_store.add_key(session, key, stored, request.title, now))
-        audit.note(tenant, current_principal().user, f"CreateKey {key.key_id}", pb.CreateKeyResponse())
-        return pb.CreateKeyResponse(key=key.text, key_id=key.key_id)
-
-    async def Authenticate(self, request: pb.AuthenticateRequest, context: Any) -> pb.AuthenticateResponse:
-        """Who a credential belongs to."""
-        principal = await self.core.authenticate(request.credential)
-        cache_for = int(seconds_to_trust(principal) * SECOND)
-        return pb.AuthenticateResponse(principal=principal_to_proto(principal), cache_for=to_duration(cache_for))
-
-
-def _checked_scopes(asked: Iterable[str]) -> Sequence[str]:
-    scopes = list(dict.fromkeys(asked))
-    for scope in scopes:
-        if scope not in SCOPES:
-            hint = did_you_mean(scope, SCOPES)
-            raise InvalidField("scopes", f"there is no scope {shown(scope)}{hint}; there are {', '.join(SCOPES)}")
-    return scopes or ORDINARY_SCOPES

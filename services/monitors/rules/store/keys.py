@@ -1,20 +1,24 @@
 """Tenants and API keys. Of a key only its digest is remembered."""
 
 import hmac
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Row, and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from monitors.mesh.errors import Unauthenticated
-from monitors.mesh.identity import ApiKey
+from monitors.mesh.errors import NotFound, Unauthenticated
 from monitors.rules.store.tables import keys, tenants
+
+ANOTHER = "use another one, or make one: `monitors keys create`"
+_KEYS = select(keys, tenants.c.tier).join_from(keys, tenants)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key's owner and what it may do. `expire_time` is None for a key without an end."""
+    """A key's owner and what it may do. Times are in nanoseconds since 1970, None for what hasn't happened or never
+    does."""
 
     tenant: str
     id: str
@@ -22,6 +26,11 @@ class StoredKey:
     expire_time: int | None
     tier: str = ""
     """The tenant's; empty if it has none of its own."""
+    title: str = ""
+    creator: str = ""
+    create_time: int = 0
+    last_use_time: int | None = None
+    revoke_time: int | None = None
 
 
 def add_tenant(session: Session, tenant: str, now: int, tier: str = "") -> None:
@@ -33,45 +42,92 @@ def add_tenant(session: Session, tenant: str, now: int, tier: str = "") -> None:
         session.execute(update(tenants).where(tenants.c.id == tenant).values(tier=tier or None))
 
 
+def ensure_tenant(session: Session, tenant: str, now: int) -> None:
+    """Makes a tenant unless it's there; one that is keeps its tier."""
+    if tier_of(session, tenant) is None:
+        add_tenant(session, tenant, now)
+
+
 def tier_of(session: Session, tenant: str) -> str | None:
     """A tenant's tier, empty if it has none of its own; None if there is no such tenant."""
     row = session.execute(select(tenants.c.tier).where(tenants.c.id == tenant)).first()
     return (row.tier or "") if row else None
 
 
-def add_key(session: Session, key: ApiKey, stored: StoredKey, title: str, now: int) -> None:
+def add_key(session: Session, digest: bytes, stored: StoredKey) -> None:
     """Remembers a new key."""
     session.execute(
         insert(keys).values(
             tenant_id=stored.tenant,
             id=stored.id,
-            digest=key.digests()[0],
-            title=title,
+            digest=digest,
+            title=stored.title,
             scopes=" ".join(stored.scopes),
-            create_time=now,
+            create_time=stored.create_time,
             expire_time=stored.expire_time,
+            creator=stored.creator,
         )
     )
 
 
-def find_key(session: Session, key: ApiKey, now: int) -> StoredKey:
-    """The key that a text is. Raises Unauthenticated if it isn't known or is over."""
-    row = session.execute(select(keys, tenants.c.tier).join_from(keys, tenants).where(keys.c.id == key.key_id)).first()
-    # Compared also where there is no such key, so that both take the same time.
-    is_same = hmac.compare_digest(bytes(row.digest) if row else bytes(32), key.digests()[0])
+def find_key(session: Session, key_id: str, digests: Sequence[bytes], now: int) -> StoredKey:
+    """The key of that id, if what is stored of it is one of the digests. Raises Unauthenticated if it isn't known or is
+    over."""
+    row = session.execute(_KEYS.where(keys.c.id == key_id)).first()
+    # Compared also where there is no such key, and with all digests, so that everything takes the same time.
+    stored = bytes(row.digest) if row else bytes(32)
+    is_same = sum(hmac.compare_digest(stored, digest) for digest in digests) > 0
     if row is None or not is_same:
-        raise Unauthenticated("the API key isn't known; use another one, or make one: `monitors keys create`")
+        raise Unauthenticated(f"the API key isn't known; {ANOTHER}")
+    if row.revoke_time is not None:
+        raise Unauthenticated(f"the API key has been revoked; {ANOTHER}")
     if row.expire_time is not None and row.expire_time <= now:
-        raise Unauthenticated("the API key has expired; make another one: `monitors keys create`")
-    return StoredKey(row.tenant_id, row.id, tuple(row.scopes.split()), row.expire_time, row.tier or "")
+        raise Unauthenticated(f"the API key has expired; {ANOTHER}")
+    return _key_of(row)
 
 
-def is_known(session: Session, key: ApiKey) -> bool:
-    """Whether exactly this key is remembered."""
-    return bool(
-        session.scalar(
-            select(func.count()).select_from(keys).where(keys.c.id == key.key_id, keys.c.digest == key.digests()[0])
-        )
+def set_digest(session: Session, key_id: str, digests: Sequence[bytes]) -> bool:
+    """Makes the first digest that of a key, unless it has one of them; whether there is such a key."""
+    row = session.execute(select(keys.c.digest).where(keys.c.id == key_id)).first()
+    if row is not None and bytes(row.digest) not in digests:
+        session.execute(update(keys).where(keys.c.id == key_id).values(digest=digests[0]))
+    return row is not None
+
+
+def list_keys(session: Session, tenant: str, after: tuple[int, str] | None, limit: int) -> list[StoredKey]:
+    """The tenant's keys, newest first; `after` is the time and the id of the last one of the page before."""
+    query = _KEYS.where(keys.c.tenant_id == tenant)
+    if after:
+        time, key_id = after
+        same = and_(keys.c.create_time == time, keys.c.id < key_id)
+        query = query.where(or_(keys.c.create_time < time, same))
+    rows = session.execute(query.order_by(keys.c.create_time.desc(), keys.c.id.desc()).limit(limit))
+    return [_key_of(row) for row in rows]
+
+
+def revoke_key(session: Session, tenant: str, key_id: str, now: int) -> StoredKey:
+    """Ends a key of the tenant; one that was revoked stays as it is. Raises NotFound."""
+    row = session.execute(_KEYS.where(keys.c.tenant_id == tenant, keys.c.id == key_id)).first()
+    if row is None:
+        raise NotFound("key", key_id, "ListKeys shows those that there are")
+    if row.revoke_time is not None:
+        return _key_of(row)
+    session.execute(update(keys).where(keys.c.tenant_id == tenant, keys.c.id == key_id).values(revoke_time=now))
+    return replace(_key_of(row), revoke_time=now)
+
+
+def _key_of(row: Row[Any]) -> StoredKey:
+    return StoredKey(
+        row.tenant_id,
+        row.id,
+        tuple(row.scopes.split()),
+        row.expire_time,
+        row.tier or "",
+        row.title,
+        row.creator or "",
+        row.create_time,
+        row.last_use_time,
+        row.revoke_time,
     )
 
 

@@ -51,9 +51,14 @@ keys = Table(
     Column("create_time", BigInteger, nullable=False),
     Column("expire_time", BigInteger),
     Column("last_use_time", BigInteger),
+    # A key that was revoked stays: it can be told that it was, and it can be seen who made it.
+    Column("revoke_time", BigInteger),
+    # None for the keys that were made before it was noted.
+    Column("creator", String(100)),
     ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
     # The key's text names the id alone; the tenant follows from it.
     UniqueConstraint("id"),
+    Index("ix_keys_created", "tenant_id", "create_time", "id"),
 )
 
 counters = Table(
