@@ -11,10 +11,11 @@ from typing import TypeVar
 import numpy as np
 
 from monitors.evaluator.model.arrays import Booleans, selection
-from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Points
+from monitors.evaluator.model.arrivals import take
+from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation
 from monitors.evaluator.model.machine import Transition
 from monitors.evaluator.model.recovery import reanchor, resume
-from monitors.evaluator.model.series import Batch, Series
+from monitors.evaluator.model.series import Arrival, Batch, Series
 from monitors.evaluator.model.spec import RuleKey
 from monitors.mesh.events import Changes, first_of
 from monitors.mesh.times import SECOND, now_nanos
@@ -48,9 +49,18 @@ class Progress:
 
 
 class Core:
-    """Takes batches and other work in order, in one thread. `on_transitions` is called on the loop that made it."""
+    """Takes batches and other work in order, in one thread. `on_transitions` is called on the loop that made it.
 
-    def __init__(self, on_transitions: Callable[[list[Transition]], None], *, most_waiting: int = MOST_WAITING) -> None:
+    One that doesn't follow the clock evaluates polled batches: to it, time passes with them alone.
+    """
+
+    def __init__(
+        self,
+        on_transitions: Callable[[list[Transition]], None],
+        *,
+        most_waiting: int = MOST_WAITING,
+        follows_clock: bool = True,
+    ) -> None:
         self.progress = Progress()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
@@ -60,6 +70,7 @@ class Core:
         self._evaluation = Evaluation(now_nanos())
         self._seen = np.zeros(0, dtype=np.bool_)
         self._live = False
+        self._follows_clock = follows_clock
         # Each is written by one thread only: the loop's and the evaluating one.
         self._pushed = self._stepped = 0
         self._most_waiting = most_waiting
@@ -116,7 +127,7 @@ class Core:
         """What is wrong with the evaluation as a whole."""
         problems = []
         behind = now_nanos() - self.progress.evaluated_to
-        if self._live and behind > OVERRUN:
+        if self._live and self._follows_clock and behind > OVERRUN:
             problems.append(
                 f"the evaluation is {behind / SECOND:.0f} seconds behind, so that rules skip instants of their "
                 "intervals; have fewer rules, longer intervals or fewer points"
@@ -151,8 +162,9 @@ class Core:
 
     def go_live(self) -> None:
         """Takes the time since the last batch as an outage, and follows the clock from now on. In the thread."""
-        now = now_nanos()
-        self._resume(now)
+        now = self._now()
+        if self._follows_clock:
+            self._resume(now)
         self._evaluation.await_no_more(now)
         self._evaluation.activate()
         self._live = True
@@ -163,7 +175,7 @@ class Core:
         Returns up to when everything has been evaluated. To be called in the thread.
         """
         now = self._pass_time()
-        self._advance(NO_POINTS, max(now, at_least) if at_least <= now + CLOCK_SLACK else now)
+        self._advance(max(now, at_least) if at_least <= now + CLOCK_SLACK else now)
         return self._evaluation.state.watermark
 
     def tell(self, transitions: list[Transition]) -> None:
@@ -190,7 +202,7 @@ class Core:
     def _patience(self) -> float:
         if not self._live:
             return LONGEST_SLEEP
-        wait = self._evaluation.next_wake() - now_nanos()
+        wait = self._evaluation.next_wake() - self._now()
         return min(max(wait / SECOND, 0.0), LONGEST_SLEEP)
 
     def _tick(self) -> None:
@@ -199,11 +211,14 @@ class Core:
             return
         now = self._pass_time()
         if self._evaluation.next_wake() <= now or now - self._evaluation.state.watermark >= LONGEST_SLEEP * SECOND:
-            self._advance(NO_POINTS, now)
+            self._advance(now)
+
+    def _now(self) -> int:
+        return now_nanos() if self._follows_clock else self._evaluation.state.watermark
 
     def _pass_time(self) -> int:
         """Follows a clock that jumped, which is told by how far everything has been evaluated. Returns the time."""
-        now, watermark = now_nanos(), self._evaluation.state.watermark
+        now, watermark = self._now(), self._evaluation.state.watermark
         if now < watermark - CLOCK_SLACK:
             reanchor(self._evaluation, now)
             self.evaluating_since = now
@@ -225,15 +240,18 @@ class Core:
     def _step(self, batch: Batch, outage: int) -> None:
         if batch.number <= self.progress.batch_number:
             return
-        if batch.accepted_at > self._evaluation.state.watermark + outage:
+        if batch.arrival is Arrival.PUSHED and batch.accepted_at > self._evaluation.state.watermark + outage:
             self._resume(batch.accepted_at)
         self.seen()[selection(batch.series)] = True
-        self._advance(Points(batch.series, batch.times, batch.values), batch.accepted_at)
+        self._run_step(lambda: take(self._evaluation, batch, clock=self._overrun_at()))
         self.progress.batch_number = batch.number
 
-    def _advance(self, points: Points, now: int) -> None:
+    def _advance(self, now: int) -> None:
+        self._run_step(lambda: self._evaluation.advance(NO_POINTS, now, clock=self._overrun_at()))
+
+    def _run_step(self, step: Callable[[], list[Transition]]) -> None:
         started = time.perf_counter_ns()
-        transitions = self._evaluation.accept(points, now, clock=self._overrun_at())
+        transitions = step()
         self.progress.step_count += 1
         self._note()
         self.tell(transitions)
@@ -241,7 +259,7 @@ class Core:
 
     def _overrun_at(self) -> int:
         """What time it is if slots have waited for too long; else 0."""
-        now = now_nanos()
+        now = self._now()
         return now if self._live and now > int(self._evaluation.plan.profiles.next_slot.min()) + OVERRUN else 0
 
     def _note(self) -> None:

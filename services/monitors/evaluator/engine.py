@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from monitors.evaluator.core import Core
-from monitors.evaluator.history import History
+from monitors.evaluator.history import History, goes_on_from
 from monitors.evaluator.leases import Leases
 from monitors.evaluator.loading import load
 from monitors.evaluator.model.evaluation import AMPLE, Capacity, Evaluation, Fill, Points
@@ -79,7 +79,7 @@ class Engine:
         self._history = history
         self._capacity = capacity
         self._closing = closing
-        self._core = Core(self._on_transitions)
+        self._core = Core(self._on_transitions, follows_clock=not history.keeps_time)
         self._leases = Leases(rules, address, name, exclusive=exclusive)
         self._recorder = Recorder(rules, self._leases, self._on_adopted)
         self._watch = RuleWatch(rules, capacity.history)
@@ -206,8 +206,7 @@ class Engine:
     async def _start_without_shards(self, change: RuleChanges) -> None:
         """Shards are taken over as they come, the first ones like all others."""
         self._arrived = []
-        series, newest = await self._history.series(), await self._history.newest_batch()
-        now = now_nanos()
+        series, newest, now = await self._look()
         await self._core.call(lambda _: self._core.begin(Evaluation(now, (), capacity=self._capacity), newest, series))
         await self._put(change, now)
         await self._go_live()
@@ -217,12 +216,8 @@ class Engine:
         saved, self._saver.parts = loaded.states.get(HEAD_SHARD), loaded.parts
         # From here on nothing may be missed: what comes now is kept until the history has been replayed.
         self._arrived = []
-        series, newest = await self._history.series(), await self._history.newest_batch()
-        now = now_nanos()
-        number, watermark = newest, now
-        if saved:
-            # A history that is shorter than it was has been replaced; its batches count from the beginning.
-            number, watermark = min(saved.batch_number, newest), min(saved.watermark, now)
+        series, newest, now = await self._look()
+        number, watermark = goes_on_from(self._history, saved, newest, now) if saved else (newest, now)
         await self._core.call(lambda _: self._core.begin(self._evaluation(saved, watermark), number, series))
         fill = await self._put(change, now)
         await self._fill(fill, number, hold=True)
@@ -235,6 +230,11 @@ class Engine:
         self._recorder.add(await self._core.call(take_up))
         await self._replay(number, len(series))
         await self._go_live()
+
+    async def _look(self) -> tuple[list[Series], int, int]:
+        """The series, the last batch, and what time it is."""
+        series, newest = await self._history.series(), await self._history.newest_batch()
+        return series, newest, newest if self._history.keeps_time else now_nanos()
 
     async def _go_live(self) -> None:
         await self._core.call(lambda _: self._core.go_live())

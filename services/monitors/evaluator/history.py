@@ -4,10 +4,15 @@ from collections.abc import AsyncIterator, Collection
 from typing import Protocol
 
 from monitors.evaluator.model.series import Batch, Series
+from monitors.evaluator.model.state import Checkpoint
 
 
 class History(Protocol):
     """What an engine reads of the stored points."""
+
+    @property
+    def keeps_time(self) -> bool:
+        """Whether time passes with its batches alone, whose numbers are the times up to which they hold everything."""
 
     async def series(self) -> list[Series]:
         """All series, by index."""
@@ -25,3 +30,12 @@ class History(Protocol):
 
         Only those of the series with these indexes, if they're given.
         """
+
+
+def goes_on_from(history: History, saved: Checkpoint, newest: int, now: int) -> tuple[int, int]:
+    """From which batch and time the evaluation goes on that a saved state is of; `newest` is the last batch now."""
+    if history.keeps_time:
+        # Also if its own number is another history's, which counted them.
+        return min(saved.watermark, newest), min(saved.watermark, newest)
+    # A history that is shorter than it was has been replaced; its batches count from the beginning.
+    return min(saved.batch_number, newest), min(saved.watermark, now)

@@ -12,14 +12,15 @@ import grpc
 import numpy as np
 
 from monitors.evaluator.core import REPLAY_OUTAGE, Core
-from monitors.evaluator.history import History
+from monitors.evaluator.history import History, goes_on_from
 from monitors.evaluator.leases import LeaseChange, Leases
 from monitors.evaluator.loading import Loaded, load
 from monitors.evaluator.model.arrays import Booleans
+from monitors.evaluator.model.arrivals import take
 from monitors.evaluator.model.evaluation import NO_POINTS, Capacity, Evaluation, Fill, Points
 from monitors.evaluator.model.handover import begin_aside, give_up, hand_over, joined, pass_time, take_up
 from monitors.evaluator.model.recovery import checkpoints, reanchor
-from monitors.evaluator.model.series import Batch
+from monitors.evaluator.model.series import Arrival, Batch
 from monitors.evaluator.model.shards import shard_of
 from monitors.evaluator.model.spec import RuleKey
 from monitors.evaluator.model.state import Checkpoint, OpenEpisode
@@ -161,8 +162,7 @@ class ShardFollower:
         now, by_start = now_nanos(), defaultdict[tuple[int, int], set[int]](set)
         for shard in epochs:
             state = loaded.states[shard]
-            # A history that is shorter than it was has been replaced; its batches count from the beginning.
-            by_start[min(state.batch_number, newest), min(state.watermark, now)].add(shard)
+            by_start[goes_on_from(self._history, state, newest, now)].add(shard)
         asides = []
         for (number, watermark), shards in by_start.items():
             states = {shard: state for shard, state in loaded.states.items() if shard in shards}
@@ -218,9 +218,9 @@ class ShardFollower:
             await self._core.call(lambda _, batch=batch: self._replay(aside, batch))  # type: ignore[misc]
 
     def _replay(self, aside: _Aside, batch: Batch) -> None:
-        pass_time(aside.evaluation, batch.accepted_at, self._core.evaluating_since, REPLAY_OUTAGE)
-        points = Points(batch.series, batch.times, batch.values)
-        self._core.tell(aside.evaluation.accept(points, batch.accepted_at))
+        if batch.arrival is Arrival.PUSHED:
+            pass_time(aside.evaluation, batch.accepted_at, self._core.evaluating_since, REPLAY_OUTAGE)
+        self._core.tell(take(aside.evaluation, batch))
         aside.number = batch.number
 
     def _switch(self, main: Evaluation, aside: _Aside, part: set[int], lost: set[int]) -> bool:

@@ -27,6 +27,8 @@ TOKEN = "mesh-token"
 class MemoryHistory:
     """The stored points, in lists."""
 
+    keeps_time = False
+
     def __init__(self) -> None:
         self.known: list[Series] = []
         self.batches: list[Batch] = []

@@ -212,8 +212,17 @@ def resume(evaluation: Evaluation, now: int) -> None:
     length = now - state.watermark
     if length <= 0:
         return
-    columns = state.instances
-    places = np.flatnonzero(plan.instances.live[: plan.size])
+    stop_clocks(evaluation, np.flatnonzero(plan.instances.live[: plan.size]), length)
+    skip_slots(evaluation, now)
+    note_outage(evaluation, state.watermark, now)
+    state.watermark = now
+    _reschedule(evaluation)
+
+
+def stop_clocks(evaluation: Evaluation, places: Places, length: int) -> None:
+    """Lets an outage of that length count neither towards `for` nor towards keep-firing of these places. After more
+    than an hour what was pending starts over."""
+    columns = evaluation.state.instances
     status, running = columns.status[places], columns.frozen_since[places] == UNSET
     pending = status == Status.PENDING
     if length > OUTAGE_LIMIT:
@@ -225,11 +234,13 @@ def resume(evaluation: Evaluation, now: int) -> None:
         columns.active_at[places[pending & running]] += length
     keeping = (status == Status.FIRING) & running & (columns.false_since[places] != UNSET)
     columns.false_since[places[keeping]] += length
-    skip_slots(evaluation, now)
-    held = _mask(plan.shards)
-    state.add_gap(Gap(state.watermark, now, held))
-    state.resumed_at[held] = state.watermark = now
-    _reschedule(evaluation)
+
+
+def note_outage(evaluation: Evaluation, start: int, end: int) -> None:
+    """Remembers an outage of all shards: silence during it is no absence."""
+    held = _mask(evaluation.plan.shards)
+    evaluation.state.add_gap(Gap(start, end, held))
+    evaluation.state.resumed_at[held] = end
 
 
 def skip_slots(evaluation: Evaluation, now: int) -> None:

@@ -41,6 +41,19 @@ class Series:
     type: FieldType
 
 
+class Arrival(IntEnum):
+    """How a batch came, which says how it's taken; see `arrivals`."""
+
+    PUSHED = 0
+    """Its points came when it was accepted. What was due by then was due without them."""
+    POLLED = 1
+    """It's all that its source has since the batch before; it's evaluated in the order of the points' times."""
+    AFTER_OUTAGE = 2
+    """The same, of a time when the source couldn't be reached: what is missing may never have been written."""
+    SKIPPED = 3
+    """The same, of a time that is too long ago to be evaluated."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Points that became durable together: one entry of each array for each point, in order of arrival.
@@ -49,9 +62,11 @@ class Batch:
     """
 
     number: int
-    """Grows by one for each batch; the place in the history from which evaluation goes on after a restart."""
+    """Grows with each batch; the place in the history from which evaluation goes on after a restart."""
     accepted_at: int
-    """The wall clock in nanoseconds when it was accepted: the `now` that it was, or will be, evaluated at."""
+    """The wall clock in nanoseconds when it was accepted: the `now` that it was, or will be, evaluated at. Of what is
+    polled, the time up to which it holds everything, which is also its number."""
     series: Int32s
     times: Int64s
     values: Floats = field(repr=False)
+    arrival: Arrival = Arrival.PUSHED

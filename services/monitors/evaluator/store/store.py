@@ -48,6 +48,8 @@ class HistorySize:
 class Store:
     """Series and points. `load` must have run before anything else; all methods belong to one event loop."""
 
+    keeps_time = False
+
     def __init__(self, database: Database) -> None:
         self._database = database
         self._types: NDArray[np.uint8] = np.empty(1_024, np.uint8)
