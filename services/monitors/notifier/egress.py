@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
 from monitors.notifier.model.addresses import may_connect
 
@@ -21,6 +22,7 @@ DEADLINE_SECONDS = 15.0
 CONNECT_SECONDS = 10.0
 MAX_BODY = 20_000
 MAX_CONNECTIONS = 100
+SCHEMES = ("https://", "http://")
 
 
 class NotReached(Exception):
@@ -45,9 +47,14 @@ class Answer:
 
 
 class Egress:
-    """Posts to addresses that are allowed. To be opened on the event loop and closed there."""
+    """Posts to addresses that are allowed. To be opened on the event loop and closed there.
 
-    def __init__(self, *, allow_local: bool, deadline: float = DEADLINE_SECONDS) -> None:
+    `resolver` looks names up; left out, it's the system's.
+    """
+
+    def __init__(
+        self, *, allow_local: bool, deadline: float = DEADLINE_SECONDS, resolver: AbstractResolver | None = None
+    ) -> None:
         def checked_socket(info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
             family, kind, protocol, _, target = info
             if not may_connect(ip_address(str(target[0]).partition("%")[0]), allow_local):
@@ -56,7 +63,13 @@ class Egress:
             return socket.socket(family, kind, protocol)
 
         # One connection for each request: a kept one that the server has just closed can't be told from a lost answer.
-        connector = aiohttp.TCPConnector(socket_factory=checked_socket, force_close=True, limit=MAX_CONNECTIONS)
+        connector = aiohttp.TCPConnector(
+            socket_factory=checked_socket,
+            force_close=True,
+            limit=MAX_CONNECTIONS,
+            resolver=resolver,
+            use_dns_cache=False,
+        )
         timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=min(CONNECT_SECONDS, deadline))
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -68,6 +81,9 @@ class Egress:
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Posts and returns the answer, whatever its status. Raises NotReached or Unanswered."""
+        if not url.startswith(SCHEMES):
+            # What has another scheme was let in by an older version.
+            raise NotReached
         try:
             async with self._session.post(url, data=body, headers=dict(headers), allow_redirects=False) as response:
                 return Answer(response.status, response.headers.get("retry-after", ""), await _read_some(response))

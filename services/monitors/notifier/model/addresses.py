@@ -1,5 +1,7 @@
 """Which addresses may be connected to: never into a private network, by no spelling."""
 
+import re
+import unicodedata
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -19,6 +21,14 @@ CARRIERS = tuple(
     )
 )
 
+LOCAL_SUFFIXES = (
+    ".localhost", ".localdomain", ".local", ".internal", ".intranet", ".lan", ".home.arpa", ".svc", ".consul", ".onion",
+)  # fmt: skip
+"""Names that lead into a network of its own: RFC 6761, 6762 and 8375, and what clouds and clusters use."""
+NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""The last part of what the WHATWG's URL standard takes for an IPv4 address, in decimal, octal or hexadecimal."""
+URL_SAFE = re.compile(r"[^\x00-\x20\x7f%/\\?#@:<>\[\]^|\"`{}]+")
+
 
 def may_connect(address: Address, allow_local: bool) -> bool:
     """Whether an outbound request may go to `address`: it must be global, and so must any IPv4 address in it.
@@ -28,13 +38,34 @@ def may_connect(address: Address, allow_local: bool) -> bool:
     return all(_is_global(one) or (allow_local and _is_local(one)) for one in _readings(address))
 
 
+def may_name(host: str, allow_local: bool) -> bool:
+    """Whether a URL may name `host`, before any look-up: what it resolves to is checked at each connection.
+
+    A name that only a network of its own knows, or an address in a spelling that is another one to other programs, is
+    never an endpoint on the internet. `allow_local` lets in the names and addresses of this machine and network.
+    """
+    name = plain_host(host)
+    address = parse_address(name)
+    if address is not None:
+        return may_connect(address, allow_local)
+    labels = name.split(".")
+    if not all(labels) or NUMBER.fullmatch(labels[-1]) or not URL_SAFE.fullmatch(name):
+        return False
+    return allow_local or (len(labels) > 1 and not name.endswith(LOCAL_SUFFIXES))
+
+
 def is_local_name(host: str) -> bool:
     """Whether a host's name or address means this machine, before any look-up."""
-    name = host.rstrip(".").lower()
+    name = plain_host(host)
     if name == "localhost" or name.endswith(".localhost"):
         return True
-    address = parse_address(host)
+    address = parse_address(name)
     return address is not None and any(one.is_loopback for one in _readings(address))
+
+
+def plain_host(host: str) -> str:
+    """A host as resolvers see it: full-width letters, ideographic full stops and the like are folded (UTS 46)."""
+    return unicodedata.normalize("NFKC", host).replace("\u3002", ".").lower().strip("[]").removesuffix(".")
 
 
 def parse_address(host: str) -> Address | None:

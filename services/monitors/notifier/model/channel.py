@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from monitors.mesh.errors import EtagMismatch, InvalidField
 from monitors.mesh.masking import Secret
-from monitors.notifier.model.addresses import is_local_name, may_connect, parse_address
+from monitors.notifier.model.addresses import is_local_name, may_name
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ID_PREFIX = "chan_"
@@ -222,11 +222,11 @@ def check_url(field: str, url: str, policy: Policy) -> None:
             f"{' or '.join(f'`{scheme}://`' for scheme in schemes)}",
         )
     host = parts.hostname or ""
-    address = parse_address(host)
-    blocked = address is not None and not may_connect(address, policy.allow_local_targets)
-    if blocked or (is_local_name(host) and not policy.allow_local_targets):
+    if not may_name(host, policy.allow_local_targets):
         raise InvalidField(
-            field, f"{shorten(host)!r} is an address inside of a network; send the URL of an endpoint on the internet"
+            field,
+            f"{shorten(host)!r} is a name or address inside of a network, or an unusual spelling of one; "
+            "send the URL of an endpoint on the internet",
         )
 
 
