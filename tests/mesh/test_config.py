@@ -44,6 +44,17 @@ def test_beside_an_influxdb_the_endpoint_moves_out_of_its_way() -> None:
         ("MONITORS_TENANTS", "../acme", "1 to 40 letters"),
         ("MONITORS_TENANTS", "acme=gold", "'gold'.*one of free, pro, enterprise, unlimited"),
         ("MONITORS_TENANTS", "acme=", "''.*one of free"),
+        ("REDIS_URL", "localhost:6379", "redis://.*rediss://.*unix://"),
+        ("REDIS_URL", "http://redis:6379", "redis://"),
+        ("REDIS_URL", "redis://", "redis://"),
+        ("REDIS_URL", "redis://redis:port", "redis://"),
+        ("REDIS_URL", "redis://redis:99999", "redis://"),
+        ("REDIS_URL", "redis://redis/one", "redis://"),
+        ("REDIS_URL", "redis://redis?socket_timeout=5", "redis://"),
+        ("REDIS_URL", "redis://redis/0#x", "redis://"),
+        ("REDIS_URL", "redis://:a/b@redis", "special character"),
+        ("REDIS_URL", "redis://redis?ssl_ca_certs=/ca.pem", "redis://"),
+        ("REDIS_URL", "unix://run/redis.sock", "unix:///"),
         ("MONITORS_BRIDGE_SECRET", "hunter2", "fewer than 32 characters"),
     ],
 )
@@ -77,6 +88,24 @@ def test_a_tenant_may_be_given_a_tier() -> None:
     assert [rules.tier_of(tenant) for tenant in rules.tenants] == ["free", "", "pro"]
 
 
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://redis", "redis:6379"),
+        ("redis://ann:hunter2@10.0.0.7:6380/3", "10.0.0.7:6380"),
+        ("rediss://:hunter2@cache.example.org?ssl_ca_certs=/etc/ca.pem", "cache.example.org:6379"),
+        ("redis://[::1]:7000/?db=2", "::1:7000"),
+        ("unix:///run/redis/my%20redis.sock?db=1&password=hunter2", "/run/redis/my redis.sock"),
+    ],
+)
+def test_a_redis_is_named_without_its_password(url: str, place: str) -> None:
+    redis = load_settings({"REDIS_URL": url}).redis
+    assert redis is not None
+    assert redis.place == place
+    assert "hunter2" not in f"{redis} {redis!r}"
+    assert load_settings({}).redis is None
+
+
 def test_secrets_are_not_shown() -> None:
     names = ("DATABASE_URL", "MONITORS_SAMPLES_URL", "MONITORS_NOTIFIER_DATABASE_URL", "INFLUXDB_URL")
     secrets = {
@@ -91,4 +120,7 @@ def test_secrets_are_not_shown() -> None:
     assert "hunter" not in repr(settings)
     with pytest.raises(BadSetting) as raised:
         load_settings({"MONITORS_BRIDGE_SECRET": "hunter2"})
+    assert "hunter" not in str(raised.value)
+    with pytest.raises(BadSetting) as raised:
+        load_settings({"REDIS_URL": "redis://:hunter2/x@redis"})
     assert "hunter" not in str(raised.value)

@@ -1,13 +1,18 @@
 """Wakes whoever waits on this event loop for something that was committed."""
 
 import asyncio
+from collections.abc import Callable
 
 
 class Changes:
-    """Something that changes now and then. Take `upcoming` before looking, so that no change in between is missed."""
+    """Something that changes now and then. Take `upcoming` before looking, so that no change in between is missed.
 
-    def __init__(self) -> None:
+    `tell_others` is told of each announcement, for those who wait in other processes.
+    """
+
+    def __init__(self, tell_others: Callable[[], None] | None = None) -> None:
         self._upcoming = asyncio.Event()
+        self._tell_others = tell_others
 
     @property
     def upcoming(self) -> asyncio.Event:
@@ -16,6 +21,12 @@ class Changes:
 
     def announce(self) -> None:
         """Wakes everyone who waits. To be called on the loop, after the commit."""
+        self.wake()
+        if self._tell_others:
+            self._tell_others()
+
+    def wake(self) -> None:
+        """Wakes those who wait in this process: somebody else has made a change, or may have."""
         self._upcoming.set()
         self._upcoming = asyncio.Event()
 

@@ -1,0 +1,51 @@
+"""Token buckets: how often something may happen, counted for all processes by Redis, or by each for itself.
+
+A bucket is remembered as one number, the time at which it will be full again: the "theoretical arrival time" of the
+generic cell rate algorithm (ITU-T I.371), which decides as a bucket does that gains `rate` tokens a second up to
+`burst` and gives one away each time.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+MOST_BUCKETS = 10_000
+# Sums of fractions of seconds are this exact.
+TOLERANCE = 1e-6
+
+
+class TokenBuckets(Protocol):
+    """Buckets by their keys."""
+
+    async def take(self, key: str, rate: float, burst: int) -> float:
+        """Takes a token of a bucket that gains `rate` tokens a second and holds `burst` at most.
+
+        Returns 0 if there was one; else nothing is taken, and it's the seconds until there will be one.
+        """
+        ...
+
+
+def decide(full: float, now: float, rate: float, burst: int) -> tuple[float, float]:
+    """When a bucket will be full after a token was asked for at `now`, and how long to wait if there is none.
+
+    `full` is when it would have been full without. All are in seconds, of any clock that may also be set back.
+    """
+    step = 1 / rate
+    full = min(max(full, now), now + burst * step)
+    wait = full + step - now - burst * step
+    return (full, wait) if wait > TOLERANCE else (full + step, 0.0)
+
+
+@dataclass
+class LocalBuckets:
+    """Buckets of this process."""
+
+    _full: dict[str, float] = field(default_factory=dict)
+
+    async def take(self, key: str, rate: float, burst: int) -> float:
+        """As TokenBuckets says."""
+        now = time.monotonic()
+        if len(self._full) >= MOST_BUCKETS and key not in self._full:
+            self._full = {known: full for known, full in self._full.items() if full > now}
+        self._full[key], wait = decide(self._full.get(key, now), now, rate, burst)
+        return wait

@@ -1,0 +1,1 @@
+"""Redis behind the ports that processes share; imported only where there is one."""

@@ -1,0 +1,45 @@
+"""Token buckets that all processes share."""
+
+from redis.asyncio import Redis
+
+from monitors.mesh.limits import LocalBuckets
+from monitors.mesh.redis.link import RedisAway, RedisLink
+
+PREFIX = "monitors:bucket:"
+MICROSECONDS = 1_000_000
+
+# `limits.decide`, in microseconds of Redis' own clock. The bucket is forgotten when it's full again.
+_TAKE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local step = 1000000 / tonumber(ARGV[1])
+local size = step * tonumber(ARGV[2])
+local full = tonumber(redis.call('GET', KEYS[1]) or now) or now
+full = math.min(math.max(full, now), now + size)
+local wait = full + step - now - size
+if wait > 1 then
+    return string.format('%.0f', wait)
+end
+redis.call('SET', KEYS[1], string.format('%.0f', full + step), 'PX', math.ceil((full + step - now) / 1000))
+return '0'
+"""
+
+
+class RedisBuckets:
+    """TokenBuckets in Redis. While Redis is away each process has buckets of its own."""
+
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
+        self._alone = LocalBuckets()
+
+    async def take(self, key: str, rate: float, burst: int) -> float:
+        """As TokenBuckets says."""
+
+        async def ask(redis: Redis) -> bytes:
+            answer: bytes = await redis.register_script(_TAKE)(keys=[PREFIX + key], args=[rate, burst])
+            return answer
+
+        try:
+            return int(await self._link.call(ask)) / MICROSECONDS
+        except RedisAway:
+            return await self._alone.take(key, rate, burst)

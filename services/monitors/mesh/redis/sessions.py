@@ -1,0 +1,59 @@
+"""A session cache that all processes share."""
+
+from redis.asyncio import Redis
+
+from monitors.mesh.identity import CACHE_SECONDS
+from monitors.mesh.redis.link import RedisAway, RedisLink
+from monitors.mesh.session_cache import LocalSessionCache, hashed
+
+PREFIX = "monitors:session-cache:"
+
+
+class RedisSessionCache:
+    """SessionCache in Redis. While Redis is away each process has one of its own."""
+
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
+        self._alone = LocalSessionCache()
+
+    async def get(self, key: str) -> bytes | None:
+        """As SessionCache says."""
+
+        async def ask(redis: Redis) -> bytes | None:
+            value = await redis.get(_name(key))
+            return value.encode() if isinstance(value, str) else value
+
+        try:
+            return await self._link.call(ask)
+        except RedisAway:
+            return await self._alone.get(key)
+
+    async def put(self, key: str, value: bytes, seconds: float = CACHE_SECONDS) -> None:
+        """As SessionCache says."""
+        milliseconds = int(min(seconds, CACHE_SECONDS) * 1_000)
+        if milliseconds < 1:
+            return
+
+        async def ask(redis: Redis) -> None:
+            await redis.set(_name(key), value, px=milliseconds)
+
+        try:
+            await self._link.call(ask)
+        except RedisAway:
+            await self._alone.put(key, value, seconds)
+
+    async def delete(self, key: str) -> None:
+        """As SessionCache says."""
+        await self._alone.delete(key)
+
+        async def ask(redis: Redis) -> None:
+            await redis.delete(_name(key))
+
+        try:
+            await self._link.call(ask)
+        except RedisAway:
+            return
+
+
+def _name(key: str) -> str:
+    return PREFIX + hashed(key).hex()

@@ -1,0 +1,51 @@
+"""Token buckets: what they let through, in any order of time."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitors.mesh.limits import MOST_BUCKETS, LocalBuckets, decide
+from tests.harness import LoopThread
+
+rates = st.sampled_from([0.5, 1.0, 3.0, 5.0, 50.0, 1000.0])
+bursts = st.integers(1, 50)
+pauses = st.lists(st.floats(0, 3, allow_nan=False), min_size=1, max_size=60)
+
+
+@given(rates, bursts, pauses)
+def test_a_bucket_gives_what_it_holds_and_gains_and_no_more(rate: float, burst: int, waits: list[float]) -> None:
+    full, now, tokens = 0.0, 1000.0, float(burst)
+    for wait in waits:
+        now += wait
+        tokens = min(float(burst), tokens + wait * rate)
+        full, needed = decide(full, now, rate, burst)
+        if abs(tokens - 1) > 1e-3:
+            assert (needed == 0) == (tokens > 1)
+            assert needed == pytest.approx(max(0.0, (1 - tokens) / rate), abs=1e-5)
+        tokens -= needed == 0
+
+
+@given(rates, bursts, st.floats(0, 1e6, allow_nan=False))
+def test_who_waits_as_long_as_was_said_gets_a_token(rate: float, burst: int, now: float) -> None:
+    full, needed = 0.0, 0.0
+    while not needed:
+        full, needed = decide(full, now, rate, burst)
+    assert decide(full, now + needed, rate, burst)[1] == 0
+
+
+@given(rates, bursts, st.floats(1, 1e6, allow_nan=False))
+def test_a_clock_that_is_set_back_makes_nobody_wait_for_long(rate: float, burst: int, ahead: float) -> None:
+    full, _ = decide(0.0, 1e6 + ahead, rate, burst)
+    assert decide(full, 1e6, rate, burst)[1] <= 1 / rate + 1e-6
+
+
+def test_each_key_has_a_bucket_of_its_own_and_full_ones_are_forgotten(loop_thread: LoopThread) -> None:
+    async def take_many() -> LocalBuckets:
+        buckets = LocalBuckets()
+        for number in range(2 * MOST_BUCKETS):
+            assert await buckets.take(f"{number}", 1e9, 1) == 0
+        assert await buckets.take("slow", 0.001, 1) == 0
+        assert await buckets.take("slow", 0.001, 1) > 900
+        return buckets
+
+    assert len(loop_thread.run(take_many())._full) <= MOST_BUCKETS
