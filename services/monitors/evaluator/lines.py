@@ -19,6 +19,8 @@ from monitors.mesh.times import HOUR, MINUTE, SECOND
 PRECISIONS = {
     "ns": 1, "n": 1, "us": 1_000, "u": 1_000, "µ": 1_000, "ms": 1_000_000, "s": SECOND, "m": MINUTE, "h": HOUR,
 }  # fmt: skip
+MONITOR_TAGS = ("monitor_id", "host")
+"""The tags that name a point's monitor; the first that it has does."""
 MAX_LINE = 65_536
 MAX_ERRORS = 100
 SHOWN = 120
@@ -271,9 +273,14 @@ def parse_head(text: str) -> Head:
         if _unescape(key) in tags:
             raise BadLine("duplicate tags")
         tags[_unescape(key)] = _unescape(values[0])
-    named_by = next((tag for tag in ("monitor_id", "host") if tag in tags), None)
-    monitor = tags.pop(named_by) if named_by else measurement
+    monitor = take_monitor(tags) or measurement
     return Head(monitor, measurement, tuple(sorted(tags.items())))
+
+
+def take_monitor(tags: dict[str, str]) -> str:
+    """Takes the tag that names a point's monitor from its tags; empty if there's none, as then its measurement does."""
+    named_by = next((tag for tag in MONITOR_TAGS if tag in tags), None)
+    return tags.pop(named_by) if named_by else ""
 
 
 def _parse_fields(line: str, start: int) -> tuple[_Found, str]:

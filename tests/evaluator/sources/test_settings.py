@@ -5,6 +5,7 @@ import pytest
 from monitors.evaluator.sources.errors import SourceRefused, SourceUnavailable, refusal
 from monitors.evaluator.sources.settings import InfluxSettings, load_influx_settings
 from monitors.mesh.config import BadSetting
+from monitors.mesh.masking import Secret
 
 URL = "http://influxdb:8086"
 
@@ -15,7 +16,7 @@ def test_without_an_address_there_is_no_influxdb() -> None:
 
 def test_bucket_and_organisation_are_those_of_the_first_product() -> None:
     assert load_influx_settings({"INFLUXDB_URL": f"{URL}/", "INFLUXDB_TOKEN": "t\n"}) == InfluxSettings(
-        URL, "t", "monitors", "monitors"
+        URL, Secret("t"), "monitors", "monitors"
     )
 
 
@@ -50,7 +51,7 @@ def test_a_wrong_value_is_refused_by_name_with_what_is_accepted(variable: str, v
 
 
 def test_credentials_are_in_no_repr() -> None:
-    shown = repr(InfluxSettings(URL, token="SECRET", username="me", password="SECRET"))
+    shown = repr(InfluxSettings(URL, token=Secret("SECRET"), username="me", password=Secret("SECRET")))
     assert "SECRET" not in shown
 
 

@@ -16,12 +16,13 @@ class SourceError(MeshError):
 
 
 class SourceUnavailable(SourceError):
-    """It's away, too slow or has broken off: the same question may be answered later."""
+    """It's away, too slow or has broken off: the same question may be answered later, at once if `again`."""
 
     code, reason = "UNAVAILABLE", "SERVICE_UNAVAILABLE"
 
-    def __init__(self, message: str, status: int | None = None, *, retry_after: float = RETRY_SECONDS) -> None:
-        super().__init__(message, status, retry_after=retry_after)
+    def __init__(self, message: str, status: int | None = None, *, again: bool = False) -> None:
+        super().__init__(message, status, retry_after=RETRY_SECONDS)
+        self.again = again
 
 
 class SourceRefused(SourceError):
@@ -43,7 +44,8 @@ def refusal(status: int, said: str, bucket: str, org: str = "") -> SourceError:
             f"doesn't find {place}, or the token mayn't see it; check INFLUXDB_BUCKET and INFLUXDB_ORG{told}", status
         )
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT) or status >= 500:
-        return SourceUnavailable(f"can't answer now: status {status}{told}", status)
+        again = status in (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
+        return SourceUnavailable(f"can't answer now: status {status}{told}", status, again=again)
     return SourceRefused(f"refuses the query: status {status}{told}", status)
 
 

@@ -1,14 +1,16 @@
 """Which InfluxDB is read, from environment variables. A wrong value is refused at start with its name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from environs import Env, EnvError, ValidationError, validate
 
 from monitors.mesh.config import BadSetting, FrozenEnv
+from monitors.mesh.masking import Secret
 
+NO_SECRET = Secret("")
 VERSIONS = ("1", "2", "3")
 SOME_SECONDS = "must be a number of seconds, 1 to 600"
 SECONDS: Any = {
@@ -25,12 +27,12 @@ class InfluxSettings:
     """
 
     url: str
-    token: str = field(default="", repr=False)
+    token: Secret = NO_SECRET
     org: str = "monitors"
     bucket: str = "monitors"
     major: int | None = None
     username: str = ""
-    password: str = field(default="", repr=False)
+    password: Secret = NO_SECRET
     timeout: float = 30.0
     """Seconds until the answer must have begun, and for each pause within it."""
 
@@ -58,10 +60,9 @@ def _read(env: Env) -> InfluxSettings:
     )
 
 
-def _secret(env: Env, name: str) -> str:
+def _secret(env: Env, name: str) -> Secret:
     """A credential, without the line break that a file leaves behind it."""
-    secret: str = env.str(name, "", validate=_sendable)
-    return secret.strip()
+    return Secret(env.str(name, "", validate=_sendable).strip())
 
 
 def _sendable(secret: str) -> None:
