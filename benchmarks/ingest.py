@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 
 from monitors.evaluator.catalogue import Catalogue
-from monitors.evaluator.intake import Intake, SeriesRegistry
+from monitors.evaluator.intake import Intake
 from monitors.evaluator.model.evaluation import Evaluation, Points
 from monitors.evaluator.model.series import Batch, FieldType, Series, SeriesKey
 from monitors.evaluator.model.spec import ConditionKind, RuleSpec
@@ -32,6 +32,7 @@ from monitors.evaluator.newest import Newest
 from monitors.evaluator.points import Definition
 from monitors.evaluator.points import Points as SamplePoints
 from monitors.evaluator.reader import LineReader
+from monitors.evaluator.registering import SeriesRegistry
 from monitors.evaluator.registry import Registry
 from monitors.evaluator.samples import SampleStream
 from monitors.evaluator.store import Store

@@ -18,7 +18,7 @@ from monitors.evaluator.model.spec import ConditionKind, RuleSpec
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.points import Points as SamplePoints
 from monitors.evaluator.points import thinned_places
-from monitors.evaluator.store import Store, TooManyPoints
+from monitors.evaluator.readable import Readable, TooManyPoints
 from monitors.evaluator.translate import to_spec
 from monitors.evaluator.watch import too_far_back
 from monitors.mesh.errors import InvalidField
@@ -41,7 +41,7 @@ AT_ONCE = 1
 class Backtests:
     """Tries rules on the past."""
 
-    def __init__(self, store: Store, catalogue: Catalogue, newest: Newest, capacity: Capacity) -> None:
+    def __init__(self, store: Readable, catalogue: Catalogue, newest: Newest, capacity: Capacity) -> None:
         self._store, self._catalogue, self._newest, self._capacity = store, catalogue, newest, capacity
         self._turn = asyncio.Semaphore(AT_ONCE)
 

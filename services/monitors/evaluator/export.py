@@ -9,7 +9,7 @@ import numpy as np
 from monitors.evaluator.messages import to_key_message
 from monitors.evaluator.model.series import Int64s, Series
 from monitors.evaluator.points import Mask, Points, compact
-from monitors.evaluator.store import Store, TooManyPoints
+from monitors.evaluator.readable import Readable, TooManyPoints
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.times import DAY
 from monitors.v1 import evaluator_service_pb2 as pb
@@ -33,7 +33,7 @@ def definition_messages(found: Sequence[Series]) -> Iterator[pb.ExportSeriesResp
         )
 
 
-async def exported_points(store: Store, found: Sequence[Series], start: int, end: int) -> AsyncIterator[Points]:
+async def exported_points(store: Readable, found: Sequence[Series], start: int, end: int) -> AsyncIterator[Points]:
     """The points with start <= time <= end, a day or less at a time, by series and time, one of each series and time.
 
     `series` of the points counts in `found`. Raises InvalidField.

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitors.evaluator.catalogue import Catalogue
-from monitors.evaluator.model.series import Batch, FieldType, Int32s, Series
+from monitors.evaluator.model.series import Batch, FieldType, Series
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.points import Definition, Points, Submission, compact, join
+from monitors.evaluator.registering import Registrar, SeriesRegistry
 from monitors.evaluator.store import Store
 from monitors.evaluator.waiting import Line
 from monitors.mesh.database import storage_error
@@ -27,7 +28,6 @@ MAX_GROUP_POINTS = 1_000_000
 MAX_WAITING_POINTS = 4_000_000
 TENANT_SHARE_POINTS = 100_000
 """How many points of one tenant a group takes, beyond the first of its writes, while others wait."""
-BREATH = 2_000
 RETRY_SECONDS = 5.0
 FUTURE = "points more than 10 minutes ahead of the server's clock; check the sender's clock and the precision"
 EXPIRED = "points beyond retention policy"
@@ -47,13 +47,6 @@ class Evaluation(Protocol):
 
     async def room(self) -> None:
         """Returns when more points may come."""
-
-
-class SeriesRegistry(Protocol):
-    """Whoever must know of a series before its first point is taken."""
-
-    async def report(self, tenant: str, definitions: Sequence[Definition]) -> list[FieldType | None]:
-        """Registers series; answers for each the type that its field has already, if that's another one."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +95,7 @@ class Intake:
         max_waiting: int = MAX_WAITING_POINTS,
     ) -> None:
         self._store, self._catalogue, self._newest = store, catalogue, newest
-        self._registry, self._evaluation = registry, evaluation
+        self._registrar, self._evaluation = Registrar(catalogue, registry), evaluation
         self._retention = retention
         self._waiting: Line[_Waiting] = Line(max_waiting)
         self._arrived = asyncio.Event()
@@ -142,40 +135,12 @@ class Intake:
         """The points with their series' indexes, less those whose series can't be had."""
         places = np.flatnonzero(points.series < 0)
         numbers, place_in_numbers, counts = np.unique(~points.series[places], return_inverse=True, return_counts=True)
-        indexes, reasons = await self._find_or_add([definitions[number] for number in numbers.tolist()])
+        indexes, reasons = await self._registrar.find_or_add([definitions[number] for number in numbers.tolist()])
         series = points.series.copy()
         series[places] = indexes[place_in_numbers]
         resolved = Points(series, points.times, points.values, points.texts)
         refusals = [Refusal(~int(numbers[place]), reason, int(counts[place])) for place, reason in reasons.items()]
         return resolved.take(series >= 0) if refusals else resolved, refusals
-
-    async def _find_or_add(self, definitions: Sequence[Definition]) -> tuple[Int32s, dict[int, str]]:
-        """The index of each series, -1 for those that can't be had, and why they can't, by place."""
-        catalogue = self._catalogue
-        found: list[int | str | None] = []
-        for place, definition in enumerate(definitions):
-            found.append(catalogue.find(definition))
-            await _breathe(place)
-        new = [definition for definition, one in zip(definitions, found, strict=True) if one is None]
-        if new:
-            await self._register(new[: catalogue.room(new[0].key.tenant)])
-        indexes, reasons = np.full(len(definitions), -1, np.int32), dict[int, str]()
-        for place, one in enumerate(found):
-            # Meanwhile another writer may have added it, or its type may have become known.
-            result = catalogue.find_or_add(definitions[place]) if one is None else one
-            if isinstance(result, str):
-                reasons[place] = result
-            else:
-                indexes[place] = result
-            await _breathe(place)
-        return indexes, reasons
-
-    async def _register(self, new: list[Definition]) -> None:
-        # Two writers may report the same series at once: to report is idempotent, and whoever comes second finds it.
-        tenant = new[0].key.tenant
-        for definition, known in zip(new, await self._registry.report(tenant, new), strict=True):
-            if known is not None:
-                self._catalogue.learn_type(definition.key, known)
 
     async def _wait_until_durable(self, tenant: str, points: Points) -> None:
         if self._closed:
@@ -236,12 +201,6 @@ class Intake:
         for waiting in group:
             if not waiting.durable.done():
                 waiting.durable.set_result(None)
-
-
-async def _breathe(place: int) -> None:
-    """Lets others come to the loop now and then in a long loop of ours."""
-    if place % BREATH == BREATH - 1:
-        await asyncio.sleep(0)
 
 
 def _refuse(waiting: _Waiting, error: Exception) -> None:

@@ -13,7 +13,7 @@ from monitors.evaluator.catalogue import Catalogue, sort_key
 from monitors.evaluator.messages import as_numbers
 from monitors.evaluator.model.series import FieldType, Series
 from monitors.evaluator.points import Points, in_time_order, thinned_places
-from monitors.evaluator.store import Store, TooManyPoints
+from monitors.evaluator.readable import Readable, TooManyPoints
 from monitors.mesh.errors import InvalidField, InvalidPageToken, UnknownField, UnknownMonitor
 
 MAX_PAGE = 10_000
@@ -131,7 +131,9 @@ def _some(names: Sequence[str]) -> str:
     return (", ".join(names[:NAMES_SHOWN]) or "none") + more
 
 
-async def points_for_chart(store: Store, found: Sequence[Series], start: int, end: int) -> list[tuple[Series, Points]]:
+async def points_for_chart(
+    store: Readable, found: Sequence[Series], start: int, end: int
+) -> list[tuple[Series, Points]]:
     """The points of each series with start <= time <= end, oldest first, thinned so that a chart looks the same."""
     if end < start:
         raise InvalidField("end_time", "earlier than start_time; send a later one, or none for now")

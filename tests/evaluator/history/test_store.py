@@ -17,7 +17,8 @@ from monitors.evaluator.model.series import Batch, FieldType
 from monitors.evaluator.model.texts import code_of
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.points import Points, decode, encode, in_time_order, thinned_places
-from monitors.evaluator.store import HistorySize, Store, TooManyPoints
+from monitors.evaluator.readable import HistorySize, TooManyPoints
+from monitors.evaluator.store import Store
 from monitors.mesh.errors import StorageUnavailable
 from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
 from tests.evaluator.history.parts import (

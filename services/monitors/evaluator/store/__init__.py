@@ -6,6 +6,6 @@ of them. What is evaluated and an hour old moves into *blocks*: ordered by serie
 """
 
 from monitors.evaluator.store.sealed import RAW_POINTS
-from monitors.evaluator.store.store import HistorySize, Store, TooManyPoints
+from monitors.evaluator.store.store import Store
 
-__all__ = ["RAW_POINTS", "HistorySize", "Store", "TooManyPoints"]
+__all__ = ["RAW_POINTS", "Store"]

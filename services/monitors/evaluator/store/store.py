@@ -1,9 +1,8 @@
-"""The store: series and points, durable, in order, and found again. Implements the engine's History."""
+"""The store: series and points, durable, in order, and found again. Implements the engine's History, and Readable."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from sqlalchemy.orm import Session
 from monitors.evaluator.blocks import seal
 from monitors.evaluator.model.series import Batch, FieldType, Int32s, Series
 from monitors.evaluator.points import EMPTY, Mask, Points, codes, compact, decode, encode, join, numbers
+from monitors.evaluator.readable import MAX_READ_POINTS, HistorySize, TooManyPoints
 from monitors.evaluator.store import catalogue, raw, sealed
 from monitors.evaluator.store.moves import Moves
 from monitors.evaluator.store.raw import StoredBatches
@@ -27,22 +27,6 @@ DELETE_BLOCKS = 50
 DELETE_ROWS = 20
 DELETE_OLDEST = 4
 PAGE_BLOCKS = 8
-MAX_READ_POINTS = 10_000_000
-
-
-class TooManyPoints(Exception):
-    """More points were asked for at once than are kept in memory."""
-
-    def __init__(self) -> None:
-        super().__init__(f"the range holds more than {MAX_READ_POINTS:,} points of these series")
-
-
-@dataclass(frozen=True)
-class HistorySize:
-    """How far back the history goes (None if it's empty), and how many bytes of the disk it takes."""
-
-    start: int | None
-    bytes: int
 
 
 class Store:
