@@ -145,7 +145,16 @@ class World:
     clock: MovableClock
     port: int
     loop: LoopThread
-    stub: NotifierServiceStub = field(init=False)
+    channel: grpc.Channel = field(init=False)
+
+    @property
+    def stub(self) -> NotifierServiceStub:
+        """Calls as an ordinary user of `acme`."""
+        return self.stub_of("acme")
+
+    def stub_of(self, credential: str) -> NotifierServiceStub:
+        """Calls with a credential: a tenant, or `acme-admin` for its administrator."""
+        return NotifierServiceStub(as_tenant(self.channel, credential))
 
     def tell(self, *notifications: Notification) -> None:
         self.loop.run(self.rules.tell(*notifications))
@@ -162,8 +171,9 @@ class World:
 
 
 async def authenticate(credential: str) -> Principal:
-    if credential in ("acme", "globex"):
-        return Principal(credential, "ann", frozenset(ORDINARY_SCOPES))
+    tenant, dash, role = credential.partition("-")
+    if tenant in ("acme", "globex"):
+        return Principal(tenant, "ann", frozenset([role] if dash else ORDINARY_SCOPES))
     raise Unauthenticated("the credential isn't known")
 
 
@@ -207,7 +217,7 @@ def running(
         loop.opened(opened()) as world,
         grpc.insecure_channel(f"127.0.0.1:{world.port}") as channel,
     ):
-        world.stub = NotifierServiceStub(as_tenant(channel, "acme"))
+        world.channel = channel
         yield world
 
 

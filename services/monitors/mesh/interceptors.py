@@ -16,6 +16,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
+from monitors.mesh.audit import source_of
 from monitors.mesh.database import storage_error
 from monitors.mesh.errors import InvalidField, MeshError, MissingScope, Unauthenticated
 from monitors.mesh.identity import Authenticate, Principal, bind_principal
@@ -147,7 +148,7 @@ class Identity(AroundInterceptor):
         if scope != ANYBODY:
             principal = await self._authenticate(credential_of(context))
             check_scope(principal, scope)
-            bind_principal(principal)
+            bind_principal(principal, source_of(context.invocation_metadata() or ()))
         yield
 
 

@@ -10,7 +10,7 @@ _SCOPES = {
         "alerts:read": "ListAlerts GetAlert WatchAlerts",
         "alerts:write": "AcknowledgeAlerts ResolveAlert",
         "channels:write": "CreateChannelLink",
-        "admin": "CreateKey ListKeys RevokeKey",
+        "admin": "CreateKey ListKeys RevokeKey ListAuditEvents",
         ANYBODY: "Authenticate",
         SERVICE_ONLY: "WatchRules LeaseShards LoadShardStates SaveShardState RecordTransitions ReportSeries "
         "LeaseNotifications AcknowledgeNotifications ReportDeliveries MirrorChannels",
@@ -24,6 +24,7 @@ _SCOPES = {
         "channels:read": "GetChannel ListChannels ListDeliveries ListSilences ListMuteTimings GetNotifierStatus",
         "channels:write": "CreateChannel UpdateChannel DeleteChannel TestChannel RetryDelivery "
         "CreateSilence UpdateSilence DeleteSilence CreateMuteTiming UpdateMuteTiming DeleteMuteTiming",
+        "admin": "ListNotifierAuditEvents",
     },
 }
 

@@ -8,9 +8,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from monitors.mesh.audit import Change
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField, QuotaExceeded, ServiceUnavailable
 from monitors.mesh.ids import new_id
+from monitors.mesh.secrets import Sealer
+from monitors.notifier.auditing import Actor, audited
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock
 from monitors.notifier.mirror import Mirror
@@ -21,6 +24,7 @@ from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.log import Attempt
 from monitors.notifier.store.queue import CHANNEL_DELETED, Queue
 from monitors.notifier.store.requests import RequestStore
+from monitors.notifier.translate import from_channel
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +36,18 @@ TEST_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Once:
-    """What makes a repeat of a request known: its method, its request_id (maybe empty), and the request itself."""
+    """Who asks, and what makes a repeat of a request known: its method, its request_id (maybe empty), and the request
+    itself."""
 
-    tenant: str
+    actor: Actor
     method: str
     request_id: str
     request: bytes
+
+    @property
+    def tenant(self) -> str:
+        """Whose channels are changed."""
+        return self.actor.tenant
 
     def __post_init__(self) -> None:
         if len(self.request_id) > MAX_REQUEST_ID:
@@ -68,6 +78,7 @@ class Changes:
         requests: RequestStore,
         mirror: Mirror,
         senders: Senders,
+        sealer: Sealer,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -76,6 +87,7 @@ class Changes:
         self._requests = requests
         self._mirror = mirror
         self._senders = senders
+        self._sealer = sealer
         self._clock = clock
 
     async def apply(self, once: Once, decide: Callable[[Session], Step], respond: Callable[[Step], bytes]) -> bytes:
@@ -87,7 +99,13 @@ class Changes:
             if names is not None:
                 await self._mirror.publish(once.tenant, names)
             try:
-                return await self._database.write(lambda session: self._commit(session, once, decide, respond))
+                return await audited(
+                    self._database,
+                    once.actor,
+                    once.method,
+                    self._clock.now(),
+                    lambda session: self._commit(session, once, decide, respond),
+                )
             except BaseException:
                 if names is not None:
                     await self._restore_names(once.tenant)
@@ -114,7 +132,7 @@ class Changes:
 
     def _commit(
         self, session: Session, once: Once, decide: Callable[[Session], Step], respond: Callable[[Step], bytes]
-    ) -> bytes:
+    ) -> tuple[bytes, list[Change]]:
         step = decide(session)
         now = self._clock.now()
         if step.before is None and step.after is not None:
@@ -126,7 +144,13 @@ class Changes:
             self._queue.suppress_waiting(session, once.tenant, step.before.id, CHANNEL_DELETED, now)
         answer = respond(step)
         self._requests.remember(session, once.tenant, once.method, once.request_id, once.request, answer, now)
-        return answer
+        return answer, [self._told(step)]
+
+    def _told(self, step: Step) -> Change:
+        """The step as the audit has it: secrets are fingerprints."""
+        known = step.after or step.before
+        before, after = (from_channel(each, self._sealer) if each else None for each in (step.before, step.after))
+        return Change("channel", known.id if known else "", before, after)
 
     async def _restore_names(self, tenant: str) -> None:
         try:
@@ -140,20 +164,22 @@ class Changes:
             tenant, new_id("chan"), "console", ConsoleTarget(), is_default=True, create_time=self._clock.now()
         )
 
-        def make(session: Session) -> None:
-            if not self._channels.list_page(session, tenant, "", 1):
-                self._channels.insert(session, channel)
+        def make(session: Session) -> tuple[None, list[Change]]:
+            if self._channels.list_page(session, tenant, "", 1):
+                return None, []
+            self._channels.insert(session, channel)
+            return None, [self._told(Step(None, channel))]
 
         async with self._mirror.lock:
-            await self._database.write(make)
+            await audited(self._database, Actor(tenant), "CreateChannel", self._clock.now(), make)
             try:
                 await self._mirror.publish_stored(tenant, wait=True)
             except ServiceUnavailable:
                 log.warning("the console channel is published when the rules service is back")
 
-    async def test(self, tenant: str, id_or_name: str) -> Attempt:
+    async def test(self, actor: Actor, id_or_name: str) -> Attempt:
         """Sends a test message at once. A channel that was turned off works again if the test arrives."""
-        channel = await self._database.read(lambda session: self._channels.get(session, tenant, id_or_name))
+        channel = await self._database.read(lambda session: self._channels.get(session, actor.tenant, id_or_name))
         started = self._clock.now()
         message = message_of_test(new_id("test"), channel.name, started)
         try:
@@ -161,15 +187,25 @@ class Changes:
                 outcome = await self._senders.send(channel.target, message, started)
         except TimeoutError:
             outcome = Outcome(OutcomeKind.AMBIGUOUS, f"no answer within {TEST_SECONDS:.0f} seconds")
-        if channel.disabled_reason and outcome.kind in (OutcomeKind.OK, OutcomeKind.ACCEPTED):
-            await self._database.write(lambda session: self._enable(session, channel))
-        return Attempt(started, self._clock.now(), outcome.kind, outcome.status, outcome.detail)
+        attempt = Attempt(started, self._clock.now(), outcome.kind, outcome.status, outcome.detail)
+        await audited(
+            self._database,
+            actor,
+            "TestChannel",
+            attempt.ended_at,
+            lambda session: (None, [self._tested(session, channel, outcome)]),
+        )
+        return attempt
 
-    def _enable(self, session: Session, tested: Channel) -> None:
-        channel = self._channels.get(session, tested.tenant, tested.id)
-        if channel.revision == tested.revision:
-            enabled = replace(channel, disabled_reason="", revision=channel.revision + 1)
-            self._channels.update(session, enabled)
+    def _tested(self, session: Session, tested: Channel, outcome: Outcome) -> Change:
+        """What a test did: it sent something, and maybe made the channel work again."""
+        if tested.disabled_reason and outcome.kind in (OutcomeKind.OK, OutcomeKind.ACCEPTED):
+            channel = self._channels.get(session, tested.tenant, tested.id)
+            if channel.revision == tested.revision:
+                enabled = replace(channel, disabled_reason="", revision=channel.revision + 1)
+                self._channels.update(session, enabled)
+                return self._told(Step(channel, enabled))
+        return Change("channel", tested.id, None, {"tested": outcome.kind.name.lower()})
 
 
 def _name_of(channel: Channel | None) -> tuple[str, str, bool] | None:

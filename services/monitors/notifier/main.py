@@ -96,7 +96,7 @@ async def _running(
     mirror = Mirror(database, channels, stub)
     reporter = Reporter(database, stub)
     dispatcher = Dispatcher(database, queue, senders, clock, reporter.look)
-    changes = Changes(database, channels, queue, requests, mirror, senders, clock)
+    changes = Changes(database, channels, queue, requests, mirror, senders, sealer, clock)
     policy = Policy(settings.allow_local_targets, settings.smtp is not None)
     maker = ChannelMaker(changes, channels, sealer, policy, clock)
     page = ChannelPage(maker, database, requests, sealer.link_key, clock)

@@ -5,11 +5,15 @@ from typing import Any
 
 import grpc
 
+from monitors.mesh.audit import Change
+from monitors.mesh.audit_pages import event_to_proto, page_size, read_query
+from monitors.mesh.audit_table import list_events
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField, NotBuilt
 from monitors.mesh.identity import current_tenant
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import to_timestamp
+from monitors.notifier.auditing import audited, caller
 from monitors.notifier.changes import Changes, Once, Step
 from monitors.notifier.clock import Clock
 from monitors.notifier.delivery import Dispatcher
@@ -22,6 +26,7 @@ from monitors.notifier.reports import Reporter
 from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.requests import RequestStore
+from monitors.notifier.store.tables import audit
 from monitors.notifier.translate import (
     from_attempt,
     from_channel,
@@ -125,7 +130,7 @@ class NotifierService(NotifierServiceServicer):
         return pb.DeleteChannelResponse(channel=channel).SerializeToString()
 
     async def TestChannel(self, request: pb.TestChannelRequest, context: Any) -> pb.TestChannelResponse:
-        attempt = await self._changes.test(current_tenant(), request.channel_id)
+        attempt = await self._changes.test(caller(), request.channel_id)
         return pb.TestChannelResponse(attempt=from_attempt(attempt))
 
     async def ListDeliveries(self, request: pb.ListDeliveriesRequest, context: Any) -> pb.ListDeliveriesResponse:
@@ -146,18 +151,30 @@ class NotifierService(NotifierServiceServicer):
         once = _once(request)
         now = self._clock.now()
 
-        def retry(session: Session) -> bytes:
+        def retry(session: Session) -> tuple[bytes, list[Change]]:
             first = self._requests.answer(session, once.tenant, once.method, once.request_id, once.request)
             if first is not None:
-                return first
-            delivery = delivery_log.retry(session, once.tenant, request.delivery_id, now)
-            answer = pb.RetryDeliveryResponse(delivery=from_delivery(delivery)).SerializeToString()
+                return first, []
+            before, after = map(from_delivery, delivery_log.retry(session, once.tenant, request.delivery_id, now))
+            answer = pb.RetryDeliveryResponse(delivery=after).SerializeToString()
             self._requests.remember(session, once.tenant, once.method, once.request_id, once.request, answer, now)
-            return answer
+            return answer, [Change("delivery", after.id, before, after)]
 
-        answer = await self._database.write(retry)
+        answer = await audited(self._database, once.actor, once.method, now, retry)
         self._dispatcher.look()
         return pb.RetryDeliveryResponse.FromString(answer)
+
+    async def ListNotifierAuditEvents(
+        self, request: pb.ListNotifierAuditEventsRequest, context: Any
+    ) -> pb.ListNotifierAuditEventsResponse:
+        tenant, size, query = current_tenant(), page_size(request.page_size), read_query(request.query)
+        position = read_token(request.page_token, repr(query), [int, str])
+        after = (int(position[0]), str(position[1])) if position else None
+        found = await self._database.read(lambda session: list_events(session, audit, tenant, query, after, size + 1))
+        response = pb.ListNotifierAuditEventsResponse(events=map(event_to_proto, found[:size]))
+        if len(found) > size:
+            response.next_page_token = make_token([found[size - 1].time, found[size - 1].id], repr(query))
+        return response
 
     async def GetNotifierStatus(
         self, request: pb.GetNotifierStatusRequest, context: Any
@@ -204,7 +221,7 @@ class NotifierService(NotifierServiceServicer):
 
 def _once(request: Any) -> Once:
     method = type(request).__name__.removesuffix("Request")
-    return Once(current_tenant(), method, request.request_id, request.SerializeToString(deterministic=True))
+    return Once(caller(), method, request.request_id, request.SerializeToString(deterministic=True))
 
 
 def _state(number: int) -> State | None:

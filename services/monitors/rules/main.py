@@ -6,10 +6,13 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
 
+from monitors.mesh.audit import OURSELVES, Change, events_of
+from monitors.mesh.audit_table import append
 from monitors.mesh.config import RulesSettings
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import Unauthenticated
@@ -19,6 +22,8 @@ from monitors.mesh.times import DAY, now_nanos
 from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.service import Core, RuleService, add_to_server
 from monitors.rules.store import keys, outbox, requests, shards, watching
+from monitors.rules.store.tables import audit
+from monitors.rules.translate.keys import key_to_proto
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
 
 log = logging.getLogger(__name__)
@@ -73,8 +78,10 @@ class Rules:
         wanted = _first_key(tenant)
 
         def work(session: Session) -> None:
-            keys.add_tenant(session, tenant, wanted.create_time, tier)
-            self._api_keys.adopt(session, key, wanted)
+            changes = _add_tenant(session, tenant, tier, wanted.create_time)
+            if self._api_keys.adopt(session, key, wanted):
+                changes.append(_made(key, wanted))
+            _keep(session, changes, wanted)
 
         await self._database.write(work)
         return key.text
@@ -84,8 +91,10 @@ class Rules:
         wanted = _first_key(tenant)
 
         def work(session: Session) -> ApiKey:
-            keys.add_tenant(session, tenant, wanted.create_time, tier)
-            return self._api_keys.make(session, wanted)
+            changes = _add_tenant(session, tenant, tier, wanted.create_time)
+            key = self._api_keys.make(session, wanted)
+            _keep(session, [*changes, _made(key, wanted)], wanted)
+            return key
 
         return (await self._database.write(work)).text
 
@@ -148,6 +157,22 @@ async def open_rules(
 
 def _first_key(tenant: str) -> keys.StoredKey:
     return keys.StoredKey(tenant, "", SCOPES, None, title=tenant, creator="operator", create_time=now_nanos())
+
+
+def _add_tenant(session: Session, tenant: str, tier: str, now: int) -> list[Change]:
+    before = keys.tier_of(session, tenant)
+    keys.add_tenant(session, tenant, now, tier)
+    return [Change("tenant", tenant, None if before is None else {"tier": before}, {"tier": tier})]
+
+
+def _made(key: ApiKey, wanted: keys.StoredKey) -> Change:
+    return Change("key", key.key_id, None, key_to_proto(replace(wanted, id=key.key_id)))
+
+
+def _keep(session: Session, changes: list[Change], wanted: keys.StoredKey) -> None:
+    """Keeps the audit of what was done at the operator's wish, whom no call names."""
+    tenant, user, now = wanted.tenant, wanted.creator, wanted.create_time
+    append(session, audit, events_of(tenant, user, OURSELVES, "AddTenant", now, changes))
 
 
 def _read_key(path: Path) -> ApiKey | None:

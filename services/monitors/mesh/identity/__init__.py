@@ -12,6 +12,7 @@ from monitors.mesh.identity.principals import (
     Principal,
     bind_principal,
     current_principal,
+    current_source,
     current_tenant,
 )
 from monitors.mesh.identity.providers import (
@@ -40,6 +41,7 @@ __all__ = [
     "ahead_of",
     "bind_principal",
     "current_principal",
+    "current_source",
     "current_tenant",
     "first_of",
     "new_api_key",

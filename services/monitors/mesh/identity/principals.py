@@ -3,6 +3,7 @@
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from monitors.mesh.audit import Source
 from monitors.mesh.errors import Unauthenticated
 
 SCOPES = (
@@ -31,6 +32,7 @@ class Principal:
 SERVICE = Principal(tenant="", user="mesh", is_service=True)
 
 _current: ContextVar[Principal] = ContextVar("principal")
+_source: ContextVar[Source] = ContextVar("source")
 
 
 def current_principal() -> Principal:
@@ -41,9 +43,15 @@ def current_principal() -> Principal:
         raise Unauthenticated("no caller is known") from None
 
 
-def bind_principal(principal: Principal) -> None:
-    """Sets the caller for the RPC being served; the interceptor's business alone."""
+def bind_principal(principal: Principal, source: Source | None = None) -> None:
+    """Sets the caller for the RPC being served, and the program it comes through; the interceptor's business alone."""
     _current.set(principal)
+    _source.set(source or Source())
+
+
+def current_source() -> Source:
+    """The program through which the RPC came that is being served."""
+    return _source.get(Source())
 
 
 def current_tenant() -> str:

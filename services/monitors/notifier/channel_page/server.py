@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from monitors.mesh.audit import Source
 from monitors.mesh.channel_links import ChannelLink, LinkExpired, LinkInvalid, open_token
 from monitors.mesh.config import PageSettings
 from monitors.mesh.database import Database, storage_error
 from monitors.mesh.errors import MeshError, RequestIdReused
 from monitors.mesh.server import PortTaken
+from monitors.notifier.auditing import Actor
 from monitors.notifier.changes import Once
 from monitors.notifier.channel_page.entries import LINK, Entries, problems_of, read_form, to_channel
 from monitors.notifier.channel_page.html import STYLE_HASH, done_page, form_page, notice_page
@@ -31,6 +33,7 @@ _protocol_log.addFilter(lambda _: False)
 
 PATH = "/channels/new"
 METHOD = "ChannelLink"
+SOURCE = Source(client="channel page")
 MAX_BODY = 65_536
 BODY_SECONDS = 10.0
 # Bounds how long a connection may take to send its headers, too.
@@ -102,7 +105,7 @@ class ChannelPage:
         token, entries = await _form_of(request)
         link = await self._open(token)
         # No two requests are equal, so that not even a repeat sees what the first one was answered.
-        once = Once(link.tenant, METHOD, link.id, secrets.token_bytes(16))
+        once = Once(Actor(link.tenant, link.user, SOURCE), METHOD, link.id, secrets.token_bytes(16))
         try:
             response = await self._maker.make(to_channel(entries), once)
         except RequestIdReused:

@@ -81,8 +81,9 @@ def list_page(
     return [_delivery(row, attempts.get(row.id, [])) for row in rows]
 
 
-def retry(session: Session, tenant: str, delivery_id: str, now: int) -> Delivery:
-    """Makes a dead or suppressed delivery due again, and with a firing also the end that it took along.
+def retry(session: Session, tenant: str, delivery_id: str, now: int) -> tuple[Delivery, Delivery]:
+    """Makes a dead or suppressed delivery due again, and with a firing also the end that it took along. Returns the
+    delivery before and after.
 
     Its schedule goes on where it was: no further waits are added. Raises NotFound or WrongState.
     """
@@ -104,6 +105,7 @@ def retry(session: Session, tenant: str, delivery_id: str, now: int) -> Delivery
             "mend the channel first",
             metadata={"state": state.name.lower()},
         )
+    before = _delivery(row, [])
     row.channel_id = channel.id
     _wait_again(row, now)
     ends = session.scalars(
@@ -118,7 +120,7 @@ def retry(session: Session, tenant: str, delivery_id: str, now: int) -> Delivery
     for end in ends:
         end.channel_id = channel.id
         _wait_again(end, now)
-    return _delivery(row, [])
+    return before, _delivery(row, [])
 
 
 def _wait_again(row: DeliveryRow, now: int) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select, update
 from sqlalchemy.orm import Session, aliased
 
+from monitors.mesh.audit import BY_ITSELF, OURSELVES, Change, events_of
+from monitors.mesh.audit_table import append
 from monitors.mesh.ids import new_id
 from monitors.mesh.times import SECOND
 from monitors.notifier.model.channel import Channel, ConsoleTarget
@@ -25,7 +27,7 @@ from monitors.notifier.model.delivery import (
 )
 from monitors.notifier.model.message import Kind
 from monitors.notifier.store.channels import ChannelStore
-from monitors.notifier.store.tables import AttemptRow, ChannelRow, DeliveryRow
+from monitors.notifier.store.tables import AttemptRow, ChannelRow, DeliveryRow, audit
 
 LEASE = 30 * SECOND
 CUT_OFF = "the notifier stopped while it was being sent; whether it arrived is unknown"
@@ -185,8 +187,12 @@ class Queue:
         row = session.get(ChannelRow, (claim.tenant, claim.channel.id))
         # A channel that was changed meanwhile isn't the one that was refused.
         if row is not None and row.revision == claim.channel.revision:
+            before = {"disabledReason": row.disabled_reason}
             row.disabled_reason = reason[:1000]
             row.revision += 1
+            change = Change("channel", row.id, before, {"disabledReason": row.disabled_reason})
+            events = events_of(claim.tenant, BY_ITSELF, OURSELVES, "DisableChannel", now, [change])
+            append(session, audit, events)
             self.suppress_waiting(session, claim.tenant, row.id, f"the channel is turned off: {reason}", now)
 
     def suppress_waiting(self, session: Session, tenant: str, channel_id: str, reason: str, now: int) -> None:

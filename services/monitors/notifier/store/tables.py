@@ -13,9 +13,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from monitors.mesh.audit_table import audit_table
+
 
 class Base(DeclarativeBase):
     """The notifier's schema; the migrations build the same."""
+
+
+audit = audit_table(Base.metadata)
 
 
 class ChannelRow(Base):

@@ -41,12 +41,14 @@ class ApiKeys:
         keys.add_key(session, key.digests(self._peppers)[0], replace(wanted, id=key.key_id))
         return key
 
-    def adopt(self, session: Session, key: ApiKey, wanted: keys.StoredKey) -> None:
+    def adopt(self, session: Session, key: ApiKey, wanted: keys.StoredKey) -> bool:
         """Makes a key known that a file on this machine has, in case the database or the pepper is another one now. It
-        stays revoked if it was."""
+        stays revoked if it was. Returns whether it wasn't known."""
         digests = key.digests(self._peppers)
-        if not keys.set_digest(session, key.key_id, digests):
-            keys.add_key(session, digests[0], replace(wanted, id=key.key_id))
+        if keys.set_digest(session, key.key_id, digests):
+            return False
+        keys.add_key(session, digests[0], replace(wanted, id=key.key_id))
+        return True
 
     def take_uses(self) -> dict[str, int]:
         """When keys were last used since this was asked last, in nanoseconds since 1970 by their ids."""

@@ -3,6 +3,7 @@
 import grpc
 
 from monitors.rules.service.alerts import AlertCalls
+from monitors.rules.service.audit import AuditCalls
 from monitors.rules.service.base import Core
 from monitors.rules.service.channel_links import ChannelLinkCalls
 from monitors.rules.service.evaluators import EvaluatorCalls
@@ -23,6 +24,7 @@ class RuleService(
     MonitorCalls,
     KeyCalls,
     ChannelLinkCalls,
+    AuditCalls,
     EvaluatorCalls,
     WatchCalls,
     NotifierCalls,

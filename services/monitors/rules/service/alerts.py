@@ -71,6 +71,8 @@ class AlertCalls(Part):
             ledger = _ledger(session, who, before)
             after = [ledger.acknowledge(alert, who.user, request.note) for alert in before]
             save(session, ledger, encode_notification)
+            for old, new in zip(before, after, strict=True):
+                who.changed("alert", old.id, alert_to_proto(old, who.now), alert_to_proto(new, who.now))
             return pb.AcknowledgeAlertsResponse(
                 alerts=[alert_to_proto(alert, who.now) for alert in after],
                 already_acknowledged_ids=[alert.id for alert in before if alert.acknowledge_time is not None],
@@ -93,6 +95,7 @@ class AlertCalls(Part):
             closed = ledger.resolve(alert, "manual", who.user, request.note)
             save(session, ledger, encode_notification)
             store.note_manual_resolution(session, closed, who.now)
+            who.changed("alert", alert.id, alert_to_proto(alert, who.now), alert_to_proto(closed, who.now))
             return pb.ResolveAlertResponse(alert=alert_to_proto(closed, who.now))
 
         return await self.change("ResolveAlert", request, pb.ResolveAlertResponse, work)

@@ -1,29 +1,29 @@
-"""The audit: one log line for each write that was carried out, with whose it was. A repeat of a request isn't one."""
+"""RuleService: the audit."""
 
-import logging
-from collections.abc import Iterator
+import json
+from typing import Any
 
-from google.protobuf.message import Message
-
-log = logging.getLogger("monitors.audit")
-
-MOST_IDS = 20
-# What answers hold what was changed in, from the outside in.
-_HOLDERS = ("results", "rule", "rules", "previous", "alert", "alerts", "monitor", "key")
-
-
-def note(tenant: str, user: str, method: str, response: Message) -> None:
-    """Writes who did what to which resources, as the answer names them."""
-    ids = list(dict.fromkeys(_ids(response)))
-    more = f" and {len(ids) - MOST_IDS} more" if len(ids) > MOST_IDS else ""
-    # Quoted, since a user's name comes from outside and mustn't write lines of its own.
-    log.info("%s %s%s tenant=%r user=%r", method, " ".join(ids[:MOST_IDS]) or "-", more, tenant, user)
+from monitors.mesh.audit_pages import event_to_proto, page_size, read_query
+from monitors.mesh.audit_table import list_events
+from monitors.mesh.identity import current_tenant
+from monitors.rules.model.pages import read_token, write_token
+from monitors.rules.service.base import Part
+from monitors.rules.store.tables import audit
+from monitors.v1 import rule_service_pb2 as pb
 
 
-def _ids(message: Message) -> Iterator[str]:
-    for field, value in message.ListFields():
-        if field.name == "id":
-            yield str(value)
-        elif field.name in _HOLDERS:
-            for part in [value] if isinstance(value, Message) else value:
-                yield from _ids(part)
+class AuditCalls(Part):
+    """What was changed, and by whom."""
+
+    async def ListAuditEvents(self, request: pb.ListAuditEventsRequest, context: Any) -> pb.ListAuditEventsResponse:
+        """A page of events."""
+        tenant, size, query = current_tenant(), page_size(request.page_size), read_query(request.query)
+        bound_to = json.dumps(["ListAuditEvents", tenant, repr(query)])
+        after = read_token(request.page_token, bound_to)
+        found = await self.core.database.read(
+            lambda session: list_events(session, audit, tenant, query, after, size + 1)
+        )
+        response = pb.ListAuditEventsResponse(events=map(event_to_proto, found[:size]))
+        if len(found) > size:
+            response.next_page_token = write_token(bound_to, (found[size - 1].time, found[size - 1].id))
+        return response

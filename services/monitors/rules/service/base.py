@@ -5,19 +5,21 @@ import hashlib
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import Message
 
+from monitors.mesh.audit import Change, Described, Event, Source, events_of, tell
+from monitors.mesh.audit_table import append
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.events import Changes, first_of
-from monitors.mesh.identity import Authenticate, current_principal, current_tenant
+from monitors.mesh.identity import Authenticate, current_principal, current_source, current_tenant
 from monitors.mesh.times import now_nanos
 from monitors.rules.identity.api_keys import ApiKeys
-from monitors.rules.service import audit
 from monitors.rules.store.requests import once
+from monitors.rules.store.tables import audit
 from monitors.v1.mesh_pb2 import ChannelPage
 
 if TYPE_CHECKING:
@@ -36,17 +38,23 @@ LARGEST_MESSAGE = 3 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Caller:
-    """Who changes something, and when."""
+    """Who changes something, when, and what was changed so far in the present transaction."""
 
     tenant: str
     user: str
     now: int
+    source: Source = field(default_factory=Source)
+    changes: list[Change] = field(default_factory=list)
+
+    def changed(self, kind: str, identifier: str, before: Described = None, after: Described = None) -> None:
+        """Notes a change for the audit. What was before or is after is None where there is nothing."""
+        self.changes.append(Change(kind, identifier, before, after))
 
 
 def caller(tenant: str = "") -> Caller:
     """The caller of the RPC that is being served, for a tenant that a service has named or for their own. To be called
     on the event loop."""
-    return Caller(tenant or current_tenant(), current_principal().user, now_nanos())
+    return Caller(tenant or current_tenant(), current_principal().user, now_nanos(), current_source())
 
 
 @dataclass(frozen=True)
@@ -85,15 +93,8 @@ class Part:
         if len(request_id) > LONGEST_REQUEST_ID:
             raise InvalidField("request_id", f"has {len(request_id):,} characters; at most {LONGEST_REQUEST_ID}")
         digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
-        who = caller(tenant)
-        made: list[M] = []
 
-        def make(session: Session) -> bytes:
-            made.append(work(session, who))
-            return made[-1].SerializeToString()
-
-        def transaction(session: Session) -> bytes:
-            made.clear()
+        def transaction(session: Session, who: Caller) -> bytes:
             return once(
                 session,
                 who.tenant,
@@ -101,15 +102,30 @@ class Part:
                 request_id,
                 digest,
                 who.now,
-                lambda: make(session),
+                lambda: work(session, who).SerializeToString(),
             )
 
-        answer = await self.core.database.write(transaction)
-        for each in made:
-            audit.note(who.tenant, who.user, method, each)
+        answer = await self.audited(method, transaction, tenant)
         for changed in (self.core.rules_changed, self.core.alerts_changed, self.core.outbox_changed):
             changed.announce()
         return response.FromString(answer)
+
+    async def audited(self, method: str, work: Callable[[Session, Caller], T], tenant: str = "") -> T:
+        """Runs `work` in one transaction, together with the audit of the changes that it notes, which belongs to the
+        caller's tenant unless another is given."""
+        asked = caller(tenant)
+
+        def transaction(session: Session) -> tuple[T, list[Event]]:
+            # A transaction may be tried again: what it noted before wasn't done.
+            who = replace(asked, changes=[])
+            answer = work(session, who)
+            events = events_of(who.tenant, who.user, who.source, method, who.now, who.changes)
+            append(session, audit, events)
+            return answer, events
+
+        answer, events = await self.core.database.write(transaction)
+        tell(events)
+        return answer
 
     async def follow(
         self,

@@ -27,5 +27,10 @@ class ChannelLinkCalls(Part):
         if page is None:
             raise ServiceUnavailable("notifier")
         expire_time = (who.now + LIFETIME) // SECOND * SECOND
-        token = sign(ChannelLink(who.tenant, who.user, name, expire_time), page.key)
-        return pb.CreateChannelLinkResponse(url=link_url(page.url, token), expire_time=to_timestamp(expire_time))
+        link = ChannelLink(who.tenant, who.user, name, expire_time)
+        token = sign(link, page.key)
+        response = pb.CreateChannelLinkResponse(url=link_url(page.url, token), expire_time=to_timestamp(expire_time))
+        # Nothing is stored of a link but that it was made.
+        made = {"channelName": name, "expireTime": response.expire_time.ToJsonString()}
+        await self.audited("CreateChannelLink", lambda _, who: who.changed("channel_link", link.id, None, made))
+        return response

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from monitors.mesh.config import TENANT
@@ -14,7 +15,6 @@ from monitors.rules.model.catalogue import did_you_mean
 from monitors.rules.model.pages import page_size, read_token, write_token
 from monitors.rules.model.quantities import shown
 from monitors.rules.model.rule import LONGEST_TIME, check_line
-from monitors.rules.service import audit
 from monitors.rules.service.base import Caller, Part
 from monitors.rules.store import keys as store
 from monitors.rules.translate.keys import key_to_proto
@@ -38,14 +38,14 @@ class KeyCalls(Part):
             tenant, "", _checked_scopes(request.scopes), expire_time, title=request.title, creator=user, create_time=now
         )
 
-        def work(session: Session) -> pb.CreateKeyResponse:
-            store.ensure_tenant(session, tenant, now)
+        def work(session: Session, who: Caller) -> pb.CreateKeyResponse:
+            if store.ensure_tenant(session, tenant, now):
+                who.changed("tenant", tenant, None, {"tier": ""})
             key = self.core.api_keys.make(session, wanted)
+            who.changed("key", key.key_id, None, key_to_proto(replace(wanted, id=key.key_id)))
             return pb.CreateKeyResponse(key=key.text, key_id=key.key_id)
 
-        response = await self.core.database.write(work)
-        audit.note(tenant, user, f"CreateKey {response.key_id}", pb.CreateKeyResponse())
-        return response
+        return await self.audited("CreateKey", work, tenant)
 
     async def ListKeys(self, request: pb.ListKeysRequest, context: Any) -> pb.ListKeysResponse:
         """A page of keys, without the keys themselves."""
@@ -64,7 +64,9 @@ class KeyCalls(Part):
         tenant = _tenant_named(request.tenant_id)
 
         def work(session: Session, who: Caller) -> pb.RevokeKeyResponse:
-            return pb.RevokeKeyResponse(key=key_to_proto(store.revoke_key(session, tenant, request.key_id, who.now)))
+            before, after = map(key_to_proto, store.revoke_key(session, tenant, request.key_id, who.now))
+            who.changed("key", after.id, before, after)
+            return pb.RevokeKeyResponse(key=after)
 
         return await self.change("RevokeKey", request, pb.RevokeKeyResponse, work, tenant)
 

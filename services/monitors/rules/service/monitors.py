@@ -41,9 +41,12 @@ class MonitorCalls(Part):
         ]
 
         def work(session: Session, who: Caller) -> pb.RegisterMonitorResponse:
+            before = store.find_monitor(session, who.tenant, request.monitor_id)
             store.remember(session, who.tenant, [request.monitor_id], seen, who.now)
-            known = store.find_monitor(session, who.tenant, request.monitor_id)
-            return pb.RegisterMonitorResponse(monitor=monitor_to_proto(known, ()) if known else None)
+            after = store.find_monitor(session, who.tenant, request.monitor_id)
+            old, new = (monitor_to_proto(each, ()) if each else None for each in (before, after))
+            who.changed("monitor", request.monitor_id, old, new)
+            return pb.RegisterMonitorResponse(monitor=new)
 
         return await self.change("RegisterMonitor", request, pb.RegisterMonitorResponse, work)
 

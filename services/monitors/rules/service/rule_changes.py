@@ -103,6 +103,8 @@ def _insert(session: Session, who: Caller, settled: Sequence[Rule]) -> list[tupl
     ]
     made = [(rule, rule_to_proto(rule)) for rule in rules]
     insert_rules(session, who.tenant, [(rule, message.SerializeToString()) for rule, message in made])
+    for rule, message in made:
+        who.changed("rule", rule.id, None, message)
     return made
 
 
@@ -131,6 +133,7 @@ def update(
         revision = counters.take(session, counters.REVISION)
         rule = changed(rule, {"revision": revision, "update_time": who.now, "updater": who.user})
         replace_rule(session, who.tenant, rule, rule_to_proto(rule).SerializeToString())
+        who.changed("rule", rule.id, stored_to_proto(stored, 0), rule_to_proto(rule))
         if current.enabled and not rule.enabled:
             close_alerts(session, who, rule_id, "paused")
         elif rule.snooze_until != current.snooze_until:
@@ -149,6 +152,7 @@ def delete(session: Session, who: Caller, rule_id: str, etag: str) -> pb.DeleteR
     _check_etag(rule_from_stored(stored), etag)
     count = close_alerts(session, who, rule_id, "deleted")
     delete_rule(session, who.tenant, rule_id, who.now)
+    who.changed("rule", rule_id, stored_to_proto(stored, 0))
     return pb.DeleteRuleResponse(rule=stored_to_proto(stored, 0), resolved_alert_count=count)
 
 

@@ -42,10 +42,12 @@ def add_tenant(session: Session, tenant: str, now: int, tier: str = "") -> None:
         session.execute(update(tenants).where(tenants.c.id == tenant).values(tier=tier or None))
 
 
-def ensure_tenant(session: Session, tenant: str, now: int) -> None:
-    """Makes a tenant unless it's there; one that is keeps its tier."""
-    if tier_of(session, tenant) is None:
-        add_tenant(session, tenant, now)
+def ensure_tenant(session: Session, tenant: str, now: int) -> bool:
+    """Makes a tenant unless it's there, which it returns; one that is keeps its tier."""
+    if tier_of(session, tenant) is not None:
+        return False
+    add_tenant(session, tenant, now)
+    return True
 
 
 def tier_of(session: Session, tenant: str) -> str | None:
@@ -105,15 +107,17 @@ def list_keys(session: Session, tenant: str, after: tuple[int, str] | None, limi
     return [_key_of(row) for row in rows]
 
 
-def revoke_key(session: Session, tenant: str, key_id: str, now: int) -> StoredKey:
-    """Ends a key of the tenant; one that was revoked stays as it is. Raises NotFound."""
+def revoke_key(session: Session, tenant: str, key_id: str, now: int) -> tuple[StoredKey, StoredKey]:
+    """Ends a key of the tenant, and returns it as it was and as it is; one that was revoked stays as it is. Raises
+    NotFound."""
     row = session.execute(_KEYS.where(keys.c.tenant_id == tenant, keys.c.id == key_id)).first()
     if row is None:
         raise NotFound("key", key_id, "ListKeys shows those that there are")
-    if row.revoke_time is not None:
-        return _key_of(row)
+    before = _key_of(row)
+    if before.revoke_time is not None:
+        return before, before
     session.execute(update(keys).where(keys.c.tenant_id == tenant, keys.c.id == key_id).values(revoke_time=now))
-    return replace(_key_of(row), revoke_time=now)
+    return before, replace(before, revoke_time=now)
 
 
 def _key_of(row: Row[Any]) -> StoredKey:

@@ -19,6 +19,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from monitors.mesh.audit_table import audit_table
+
 metadata = MetaData()
 # Names as migrations give them, the same on every database.
 metadata.naming_convention = {
@@ -292,3 +294,5 @@ requests = Table(
     Column("create_time", BigInteger, nullable=False),
     Index("ix_requests_created", "create_time"),
 )
+
+audit = audit_table(metadata)

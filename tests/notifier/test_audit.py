@@ -1,0 +1,182 @@
+"""The notifier's audit: every change leaves one event, in its own transaction, with secrets as fingerprints only."""
+
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import pytest
+
+from monitors.v1 import audit_pb2, notification_pb2
+from monitors.v1 import notifier_service_pb2 as pb
+from tests.auditing import Case, changing, states
+from tests.browser import fetch
+from tests.notifier.test_channel_page import link
+from tests.notifier.world import Receiver, Reply, World, notification
+
+SERVICE = pb.DESCRIPTOR.services_by_name["NotifierService"]
+URL = "http://127.0.0.1:1/hook?token=canary"
+# What isn't built changes nothing.
+NOT_BUILT = {name for name in changing(SERVICE) if name.endswith(("Silence", "MuteTiming"))}
+
+
+def webhook(name: str = "ops", url: str = URL) -> notification_pb2.Channel:
+    return notification_pb2.Channel(name=name, webhook=notification_pb2.WebhookChannel(url=url))
+
+
+def made(world: World, url: str = URL) -> notification_pb2.Channel:
+    return world.stub.CreateChannel(pb.CreateChannelRequest(channel=webhook(url=url))).channel
+
+
+def creating(world: World) -> Case:
+    request = pb.CreateChannelRequest(channel=webhook(), request_id="1")
+    return Case(request, "channel", lambda answer: answer.channel.id)
+
+
+def updating(world: World) -> Case:
+    channel = notification_pb2.Channel(id=made(world).id, is_default=True)
+    return Case(pb.UpdateChannelRequest(channel=channel, request_id="1"), "channel", lambda answer: answer.channel.id)
+
+
+def deleting(world: World) -> Case:
+    channel_id = made(world).id
+    return Case(pb.DeleteChannelRequest(channel_id=channel_id, request_id="1"), "channel", lambda _: channel_id)
+
+
+def trying(world: World) -> Case:
+    channel_id = made(world).id
+    return Case(pb.TestChannelRequest(channel_id=channel_id), "channel", lambda _: channel_id)
+
+
+def retrying(world: World) -> Case:
+    made(world)
+    world.stub.DeleteChannel(pb.DeleteChannelRequest(channel_id="ops"))
+    world.tell(notification("n1", channels=("ops",)))
+    world.wait_for_states(("n1", "SUPPRESSED"))
+    made(world)
+    (delivery,) = world.stub.ListDeliveries(pb.ListDeliveriesRequest()).deliveries
+    return Case(pb.RetryDeliveryRequest(delivery_id=delivery.id, request_id="1"), "delivery", lambda _: delivery.id)
+
+
+CASES: dict[str, Callable[[World], Case]] = {
+    "CreateChannel": creating,
+    "UpdateChannel": updating,
+    "DeleteChannel": deleting,
+    "TestChannel": trying,
+    "RetryDelivery": retrying,
+}
+
+
+def events(world: World, **query: Any) -> list[audit_pb2.AuditEvent]:
+    """The tenant's events, newest first, page by page."""
+    found: list[audit_pb2.AuditEvent] = []
+    request = pb.ListNotifierAuditEventsRequest(page_size=2, query=audit_pb2.AuditQuery(**query))
+    while True:
+        response = world.stub_of("acme-admin").ListNotifierAuditEvents(request)
+        found += response.events
+        if not response.next_page_token:
+            return found
+        request.page_token = response.next_page_token
+
+
+def test_every_call_that_changes_something_is_tried() -> None:
+    assert set(changing(SERVICE)) == set(CASES) | NOT_BUILT
+
+
+@pytest.mark.parametrize("method", sorted(NOT_BUILT))
+def test_what_is_not_built_leaves_none(shared_world: World, method: str) -> None:
+    before = events(shared_world)
+    with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
+        getattr(shared_world.stub, method)(getattr(pb, f"{method}Request")())
+    assert events(shared_world) == before
+
+
+@pytest.mark.parametrize("method", CASES)
+def test_a_change_leaves_one_event_and_its_repeat_none(world: World, method: str) -> None:
+    case = CASES[method](world)
+    before = events(world)
+    call = getattr(world.stub, method)
+    answer = call(case.request)
+    (event, *rest) = [one for one in events(world) if one.method != "DisableChannel"]
+    assert rest == before
+    assert (event.method, event.kind, event.resource_id) == (method, case.kind, case.id_of(answer))
+    assert (event.user, event.source.client) == ("ann", "grpc-python")
+    assert "canary" not in str(event)
+    if "request_id" in case.request.DESCRIPTOR.fields_by_name:
+        assert call(case.request) == answer
+        assert [one for one in events(world) if one.method != "DisableChannel"] == [event, *before]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pb.CreateChannelRequest(channel=webhook("no name")),
+        pb.CreateChannelRequest(channel=webhook(url="canary")),
+        pb.UpdateChannelRequest(channel=notification_pb2.Channel(id="chan_none")),
+        pb.DeleteChannelRequest(channel_id="chan_none"),
+        pb.TestChannelRequest(channel_id="chan_none"),
+        pb.RetryDeliveryRequest(delivery_id="dlv_none"),
+    ],
+    ids=lambda request: type(request).__name__,
+)
+def test_what_is_refused_leaves_none(shared_world: World, request_: Any) -> None:
+    before = events(shared_world)
+    with pytest.raises(grpc.RpcError):
+        getattr(shared_world.stub, type(request_).__name__.removesuffix("Request"))(request_)
+    assert events(shared_world) == before
+
+
+def test_what_rule_service_cannot_be_told_leaves_none(world: World) -> None:
+    before = events(world)
+    world.rules.away = True
+    with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
+        made(world)
+    assert events(world) == before
+
+
+def test_secrets_are_fingerprints_that_tell_one_from_another(world: World) -> None:
+    channel = made(world)
+    secret = notification_pb2.WebhookChannel(secret="whsec_" + "Y2FuYXJ5" * 4)
+    request = pb.UpdateChannelRequest(channel=notification_pb2.Channel(id=channel.id, webhook=secret))
+    request.update_mask.paths.append("webhook.secret")
+    world.stub.UpdateChannel(request)
+    old, new = states(events(world)[0])
+    prints = [state["webhook"]["secretFingerprint"] for state in (old, new)]
+    assert prints[0] != prints[1]
+    assert [len(each) for each in prints] == [8, 8]
+    text = str(events(world))
+    assert "canary" not in text
+    assert "Y2FuYXJ5" not in text
+
+
+def test_a_channel_that_is_added_on_the_page_is_its_users(world: World) -> None:
+    assert fetch(link(world)).submit({"kind": "console"}).status == 201
+    (event,) = events(world)
+    assert (event.user, event.source.client, event.kind) == ("ann", "channel page", "channel")
+
+
+def test_what_the_notifier_does_by_itself_stands_there_too(world: World, receiver: Receiver) -> None:
+    channel = made(world, receiver.url)
+    receiver.script = [Reply(410), Reply(410)]
+    world.tell(notification("n1", channels=("ops",)))
+    world.wait_for_states(("n1", "PENDING"))
+    world.clock.advance(6.1)
+    world.wait_for_states(("n1", "DEAD"))
+    event = events(world)[0]
+    assert (event.method, event.user, event.resource_id) == ("DisableChannel", "mesh", channel.id)
+    old, new = states(event)
+    assert (old, bool(new["disabledReason"])) == ({"disabledReason": ""}, True)
+    world.loop.run(world.notifier.ensure_console("globex"))
+    (event,) = events_of_globex(world)
+    assert (event.method, event.user, event.source.client) == ("CreateChannel", "mesh", "monitors")
+
+
+def events_of_globex(world: World) -> list[audit_pb2.AuditEvent]:
+    response = world.stub_of("globex-admin").ListNotifierAuditEvents(pb.ListNotifierAuditEventsRequest())
+    return list(response.events)
+
+
+def test_the_audit_is_for_administrators_of_the_tenant(world: World) -> None:
+    made(world)
+    with pytest.raises(grpc.RpcError, match="admin"):
+        world.stub.ListNotifierAuditEvents(pb.ListNotifierAuditEventsRequest())
+    assert events_of_globex(world) == []
