@@ -27,7 +27,8 @@ from sqlalchemy import Table
 
 from benchmarks.evaluation.load import Load, monitor_name
 from benchmarks.measure import Spread, cpu_seconds
-from monitors.mesh.database import PRAGMAS, Database, sqlite_url
+from monitors.mesh.database import Database, sqlite_url
+from monitors.mesh.database.sqlite import PRAGMAS
 from monitors.mesh.ids import id_series
 from monitors.mesh.times import now_nanos
 from monitors.rules.store.tables import alert_events, alerts, outbox

@@ -158,5 +158,5 @@ def test_a_migration_is_named_after_its_revision_and_a_current_schema_needs_no_a
     for _ in range(2):
         database = Database(url, name="a", migrations=migrations)
         database.upgrade()
-        assert database._is_current()
+        assert database.is_current()
         database.close()

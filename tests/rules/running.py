@@ -8,11 +8,11 @@ from pathlib import Path
 
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import RulesSettings
-from monitors.mesh.database import sqlite_url
 from monitors.mesh.identity import CachedAuthenticator, with_service_token
 from monitors.mesh.server import MeshServer
 from monitors.mesh.statements import with_statements
 from monitors.rules.main import Rules, open_rules
+from tests.servers.backends import database_url
 
 SERVICE_TOKEN = "mesh-token"
 
@@ -33,7 +33,7 @@ async def running(
     """RuleService on a database in `folder`. `evaluator` is the address of an EvaluatorService; 0 is any free port."""
     closing = asyncio.Event()
     channel = open_channel(evaluator, SERVICE_TOKEN) if evaluator else None
-    async with open_rules(RulesSettings(sqlite_url(folder / "rules.db")), closing, channel) as rules:
+    async with open_rules(RulesSettings(database_url(folder / "rules.db")), closing, channel) as rules:
         key = await rules.ensure_local_key(folder / "home" / "key")
         users = CachedAuthenticator(rules.authenticate)
         vouched = with_statements(bridge_secrets, rules.tier_of, users)

@@ -23,6 +23,7 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
 from tests.rules.client import Client, refused
 from tests.rules.running import Running, running
+from tests.servers.backends import database_url
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_a_key_ends_when_it_was_told_to(client: Client) -> None:
 
 
 def test_an_expired_or_wrong_key_is_refused(loop_thread: LoopThread, tmp_path: Path) -> None:
-    database = Database(sqlite_url(tmp_path / "rules.db"), name="keys", migrations="monitors.rules.migrations")
+    database = Database(database_url(tmp_path / "rules.db"), name="keys", migrations="monitors.rules.migrations")
     database.upgrade()
     key, other = new_api_key(), new_api_key()
 
@@ -123,7 +124,7 @@ def test_an_expired_or_wrong_key_is_refused(loop_thread: LoopThread, tmp_path: P
 
 
 def peppered(folder: Path, *peppers: str) -> AbstractAsyncContextManager[Rules]:
-    settings = RulesSettings(sqlite_url(folder / "rules.db"), key_peppers=tuple(map(Secret, peppers)))
+    settings = RulesSettings(database_url(folder / "rules.db"), key_peppers=tuple(map(Secret, peppers)))
     return open_rules(settings, asyncio.Event(), None)
 
 
@@ -228,7 +229,7 @@ def test_the_use_of_a_key_is_noted_and_no_text_of_it_is_kept(loop_thread: LoopTh
     assert key.encode() not in content
     secret = key.split("_", 3)[3].rpartition("_")[0]
     assert secret.encode() not in content
-    database = Database(sqlite_url(tmp_path / "rules.db"), name="keys", migrations="monitors.rules.migrations")
+    database = Database(database_url(tmp_path / "rules.db"), name="keys", migrations="monitors.rules.migrations")
     used = loop_thread.run(database.read(lambda session: session.scalar(select(table.c.last_use_time))))
     assert used is not None
     database.close()

@@ -7,7 +7,7 @@ import grpc
 import pytest
 from sqlalchemy import select
 
-from monitors.mesh.database import Database, Session, sqlite_url
+from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import LeaseLost
 from monitors.mesh.times import SECOND, now_nanos
 from monitors.rules.model.alert import shard_of
@@ -20,13 +20,14 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
 from tests.rules.client import DEADLINE, FIRING, FLOAT, RESOLVED, SERVICE, STRING, Client, refused
 from tests.rules.running import running
+from tests.servers.backends import database_url
 
 ALL = list(range(256))
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> "Database":
-    opened = Database(sqlite_url(tmp_path / "rules.db"), name="mesh", migrations="monitors.rules.migrations")
+    opened = Database(database_url(tmp_path / "rules.db"), name="mesh", migrations="monitors.rules.migrations")
     opened.upgrade()
     return opened
 

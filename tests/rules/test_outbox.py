@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from sqlalchemy import insert
 
-from monitors.mesh.database import Database, Session, sqlite_url
+from monitors.mesh.database import Database, Session
 from monitors.mesh.times import SECOND, now_nanos, to_timestamp
 from monitors.rules.model.alert import Alert, EventKind
 from monitors.rules.model.rule import Severity
@@ -23,13 +23,14 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
 from tests.rules.client import ACKNOWLEDGED, DEADLINE, FIRING, RESOLVED, SERVICE, Client
 from tests.rules.running import running
+from tests.servers.backends import database_url
 
 NOW = 1_000 * SECOND
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(sqlite_url(tmp_path / "rules.db"), name="outbox", migrations="monitors.rules.migrations")
+    opened = Database(database_url(tmp_path / "rules.db"), name="outbox", migrations="monitors.rules.migrations")
     opened.upgrade()
     yield opened
     opened.close()
@@ -203,7 +204,7 @@ def test_what_a_crash_left_leased_is_told_at_the_next_start(loop_thread: LoopThr
     ):
         client = Client.of_new_tenant(RuleServiceStub(channel), service.rules, loop_thread)
         alert_id = client.fire(client.create())
-    database = Database(sqlite_url(tmp_path / "rules.db"), name="crash", migrations="monitors.rules.migrations")
+    database = Database(database_url(tmp_path / "rules.db"), name="crash", migrations="monitors.rules.migrations")
     leased = loop_thread.run(database.write(lambda session: outbox.lease(session, now_nanos(), "of a dead process")))
     database.close()
     assert len(leased.leased) == 1

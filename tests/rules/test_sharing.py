@@ -19,7 +19,7 @@ from monitors.evaluator.model.spec import InstanceKey
 from monitors.evaluator.recorder import Recorder
 from monitors.evaluator.states import load_states, save_states
 from monitors.mesh.channels import open_channel
-from monitors.mesh.database import Database, sqlite_url
+from monitors.mesh.database import Database
 from monitors.mesh.times import now_nanos
 from monitors.rules.service import evaluators
 from monitors.rules.store.tables import shards
@@ -28,6 +28,7 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
 from tests.rules.client import FLOAT, Client
 from tests.rules.running import SERVICE_TOKEN, running
+from tests.servers.backends import database_url
 
 ALL = frozenset(range(256))
 
@@ -143,7 +144,7 @@ def test_what_is_wanted_back_is_held_until_it_is_given(play: Stage) -> None:
 
 
 def test_a_lease_that_only_lapsed_is_no_change_and_one_that_was_voided_is(play: Stage, tmp_path: Path) -> None:
-    database = Database(sqlite_url(tmp_path / "rules.db"), name="lapse", migrations="monitors.rules.migrations")
+    database = Database(database_url(tmp_path / "rules.db"), name="lapse", migrations="monitors.rules.migrations")
 
     async def scenario() -> None:
         async with evaluator(play, "one", beats=False) as one:

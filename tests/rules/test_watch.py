@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from monitors.mesh.database import Database, sqlite_url
+from monitors.mesh.database import Database
 from monitors.mesh.times import now_nanos
 from monitors.rules.main import MEMORY
 from monitors.rules.model.condition import Absence
@@ -30,6 +30,7 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
 from tests.rules.client import ACKNOWLEDGED, DEADLINE, FIELDS, FIRING, RESOLVED, SECOND, SERVICE, Client, refused
 from tests.rules.running import running
+from tests.servers.backends import database_url
 
 
 @dataclass
@@ -117,7 +118,7 @@ def test_thousands_of_changes_come_in_pieces_and_none_is_skipped(client: Client)
 
 
 def test_deletions_are_forgotten_after_a_week(loop_thread: LoopThread, tmp_path: Any) -> None:
-    database = Database(sqlite_url(tmp_path / "rules.db"), name="watch", migrations="monitors.rules.migrations")
+    database = Database(database_url(tmp_path / "rules.db"), name="watch", migrations="monitors.rules.migrations")
     database.upgrade()
 
     def work(session: Any) -> list[bool]:
@@ -177,7 +178,7 @@ def test_rules_as_they_are_stored_are_what_a_watcher_reads(
 
 
 def test_no_rule_is_missed_that_changes_while_a_snapshot_is_read(loop_thread: LoopThread, tmp_path: Any) -> None:
-    database = Database(sqlite_url(tmp_path / "rules.db"), name="pages", migrations="monitors.rules.migrations")
+    database = Database(database_url(tmp_path / "rules.db"), name="pages", migrations="monitors.rules.migrations")
     database.upgrade()
 
     def put(session: Any, *revisions: int) -> None:

@@ -244,6 +244,19 @@ class StorageUnavailable(MeshError):
         super().__init__(f"{what}; nothing was changed", retry_after=5.0)
 
 
+class CommitUnknown(MeshError):
+    """The connection to the database was lost at the very moment of the commit."""
+
+    code, reason = "UNAVAILABLE", "STORAGE_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the connection to the database was lost while the change was being saved, and whether it was saved isn't "
+            "known; see what is there, or repeat the same request with the same request_id",
+            retry_after=5.0,
+        )
+
+
 class LeaseLost(MeshError):
     """The shard's lease has passed to another evaluator."""
 

@@ -1,0 +1,136 @@
+"""Transactions that never run on the event loop, and the schema that they find."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from monitors.mesh.database.failures import DatabaseUnusable
+from monitors.mesh.database.schema import Schema
+from monitors.mesh.database.sqlite import SQLITE, Sqlite
+
+T = TypeVar("T")
+WRITE_CACHE = 4 * 1024 * 1024
+CONNECTIONS = 10
+
+
+class Dialect(Protocol):
+    """What differs between a file and a server. `write` and `read` run in threads of `writers` and `readers`."""
+
+    is_shared: bool
+    write_engine: Engine
+    writers: ThreadPoolExecutor
+    readers: ThreadPoolExecutor
+
+    def write(self, work: Callable[[Session], T], *, repeatable: bool) -> T:
+        """Runs `work` in one transaction."""
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Runs `work` on one state of the database."""
+
+    def now(self) -> int:
+        """Nanoseconds since 1970."""
+
+    def explain(self, error: DBAPIError) -> str:
+        """Why the database can't be used and what to do about it."""
+
+    def close(self) -> None:
+        """Waits for what is being written and closes all connections."""
+
+
+class Database:
+    """A service's database.
+
+    `url` is an SQLAlchemy URL. `migrations` is the package that holds the service's Alembic versions. Of a SQLite file,
+    `write_cache` is how many bytes of pages the writer keeps in memory, for a batch that writes all over the indexes of
+    large tables; to a server, `connections` are kept at most.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str,
+        migrations: str,
+        write_cache: int = WRITE_CACHE,
+        connections: int = CONNECTIONS,
+    ) -> None:
+        self._dialect = _dialect(url, name, write_cache, connections)
+        self._schema = Schema(self._dialect.write_engine, migrations)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may use it at the same time."""
+        return self._dialect.is_shared
+
+    def now(self) -> int:
+        """The time in nanoseconds since 1970 by the one clock of all that use the database."""
+        return self._dialect.now()
+
+    async def write(self, work: Callable[[Session], T], *, repeatable: bool = False) -> T:
+        """Runs `work` in one transaction and returns its answer once it's durable. Cancelling doesn't undo it.
+
+        A server may undo a transaction that stands in another's way, or break off the connection: then `work` runs
+        again, in another transaction, so it must leave nothing behind but what it writes. `repeatable` says that it
+        may run again even if it was committed before: else CommitUnknown is raised when that isn't known.
+
+        An error of the database that it raises carries a note that names the database and the fix.
+        """
+        return await self._run(self._dialect.writers, lambda: self._dialect.write(work, repeatable=repeatable))
+
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """Runs `work` on one consistent state of the database; maybe again, as `write` does."""
+        return await self._run(self._dialect.readers, lambda: self._dialect.read(work))
+
+    async def _run(self, executor: ThreadPoolExecutor, transaction: Callable[[], T]) -> T:
+        def explained() -> T:
+            try:
+                return transaction()
+            except DBAPIError as error:
+                error.add_note(self._dialect.explain(error))
+                raise
+
+        return await asyncio.get_running_loop().run_in_executor(executor, explained)
+
+    async def used_bytes(self) -> int:
+        """How many bytes of a SQLite file are in use; the others are free for what is written next."""
+
+        def count(session: Session) -> int:
+            size, pages, free = (
+                session.connection().exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in ("page_size", "page_count", "freelist_count")
+            )
+            return int(size * (pages - free))
+
+        return await self.read(count)
+
+    def upgrade(self) -> None:
+        """Brings the schema to the newest version. Raises DatabaseUnusable if the database can't be used."""
+        try:
+            # Besides, this reads a server's clock.
+            self._dialect.read(lambda session: None)
+            if not self._schema.is_current():
+                self._schema.upgrade()
+        except DBAPIError as error:
+            raise DatabaseUnusable(self._dialect.explain(error)) from error
+
+    def is_current(self) -> bool:
+        """Whether the schema's version is the newest one."""
+        return self._schema.is_current()
+
+    def close(self) -> None:
+        """Waits for what is being written and closes all connections."""
+        self._dialect.close()
+
+
+def _dialect(url: str, name: str, write_cache: int, connections: int) -> Dialect:
+    if url.startswith(SQLITE):
+        return Sqlite(url, name, write_cache)
+    # Imported only where it's used: SQLite needs neither its driver nor its retries.
+    from monitors.mesh.database.mysql import Mysql
+
+    return Mysql(url, name, connections)

@@ -1,0 +1,60 @@
+"""The versions of a schema, each made by a migration whose file's name begins with its number."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+LOCK = "monitors.schema"
+LOCK_SECONDS = 600
+
+
+class Schema:
+    """One service's tables in a database. `migrations` is its package, such as `monitors.rules.migrations`."""
+
+    def __init__(self, engine: Engine, migrations: str) -> None:
+        self._engine = engine
+        self._migrations = migrations
+        # A file has one service's tables; those of several may be in one database of a server.
+        service = migrations.split(".")[1]
+        self._table = "alembic_version" if engine.dialect.name == "sqlite" else f"{service}_alembic_version"
+
+    def is_current(self) -> bool:
+        """Whether the schema's version is the newest one."""
+        names = (file.name for file in files(self._migrations).iterdir())
+        newest = max((name.partition("_")[0] for name in names if name[0].isdigit()), default=None)
+        with self._engine.connect() as connection:
+            if not inspect(connection).has_table(self._table):
+                return False
+            version: str | None = connection.scalar(text(f"SELECT version_num FROM {self._table}"))  # noqa: S608
+            return version == newest
+
+    def upgrade(self) -> None:
+        """Makes it the newest one."""
+        # Alembic takes a third of a second to import, and only a schema that isn't current needs it.
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(files("monitors.mesh") / "migrations"))
+        config.set_main_option("version_locations", str(files(self._migrations)))
+        config.set_main_option("path_separator", "newline")
+        with self._engine.connect() as connection, _alone(connection):
+            config.attributes["connection"] = connection
+            config.attributes["version_table"] = self._table
+            command.upgrade(config, "head")
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Lets nobody else change schemas meanwhile; a SQLite file belongs to one process anyway."""
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    connection.execute(text("SELECT GET_LOCK(:name, :seconds)"), {"name": LOCK, "seconds": LOCK_SECONDS})
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": LOCK})

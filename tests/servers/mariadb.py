@@ -1,0 +1,176 @@
+"""A MariaDB server for tests: started once by each pytest process, a database for each test that asks for one."""
+
+import atexit
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+from tests.processes import wait_for
+
+USER, PASSWORD = "monitors", "n0t-a-secret"
+START_SECONDS = 60.0
+OPTIONS = (
+    "--skip-name-resolve",
+    "--skip-log-bin",
+    "--innodb-buffer-pool-size=128M",
+    "--innodb-log-file-size=64M",
+    "--performance-schema=OFF",
+    "--max-connections=500",
+    "--table-open-cache=4000",
+    "--character-set-server=latin1",
+    "--collation-server=latin1_swedish_ci",
+    # Neither the schema nor our sessions may lean on how a server happens to be set.
+    "--default-time-zone=+05:00",
+    "--sql-mode=",
+)
+FAST = ("--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--innodb-doublewrite=0")
+"""For tests that crash nothing: what is written reaches the disk some time."""
+
+
+class MariaDB:
+    """A server that can be stopped, killed and started again. `options` are those of mariadbd, beyond our own."""
+
+    def __init__(self, folder: Path, options: Sequence[str] = FAST) -> None:
+        self.folder = folder
+        self.socket = folder / "mysqld.sock"
+        self.port = _free_port()
+        self.options = list(options)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._numbers = iter(range(1, 1_000_000))
+        _run(
+            "mariadb-install-db",
+            "--no-defaults",
+            "--user=root",
+            f"--datadir={folder / 'data'}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            "--innodb-log-file-size=64M",
+        )
+
+    def start(self) -> None:
+        """Starts it and waits until it serves."""
+        command = [
+            program("mariadbd"),
+            "--no-defaults",
+            "--user=root",
+            f"--datadir={self.folder / 'data'}",
+            f"--socket={self.socket}",
+            f"--pid-file={self.folder / 'pid'}",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            *OPTIONS,
+            *self.options,
+        ]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for(self._serves, f"MariaDB, whose log is in {self.folder / 'log'}", START_SECONDS)
+
+    def _serves(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / "log").read_text()[-2000:]
+        # Not the driver: it leaves a socket open that it can't connect.
+        with socket.socket(socket.AF_UNIX) as trial:
+            if trial.connect_ex(str(self.socket)):
+                return False
+        user = f"'{USER}'@'%'"
+        self.execute(f"CREATE USER IF NOT EXISTS {user} IDENTIFIED BY '{PASSWORD}'", f"GRANT ALL ON *.* TO {user}")
+        return True
+
+    def stop(self) -> None:
+        """Shuts it down in order."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kills it, as a crash does."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Shuts it down and starts it again, at the same address."""
+        self.stop()
+        self.start()
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+            self._process.wait(START_SECONDS)
+
+    def execute(self, *statements: str, database: str | None = None) -> list[tuple[Any, ...]]:
+        """Executes statements as root, one after the other, and returns what the last one answers."""
+        rows: list[tuple[Any, ...]] = []
+        connection = pymysql.connect(
+            user="root", unix_socket=str(self.socket), database=database, charset="utf8mb4", autocommit=True
+        )
+        with connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+                rows = list(cursor.fetchall())
+        return rows
+
+    def create_database(self) -> str:
+        """Makes an empty database and returns its name."""
+        name = f"test_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return name
+
+    def url(self, database: str) -> str:
+        """The SQLAlchemy URL of a database, with its user's password."""
+        return f"mysql+pymysql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+
+def program(name: str) -> str:
+    """The path of a program. Skips the test if it isn't installed."""
+    found = shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    if found is None:
+        pytest.skip(f"{name} isn't installed; `apt-get install mariadb-server` brings it")
+    return found
+
+
+def _run(name: str, *arguments: str) -> None:
+    done = subprocess.run([program(name), *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@contextmanager
+def own_server(options: Sequence[str] = ()) -> Iterator[MariaDB]:
+    """A server for tests that stop, kill or set it otherwise. It syncs each commit, as servers do by default."""
+    # Paths of sockets are short.
+    folder = Path(tempfile.mkdtemp(prefix="monitors-mariadb-"))
+    server = MariaDB(folder, options)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def shared_server() -> MariaDB:
+    """The server that all tests of this process share. It ends with the process."""
+    folder = Path(tempfile.mkdtemp(prefix="monitors-mariadb-"))
+    server = MariaDB(folder)
+
+    def end() -> None:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+    server.start()
+    return server
