@@ -16,6 +16,7 @@ from opentelemetry.propagate import inject
 
 from monitors.bridge.errors import RpcFailed, explain, is_from_service, never_sent
 from monitors.bridge.settings import MeshSettings
+from monitors.bridge.source import UNKNOWN, Source
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
 log = logging.getLogger(__name__)
@@ -89,12 +90,14 @@ async def open_mesh(settings: MeshSettings) -> AsyncIterator[Mesh]:
 class Caller:
     """The mesh with the credential of one tool call; an empty `credential` means the local key.
 
-    `vouch` gives a credential that lives for a minute, and is asked for each try of each call.
+    `vouch` gives a credential that lives for a minute, and is asked for each try of each call. `source` tells the mesh
+    what the call came through.
     """
 
     mesh: Mesh
     credential: str = field(default="", repr=False)
     vouch: Callable[[], str] | None = None
+    source: Source = UNKNOWN
 
     @property
     def is_lent_key(self) -> bool:
@@ -123,7 +126,7 @@ class Caller:
         reloaded = sent_before = False
         while True:
             key = self._key()
-            call = method(request, metadata=_metadata(key), timeout=seconds)
+            call = method(request, metadata=_metadata(key, self.source), timeout=seconds)
             try:
                 return await _outcome(call, call)
             except grpc.aio.AioRpcError as error:
@@ -149,7 +152,7 @@ class Caller:
         reloaded = False
         while True:
             key = self._key()
-            call = method(request, metadata=_metadata(key))
+            call = method(request, metadata=_metadata(key, self.source))
             try:
                 while True:
                     message = await _outcome(call, call.read(), within=STREAM_SILENCE_SECONDS)
@@ -185,13 +188,13 @@ class Caller:
         )
 
 
-def _metadata(key: str) -> tuple[tuple[str, str], ...]:
+def _metadata(key: str, source: Source) -> tuple[tuple[str, str], ...]:
     # What the mesh does belongs to the trace that the tool call came with.
     carrier: dict[str, str] = {}
     inject(carrier)
     if key:
         carrier["authorization"] = f"Bearer {key}"
-    return tuple(carrier.items())
+    return (*carrier.items(), *source.metadata())
 
 
 async def _outcome(call: grpc.aio.Call, answer: Awaitable[T], *, within: float | None = None) -> T:

@@ -37,6 +37,7 @@ from monitors.bridge.parameters import Arguments
 from monitors.bridge.push import Push, listen, open_push
 from monitors.bridge.scopes import refused_for_scope
 from monitors.bridge.settings import MeshSettings
+from monitors.bridge.source import calling
 from monitors.bridge.toolkit import Bridge, Vouch
 from monitors.bridge.tools import all_tools
 
@@ -78,7 +79,8 @@ class BridgeServer(MCPServer[Bridge]):
             return _failure(refusal)
         try:
             call = partial(super().call_tool, name, arguments, context)
-            return await with_new_channels(tool, arguments, context, call)
+            with calling(name):
+                return await with_new_channels(tool, arguments, context, call)
         except ToolError as error:
             return _failure(_text(error, tool))
 

@@ -20,6 +20,7 @@ from monitors.bridge.errors import BridgeError
 from monitors.bridge.fitting import LONGEST_ANSWER, shorten
 from monitors.bridge.output import Answer
 from monitors.bridge.parameters import Arguments, compact_schema
+from monitors.bridge.source import Source, called_tool
 
 if TYPE_CHECKING:
     from monitors.bridge.push import Push
@@ -89,18 +90,24 @@ def caller_of(context: ToolContext) -> Caller:
     """The mesh with this call's credential: a word for the caller's access token, the request's own API key, or else
     the local key. Raises BridgeError."""
     bridge = context.request_context.lifespan_context
-    token, vouch = get_access_token(), bridge.vouch
+    token, vouch, source = get_access_token(), bridge.vouch, _source_of(context)
     if token is not None and vouch is not None:
-        return Caller(bridge.mesh, vouch=vouch(token))
+        return Caller(bridge.mesh, vouch=vouch(token), source=source)
     scheme, _, credential = (context.headers or {}).get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credential.strip().isascii() and credential.strip().isprintable():
-        return Caller(bridge.mesh, credential.strip())
+        return Caller(bridge.mesh, credential.strip(), source=source)
     if scheme or not bridge.lends_local_key:
         raise BridgeError(
             "No usable credential came with the call; nothing was changed. Configure the client to send the header "
             "`Authorization: Bearer <API key>`; `monitors keys create` makes a key."
         )
-    return Caller(bridge.mesh)
+    return Caller(bridge.mesh, source=source)
+
+
+def _source_of(context: ToolContext) -> Source:
+    params = context.session.client_params
+    client = params.client_info if params else None
+    return Source(client.name, client.version, called_tool()) if client else Source(tool=called_tool())
 
 
 def takes_questions_as_result(context: ToolContext) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar, cast
@@ -16,6 +17,7 @@ import grpc
 
 from monitors.cli.failures import ExitCode, Failure, failure_of, failures_told
 from monitors.cli.progress import result_of
+from monitors.mesh.audit import CLIENT_KEY
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
@@ -78,8 +80,9 @@ class Mesh:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What goes with each call."""
-        return (("authorization", f"Bearer {self._target.key}"),) if self._target.key else ()
+        """What goes with each call: what calls, for the audit, and the key."""
+        client = (CLIENT_KEY, f"monitors-cli/{version('monitors-services')}")
+        return (client, ("authorization", f"Bearer {self._target.key}")) if self._target.key else (client,)
 
     def call(
         self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float | None = None

@@ -22,6 +22,8 @@ NANOS_OF = {spelling: nanos for nanos, spellings in UNITS for spelling in spelli
 )
 LONGEST = 3_650 * DAY
 
+# A datetime has microseconds, the mesh nanoseconds.
+_FRACTION = re.compile(r"[.,](\d+)")
 _PART = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([a-zµ]*)\s*")
 
 
@@ -84,7 +86,9 @@ def parse_moment(text: str, now: int) -> int:
         ) from None
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write it as `2026-03-01T08:00:00Z`")
-    return int((moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * SECOND
+    whole = moment.replace(microsecond=0).astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    fraction = _FRACTION.search(text)
+    return int(whole.total_seconds()) * SECOND + (int(fraction[1][:9].ljust(9, "0")) if fraction else 0)
 
 
 def format_age(then: int, now: int) -> str:

@@ -56,6 +56,10 @@ class Failure(Exception):
         self.code = code
 
 
+class NotServed(Failure):
+    """Whoever answered has no such service."""
+
+
 @contextmanager
 def failures_told() -> Iterator[None]:
     """Tells a Failure in one line and ends the command with its code."""
@@ -84,7 +88,7 @@ def failure_of(error: grpc.RpcError, address: str, missing_key: str) -> Failure:
             code,
         )
     if status is grpc.StatusCode.UNIMPLEMENTED and not _from_the_mesh(error):
-        return Failure(
+        return NotServed(
             f"{address} doesn't serve this; services that run on their own have an address each, and MONITORS_SERVER "
             "names the one that is asked",
             code,
