@@ -84,9 +84,9 @@ def forget_before(session: Session, table: Table, tenant: str, time: int) -> Non
     session.execute(delete(table).where(table.c.tenant_id == tenant, table.c.time < time))
 
 
-def tenants_of(session: Session, table: Table) -> Sequence[str]:
-    """The tenants that have events."""
-    return session.scalars(select(table.c.tenant_id).distinct()).all()
+def tenants_with_old(session: Session, table: Table, time: int) -> Sequence[str]:
+    """The tenants that have events from before `time`."""
+    return session.scalars(select(table.c.tenant_id).where(table.c.time < time).distinct()).all()
 
 
 def _row(event: Event) -> dict[str, object]:

@@ -11,12 +11,22 @@ from environs import Env, EnvError, ValidationError, validate
 
 from monitors.mesh.masking import Secret, SecretUrl
 from monitors.mesh.quotas import DEFAULTS
-from monitors.mesh.times import SECOND
+from monitors.mesh.times import DAY, SECOND
 
 A_PORT = "must be a port, 0 to 65535 (0 takes a free one)"
 PORT: Any = {"validate": validate.Range(min=0, max=65535, error=A_PORT), "error_messages": {"invalid": A_PORT}}
 SOME_DAYS = "must be a number of days, 0.01 to 3650"
 DAYS: Any = {"validate": validate.Range(min=0.01, max=3650, error=SOME_DAYS), "error_messages": {"invalid": SOME_DAYS}}
+MORE_DAYS = "must be a number of days, 1 to 36500, or 0 for ever"
+AUDIT_KEPT = 400 * DAY
+
+
+def _check_audit_days(days: float) -> None:
+    if days and not 1 <= days <= 36_500:
+        raise ValidationError(MORE_DAYS)
+
+
+AUDIT_DAYS: Any = {"validate": _check_audit_days, "error_messages": {"invalid": MORE_DAYS}}
 
 MAX_SERIES = 100_000
 MAX_INSTANCES = 10_000
@@ -68,6 +78,8 @@ class RulesSettings:
     """What MCP bridges sign their statements with; any of them is taken, so that one can be replaced by another."""
     key_peppers: tuple[Secret, ...] = ()
     """What API keys are hashed with: new ones with the first. None for bare hashes."""
+    audit_kept: int = AUDIT_KEPT
+    """How long the audit is kept, in nanoseconds; 0 for ever."""
 
     def tier_of(self, tenant: str) -> str:
         """A tenant's tier; empty if it has none of its own."""
@@ -114,6 +126,8 @@ class NotifierSettings:
     smtp: SmtpSettings | None
     allow_local_targets: bool
     page: PageSettings = PageSettings()
+    audit_kept: int = AUDIT_KEPT
+    """How long the audit is kept, in nanoseconds; 0 for ever."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +203,7 @@ def _read(env: Env) -> Settings:
     grpc_port = env.int("MONITORS_GRPC_PORT", 50051, **PORT)
     http_port = env.int("MONITORS_HTTP_PORT", 8087 if influxdb_url else 8086, **PORT)
     days = env.float("MONITORS_RETENTION_DAYS", 30.0, **DAYS)
+    audit_kept = int(env.float("MONITORS_AUDIT_DAYS", AUDIT_KEPT / DAY, **AUDIT_DAYS) * DAY)
     tenants = dict(map(_tenant_and_tier, _listed(env, "MONITORS_TENANTS", _check_tenant)))
     gigabytes = env.float("MONITORS_HISTORY_GB", 10.0, **SIZE)
     return Settings(
@@ -207,6 +222,7 @@ def _read(env: Env) -> Settings:
             tiers={tenant: tier for tenant, tier in tenants.items() if tier},
             bridge_secrets=tuple(map(Secret, _listed(env, "MONITORS_BRIDGE_SECRET", _check_secret))),
             key_peppers=tuple(map(Secret, _listed(env, "MONITORS_KEY_PEPPER", _check_secret))),
+            audit_kept=audit_kept,
         ),
         evaluator=EvaluatorSettings(
             database_url=SecretUrl(env.str("MONITORS_SAMPLES_URL", f"sqlite:///{home / 'samples.db'}")),
@@ -224,6 +240,7 @@ def _read(env: Env) -> Settings:
             smtp=_smtp(env),
             allow_local_targets=env.bool("MONITORS_ALLOW_LOCAL_TARGETS", False),
             page=_page(env, host),
+            audit_kept=audit_kept,
         ),
         redis=_redis(env),
     )

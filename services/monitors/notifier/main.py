@@ -1,11 +1,13 @@
 """Puts the notifier together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 
+from monitors.mesh.audit_keeping import keep_audit
 from monitors.mesh.config import NotifierSettings
 from monitors.mesh.database import Database
 from monitors.mesh.secrets import Sealer
@@ -25,6 +27,7 @@ from monitors.notifier.service import NotifierService
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.queue import Queue
 from monitors.notifier.store.requests import RequestStore
+from monitors.notifier.store.tables import audit
 from monitors.v1 import mesh_pb2
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
@@ -109,14 +112,15 @@ async def _running(
         if settings.database_url.startswith("sqlite"):
             # One process alone uses a SQLite file, so whatever was being sent then isn't any more.
             await database.write(lambda session: queue.release_all(session, clock.now()))
-        async with _delivering(dispatcher, intake, reporter):
+        shortening = keep_audit(database, audit, settings.audit_kept)
+        async with _delivering(dispatcher, intake.run(), reporter.run(), shortening):
             yield Notifier(service, changes)
 
 
 @asynccontextmanager
-async def _delivering(dispatcher: Dispatcher, intake: Intake, reporter: Reporter) -> AsyncIterator[None]:
+async def _delivering(dispatcher: Dispatcher, *others: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     delivering = asyncio.create_task(dispatcher.run())
-    following = [asyncio.create_task(loop) for loop in (intake.run(), reporter.run())]
+    following = [asyncio.create_task(loop) for loop in others]
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 
 from monitors.mesh.audit import OURSELVES, Change, events_of
+from monitors.mesh.audit_keeping import keep_audit
 from monitors.mesh.audit_table import append
 from monitors.mesh.config import RulesSettings
 from monitors.mesh.database import Database, Session
@@ -146,11 +147,13 @@ async def open_rules(
         opened = Rules(Core(database, first_of(api_keys), api_keys, closing, stub), api_keys)
         ended = asyncio.Event()
         housekeeping = asyncio.create_task(opened.keep_house(ended))
+        shortening = asyncio.create_task(keep_audit(database, audit, settings.audit_kept))
         try:
             yield opened
         finally:
             ended.set()
-            await housekeeping
+            shortening.cancel()
+            await asyncio.gather(housekeeping, shortening, return_exceptions=True)
     finally:
         await asyncio.to_thread(database.close)
 
