@@ -46,6 +46,9 @@ def test_beside_an_influxdb_the_endpoint_moves_out_of_its_way() -> None:
         ("MONITORS_TENANTS", "../acme", "1 to 40 letters"),
         ("MONITORS_TENANTS", "acme=gold", "'gold'.*one of free, pro, enterprise, unlimited"),
         ("MONITORS_TENANTS", "acme=", "''.*one of free"),
+        ("MONITORS_QUOTAS", "free.rules=50,gold.rules=7", "'gold.rules=7' isn't a quota.*free.rules=50"),
+        ("MONITORS_DEFAULT_TIER", "gold", "free, pro, enterprise, unlimited"),
+        ("MONITORS_POLL_SECONDS", "0", "0.05 to 3600"),
         ("REDIS_URL", "localhost:6379", "redis://.*rediss://.*unix://"),
         ("REDIS_URL", "http://redis:6379", "redis://"),
         ("REDIS_URL", "redis://", "redis://"),
@@ -88,6 +91,13 @@ def test_a_tenant_may_be_given_a_tier() -> None:
     rules = load_settings({"MONITORS_TENANTS": "acme=free, globex, initech = pro"}).rules
     assert rules.tenants == ("acme", "globex", "initech")
     assert [rules.tier_of(tenant) for tenant in rules.tenants] == ["free", "", "pro"]
+
+
+def test_quotas_are_the_same_for_all_services() -> None:
+    settings = load_settings({"MONITORS_QUOTAS": "free.channels=7, pro.rules=9", "MONITORS_DEFAULT_TIER": "free"})
+    assert settings.quotas.of("").channels == 7
+    assert settings.quotas.of("pro").rules == 9
+    assert settings.rules.quotas == settings.notifier.quotas == settings.quotas
 
 
 @pytest.mark.parametrize(

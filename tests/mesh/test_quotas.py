@@ -1,6 +1,11 @@
 """Tiers and what they allow."""
 
-from monitors.mesh.quotas import DEFAULTS, Tiers
+from dataclasses import replace
+
+import pytest
+
+from monitors.mesh.quotas import DEFAULTS, Tiers, changed_quotas
+from monitors.mesh.times import SECOND
 
 
 def test_a_higher_tier_allows_no_less() -> None:
@@ -16,3 +21,21 @@ def test_a_tenant_without_a_tier_has_the_operators_and_an_unknown_one_the_smalle
     assert Tiers().of("") == DEFAULTS["enterprise"]
     assert Tiers(default="pro").of("") == DEFAULTS["pro"]
     assert Tiers().of("platinum") == DEFAULTS["free"]
+
+
+def test_an_operator_changes_single_quotas() -> None:
+    changed = changed_quotas(["free.rules=50", " pro.interval = 5 ", "enterprise.requests=0"])
+    assert changed["free"] == replace(DEFAULTS["free"], rules=50)
+    assert changed["pro"] == replace(DEFAULTS["pro"], interval=5 * SECOND)
+    assert changed["enterprise"].requests == 0
+    assert changed["unlimited"] == DEFAULTS["unlimited"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["free", "free.rules", "gold.rules=1", "free.series=1", "free.rules=-1", "free.rules=many", "free.rules=1e3",
+     "free.rules=10000000000", "=", "free.tier=1"],
+)  # fmt: skip
+def test_what_isnt_a_quota_is_refused(change: str) -> None:
+    with pytest.raises(ValueError, match=r"isn't a quota|too large"):
+        changed_quotas([change])

@@ -13,8 +13,9 @@ from tests.rules.running import Running, running
 
 @pytest.fixture(scope="package")
 def service(loop_thread: LoopThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One RuleService for all tests; each test has a tenant of its own."""
-    with loop_thread.opened(running(tmp_path_factory.mktemp("rules"))) as opened:
+    """One RuleService for all tests; each test has a tenant of its own. It's the only one on its database, and looks
+    for no changes of others."""
+    with loop_thread.opened(running(tmp_path_factory.mktemp("rules"), poll_seconds=3600)) as opened:
         yield opened
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import RulesSettings
 from monitors.mesh.identity import CachedAuthenticator, with_service_token
+from monitors.mesh.quotas import Tiers
+from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.server import MeshServer
+from monitors.mesh.shared import Shared
 from monitors.mesh.statements import with_statements
 from monitors.rules.main import Rules, open_rules
 from tests.servers.backends import database_url
@@ -28,16 +31,27 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    folder: Path, evaluator: str = "", port: int = 0, bridge_secrets: tuple[str, ...] = ()
+    folder: Path,
+    evaluator: str = "",
+    port: int = 0,
+    bridge_secrets: tuple[str, ...] = (),
+    *,
+    url: str = "",
+    poll_seconds: float = 0.5,
+    shared: Shared | None = None,
+    quotas: Tiers | None = None,
 ) -> AsyncIterator[Running]:
-    """RuleService on a database in `folder`. `evaluator` is the address of an EvaluatorService; 0 is any free port."""
-    closing = asyncio.Event()
+    """RuleService on a database in `folder`, or at `url`. `evaluator` is the address of an EvaluatorService; port 0 is
+    any free one. `shared` is what it shares with other processes."""
+    closing, shared, quotas = asyncio.Event(), shared or Shared(), quotas or Tiers()
     channel = open_channel(evaluator, SERVICE_TOKEN) if evaluator else None
-    async with open_rules(RulesSettings(database_url(folder / "rules.db")), closing, channel) as rules:
+    settings = RulesSettings(url or database_url(folder / "rules.db"), poll_seconds=poll_seconds, quotas=quotas)
+    async with open_rules(settings, closing, channel, shared.wakeups) as rules:
         key = await rules.ensure_local_key(folder / "home" / "key")
         users = CachedAuthenticator(rules.authenticate)
         vouched = with_statements(bridge_secrets, rules.tier_of, users)
-        server = MeshServer(with_service_token(SERVICE_TOKEN, vouched), closing)
+        quota = RequestQuota(shared.buckets, quotas)
+        server = MeshServer(with_service_token(SERVICE_TOKEN, vouched), closing, quota)
         server.host(rules)
         (port,) = await server.start([f"127.0.0.1:{port}"], variable="MONITORS_GRPC_PORT")
         yield Running(port, rules, key)

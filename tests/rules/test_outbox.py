@@ -132,8 +132,7 @@ def test_large_messages_come_in_smaller_batches(loop_thread: LoopThread, databas
 def _without_polling(monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams look only when they are woken: longer than any test waits passes until they would by themselves. The
     first sign of life comes nevertheless, however long the machine has been running."""
-    for module in (base, notifications):
-        monkeypatch.setattr(module, "POLL_SECONDS", 600.0)
+    monkeypatch.setattr(notifications, "POLL_SECONDS", 600.0)
     monkeypatch.setattr(base, "HEARTBEAT_SECONDS", math.inf)
 
 

@@ -14,7 +14,9 @@ from monitors.evaluator.main import Evaluator, open_evaluator
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import Settings
 from monitors.mesh.identity import CachedAuthenticator, with_service_token
+from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.server import MeshServer
+from monitors.mesh.shared import open_shared
 from monitors.mesh.statements import with_statements
 from monitors.notifier.main import Notifier, open_notifier
 from monitors.rules.main import LOCAL_TENANT, Rules, open_rules
@@ -40,8 +42,9 @@ async def open_mesh(settings: Settings, closing: asyncio.Event, console: Callabl
     target = f"unix:{settings.socket}"
     settings.socket.unlink(missing_ok=True)
     async with (
+        open_shared(settings.redis) as shared,
         open_channel(target, token) as channel,
-        open_rules(settings.rules, closing, channel) as rules,
+        open_rules(settings.rules, closing, channel, shared.wakeups) as rules,
     ):
         # Nobody else can hold a lease: this process holds the lock of the home folder.
         await rules.void_leases()
@@ -49,13 +52,13 @@ async def open_mesh(settings: Settings, closing: asyncio.Event, console: Callabl
         users = CachedAuthenticator(rules.authenticate)
         vouched = with_statements([each.reveal() for each in settings.rules.bridge_secrets], rules.tier_of, users)
         authenticate = with_service_token(token, vouched)
-        server = MeshServer(authenticate, closing)
+        server = MeshServer(authenticate, closing, RequestQuota(shared.buckets, settings.quotas))
         evaluator_settings = dataclasses.replace(settings.evaluator, address=target)
         notifier_settings = dataclasses.replace(settings.notifier, allow_local_targets=True)
         try:
             async with (
-                open_evaluator(evaluator_settings, channel, authenticate, closing) as evaluator,
-                open_notifier(notifier_settings, channel, closing, console, shows_all=True) as notifier,
+                open_evaluator(evaluator_settings, channel, authenticate, closing, shared) as evaluator,
+                open_notifier(notifier_settings, channel, closing, console, shows_all=True, shared=shared) as notifier,
             ):
                 for service in (rules, evaluator, notifier):
                     server.host(service)

@@ -16,7 +16,9 @@ from monitors.mesh.config import BadSetting, Settings
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.identity import Authenticate, CachedAuthenticator, Principal, with_service_token
 from monitors.mesh.principals import principal_from_proto
+from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.server import Hosted, MeshServer
+from monitors.mesh.shared import Shared, open_shared
 from monitors.mesh.statements import with_statements
 from monitors.v1.rule_service_pb2 import AuthenticateRequest
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
@@ -41,8 +43,11 @@ async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> No
     # `monitors up` mustn't have the databases in this folder open too; the other services may.
     with held_home(settings.home, shared=True), held_home(settings.home / service):
         opened = {"rules": _rules, "evaluator": _evaluator, "notifier": _notifier}[service]
-        async with opened(settings, closing) as (hosted, authenticate):
-            server = MeshServer(authenticate, closing)
+        async with (
+            open_shared(settings.redis) as shared,
+            opened(settings, closing, shared) as (hosted, authenticate),
+        ):
+            server = MeshServer(authenticate, closing, RequestQuota(shared.buckets, settings.quotas))
             server.host(hosted)
             address = f"{settings.host}:{settings.grpc_port}"
             await server.start([address], variable="MONITORS_GRPC_PORT")
@@ -53,12 +58,14 @@ async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> No
 
 
 @asynccontextmanager
-async def _rules(settings: Settings, closing: asyncio.Event) -> AsyncIterator[tuple[Hosted, Authenticate]]:
+async def _rules(
+    settings: Settings, closing: asyncio.Event, shared: Shared
+) -> AsyncIterator[tuple[Hosted, Authenticate]]:
     from monitors.rules.main import open_rules
 
     async with (
         open_channel(settings.evaluator_address, settings.service_token.reveal()) as evaluator,
-        open_rules(settings.rules, closing, evaluator) as rules,
+        open_rules(settings.rules, closing, evaluator, shared.wakeups) as rules,
     ):
         await rules.ensure_local_key(settings.key_file)
         for tenant in settings.rules.tenants:
@@ -69,25 +76,29 @@ async def _rules(settings: Settings, closing: asyncio.Event) -> AsyncIterator[tu
 
 
 @asynccontextmanager
-async def _evaluator(settings: Settings, closing: asyncio.Event) -> AsyncIterator[tuple[Hosted, Authenticate]]:
+async def _evaluator(
+    settings: Settings, closing: asyncio.Event, shared: Shared
+) -> AsyncIterator[tuple[Hosted, Authenticate]]:
     from monitors.evaluator.main import open_evaluator
 
     check_source(settings)
     async with open_channel(settings.rules_address, settings.service_token.reveal()) as rules:
         authenticate = with_service_token(settings.service_token.reveal(), remote_authenticator(rules))
         evaluator_settings = dataclasses.replace(settings.evaluator, address=settings.evaluator_address)
-        async with open_evaluator(evaluator_settings, rules, authenticate, closing) as evaluator:
+        async with open_evaluator(evaluator_settings, rules, authenticate, closing, shared) as evaluator:
             _print_line(f"points are taken at http://{settings.host}:{evaluator.http_port}")
             yield evaluator, authenticate
 
 
 @asynccontextmanager
-async def _notifier(settings: Settings, closing: asyncio.Event) -> AsyncIterator[tuple[Hosted, Authenticate]]:
+async def _notifier(
+    settings: Settings, closing: asyncio.Event, shared: Shared
+) -> AsyncIterator[tuple[Hosted, Authenticate]]:
     from monitors.notifier.main import open_notifier
 
     async with open_channel(settings.rules_address, settings.service_token.reveal()) as rules:
         authenticate = with_service_token(settings.service_token.reveal(), remote_authenticator(rules))
-        async with open_notifier(settings.notifier, rules, closing, _print_line) as notifier:
+        async with open_notifier(settings.notifier, rules, closing, _print_line, shared=shared) as notifier:
             yield notifier, authenticate
 
 

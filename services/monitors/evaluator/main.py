@@ -25,6 +25,7 @@ from monitors.mesh.config import EvaluatorSettings
 from monitors.mesh.database import Database
 from monitors.mesh.identity import Authenticate
 from monitors.mesh.memory import give_back_freed_memory, keep_freed_memory
+from monitors.mesh.shared import Shared
 from monitors.mesh.times import now_nanos
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
@@ -48,7 +49,11 @@ class Evaluator:
 
 @asynccontextmanager
 async def open_evaluator(
-    settings: EvaluatorSettings, rules: grpc.aio.Channel, authenticate: Authenticate, closing: asyncio.Event
+    settings: EvaluatorSettings,
+    rules: grpc.aio.Channel,
+    authenticate: Authenticate,
+    closing: asyncio.Event,
+    shared: Shared | None = None,
 ) -> AsyncIterator[Evaluator]:
     """Opens everything; on leaving, what was accepted is stored and the engine's state saved, and `closing` is set.
 
@@ -70,7 +75,9 @@ async def open_evaluator(
         limits = Limits(settings.retention, settings.history_bytes)
         housekeeping = Housekeeping(store, newest, limits, lambda: engine.saved_batch)
         backtests = Backtests(store, catalogue, newest, capacity)
-        parts = Parts(store, catalogue, newest, intake, engine, housekeeping, backtests, now_nanos())
+        parts = Parts(
+            store, catalogue, newest, intake, engine, housekeeping, backtests, now_nanos(), shared or Shared()
+        )
         service = EvaluatorService(parts)
         async with asyncio.TaskGroup() as tasks:
             committing = tasks.create_task(intake.run(), name="intake")

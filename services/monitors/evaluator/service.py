@@ -1,7 +1,7 @@
 """EvaluatorService: requests to the intake, the catalogue and the store, and back."""
 
 from collections.abc import AsyncIterator, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import grpc
@@ -28,6 +28,7 @@ from monitors.evaluator.samples import SampleStream
 from monitors.evaluator.store import Store
 from monitors.mesh.errors import InvalidField, Unauthenticated
 from monitors.mesh.identity import current_principal, current_tenant
+from monitors.mesh.shared import Shared
 from monitors.mesh.times import from_timestamp, now_nanos, to_duration, to_timestamp
 from monitors.v1 import evaluator_service_pb2 as pb
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceServicer, add_EvaluatorServiceServicer_to_server
@@ -62,6 +63,7 @@ class Parts:
     housekeeping: Housekeeping
     backtests: Backtests
     start_time: int
+    shared: Shared = field(default_factory=Shared)
 
 
 class EvaluatorService(EvaluatorServiceServicer):
@@ -170,7 +172,10 @@ class EvaluatorService(EvaluatorServiceServicer):
             accepted_point_count=parts.intake.accepted_count,
             rejected_point_count=parts.intake.refused_count,
             history_bytes=history.bytes,
-            problems=[*engine.problems, *filter(None, [parts.intake.problem, parts.housekeeping.problem])],
+            problems=[
+                *engine.problems,
+                *filter(None, [parts.intake.problem, parts.housekeeping.problem, parts.shared.problem]),
+            ],
         )
         if engine.evaluated_to:
             response.evaluated_time.CopyFrom(to_timestamp(engine.evaluated_to))

@@ -10,10 +10,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from environs import Env, EnvError, ValidationError, validate
 
 from monitors.mesh.masking import Secret, SecretUrl
-from monitors.mesh.quotas import DEFAULTS
+from monitors.mesh.quotas import DEFAULTS, ENTERPRISE, Tiers, changed_quotas
 from monitors.mesh.times import DAY, SECOND
 
 A_PORT = "must be a port, 0 to 65535 (0 takes a free one)"
+SOME_SECONDS = "must be a number of seconds, 0.05 to 3600"
+SECONDS: Any = {
+    "validate": validate.Range(min=0.05, max=3600, error=SOME_SECONDS),
+    "error_messages": {"invalid": SOME_SECONDS},
+}
 PORT: Any = {"validate": validate.Range(min=0, max=65535, error=A_PORT), "error_messages": {"invalid": A_PORT}}
 SOME_DAYS = "must be a number of days, 0.01 to 3650"
 DAYS: Any = {"validate": validate.Range(min=0.01, max=3650, error=SOME_DAYS), "error_messages": {"invalid": SOME_DAYS}}
@@ -80,6 +85,10 @@ class RulesSettings:
     """What API keys are hashed with: new ones with the first. None for bare hashes."""
     audit_kept: int = AUDIT_KEPT
     """How long the audit is kept, in nanoseconds; 0 for ever."""
+    quotas: Tiers = field(default_factory=Tiers)
+    """What each tier allows."""
+    poll_seconds: float = 0.5
+    """How often it looks for what other processes have changed, which Redis tells at once, but may fail to."""
 
     def tier_of(self, tenant: str) -> str:
         """A tenant's tier; empty if it has none of its own."""
@@ -128,6 +137,8 @@ class NotifierSettings:
     page: PageSettings = PageSettings()
     audit_kept: int = AUDIT_KEPT
     """How long the audit is kept, in nanoseconds; 0 for ever."""
+    quotas: Tiers = field(default_factory=Tiers)
+    """What each tier allows."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +171,8 @@ class Settings:
     evaluator: EvaluatorSettings
     notifier: NotifierSettings
     redis: RedisSettings | None = None
+    quotas: Tiers = field(default_factory=Tiers)
+    """What each tier allows."""
 
     @property
     def key_file(self) -> Path:
@@ -206,6 +219,7 @@ def _read(env: Env) -> Settings:
     audit_kept = int(env.float("MONITORS_AUDIT_DAYS", AUDIT_KEPT / DAY, **AUDIT_DAYS) * DAY)
     tenants = dict(map(_tenant_and_tier, _listed(env, "MONITORS_TENANTS", _check_tenant)))
     gigabytes = env.float("MONITORS_HISTORY_GB", 10.0, **SIZE)
+    quotas = _quotas(env)
     return Settings(
         home=home,
         host=host,
@@ -223,6 +237,8 @@ def _read(env: Env) -> Settings:
             bridge_secrets=tuple(map(Secret, _listed(env, "MONITORS_BRIDGE_SECRET", _check_secret))),
             key_peppers=tuple(map(Secret, _listed(env, "MONITORS_KEY_PEPPER", _check_secret))),
             audit_kept=audit_kept,
+            quotas=quotas,
+            poll_seconds=env.float("MONITORS_POLL_SECONDS", 0.5, **SECONDS),
         ),
         evaluator=EvaluatorSettings(
             database_url=SecretUrl(env.str("MONITORS_SAMPLES_URL", f"sqlite:///{home / 'samples.db'}")),
@@ -241,9 +257,24 @@ def _read(env: Env) -> Settings:
             allow_local_targets=env.bool("MONITORS_ALLOW_LOCAL_TARGETS", False),
             page=_page(env, host),
             audit_kept=audit_kept,
+            quotas=quotas,
         ),
         redis=_redis(env),
+        quotas=quotas,
     )
+
+
+def _quotas(env: Env) -> Tiers:
+    default = env.str("MONITORS_DEFAULT_TIER", ENTERPRISE, validate=validate.OneOf(list(DEFAULTS)))
+    changes = _listed(env, "MONITORS_QUOTAS", _check_quota)
+    return Tiers(changed_quotas(changes), default)
+
+
+def _check_quota(change: str) -> None:
+    try:
+        changed_quotas([change])
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 def _redis(env: Env) -> RedisSettings | None:

@@ -1,20 +1,23 @@
 """What a tenant may use, by its tier."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from monitors.mesh.times import SECOND
 
 FREE, PRO, ENTERPRISE = "free", "pro", "enterprise"
 UNLIMITED = "unlimited"
 """The tier of the tenant `local`: whoever runs the mesh needs no protection from themselves."""
+LARGEST = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
     """The most that a tenant of a tier may use."""
 
+    tier: str
     rules: int
     """How many rules."""
     interval: int
@@ -22,17 +25,22 @@ class Quotas:
     channels: int
     """How many channels."""
     requests: int
-    """How many requests a second, all services taken together; ten times as many at once. 0 for any number."""
+    """How many requests a second, those to all services taken together; ten times as many at once. 0 for any number."""
 
 
+NOT_BOUNDED = Quotas(UNLIMITED, rules=LARGEST, interval=0, channels=200, requests=0)
 DEFAULTS: Mapping[str, Quotas] = MappingProxyType(
     {
-        FREE: Quotas(rules=20, interval=30 * SECOND, channels=3, requests=5),
-        PRO: Quotas(rules=500, interval=10 * SECOND, channels=30, requests=50),
-        ENTERPRISE: Quotas(rules=50_000, interval=SECOND, channels=200, requests=1_000),
-        UNLIMITED: Quotas(rules=2**62, interval=0, channels=200, requests=0),
+        each.tier: each
+        for each in (
+            Quotas(FREE, rules=20, interval=30 * SECOND, channels=3, requests=5),
+            Quotas(PRO, rules=500, interval=10 * SECOND, channels=30, requests=50),
+            Quotas(ENTERPRISE, rules=50_000, interval=SECOND, channels=200, requests=1_000),
+            NOT_BOUNDED,
+        )
     }
 )
+NAMES = ("rules", "interval", "channels", "requests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +53,21 @@ class Tiers:
     def of(self, tier: str) -> Quotas:
         """The quotas of a tier. One that isn't known here, which another system may have, has those of `free`."""
         return self.quotas.get(tier or self.default) or self.quotas[FREE]
+
+
+def changed_quotas(changes: Sequence[str]) -> Mapping[str, Quotas]:
+    """The default quotas with changes such as `free.rules=50`; an interval is in seconds. Raises ValueError."""
+    quotas = dict(DEFAULTS)
+    for change in changes:
+        path, _, number = (part.strip() for part in change.partition("="))
+        tier, _, name = path.partition(".")
+        if tier not in DEFAULTS or name not in NAMES or not (number.isascii() and number.isdigit()):
+            raise ValueError(
+                f"{change!r} isn't a quota; write `TIER.QUOTA=NUMBER`, such as `free.rules=50`, with a tier of "
+                f"{', '.join(DEFAULTS)} and one of {', '.join(NAMES)} (the interval in seconds)"
+            )
+        if int(number) > LARGEST:
+            raise ValueError(f"{change!r} is too large; at most {LARGEST}")
+        amount: dict[str, Any] = {name: int(number) * SECOND if name == "interval" else int(number)}
+        quotas[tier] = replace(quotas[tier], **amount)
+    return MappingProxyType(quotas)

@@ -11,7 +11,8 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from monitors.mesh.identity import Authenticate
-from monitors.mesh.interceptors import Errors, Identity
+from monitors.mesh.interceptors import AroundInterceptor, Errors, Identity
+from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.tracing import Tracing
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,18 @@ class Hosted(Protocol):
 class MeshServer:
     """One server for one or several services. `closing` is set when it stops, so that Watch streams end in time."""
 
-    def __init__(self, authenticate: Authenticate, closing: asyncio.Event, *, with_reflection: bool = True) -> None:
-        self._server = grpc.aio.server(interceptors=[Tracing(), Errors(), Identity(authenticate)], options=OPTIONS)
+    def __init__(
+        self,
+        authenticate: Authenticate,
+        closing: asyncio.Event,
+        quota: RequestQuota | None = None,
+        *,
+        with_reflection: bool = True,
+    ) -> None:
+        surroundings: list[AroundInterceptor] = [Tracing(), Errors(), Identity(authenticate)]
+        if quota:
+            surroundings.append(quota)
+        self._server = grpc.aio.server(interceptors=surroundings, options=OPTIONS)
         self._health = HealthServicer()
         self._closing = closing
         self._names: list[str] = []

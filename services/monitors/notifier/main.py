@@ -11,6 +11,7 @@ from monitors.mesh.audit_keeping import keep_audit
 from monitors.mesh.config import NotifierSettings
 from monitors.mesh.database import Database
 from monitors.mesh.secrets import Sealer
+from monitors.mesh.shared import Shared
 from monitors.notifier.changes import Changes
 from monitors.notifier.channel_page.server import ChannelPage, listening
 from monitors.notifier.channels.console.send import Printer
@@ -60,6 +61,7 @@ async def open_notifier(
     clock: Clock | None = None,
     *,
     shows_all: bool = False,
+    shared: Shared | None = None,
 ) -> AsyncIterator[Notifier]:
     """Opens the notifier and delivers for as long as it's open.
 
@@ -75,7 +77,7 @@ async def open_notifier(
     try:
         await asyncio.to_thread(database.upgrade)
         senders = Senders(egress, settings.smtp, printer, shows_all)
-        async with _running(settings, sealer, database, senders, rules, closing, clock) as notifier:
+        async with _running(settings, sealer, database, senders, rules, closing, clock, shared or Shared()) as notifier:
             yield notifier
     finally:
         printer.close()
@@ -92,6 +94,7 @@ async def _running(
     rules: grpc.aio.Channel,
     closing: asyncio.Event,
     clock: Clock,
+    shared: Shared,
 ) -> AsyncIterator[Notifier]:
     stub = RuleServiceStub(rules)
     channels, requests = ChannelStore(sealer), RequestStore(sealer)
@@ -107,7 +110,7 @@ async def _running(
         channel_page = mesh_pb2.ChannelPage(url=page_url, key=sealer.link_key)
         intake = Intake(stub, dispatcher, mirror, closing, channel_page)
         service = NotifierService(
-            database, channels, requests, changes, maker, dispatcher, reporter, intake, sealer, clock
+            database, channels, requests, changes, maker, dispatcher, reporter, intake, sealer, clock, shared
         )
         if settings.database_url.startswith("sqlite"):
             # One process alone uses a SQLite file, so whatever was being sent then isn't any more.

@@ -12,6 +12,7 @@ from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField, NotBuilt
 from monitors.mesh.identity import current_tenant
 from monitors.mesh.secrets import Sealer
+from monitors.mesh.shared import Shared
 from monitors.mesh.times import to_timestamp
 from monitors.notifier.auditing import audited, caller
 from monitors.notifier.changes import Changes, Once, Step
@@ -55,6 +56,7 @@ class NotifierService(NotifierServiceServicer):
         intake: Intake,
         sealer: Sealer,
         clock: Clock,
+        shared: Shared,
     ) -> None:
         self._database = database
         self._channels = channels
@@ -66,6 +68,7 @@ class NotifierService(NotifierServiceServicer):
         self._intake = intake
         self._sealer = sealer
         self._clock = clock
+        self._shared = shared
         self._started = clock.now()
 
     def add_to(self, server: grpc.aio.Server) -> str:
@@ -191,7 +194,7 @@ class NotifierService(NotifierServiceServicer):
             dead_count=counts.dead,
             suppressed_count=counts.suppressed,
             oldest_due_time=to_timestamp(counts.oldest_due) if counts.oldest_due else None,
-            problems=_problems(self._intake.problem, channels),
+            problems=_problems([self._intake.problem, self._shared.problem], channels),
         )
 
     async def CreateSilence(self, request: pb.CreateSilenceRequest, context: Any) -> pb.CreateSilenceResponse:
@@ -230,10 +233,10 @@ def _state(number: int) -> State | None:
     return State(number) if number else None
 
 
-def _problems(problem: str, channels: Sequence[Channel]) -> list[str]:
+def _problems(known: Sequence[str], channels: Sequence[Channel]) -> list[str]:
     broken = [
         f"the channel {channel.name!r} is turned off: {channel.unusable_reason}"
         for channel in channels
         if channel.unusable_reason
     ]
-    return [*([problem] if problem else []), *broken]
+    return [*filter(None, known), *broken]

@@ -20,8 +20,10 @@ from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.identity import CACHE_SECONDS, SCOPES, ApiKey, first_of, parse_api_key
 from monitors.mesh.quotas import UNLIMITED
 from monitors.mesh.times import DAY, now_nanos
+from monitors.mesh.wakeups import TOPICS, LocalWakeups, Wakeups
 from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.service import Core, RuleService, add_to_server
+from monitors.rules.service.polling import follow_others
 from monitors.rules.store import keys, outbox, requests, shards, watching
 from monitors.rules.store.tables import audit
 from monitors.rules.translate.keys import key_to_proto
@@ -129,9 +131,13 @@ class Rules:
 
 @asynccontextmanager
 async def open_rules(
-    settings: RulesSettings, closing: asyncio.Event, evaluator: grpc.aio.Channel | None
+    settings: RulesSettings,
+    closing: asyncio.Event,
+    evaluator: grpc.aio.Channel | None,
+    wakeups: Wakeups | None = None,
 ) -> AsyncIterator[Rules]:
-    """RuleService on its database. `closing` ends its streams; `evaluator` is a channel with the service's token.
+    """RuleService on its database. `closing` ends its streams; `evaluator` is a channel with the service's token;
+    `wakeups` are those of all processes that serve the same database.
 
     Raises DatabaseUnusable if the database can't be opened.
     """
@@ -144,16 +150,20 @@ async def open_rules(
         await database.write(outbox.give_back)
         stub = EvaluatorServiceStub(evaluator) if evaluator else None
         api_keys = ApiKeys(database, settings.key_peppers)
-        opened = Rules(Core(database, first_of(api_keys), api_keys, closing, stub), api_keys)
+        rules, alerts, notifications = map((wakeups or LocalWakeups()).topic, TOPICS)
+        core = Core(database, first_of(api_keys), api_keys, closing, stub, rules, alerts, notifications)
+        opened = Rules(core, api_keys)
         ended = asyncio.Event()
+        polling = asyncio.create_task(follow_others(core, settings.poll_seconds))
         housekeeping = asyncio.create_task(opened.keep_house(ended))
         shortening = asyncio.create_task(keep_audit(database, audit, settings.audit_kept))
         try:
             yield opened
         finally:
             ended.set()
-            shortening.cancel()
-            await asyncio.gather(housekeeping, shortening, return_exceptions=True)
+            for task in (shortening, polling):
+                task.cancel()
+            await asyncio.gather(housekeeping, shortening, polling, return_exceptions=True)
     finally:
         await asyncio.to_thread(database.close)
 

@@ -68,7 +68,7 @@ class RedisLink:
 
     @property
     def problem(self) -> str:
-        """Why Redis isn't used; empty if nothing is wrong."""
+        """Why Redis isn't used, without saying where it is; empty if nothing is wrong."""
         return self._problem
 
     async def call(self, ask: Callable[[Redis], Awaitable[T]]) -> T:
@@ -130,9 +130,10 @@ class RedisLink:
             self._was_told = False
 
     def _tell(self, error: BaseException) -> None:
-        self._problem = f"Redis at {self._place} {_explain(error)}; {MEANWHILE}"
+        said = _explain(error)
+        self._problem = f"Redis {said}; {MEANWHILE}"
         if time.monotonic() - self._told_time >= QUIET_SECONDS:
-            log.warning("%s", self._problem)
+            log.warning("Redis at %s %s; %s", self._place, said, MEANWHILE)
             self._told_time = time.monotonic()
             self._was_told = True
 

@@ -30,8 +30,6 @@ T = TypeVar("T")
 LONGEST_REQUEST_ID = 64
 # A stream gives a sign of life well within the ten seconds that the contract promises.
 HEARTBEAT_SECONDS = 3.0
-# How soon a change is seen that another process has made; our own are announced.
-POLL_SECONDS = HEARTBEAT_SECONDS
 # A gRPC message has 4 MiB at most.
 LARGEST_MESSAGE = 3 * 1024 * 1024
 
@@ -132,7 +130,7 @@ class Part:
         changes: Changes,
         look: Callable[[], Awaitable[tuple[Sequence[M], bool]]],
         sign_of_life: M,
-        wait: Callable[[], float] = lambda: POLL_SECONDS,
+        wait: Callable[[], float] = lambda: HEARTBEAT_SECONDS,
     ) -> AsyncIterator[M]:
         """Looks whenever something has changed, and sends what it finds, until the server closes. `look` also says
         whether there may be more to find at once, `wait` after how many seconds to look at the latest."""

@@ -15,6 +15,7 @@ PRUNED = "pruned"
 
 # Made once: to put a statement together takes longer than to execute it, and every transition needs these.
 _CURRENT = select(counters.c.value).where(counters.c.name == bindparam("wanted"))
+_NEWEST = select(counters.c.name, counters.c.value).where(counters.c.name.in_([REVISION, SEQUENCE]))
 _GROW = (
     update(counters).where(counters.c.name == bindparam("wanted")).values(value=counters.c.value + bindparam("growth"))
 )
@@ -23,6 +24,12 @@ _GROW = (
 def current(session: Session, name: str) -> int:
     """The last number that was taken; 0 before the first."""
     return session.scalar(_CURRENT, {"wanted": name}) or 0
+
+
+def newest(session: Session) -> tuple[int, int]:
+    """The last revision and the last sequence that were taken."""
+    values = dict(session.execute(_NEWEST).tuples())
+    return values.get(REVISION, 0), values.get(SEQUENCE, 0)
 
 
 def take(session: Session, name: str, count: int = 1) -> int:

@@ -1,0 +1,48 @@
+"""Bounds how many requests a tenant makes, to all services together."""
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from monitors.mesh.errors import QuotaExceeded
+from monitors.mesh.identity import current_principal
+from monitors.mesh.interceptors import AroundInterceptor, Context
+from monitors.mesh.limits import TokenBuckets
+from monitors.mesh.quotas import Tiers
+from monitors.mesh.scopes import ANYBODY, scope_of
+
+# How many seconds' worth may come at once: a person's agent makes several calls in a row, and then none for long.
+BURST_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class RequestQuota(AroundInterceptor):
+    """Refuses a call of a tenant that has made too many. A stream counts once. Stands inside of Identity."""
+
+    buckets: TokenBuckets
+    tiers: Tiers
+
+    @asynccontextmanager
+    async def around(self, method: str, context: Context) -> AsyncIterator[None]:
+        if scope_of(method) != ANYBODY:
+            await self.check()
+        yield
+
+    async def check(self) -> None:
+        """Counts a request of the present caller. Raises QuotaExceeded, which says when to try again."""
+        principal = current_principal()
+        quotas = self.tiers.of(principal.tier)
+        if principal.is_service or not quotas.requests:
+            return
+        rate = quotas.requests
+        wait = await self.buckets.take(f"requests:{principal.tenant}", rate, rate * BURST_SECONDS)
+        if wait:
+            # Rounded up: who comes when they were told to is let through.
+            wait = math.ceil(wait * 100) / 100
+            raise QuotaExceeded(
+                f"there are more requests than the {rate:,} a second that the tier {quotas.tier!r} allows; try again "
+                f"in {wait:g} s, and make fewer calls",
+                metadata={"quota": "requests", "limit": str(rate), "tier": quotas.tier},
+                retry_after=wait,
+            )
