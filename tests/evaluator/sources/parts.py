@@ -3,7 +3,7 @@
 import math
 import re
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple
 
@@ -51,19 +51,19 @@ class Reader:
 
     def _told(self, answer: AsyncIterator[Points]) -> list[Told]:
         parts = self._loop_thread.run(_all(answer))
-        return [told for part in parts for told in told_by(part, self.source)]
+        return [told for part in parts for told in told_by(part, self.source.series)]
 
 
 async def _all(answer: AsyncIterator[Points]) -> list[Points]:
     return [part async for part in answer]
 
 
-def told_by(points: Points, source: Source) -> list[Told]:
+def told_by(points: Points, known: Sequence[SourceSeries]) -> list[Told]:
     """Points with their values as Python has them."""
     found = []
     columns = zip(points.series.tolist(), points.times.tolist(), points.values.tolist(), strict=True)
     for place, time, bits in columns:
-        series = source.series[place]
+        series = known[place]
         found.append((series, time, _value(bits, series.type, points.texts)))
     return found
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.series import FieldType
-from monitors.evaluator.sources import influxql
+from monitors.evaluator.sources import flux_text, influxql
 from monitors.evaluator.sources.port import EVERYTHING, Selection, SourceSeries
 from tests.evaluator.sources.parts import T0, Database, Reader, Value, Written
 
@@ -143,6 +143,7 @@ def test_a_long_list_of_ids_is_asked_for_in_pages(
     database: Database, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(influxql, "IDS_AT_ONCE", 7)
+    monkeypatch.setattr(flux_text, "IDS_AT_ONCE", 7)
     database.write("\n".join(f"crypto_price,monitor_id=m{n} price={n} {T0}" for n in range(100)))
     wanted = tuple(f"m{n}" for n in range(0, 150, 2))
     assert sorted(told[2] for told in reader.read(Selection(wanted))) == [float(n) for n in range(0, 100, 2)]

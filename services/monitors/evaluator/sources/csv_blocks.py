@@ -63,7 +63,8 @@ class Blocks:
     def end(self) -> Iterator[Block]:
         """The last blocks. Raises SourceUnavailable if the answer ends within a row."""
         text = b"".join(self._waiting)
-        yield from self._take(text, b"")
+        end = _end_of_rows(text)
+        yield from self._take(text[:end], text[end:])
         if self._length:
             raise SourceUnavailable("broke off its answer within a row")
 

@@ -34,7 +34,7 @@ class SourceRefused(SourceError):
 def refusal(status: int, said: str, bucket: str, org: str = "") -> SourceError:
     """The error for an answer other than 200; `said` is the server's own message."""
     place = f"bucket {bucket!r}" + (f" of organisation {org!r}" if org else "")
-    told = f" (it says: {_short(said)})" if said else ""
+    told = f" (it says: {short(said)})" if said else ""
     if status == HTTPStatus.UNAUTHORIZED:
         return SourceRefused(f"doesn't accept the credential; check INFLUXDB_TOKEN{told}", status)
     if status == HTTPStatus.FORBIDDEN:
@@ -49,7 +49,7 @@ def refusal(status: int, said: str, bucket: str, org: str = "") -> SourceError:
     return SourceRefused(f"refuses the query: status {status}{told}", status)
 
 
-def _short(said: str) -> str:
+def short(said: str) -> str:
     """A server's message as it may be shown: one line, no control characters, 200 at most."""
     line = " ".join(said.split())
     cut = line if len(line) <= 200 else f"{line[:200]}…"

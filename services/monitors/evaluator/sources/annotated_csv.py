@@ -1,0 +1,146 @@
+"""Flux's annotated CSV to points.
+
+https://docs.influxdata.com/influxdb/v2/reference/syntax/annotated-csv/
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitors.evaluator.lines import take_monitor
+from monitors.evaluator.model.series import FieldType
+from monitors.evaluator.points import Points
+from monitors.evaluator.sources.columns import (
+    ARROW_TYPES,
+    nanoseconds,
+    points_of,
+    single,
+    texts,
+    with_plain_breaks,
+)
+from monitors.evaluator.sources.csv_blocks import Block, Blocks, Header, read_block
+from monitors.evaluator.sources.errors import SourceError, SourceRefused, SourceUnavailable, short
+from monitors.evaluator.sources.port import SourceSeries
+from monitors.evaluator.sources.series_book import Places, Row, Rows, SeriesBook
+
+TYPES = {
+    "double": FieldType.FLOAT,
+    "long": FieldType.INTEGER,
+    "unsignedLong": FieldType.UNSIGNED,
+    "boolean": FieldType.BOOLEAN,
+    "string": FieldType.STRING,
+}
+TIMES = ("dateTime:RFC3339", "dateTime:RFC3339Nano")
+NO_IDENTITY = ("", "result", "table", "_time", "_value", "_start", "_stop")
+COLLISION = "schema collision"
+
+
+class Collision(SourceUnavailable):
+    """A field of several types can't be in one table."""
+
+
+class Naming:
+    """Which series the rows of answers belong to. Lives as long as its source."""
+
+    def __init__(self, book: SeriesBook) -> None:
+        self._book = book
+        self._rows: dict[tuple[str, ...], Rows] = {}
+        self._places: dict[tuple[tuple[str, ...], FieldType], Places] = {}
+
+    def begin(self) -> None:
+        """Another answer follows."""
+        for rows in self._rows.values():
+            rows.begin()
+
+    def rows(self, labels: tuple[str, ...]) -> Rows:
+        """The different rows of some columns that identify a series."""
+        return self._rows.setdefault(labels, Rows())
+
+    def places(self, labels: tuple[str, ...], kind: FieldType) -> Places:
+        """The series of such rows."""
+        found = self._places.get((labels, kind))
+        if found is None:
+
+            def name(row: Row) -> SourceSeries:
+                tags = {label: value for label, value in zip(labels, row, strict=True) if value}
+                measurement, field = tags.pop("_measurement", ""), tags.pop("_field", "")
+                monitor = take_monitor(tags) or measurement
+                return SourceSeries(monitor, measurement, field, tuple(sorted(tags.items())), kind)
+
+            found = self._places[labels, kind] = Places(self.rows(labels), name, self._book)
+        return found
+
+
+class Answer:
+    """Reads one answer: tables of any number and shape. `monitors` are those whose points are wanted; None for all."""
+
+    def __init__(self, naming: Naming, book: SeriesBook, monitors: frozenset[str] | None = None) -> None:
+        self._naming, self._book, self._monitors = naming, book, monitors
+        self._blocks = Blocks()
+        self._wanted = np.empty(0, np.bool_)
+
+    def feed(self, piece: bytes) -> list[Points]:
+        """The points that a piece completes. Raises SourceError."""
+        return list(self._points(self._blocks.feed(piece)))
+
+    def end(self) -> list[Points]:
+        """The last points. Raises SourceError if the answer ends within a row."""
+        return list(self._points(self._blocks.end()))
+
+    def _points(self, blocks: Iterator[Block]) -> Iterator[Points]:
+        for block in blocks:
+            if "error" in block.header.labels:
+                raise _told(block)
+            points = self._read(block)
+            if self._monitors is not None:
+                points = points.take(self._of_wanted(self._monitors)[points.series])
+            if len(points):
+                yield points
+
+    def _read(self, block: Block) -> Points:
+        labels, types = block.header.labels, block.header.comment("#datatype")
+        if len(types) != len(labels) or not {"_time", "_value"} <= {*labels}:
+            raise SourceUnavailable("sent an answer with other columns than were asked for")
+        if len({*labels}) != len(labels):
+            raise SourceRefused("has a tag that is named like a column of its own; it can't be told from that")
+        told = dict(zip(labels, types, strict=True))
+        kind = TYPES.get(told["_value"])
+        if kind is None or told["_time"] not in TIMES:
+            raise SourceUnavailable(f"sent values of a type that isn't known: {short(told['_value'])}")
+        identity = tuple(label for label in labels if label not in NO_IDENTITY)
+        arrow = {"_time": pa.timestamp("ns", tz="UTC"), "_value": ARROW_TYPES[kind]}
+        table = read_block(block.body, arrow | dict.fromkeys(identity, pa.string()), list(labels))
+        columns = [_filled(single(table.column(label)), block.header, label) for label in identity]
+        values = single(table.column("_value"))
+        if b'"' in block.body:
+            columns = [with_plain_breaks(column) for column in columns]
+            values = with_plain_breaks(values) if kind == FieldType.STRING else values
+        numbers = self._naming.rows(identity).numbers(columns, table.num_rows)
+        places = self._naming.places(identity, kind).of(numbers)
+        return points_of(places, nanoseconds(single(table.column("_time"))), values)
+
+    def _of_wanted(self, monitors: frozenset[str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        new = self._book.series[len(self._wanted) :]
+        if new:
+            self._wanted = np.append(self._wanted, [series.monitor in monitors for series in new])
+        return self._wanted
+
+
+def _filled(column: pa.Array, header: Header, label: str) -> pa.Array:
+    """A column of texts, where an empty one is the default that the header has for it."""
+    defaults = dict(zip(header.labels, header.comment("#default"), strict=False))
+    default = defaults.get(label, "")
+    return pc.if_else(pc.equal(column, ""), default, column) if default else column
+
+
+def _told(block: Block) -> SourceError:
+    """The error that an answer ends with: a table of its own."""
+    told = "a reason that it doesn't tell"
+    table = read_block(block.body, {"error": pa.string()}, list(block.header.labels))
+    for text in texts(single(table.column("error")))[:1]:
+        told = short(text)
+    if COLLISION in told:
+        return Collision(f"can't put a field of several types into one table: {told}")
+    return SourceUnavailable(f"broke off its answer: {told}")
