@@ -58,7 +58,7 @@ class Store:
 
     def finish(self, claim: Claim, kind: OutcomeKind, decision: Decision, now: int = NOW) -> bool:
         finished = Finished(claim, Outcome(kind, "why"), decision, now, now)
-        return self.write(lambda session: self.queue.finish(session, finished))
+        return self.write(lambda session: not self.queue.finish(session, [finished]))
 
     def states(self) -> dict[str, State]:
         listed = self.write(lambda session: delivery_log.list_page(session, "acme", delivery_log.Query(), None, 1000))

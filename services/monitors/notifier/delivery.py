@@ -101,10 +101,9 @@ class Dispatcher:
         now = self._clock.now()
 
         def transaction(session: Session) -> tuple[list[Arrival], list[Claim], int | None]:
-            for one in finished:
-                if not self._queue.finish(session, one):
-                    log.warning("delivery %s was taken over before its attempt ended", one.claim.delivery_id)
-            unprinted = [one for arrivals, _ in inbox for one in self._queue.take_in(session, arrivals, now)]
+            for lost in self._queue.finish(session, finished):
+                log.warning("delivery %s was taken over before its attempt ended", lost.claim.delivery_id)
+            unprinted = self._queue.take_in(session, [one for arrivals, _ in inbox for one in arrivals], now)
             claims = self._queue.claim(session, now, capacity=capacity, busy=busy, per_channel=MAX_SENDING_PER_CHANNEL)
             return unprinted, claims, self._queue.next_due(session, now)
 

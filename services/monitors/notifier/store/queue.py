@@ -1,38 +1,33 @@
-"""The queue: deliveries come in, are claimed under a lease, and end in a state that stays."""
+"""The queue: deliveries come in, are claimed under a lease, and end in a state that stays.
 
-import hashlib
+Each step does many at once, with as many statements as for one.
+"""
+
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy.orm import Session
 
 from monitors.mesh.audit import BY_ITSELF, OURSELVES, Change, events_of
 from monitors.mesh.audit_table import append
-from monitors.mesh.ids import new_id
+from monitors.mesh.rows import insert_rows, update_rows
 from monitors.mesh.times import SECOND
-from monitors.notifier.model.channel import Channel, ConsoleTarget
-from monitors.notifier.model.delivery import (
-    UNFINISHED,
-    Arrival,
-    Decision,
-    Outcome,
-    OutcomeKind,
-    Planned,
-    State,
-    never_told,
-    plan,
-)
+from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State, never_told
 from monitors.notifier.model.message import Kind
+from monitors.notifier.store import arriving
+from monitors.notifier.store.arriving import FIRING_NEVER_TOLD, SAYS_IT_FIRES, Told
 from monitors.notifier.store.channels import ChannelStore
-from monitors.notifier.store.tables import AttemptRow, ChannelRow, DeliveryRow, audit
+from monitors.notifier.store.sendable import sendable
+from monitors.notifier.store.tables import ChannelRow, DeliveryRow, attempts, audit, deliveries
 
 LEASE = 30 * SECOND
 CUT_OFF = "the notifier stopped while it was being sent; whether it arrived is unknown"
 CHANNEL_DELETED = "the channel was deleted"
-FIRING_NEVER_TOLD = "that the alert fired was never told, so its end isn't either"
 
 
 @dataclass(frozen=True)
@@ -60,6 +55,19 @@ class Finished:
     ended_at: int
 
 
+_KEY = ("tenant_id", "id")
+_ATTEMPT = tuple(column.name for column in attempts.columns)
+_LEASED = ("state", "detail", "last_outcome", "attempt_count", "lease_token", "leased_at", "lease_until")
+_ENDED = ("state", "detail", "last_outcome", "next_at", "lease_token", "version", "report_due", "updated_at")
+_RELEASED = ("state", "detail", "last_outcome", "next_at", "lease_token")
+_IN_FLIGHT = (
+    select(deliveries)
+    .where(deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.id.in_(bindparam("ids", expanding=True)))
+    .where(deliveries.c.state == int(State.IN_FLIGHT))
+    .with_for_update()
+)
+
+
 class Queue:
     """Deliveries on their way."""
 
@@ -71,49 +79,7 @@ class Queue:
 
         Returns the new ones that no console channel will print.
         """
-        unprinted = []
-        channels: dict[str, list[Channel]] = {}
-        for arrival in arrivals:
-            known = select(DeliveryRow.id).where(
-                DeliveryRow.tenant_id == arrival.tenant, DeliveryRow.notification_id == arrival.notification_id
-            )
-            if session.scalar(known.limit(1)) is not None:
-                continue
-            if arrival.tenant not in channels:
-                channels[arrival.tenant] = self._channels.list_all(session, arrival.tenant)
-            deliveries = plan(arrival, channels[arrival.tenant])
-            for planned in deliveries:
-                session.add(self._new_row(session, arrival, planned, now))
-            if not any(isinstance(one.channel.target, ConsoleTarget) for one in deliveries if one.channel):
-                unprinted.append(arrival)
-        return unprinted
-
-    def _new_row(self, session: Session, arrival: Arrival, planned: Planned, now: int) -> DeliveryRow:
-        channel_id = planned.channel.id if planned.channel else ""
-        stream_key = stream_of(channel_id, arrival.stream_key)
-        state, reason = planned.state, planned.reason
-        is_end = arrival.kind is Kind.RESOLVED and state is State.PENDING
-        if is_end and never_told(_firing_states(session, arrival.tenant, stream_key, arrival.alert_id)):
-            state, reason = State.SUPERSEDED, FIRING_NEVER_TOLD
-        return DeliveryRow(
-            tenant_id=arrival.tenant,
-            id=new_id("dlv"),
-            notification_id=arrival.notification_id,
-            alert_id=arrival.alert_id,
-            channel_id=channel_id,
-            channel_name=planned.channel_name,
-            kind=int(arrival.kind),
-            severity=arrival.severity,
-            stream_key=stream_key,
-            sequence=arrival.sequence,
-            payload=arrival.payload,
-            state=int(state),
-            detail=reason,
-            next_at=now,
-            report_due=state is not State.PENDING,
-            created_at=now,
-            updated_at=now,
-        )
+        return arriving.take_in(session, self._channels, arrivals, now)
 
     def claim(
         self, session: Session, now: int, *, capacity: int, busy: Mapping[str, int], per_channel: int
@@ -125,63 +91,98 @@ class Queue:
         """
         claims: list[Claim] = []
         load = Counter(busy)
-        for query, severity in _queries(session):
+        channels: dict[tuple[str, str], Channel | None] = {}
+        for query, severity in sendable(session):
             while len(claims) < capacity:
                 full = [channel for channel, count in load.items() if count >= per_channel]
                 wanted = capacity - len(claims)
                 values = {"now": now, "full": full, "severity": severity, "wanted": wanted}
-                rows = session.scalars(query, values).all()
+                rows = session.execute(query, values).all()
+                chosen = []
                 for row in rows:
-                    if load[row.channel_id] < per_channel and (claim := self._lease(session, row, now)):
-                        claims.append(claim)
-                        load[row.channel_id] += 1
+                    if load[row.channel_id] < per_channel:
+                        chosen.append(row)
+                        if self._channel_of(session, row, channels):
+                            load[row.channel_id] += 1
+                claims += self._lease(session, chosen, channels, now)
                 if len(rows) < wanted:
                     break  # That was all; a full channel's rest waits until one of its attempts has ended.
         return claims
 
-    def _lease(self, session: Session, row: DeliveryRow, now: int) -> Claim | None:
-        if row.state == State.IN_FLIGHT:
-            _cut_off(session, row, now)
-        channel_row = session.get(ChannelRow, (row.tenant_id, row.channel_id))
-        channel = self._channels.to_channel(channel_row) if channel_row else None
-        if channel is None or channel.unusable_reason:
-            reason = f"the channel is turned off: {channel.unusable_reason}" if channel else CHANNEL_DELETED
-            _end(row, State.SUPPRESSED, reason, now)
-            return None
-        row.state = State.IN_FLIGHT
-        row.attempt_count += 1
-        row.lease_token = secrets.token_hex(8)
-        row.leased_at = now
-        row.lease_until = now + LEASE
-        return Claim(
-            tenant=row.tenant_id,
-            delivery_id=row.id,
-            channel=channel,
-            payload=row.payload,
-            attempt=row.attempt_count,
-            broken_before=row.last_outcome == OutcomeKind.CONFIGURATION_BROKEN,
-            lease_token=row.lease_token,
-            lease_until=row.lease_until,
-        )
+    def _channel_of(
+        self, session: Session, row: Row[Any], known: dict[tuple[str, str], Channel | None]
+    ) -> Channel | None:
+        """A delivery's channel, if it can be sent to. Of each, the target is opened once."""
+        key = row.tenant_id, row.channel_id
+        if key not in known:
+            channel_row = session.get(ChannelRow, key)
+            known[key] = self._channels.to_channel(channel_row) if channel_row else None
+        channel = known[key]
+        return channel if channel and not channel.unusable_reason else None
 
-    def finish(self, session: Session, finished: Finished) -> bool:
-        """Records an attempt and its consequences. False, with nothing recorded, if the lease has passed to another."""
-        claim, outcome, decision = finished.claim, finished.outcome, finished.decision
-        now = finished.ended_at
-        row = session.get(DeliveryRow, (claim.tenant, claim.delivery_id))
-        if row is None or row.lease_token != claim.lease_token or row.state != State.IN_FLIGHT:
-            return False
-        session.add(_attempt(row, finished.started_at, now, outcome))
-        row.last_outcome = int(outcome.kind)
-        row.next_at = decision.next_time or row.next_at
-        _end(row, decision.state, outcome.detail, now)
-        if decision.state is State.DEAD and row.kind in _SAYS_IT_FIRES:
-            _supersede_end(session, row, now)
-        if decision.quiet_until:
-            _keep_quiet(session, claim, decision.quiet_until)
-        if decision.disable_reason:
-            self._disable(session, claim, decision.disable_reason, now)
-        return True
+    def _lease(
+        self, session: Session, rows: Sequence[Row[Any]], channels: Mapping[tuple[str, str], Channel | None], now: int
+    ) -> list[Claim]:
+        """Leases what has a channel, and ends the rest."""
+        _note_cut_off(session, rows, now)
+        claims, leased, ended = [], [], []
+        for row in rows:
+            channel = channels[row.tenant_id, row.channel_id]
+            detail, outcome = _so_far(row)
+            if channel is None or channel.unusable_reason:
+                reason = f"the channel is turned off: {channel.unusable_reason}" if channel else CHANNEL_DELETED
+                ended.append(_end(row, State.SUPPRESSED, reason, outcome, row.next_at, now))
+                continue
+            claim = Claim(
+                tenant=row.tenant_id,
+                delivery_id=row.id,
+                channel=channel,
+                payload=row.payload,
+                attempt=row.attempt_count + 1,
+                broken_before=outcome == OutcomeKind.CONFIGURATION_BROKEN,
+                lease_token=secrets.token_hex(8),
+                lease_until=now + LEASE,
+            )
+            claims.append(claim)
+            leased.append(
+                (row.tenant_id, row.id, int(State.IN_FLIGHT), detail, outcome, claim.attempt, claim.lease_token, now,
+                 claim.lease_until)
+            )  # fmt: skip
+        update_rows(session, deliveries, _KEY, _LEASED, leased)
+        update_rows(session, deliveries, _KEY, _ENDED, ended)
+        return claims
+
+    def finish(self, session: Session, finished: Sequence[Finished]) -> list[Finished]:
+        """Records attempts and their consequences. Returns those whose lease has passed to another: of them nothing is
+        recorded."""
+        rows = _in_flight(session, finished)
+        kept: list[tuple[Finished, Row[Any]]] = []
+        lost: list[Finished] = []
+        for one in finished:
+            row = rows.get((one.claim.tenant, one.claim.delivery_id))
+            if row is None or row.lease_token != one.claim.lease_token:
+                lost.append(one)
+            else:
+                # What comes a second time isn't under its lease any more.
+                del rows[one.claim.tenant, one.claim.delivery_id]
+                kept.append((one, row))
+        insert_rows(
+            session, attempts, _ATTEMPT, [_attempt(row, one.started_at, one.ended_at, one.outcome) for one, row in kept]
+        )
+        ends = [
+            _end(row, one.decision.state, one.outcome.detail, int(one.outcome.kind),
+                 one.decision.next_time or row.next_at, one.ended_at)
+            for one, row in kept
+        ]  # fmt: skip
+        update_rows(session, deliveries, _KEY, _ENDED, ends)
+        for one, row in kept:
+            if one.decision.state is State.DEAD and row.kind in SAYS_IT_FIRES:
+                _supersede_end(session, row, one.ended_at)
+            if one.decision.quiet_until:
+                _keep_quiet(session, one.claim, one.decision.quiet_until)
+            if one.decision.disable_reason:
+                self._disable(session, one.claim, one.decision.disable_reason, one.ended_at)
+        return lost
 
     def _disable(self, session: Session, claim: Claim, reason: str, now: int) -> None:
         row = session.get(ChannelRow, (claim.tenant, claim.channel.id))
@@ -197,157 +198,102 @@ class Queue:
 
     def suppress_waiting(self, session: Session, tenant: str, channel_id: str, reason: str, now: int) -> None:
         """Suppresses what waits for a channel, however much that is."""
-        session.execute(
-            update(DeliveryRow)
-            .where(
-                DeliveryRow.tenant_id == tenant,
-                DeliveryRow.channel_id == channel_id,
-                DeliveryRow.state == State.PENDING,
-            )
-            .values(
-                state=State.SUPPRESSED,
-                detail=reason[:1000],
-                version=DeliveryRow.version + 1,
-                report_due=True,
-                updated_at=now,
-            )
+        is_waiting = (
+            DeliveryRow.tenant_id == tenant,
+            DeliveryRow.channel_id == channel_id,
+            DeliveryRow.state == State.PENDING,
         )
+        _end_waiting(session, is_waiting, State.SUPPRESSED, reason, now)
 
     def release_all(self, session: Session, now: int) -> None:
         """Makes everything due that a former run was sending; only if nobody else can be sending."""
-        for row in session.scalars(select(DeliveryRow).where(DeliveryRow.state == State.IN_FLIGHT)):
-            _cut_off(session, row, now)
-            row.state = State.PENDING
-            row.next_at = now
+        rows = session.execute(select(deliveries).where(deliveries.c.state == int(State.IN_FLIGHT))).all()
+        _note_cut_off(session, rows, now)
+        released = [(row.tenant_id, row.id, int(State.PENDING), *_so_far(row), now, "") for row in rows]
+        update_rows(session, deliveries, _KEY, _RELEASED, released)
 
     def next_due(self, session: Session, now: int) -> int | None:
         """When something becomes due by itself after `now`; None if nothing does."""
-        times = (
-            select(func.min(DeliveryRow.next_at)).where(DeliveryRow.state == State.PENDING, DeliveryRow.next_at > now),
-            select(func.min(DeliveryRow.lease_until)).where(
-                DeliveryRow.state == State.IN_FLIGHT, DeliveryRow.lease_until > now
-            ),
-            select(func.min(ChannelRow.quiet_until)).where(ChannelRow.quiet_until > now),
-        )
-        found = [time for query in times if (time := session.scalar(query)) is not None]
+        found = [time for query in _DUE if (time := session.scalar(query, {"now": now})) is not None]
         return min(found, default=None)
 
 
-def stream_of(channel_id: str, stream_key: str) -> str:
-    """The key of a stream within a channel, of fixed length."""
-    return hashlib.sha256(f"{channel_id}\0{stream_key}".encode()).hexdigest()
-
-
-def _sendable(due: ColumnElement[bool]) -> Select[DeliveryRow]:
-    """Of what is due, at most `wanted` that nothing holds up; `full` are channels that get no more."""
-    earlier = aliased(DeliveryRow)
-    waits_for_earlier = (
-        select(earlier.id)
-        .where(
-            earlier.tenant_id == DeliveryRow.tenant_id,
-            earlier.stream_key == DeliveryRow.stream_key,
-            earlier.sequence < DeliveryRow.sequence,
-            earlier.state.in_(UNFINISHED),
-        )
-        .exists()
-    )
-    return (
-        select(DeliveryRow)
-        .outerjoin(
-            ChannelRow,
-            (ChannelRow.tenant_id == DeliveryRow.tenant_id) & (ChannelRow.id == DeliveryRow.channel_id),
-        )
-        .where(
-            due,
-            func.coalesce(ChannelRow.quiet_until, 0) <= bindparam("now"),
-            DeliveryRow.channel_id.not_in(bindparam("full", expanding=True)),
-            ~waits_for_earlier,
-        )
-        .order_by(DeliveryRow.next_at, DeliveryRow.sequence)
-        .limit(bindparam("wanted"))
-    )
-
-
-_IS_PENDING = DeliveryRow.state == State.PENDING
-# Made once, as a step of the delivery loop asks several times.
-_EXPIRED = _sendable((DeliveryRow.state == State.IN_FLIGHT) & (DeliveryRow.lease_until <= bindparam("now")))
-_PENDING = _sendable(
-    and_(_IS_PENDING, DeliveryRow.severity == bindparam("severity"), DeliveryRow.next_at <= bindparam("now"))
+_DUE = (
+    select(func.min(DeliveryRow.next_at)).where(
+        DeliveryRow.state == State.PENDING, DeliveryRow.next_at > bindparam("now")
+    ),
+    select(func.min(DeliveryRow.lease_until)).where(
+        DeliveryRow.state == State.IN_FLIGHT, DeliveryRow.lease_until > bindparam("now")
+    ),
+    select(func.min(ChannelRow.quiet_until)).where(ChannelRow.quiet_until > bindparam("now")),
 )
-_HIGHEST = select(func.max(DeliveryRow.severity)).where(_IS_PENDING, DeliveryRow.severity < bindparam("severity"))
-_ABOVE_ALL = 1000
 
 
-def _queries(session: Session) -> Iterator[tuple[Select[DeliveryRow], int]]:
-    """What asks for deliveries that can be sent. It's a query for each severity, so that an index gives them in order,
-    however much waits."""
-    yield _EXPIRED, 0
-    severity = session.scalar(_HIGHEST, {"severity": _ABOVE_ALL})
-    while severity is not None:
-        yield _PENDING, severity
-        severity = session.scalar(_HIGHEST, {"severity": severity})
+def _in_flight(session: Session, finished: Iterable[Finished]) -> dict[tuple[str, str], Row[Any]]:
+    """What is being sent of what was claimed, by tenant and id. It's locked."""
+    ids: dict[str, list[str]] = {}
+    for one in finished:
+        ids.setdefault(one.claim.tenant, []).append(one.claim.delivery_id)
+    return {
+        (row.tenant_id, row.id): row
+        for tenant, of_tenant in sorted(ids.items())
+        for row in session.execute(_IN_FLIGHT, {"tenant": tenant, "ids": sorted(of_tenant)})
+    }
 
 
-def _end(row: DeliveryRow, state: State, detail: str, now: int) -> None:
-    """Moves a row to a state that RuleService should know."""
-    row.state = int(state)
-    row.detail = detail[:1000]
-    row.lease_token = ""
-    row.version += 1
-    row.report_due = True
-    row.updated_at = now
+def _end(row: Row[Any], state: State, detail: str, outcome: int, next_at: int, now: int) -> tuple[Any, ...]:
+    """A row on its way to a state that RuleService should know."""
+    return (row.tenant_id, row.id, int(state), detail[:1000], outcome, next_at, "", row.version + 1, True, now)
 
 
-def _cut_off(session: Session, row: DeliveryRow, now: int) -> None:
+def _end_waiting(session: Session, is_waiting: tuple[Any, ...], state: State, reason: str, now: int) -> None:
+    session.execute(
+        update(DeliveryRow)
+        .where(*is_waiting)
+        .values(
+            state=int(state),
+            detail=reason[:1000],
+            lease_token="",
+            version=DeliveryRow.version + 1,
+            report_due=True,
+            updated_at=now,
+        )
+    )
+
+
+def _so_far(row: Row[Any]) -> tuple[str, int]:
+    """The detail and the outcome of a row's last attempt. One that is still being sent was cut off."""
+    is_cut_off = row.state == State.IN_FLIGHT
+    return (CUT_OFF, int(OutcomeKind.AMBIGUOUS)) if is_cut_off else (row.detail, row.last_outcome)
+
+
+def _note_cut_off(session: Session, rows: Sequence[Row[Any]], now: int) -> None:
     outcome = Outcome(OutcomeKind.AMBIGUOUS, CUT_OFF)
-    session.add(_attempt(row, row.leased_at, now, outcome))
-    row.last_outcome = int(outcome.kind)
-    row.lease_token = ""
-    row.detail = CUT_OFF
+    cut_off = [_attempt(row, row.leased_at, now, outcome) for row in rows if row.state == State.IN_FLIGHT]
+    insert_rows(session, attempts, _ATTEMPT, cut_off)
 
 
-def _attempt(row: DeliveryRow, started_at: int, ended_at: int, outcome: Outcome) -> AttemptRow:
-    return AttemptRow(
-        tenant_id=row.tenant_id,
-        delivery_id=row.id,
-        number=row.attempt_count,
-        started_at=started_at,
-        ended_at=ended_at,
-        outcome=int(outcome.kind),
-        status=outcome.status,
-        detail=outcome.detail[:1000],
-    )
+def _attempt(row: Row[Any], started_at: int, ended_at: int, outcome: Outcome) -> tuple[Any, ...]:
+    """A row of the attempts, in the table's order."""
+    return (
+        row.tenant_id, row.id, row.attempt_count, started_at, ended_at, int(outcome.kind), outcome.status,
+        outcome.detail[:1000],
+    )  # fmt: skip
 
 
-_SAYS_IT_FIRES = (Kind.FIRING, Kind.SEVERITY_CHANGED)
-
-
-def _firing_states(session: Session, tenant: str, stream_key: str, alert_id: str) -> list[State]:
-    states = session.scalars(
-        select(DeliveryRow.state).where(
-            DeliveryRow.tenant_id == tenant,
-            DeliveryRow.stream_key == stream_key,
-            DeliveryRow.alert_id == alert_id,
-            DeliveryRow.kind.in_(list(map(int, _SAYS_IT_FIRES))),
-        )
-    )
-    return list(map(State, states))
-
-
-def _supersede_end(session: Session, firing: DeliveryRow, now: int) -> None:
-    if not never_told(_firing_states(session, firing.tenant_id, firing.stream_key, firing.alert_id)):
+def _supersede_end(session: Session, firing: Row[Any], now: int) -> None:
+    told: Told = {}
+    arriving.add_told(session, told, firing.tenant_id, [firing.stream_key])
+    if not never_told(told.get((firing.tenant_id, firing.stream_key, firing.alert_id), [])):
         return
-    ends = session.scalars(
-        select(DeliveryRow).where(
-            DeliveryRow.tenant_id == firing.tenant_id,
-            DeliveryRow.stream_key == firing.stream_key,
-            DeliveryRow.alert_id == firing.alert_id,
-            DeliveryRow.kind == Kind.RESOLVED,
-            DeliveryRow.state == State.PENDING,
-        )
+    is_end = (
+        DeliveryRow.tenant_id == firing.tenant_id,
+        DeliveryRow.stream_key == firing.stream_key,
+        DeliveryRow.alert_id == firing.alert_id,
+        DeliveryRow.kind == int(Kind.RESOLVED),
+        DeliveryRow.state == int(State.PENDING),
     )
-    for row in ends:
-        _end(row, State.SUPERSEDED, FIRING_NEVER_TOLD, now)
+    _end_waiting(session, is_end, State.SUPERSEDED, FIRING_NEVER_TOLD, now)
 
 
 def _keep_quiet(session: Session, claim: Claim, until: int) -> None:

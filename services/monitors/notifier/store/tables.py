@@ -1,5 +1,7 @@
 """The notifier's tables. Every row carries its tenant; times are nanoseconds since 1970, 0 where there is none."""
 
+from typing import cast
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -9,6 +11,7 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     String,
+    Table,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -118,3 +121,8 @@ class RequestRow(Base):
     request_hash: Mapped[bytes] = mapped_column(LargeBinary)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+# For what is done with many rows at once, where an object for each would cost more than the database.
+deliveries = cast("Table", DeliveryRow.__table__)
+attempts = cast("Table", AttemptRow.__table__)

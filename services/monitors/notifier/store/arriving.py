@@ -1,0 +1,134 @@
+"""How notifications become deliveries: all that come at once are looked up, planned and inserted together."""
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session
+
+from monitors.mesh.ids import id_series
+from monitors.mesh.rows import insert_rows
+from monitors.notifier.model.channel import ConsoleTarget
+from monitors.notifier.model.delivery import Arrival, Planned, State, never_told, plan
+from monitors.notifier.model.message import Kind
+from monitors.notifier.store.channels import ChannelStore
+from monitors.notifier.store.tables import deliveries
+
+FIRING_NEVER_TOLD = "that the alert fired was never told, so its end isn't either"
+SAYS_IT_FIRES = (Kind.FIRING, Kind.SEVERITY_CHANGED)
+_COLUMNS = tuple(column.name for column in deliveries.columns)
+_CHUNK = 500
+Told = dict[tuple[str, str, str], list[State]]
+"""States of what said that alerts fire, by tenant, stream and alert."""
+
+_KNOWN = select(deliveries.c.notification_id).where(
+    deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.notification_id.in_(bindparam("ids", expanding=True))
+)
+_TOLD = select(deliveries.c.stream_key, deliveries.c.alert_id, deliveries.c.state).where(
+    deliveries.c.tenant_id == bindparam("tenant"),
+    deliveries.c.stream_key.in_(bindparam("streams", expanding=True)),
+    deliveries.c.kind.in_(list(map(int, SAYS_IT_FIRES))),
+)
+
+
+def take_in(session: Session, channels: ChannelStore, arrivals: Sequence[Arrival], now: int) -> list[Arrival]:
+    """Makes the deliveries of notifications. One that has come before changes nothing.
+
+    Returns the new ones that no console channel will print.
+    """
+    planned: list[tuple[Arrival, list[Planned]]] = []
+    for tenant in dict.fromkeys(arrival.tenant for arrival in arrivals):
+        of_tenant = {one.notification_id: one for one in arrivals if one.tenant == tenant}
+        known = _known(session, tenant, list(of_tenant))
+        new = [one for name, one in of_tenant.items() if name not in known]
+        if new:
+            present = channels.list_all(session, tenant)
+            planned += [(arrival, plan(arrival, present)) for arrival in new]
+    told = _told(session, planned)
+    ids = id_series("dlv")
+    rows = [_row(next(ids), arrival, one, told, now) for arrival, plans in planned for one in plans]
+    insert_rows(session, deliveries, _COLUMNS, rows)
+    return [arrival for arrival, plans in planned if not _is_printed(plans)]
+
+
+def _is_printed(plans: Sequence[Planned]) -> bool:
+    return any(isinstance(one.channel.target, ConsoleTarget) for one in plans if one.channel)
+
+
+def _known(session: Session, tenant: str, ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for part in _chunks(ids):
+        found |= set(session.scalars(_KNOWN, {"tenant": tenant, "ids": part}))
+    return found
+
+
+def _told(session: Session, planned: Sequence[tuple[Arrival, Sequence[Planned]]]) -> Told:
+    """Of the streams in which something ends."""
+    streams: dict[str, dict[str, None]] = {}
+    for arrival, plans in planned:
+        if arrival.kind is Kind.RESOLVED:
+            of_tenant = streams.setdefault(arrival.tenant, {})
+            of_tenant.update((stream_of(_channel_id(one), arrival.stream_key), None) for one in plans)
+    told: Told = {}
+    for tenant, keys in streams.items():
+        add_told(session, told, tenant, list(keys))
+    return told
+
+
+def add_told(session: Session, told: Told, tenant: str, stream_keys: Collection[str]) -> None:
+    """Looks up what was told in streams."""
+    for part in _chunks(list(stream_keys)):
+        for stream, alert_id, state in session.execute(_TOLD, {"tenant": tenant, "streams": part}):
+            told.setdefault((tenant, stream, alert_id), []).append(State(state))
+
+
+def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), _CHUNK):
+        yield items[start : start + _CHUNK]
+
+
+def _row(delivery_id: str, arrival: Arrival, planned: Planned, told: Told, now: int) -> tuple[object, ...]:
+    """A row in the table's order. What says that an alert fires is noted in `told`: its end may come along with it."""
+    channel_id = _channel_id(planned)
+    stream_key = stream_of(channel_id, arrival.stream_key)
+    state, reason = planned.state, planned.reason
+    alert = arrival.tenant, stream_key, arrival.alert_id
+    if arrival.kind in SAYS_IT_FIRES:
+        told.setdefault(alert, []).append(state)
+    elif arrival.kind is Kind.RESOLVED and state is State.PENDING and never_told(told.get(alert, [])):
+        state, reason = State.SUPERSEDED, FIRING_NEVER_TOLD
+    values = {
+        "tenant_id": arrival.tenant,
+        "id": delivery_id,
+        "notification_id": arrival.notification_id,
+        "alert_id": arrival.alert_id,
+        "channel_id": channel_id,
+        "channel_name": planned.channel_name,
+        "kind": int(arrival.kind),
+        "severity": arrival.severity,
+        "stream_key": stream_key,
+        "sequence": arrival.sequence,
+        "payload": arrival.payload,
+        "state": int(state),
+        "detail": reason,
+        "attempt_count": 0,
+        "last_outcome": 0,
+        "next_at": now,
+        "lease_token": "",
+        "leased_at": 0,
+        "lease_until": 0,
+        "version": 1,
+        "report_due": state is not State.PENDING,
+        "created_at": now,
+        "updated_at": now,
+    }
+    return tuple([values[name] for name in _COLUMNS])
+
+
+def _channel_id(planned: Planned) -> str:
+    return planned.channel.id if planned.channel else ""
+
+
+def stream_of(channel_id: str, stream_key: str) -> str:
+    """The key of a stream within a channel, of fixed length."""
+    return hashlib.sha256(f"{channel_id}\0{stream_key}".encode()).hexdigest()
