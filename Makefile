@@ -9,7 +9,7 @@ EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
 
 .PHONY: help setup run test fuzz lint format breaking clean \
-	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-ingest bench-transitions
+	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-ingest bench-store
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -73,8 +73,8 @@ bench-history: setup ## Bytes a point, sealing, reading and reopening of the dur
 bench-ingest: setup ## Points per CPU-second of every way in
 	$(VENV)/bin/python -m benchmarks.ingest $(ARGS)
 
-bench-transitions: setup ## RuleService: rules made and transitions recorded a second, beside a bare synced insert
-	$(VENV)/bin/python -m benchmarks.transitions
+bench-store: setup ## What the stores do a second on SQLite and MariaDB, beside the plain drivers, e.g. make bench-store ARGS="lists --on sqlite"
+	@$(VENV)/bin/python -m benchmarks.store $(ARGS)
 
 bench-eval: setup ## Rules per CPU second, memory, starts and latency beside Prometheus, e.g. make bench-eval ARGS="step memory"
 	@$(VENV)/bin/python -m benchmarks.evaluation $(ARGS)

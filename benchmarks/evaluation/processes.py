@@ -6,7 +6,7 @@ import secrets
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -57,9 +57,9 @@ def serving(home: Path) -> Iterator[Served]:
 
 
 @contextmanager
-def serving_rules(home: Path, ports: Ports) -> Iterator[int]:
-    """Runs RuleService alone. Gives its process id."""
-    with _running("rules", home, ports, ports[0]) as process:
+def serving_rules(home: Path, ports: Ports, settings: Mapping[str, str] | None = None) -> Iterator[int]:
+    """Runs RuleService alone, with settings of its environment. Gives its process id."""
+    with _running("rules", home, ports, ports[0], settings) as process:
         yield process.pid
 
 
@@ -71,7 +71,9 @@ def serving_evaluator(home: Path, ports: Ports, rules_pid: int) -> Iterator[Serv
 
 
 @contextmanager
-def _running(service: str, home: Path, ports: Ports, own_port: int) -> Iterator["subprocess.Popen[bytes]"]:
+def _running(
+    service: str, home: Path, ports: Ports, own_port: int, settings: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
     rules_port, evaluator_port, http_port = ports
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MONITORS_")},
@@ -81,6 +83,7 @@ def _running(service: str, home: Path, ports: Ports, own_port: int) -> Iterator[
         "MONITORS_EVALUATOR_ADDRESS": f"127.0.0.1:{evaluator_port}",
         "MONITORS_GRPC_PORT": str(own_port),
         "MONITORS_HTTP_PORT": str(http_port),
+        **(settings or {}),
     }
     output = home / f"{service}.out"
     with output.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Rows that are inserted at once are what they are one by one."""
+"""Rows that are inserted or changed at once are what they are one by one."""
 
 from collections.abc import Iterator
 
@@ -7,20 +7,25 @@ from sqlalchemy import Column, Engine, Integer, LargeBinary, MetaData, String, T
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import insert_rows
+from monitors.mesh.rows import insert_rows, update_rows
+from tests.servers.mariadb import shared_server
 
 TABLE = Table(
     "things",
     MetaData(),
-    Column("id", Integer, primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
     Column("name", String(9)),
     Column("data", LargeBinary),
 )
 
 
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    one = create_engine("sqlite://")
+@pytest.fixture(params=["sqlite", "mariadb"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    if request.param == "sqlite":
+        one = create_engine("sqlite://")
+    else:
+        server = shared_server()
+        one = create_engine(server.url(server.create_database()), paramstyle="format")
     TABLE.create(one)
     yield one
     one.dispose()
@@ -41,3 +46,15 @@ def test_columns_may_come_in_any_order_and_some_may_be_missing(engine: Engine) -
 def test_a_conflict_is_told_as_sqlalchemy_tells_it(engine: Engine) -> None:
     with Session(engine) as session, pytest.raises(IntegrityError):
         insert_rows(session, TABLE, ("id",), [(1,), (1,)])
+
+
+def test_many_rows_are_changed_each_to_its_own_values(engine: Engine) -> None:
+    count = 600
+    with Session(engine) as session:
+        insert_rows(session, TABLE, ("id", "name", "data"), [(number, "old", b"d") for number in range(count)])
+        changes = [(number, f"n{number}" if number % 3 else None, bytes([number % 256])) for number in range(1, count)]
+        update_rows(session, TABLE, ("id",), ("name", "data"), [*changes, (count + 1, "nobody", b"")])
+        update_rows(session, TABLE, ("id", "name"), ("data",), [(1, "n1", b"%s"), (2, "another", b"never")])
+        update_rows(session, TABLE, ("id",), ("name",), [])
+        expected = [(0, "old", b"d"), (1, "n1", b"%s"), *changes[1:]]
+        assert session.execute(select(TABLE).order_by(TABLE.c.id)).all() == expected

@@ -1,0 +1,148 @@
+"""The notifier's queue: deliveries taken in, claimed and finished, as its delivery loop does it."""
+
+import secrets
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.measure import cpu_of
+from benchmarks.store.clients import batches
+from benchmarks.store.targets import Bare, Target
+from monitors.mesh.database import Database, Session
+from monitors.mesh.ids import new_id
+from monitors.mesh.masking import Secret
+from monitors.mesh.secrets import Sealer
+from monitors.mesh.times import now_nanos
+from monitors.notifier.model.channel import Channel, WebhookTarget, new_webhook_secret
+from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, State, decide
+from monitors.notifier.model.message import Kind
+from monitors.notifier.store.channels import ChannelStore
+from monitors.notifier.store.queue import Claim, Finished, Queue
+from tests.harness import LoopThread
+
+TENANT = "local"
+CHANNELS = 8
+AT_ONCE = 64
+PER_CHANNEL = 8
+ARRIVALS_AT_ONCE = 100
+BODY = secrets.token_bytes(400)
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """A second: taken in, claimed and finished, and the latter with the plain driver."""
+
+    taken_in: float
+    finished: float
+    cpu: float
+    """Seconds of CPU for each that was claimed and finished."""
+    bare: float
+
+
+def measure(target: Target, count: int) -> Speeds:
+    """Takes `count` deliveries through the queue."""
+    url = target.database("notifier")
+    loop = LoopThread()
+    with tempfile.TemporaryDirectory(prefix="monitors-bench-") as folder:
+        database = Database(url, name="notifier", migrations="monitors.notifier.migrations")
+        database.upgrade()
+        queue = _queue(loop, database, Path(folder))
+        arrivals = [_arrival(number) for number in range(count)]
+        begun = time.perf_counter()
+        for part in batches(arrivals, ARRIVALS_AT_ONCE):
+            loop.run(database.write(lambda session: queue.take_in(session, part, now_nanos())))  # noqa: B023
+        taken_in = count / (time.perf_counter() - begun)
+        begun = time.perf_counter()
+        cpu = cpu_of(lambda: _work_off(loop, database, queue, count))
+        finished = count / (time.perf_counter() - begun)
+        database.close()
+    loop.close()
+    with target.bare(url) as bare:
+        with bare.transaction():
+            bare.execute("UPDATE deliveries SET state = ?, attempt_count = 0", (int(State.PENDING),))
+            bare.execute("DELETE FROM attempts")
+        return Speeds(taken_in, finished, cpu / count, _bare(bare))
+
+
+def _queue(loop: LoopThread, database: Database, folder: Path) -> Queue:
+    channels = ChannelStore(Sealer(folder / "key"))
+    target = WebhookTarget(Secret("https://example.org/hook"), new_webhook_secret())
+
+    def make(session: Session) -> None:
+        for number in range(CHANNELS):
+            channels.insert(session, Channel(TENANT, f"chan_{number}", f"c{number}", target, is_default=False))
+
+    loop.run(database.write(make))
+    return Queue(channels)
+
+
+def _arrival(number: int) -> Arrival:
+    return Arrival(
+        tenant=TENANT,
+        notification_id=new_id("note"),
+        alert_id=f"alert_{number:012d}",
+        kind=Kind.FIRING,
+        severity=2,
+        channels=(f"c{number % CHANNELS}",),
+        stream_key=f"stream{number}",
+        sequence=number,
+        payload=BODY,
+    )
+
+
+def _work_off(loop: LoopThread, database: Database, queue: Queue, count: int) -> None:
+    """Each transaction finishes what the one before has claimed, and claims more."""
+    done, ended = 0, list[Finished]()
+
+    def step(session: Session) -> list[Claim]:
+        if queue.finish(session, ended):
+            raise RuntimeError("a lease was lost")
+        return queue.claim(session, now_nanos(), capacity=AT_ONCE, busy=Counter(), per_channel=PER_CHANNEL)
+
+    while done < count:
+        claims = loop.run(database.write(step))
+        done += len(ended)
+        ended = [_finished(claim) for claim in claims]
+
+
+def _finished(claim: Claim) -> Finished:
+    now, outcome = now_nanos(), Outcome(OutcomeKind.OK, "the endpoint answered 200", 200)
+    decision = decide(outcome, channel_kind="webhook", attempt=1, now=now, jitter=0.0, broken_before=False)
+    return Finished(claim, outcome, decision, now, now)
+
+
+def _bare(bare: Bare) -> float:
+    """Deliveries a second that are claimed and finished, in the same order and with as many commits."""
+    count, ended, begun = 0, list[str](), time.perf_counter()
+    while True:
+        now = now_nanos()
+        with bare.transaction():
+            attempts = [
+                (TENANT, one, 1, now, now, int(OutcomeKind.OK), 200, "the endpoint answered 200") for one in ended
+            ]
+            if ended:
+                bare.execute_many("INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", attempts)
+                marks = ", ".join("?" * len(ended))
+                bare.execute(
+                    f"UPDATE deliveries SET state = ?, detail = 'ok', lease_token = '', version = version + 1, "
+                    f"report_due = 1, updated_at = ? WHERE tenant_id = ? AND id IN ({marks})",
+                    (int(State.DELIVERED), now, TENANT, *ended),
+                )
+            rows = bare.execute(
+                f"SELECT * FROM deliveries WHERE state = ? AND severity = 2 AND next_at <= ? "
+                f"ORDER BY next_at, sequence LIMIT {AT_ONCE}",
+                (int(State.PENDING), now),
+            )
+            count += len(ended)
+            ended = [row[1] for row in rows]
+            if ended:
+                marks = ", ".join("?" * len(ended))
+                bare.execute(
+                    f"UPDATE deliveries SET state = ?, attempt_count = 1, lease_token = 'token', leased_at = ?, "
+                    f"lease_until = ? WHERE tenant_id = ? AND id IN ({marks})",
+                    (int(State.IN_FLIGHT), now, now + 30 * 10**9, TENANT, *ended),
+                )
+        if not ended:
+            return count / (time.perf_counter() - begun)
