@@ -90,21 +90,20 @@ class InfluxServer:
 
     def query(self, text: str) -> bytes:
         """Asks or tells it something."""
-        return self._post("/query", urllib.parse.urlencode({"q": text, **self._credentials}).encode())
+        return self._post("/query", {}, urllib.parse.urlencode({"q": text}).encode())
 
     def write(self, lines: str, database: str = "monitors") -> None:
         """Writes lines of line protocol with nanoseconds, whose fields hold no line breaks if there are many."""
         rows = lines.split("\n") if lines.count("\n") > LINES_AT_ONCE else [lines]
-        path = "/write?" + urllib.parse.urlencode({"db": database, "precision": "ns", **self._credentials})
         for start in range(0, len(rows), LINES_AT_ONCE):
-            self._post(path, "\n".join(rows[start : start + LINES_AT_ONCE]).encode())
+            self._post(
+                "/write", {"db": database, "precision": "ns"}, "\n".join(rows[start : start + LINES_AT_ONCE]).encode()
+            )
 
-    @property
-    def _credentials(self) -> dict[str, str]:
-        return {"u": "admin", "p": "secret"} if self._auth else {}
-
-    def _post(self, path: str, body: bytes) -> bytes:
-        with urllib.request.urlopen(urllib.request.Request(f"{self.url}{path}", body), timeout=60) as answer:
+    def _post(self, path: str, parameters: dict[str, str], body: bytes) -> bytes:
+        known = {"u": "admin", "p": "secret"} if self._auth else {}
+        url = f"{self.url}{path}?{urllib.parse.urlencode(parameters | known)}"
+        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=60) as answer:
             found: bytes = answer.read()
         return found
 

@@ -41,8 +41,8 @@ class Blocks:
     two of them.
     """
 
-    def __init__(self, size: int = BLOCK) -> None:
-        self._size = size
+    def __init__(self, size: int | None = None) -> None:
+        self._size = size or BLOCK
         self._waiting: list[bytes] = []
         self._length = 0
         self._header: Header | None = None

@@ -40,7 +40,7 @@ async def detect(settings: InfluxSettings, session: aiohttp.ClientSession) -> Ve
                 body = await response.content.read(LONGEST_HEALTH)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unreachable(error) from error
-        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR and response.status != HTTPStatus.NOT_IMPLEMENTED:
             raise SourceUnavailable(f"can't answer now: status {response.status}", response.status, again=True)
         said = response.headers.get(HEADER) or _version_in(body)
         major = said.removeprefix("v").partition(".")[0]
