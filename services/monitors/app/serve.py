@@ -10,7 +10,6 @@ import grpc
 from monitors.app.home import held_home
 from monitors.app.lifetime import explain, run_until_closed, settle
 from monitors.app.logs import log_to_terminal
-from monitors.app.sources import check_source
 from monitors.mesh.channels import open_channel, unavailable
 from monitors.mesh.config import BadSetting, Settings
 from monitors.mesh.errors import Unauthenticated
@@ -79,14 +78,17 @@ async def _rules(
 async def _evaluator(
     settings: Settings, closing: asyncio.Event, shared: Shared
 ) -> AsyncIterator[tuple[Hosted, Authenticate]]:
+    from monitors.app.sources import polling_of
     from monitors.evaluator.main import open_evaluator
 
-    check_source(settings)
+    polling = polling_of(settings)
     async with open_channel(settings.rules_address, settings.service_token.reveal()) as rules:
         authenticate = with_service_token(settings.service_token.reveal(), remote_authenticator(rules))
         evaluator_settings = dataclasses.replace(settings.evaluator, address=settings.evaluator_address)
-        async with open_evaluator(evaluator_settings, rules, authenticate, closing, shared) as evaluator:
-            _print_line(f"points are taken at http://{settings.host}:{evaluator.http_port}")
+        opening = open_evaluator(evaluator_settings, rules, authenticate, closing, shared, polling)
+        async with opening as evaluator:
+            taken = f"points are taken at http://{settings.host}:{evaluator.http_port}"
+            _print_line("points are read from InfluxDB" if polling else taken)
             yield evaluator, authenticate
 
 

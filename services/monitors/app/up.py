@@ -15,7 +15,6 @@ from monitors.app.home import held_home
 from monitors.app.lifetime import run_until_closed, settle
 from monitors.app.logs import log_to_file
 from monitors.app.mesh import Mesh, open_mesh
-from monitors.app.sources import check_source
 from monitors.mesh.config import BadSetting, Settings, load_settings
 
 log = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ async def _up(settings: Settings, checks: Sequence[str], host: bool, mcp: bool, 
         console.print(Text(line), soft_wrap=True)
 
     _check_tenants(settings)
-    check_source(settings)
+    _check_source(settings)
     with held_home(settings.home):
         log_to_file(settings.home / "monitors.log")
         async with open_mesh(settings, closing, print_line) as mesh:
@@ -59,6 +58,15 @@ def _check_tenants(settings: Settings) -> None:
         raise BadSetting(
             "MONITORS_TENANTS is set, but `monitors up` has the tenant 'local' alone; unset it, or run the services "
             "with `monitors serve`"
+        )
+
+
+def _check_source(settings: Settings) -> None:
+    # The collectors write to the mesh's own endpoint, which takes nothing where points are read from a source.
+    if settings.influxdb_url:
+        raise BadSetting(
+            "INFLUXDB_URL is set, but `monitors up` keeps points itself; unset it, or run the services with "
+            "`monitors serve`, of which the evaluator then reads from that InfluxDB"
         )
 
 

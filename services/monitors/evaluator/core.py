@@ -4,7 +4,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -107,6 +107,10 @@ class Core:
         """Evaluates a batch after what was put before; one that was evaluated already is passed over."""
         self._pushed += len(batch.series)
         self._queue.put(lambda: self._step_pushed(batch))
+
+    def add_series(self, series: Sequence[Series]) -> None:
+        """Makes new series known after what was put before."""
+        self._queue.put(lambda: self._know(series))
 
     async def room(self) -> None:
         """Returns when so few points wait to be evaluated that more may come."""
@@ -229,6 +233,12 @@ class Core:
     def _resume(self, now: int) -> None:
         resume(self._evaluation, now)
         self.evaluating_since = now
+
+    def _know(self, series: Sequence[Series]) -> None:
+        self._evaluation.add_series(series)
+        if not self._follows_clock:
+            # A source has a series because there was a point of it.
+            self.seen()[[one.index for one in series]] = True
 
     def _step_pushed(self, batch: Batch) -> None:
         crowded = self._pushed - self._stepped > self._most_waiting

@@ -57,6 +57,7 @@ class Engine:
 
     An `exclusive` one evaluates all monitors or none. Others share them out by shards; each is to be fed everything
     that is stored, whoever holds its shard. `name` tells it from the other evaluators, if a process has several.
+    `on_rules` hears of changes of the rules before they are evaluated.
 
     What it decides is told to RuleService and kept until it is recorded there. Its state is saved with the number of
     the last batch whose transitions have been recorded, so that after a crash the later batches are evaluated again
@@ -73,6 +74,7 @@ class Engine:
         capacity: Capacity = AMPLE,
         exclusive: bool = True,
         name: str | None = None,
+        on_rules: Callable[[RuleChanges], None] | None = None,
     ) -> None:
         self.ready = asyncio.Event()
         self._rules = rules
@@ -83,6 +85,7 @@ class Engine:
         self._leases = Leases(rules, address, name, exclusive=exclusive)
         self._recorder = Recorder(rules, self._leases, self._on_adopted)
         self._watch = RuleWatch(rules, capacity.history)
+        self._on_rules = on_rules
         self._arrived: list[Batch | Sequence[Series]] | None = None
         self._one_at_a_time = asyncio.Lock()
         """Held while rules or shards change."""
@@ -92,6 +95,11 @@ class Engine:
             saver = ShardSaver(rules, self._core, self._recorder, self._leases)
             self._saver = saver
             self._follower = ShardFollower(rules, self._core, self._leases, self._recorder, saver, history)
+
+    @property
+    def held_shards(self) -> Collection[int]:
+        """The shards whose leases are held."""
+        return self._leases.held.keys()
 
     @property
     def saved_batch(self) -> int:
@@ -177,7 +185,7 @@ class Engine:
         if isinstance(arrived, Batch):
             self._core.push(arrived)
         else:
-            self._core.post(lambda evaluation: evaluation.add_series(arrived))
+            self._core.add_series(arrived)
 
     async def _once_ready(self, work: Callable[[], Awaitable[None]]) -> None:
         await self.ready.wait()
@@ -193,6 +201,8 @@ class Engine:
         if self._follower is None:
             await self._leases.complete.wait()
         async for change in self._watch.changes():
+            if self._on_rules:
+                self._on_rules(change)
             async with self._one_at_a_time:
                 if self.ready.is_set():
                     await self._apply(change)

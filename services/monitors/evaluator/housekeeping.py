@@ -36,6 +36,8 @@ class Limits:
 class Housekeeping:
     """Tidies in small steps while points come and go. `saved_batch` tells which batches are never evaluated again."""
 
+    source, unowned_count = "", 0
+
     def __init__(self, store: Store, newest: Newest, limits: Limits, saved_batch: Callable[[], int]) -> None:
         self._store, self._newest = store, newest
         self._limits, self._saved_batch = limits, saved_batch
@@ -43,6 +45,11 @@ class Housekeeping:
         self._is_full = False
         self.problem = ""
         """Why points go before their time; empty if they don't."""
+
+    @property
+    def problems(self) -> list[str]:
+        """The same as a list."""
+        return [self.problem] if self.problem else []
 
     async def run(self) -> None:
         """Tidies again and again."""

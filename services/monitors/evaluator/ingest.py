@@ -23,7 +23,7 @@ from monitors.evaluator.influx import (
     unpack,
     version_headers,
 )
-from monitors.evaluator.intake import Intake, Written
+from monitors.evaluator.intake import Sink, Written
 from monitors.evaluator.lines import PRECISIONS, ParsedLines
 from monitors.evaluator.reader import LineReader
 from monitors.mesh.database import storage_error
@@ -53,7 +53,7 @@ class Ingest:
     """The handlers. `healthy` tells whether what is taken is also evaluated."""
 
     def __init__(
-        self, intake: Intake, reader: LineReader, authenticate: Authenticate, healthy: Callable[[], bool]
+        self, intake: Sink, reader: LineReader, authenticate: Authenticate, healthy: Callable[[], bool]
     ) -> None:
         self._intake = intake
         self._reader = reader

@@ -71,6 +71,17 @@ class Written:
         return sum(refusal.count for refusal in self.refusals)
 
 
+class Sink(Protocol):
+    """Whatever takes points. Counts are since the start; `problem` is why the last ones couldn't be taken, or empty."""
+
+    accepted_count: int
+    refused_count: int
+    problem: str
+
+    async def write(self, submission: Submission) -> Written:
+        """Takes what can be taken and returns once it's durable. Raises MeshError if nothing was taken."""
+
+
 @dataclass(frozen=True)
 class _Waiting:
     points: Points

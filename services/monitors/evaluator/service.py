@@ -10,8 +10,7 @@ from monitors.evaluator.backtests import Backtests
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.engine import EngineStatus
 from monitors.evaluator.export import definition_messages, exported_points, to_exported
-from monitors.evaluator.housekeeping import Housekeeping
-from monitors.evaluator.intake import Intake
+from monitors.evaluator.intake import Sink
 from monitors.evaluator.messages import size_of, to_explanation, to_series_info, to_series_points
 from monitors.evaluator.model.explanation import Explanation
 from monitors.evaluator.model.spec import RuleKey
@@ -24,8 +23,8 @@ from monitors.evaluator.queries import (
     points_for_chart,
     token_after,
 )
+from monitors.evaluator.readable import Readable
 from monitors.evaluator.samples import SampleStream
-from monitors.evaluator.store import Store
 from monitors.mesh.errors import InvalidField, Unauthenticated
 from monitors.mesh.identity import current_principal, current_tenant
 from monitors.mesh.shared import Shared
@@ -51,16 +50,32 @@ class Evaluating(Protocol):
         """Why a rule's instances, or those of some monitors, are as they are; firing ones first."""
 
 
+class Keeping(Protocol):
+    """Whoever sees to it that points are there: keeps them, or reads them from where they are kept."""
+
+    @property
+    def source(self) -> str:
+        """What points are read from; empty if they are kept here."""
+
+    @property
+    def unowned_count(self) -> int:
+        """How many series there belong to no tenant."""
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """What the service answers from. `start_time` is when the evaluator began, in nanoseconds."""
 
-    store: Store
+    points: Readable
     catalogue: Catalogue
     newest: Newest
-    intake: Intake
+    intake: Sink
     engine: Evaluating
-    housekeeping: Housekeeping
+    keeping: Keeping
     backtests: Backtests
     start_time: int
     shared: Shared = field(default_factory=Shared)
@@ -123,7 +138,7 @@ class EvaluatorService(EvaluatorServiceServicer):
             raise InvalidField("start_time", "missing; it's required")
         start = _bounded(from_timestamp(request.start_time))
         end = _bounded(from_timestamp(request.end_time)) if request.HasField("end_time") else now_nanos()
-        points = await points_for_chart(self._parts.store, found, start, end)
+        points = await points_for_chart(self._parts.points, found, start, end)
         return pb.QuerySeriesResponse(series=[to_series_points(series, own) for series, own in points])
 
     async def ExportSeries(
@@ -138,7 +153,7 @@ class EvaluatorService(EvaluatorServiceServicer):
         end = _bounded(from_timestamp(request.end_time)) if request.HasField("end_time") else now_nanos()
         for definitions in definition_messages(found):
             yield definitions
-        async for points in exported_points(self._parts.store, found, start, end):
+        async for points in exported_points(self._parts.points, found, start, end):
             yield to_exported(points)
 
     async def Backtest(self, request: pb.BacktestRequest, context: Context) -> pb.BacktestResponse:
@@ -159,7 +174,7 @@ class EvaluatorService(EvaluatorServiceServicer):
     ) -> pb.GetEvaluatorStatusResponse:
         """How the evaluator fares."""
         parts, engine = self._parts, self._parts.engine.status()
-        history = await parts.store.size()
+        history = await parts.points.size()
         response = pb.GetEvaluatorStatusResponse(
             start_time=to_timestamp(parts.start_time),
             rule_count=engine.rule_count,
@@ -172,9 +187,11 @@ class EvaluatorService(EvaluatorServiceServicer):
             accepted_point_count=parts.intake.accepted_count,
             rejected_point_count=parts.intake.refused_count,
             history_bytes=history.bytes,
+            source=parts.keeping.source,
+            unowned_series_count=parts.keeping.unowned_count,
             problems=[
                 *engine.problems,
-                *filter(None, [parts.intake.problem, parts.housekeeping.problem, parts.shared.problem]),
+                *filter(None, [parts.intake.problem, *parts.keeping.problems, parts.shared.problem]),
             ],
         )
         if engine.evaluated_to:

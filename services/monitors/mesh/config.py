@@ -49,6 +49,16 @@ SIZE: Any = {
     "error_messages": {"invalid": SOME_SIZE},
 }
 
+SOME_SECONDS = "must be a number of seconds, 0.2 to 300"
+POLL: Any = {
+    "validate": validate.Range(min=0.2, max=300, error=SOME_SECONDS),
+    "error_messages": {"invalid": SOME_SECONDS},
+}
+FEW_SECONDS = "must be a number of seconds, 0 to 600"
+LATENESS: Any = {
+    "validate": validate.Range(min=0, max=600, error=FEW_SECONDS),
+    "error_messages": {"invalid": FEW_SECONDS},
+}
 
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 SHORTEST_SECRET = 32
@@ -96,6 +106,19 @@ class RulesSettings:
 
 
 @dataclass(frozen=True)
+class PollSettings:
+    """How an InfluxDB is polled, if points are read from one."""
+
+    interval: float = 5.0
+    """Seconds between two polls, more or less."""
+    allowance: int = 30 * SECOND
+    """How much later than it was measured a point may be written and still be evaluated in its time, in nanoseconds:
+    everything is evaluated that much later."""
+    tenant: str = ""
+    """Whose all monitors there are; empty if the user system says whose each is, or if all are `local`'s."""
+
+
+@dataclass(frozen=True)
 class EvaluatorSettings:
     """EvaluatorService: its history, and where it takes points over HTTP."""
 
@@ -114,6 +137,7 @@ class EvaluatorSettings:
     """How many series a rule may watch, each for itself; it watches the first ones."""
     window_points: int = WINDOW_POINTS
     """How many recent points are kept in memory, at 16 bytes each; beyond it rules look back less far."""
+    poll: PollSettings = PollSettings()
 
 
 @dataclass(frozen=True)
@@ -249,6 +273,7 @@ def _read(env: Env) -> Settings:
             history_bytes=int(gigabytes * 1e9),
             max_instances=env.int("MONITORS_MAX_INSTANCES", MAX_INSTANCES, **COUNT),
             window_points=env.int("MONITORS_WINDOW_POINTS", WINDOW_POINTS, **BIG_COUNT),
+            poll=_poll(env),
         ),
         notifier=NotifierSettings(
             database_url=SecretUrl(env.str("MONITORS_NOTIFIER_DATABASE_URL", f"sqlite:///{home / 'notifier.db'}")),
@@ -275,6 +300,15 @@ def _check_quota(change: str) -> None:
         changed_quotas([change])
     except ValueError as error:
         raise ValidationError(str(error)) from None
+
+
+def _poll(env: Env) -> PollSettings:
+    allowance = env.float("MONITORS_POLL_LATENESS_SECONDS", PollSettings.allowance / SECOND, **LATENESS)
+    return PollSettings(
+        interval=env.float("MONITORS_POLL_SECONDS", PollSettings.interval, **POLL),
+        allowance=int(allowance * SECOND),
+        tenant=env.str("MONITORS_INFLUXDB_TENANT", "", validate=_check_tenant_or_none),
+    )
 
 
 def _redis(env: Env) -> RedisSettings | None:
@@ -347,6 +381,11 @@ def _check_tenant(text: str) -> None:
         raise ValidationError(f"{name!r} isn't a tenant: 1 to 40 letters, digits, `_`, `.` or `-`, such as `acme`")
     if "=" in text and tier not in DEFAULTS:
         raise ValidationError(f"{tier!r} isn't a tier; `{name}=pro` gives {name} one of {', '.join(DEFAULTS)}")
+
+
+def _check_tenant_or_none(name: str) -> None:
+    if name and not TENANT.fullmatch(name):
+        raise ValidationError(f"{name!r} isn't a tenant: 1 to 40 letters, digits, `_`, `.` or `-`, such as `acme`")
 
 
 def _check_secret(secret: str) -> None:

@@ -193,7 +193,7 @@ def test_who_leaves_an_answer_early_gives_its_connection_back(
     async def leave() -> None:
         answer = reader.source.read(EVERYTHING, T0, T0 + 20_000)
         await anext(answer)
-        await answer.aclose()  # type: ignore[attr-defined]
+        await answer.aclose()
 
     for _ in range(6):
         loop_thread.run(leave())

@@ -4,7 +4,7 @@ https://docs.influxdata.com/influxdb/v2/api/query-data/
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -65,15 +65,15 @@ class FluxSource:
         self._asking.shutdown(wait=False)
         self._reader.shutdown()
 
-    def read(self, selection: Selection, start: int, end: int) -> AsyncIterator[Points]:
+    def read(self, selection: Selection, start: int, end: int) -> AsyncGenerator[Points]:
         """See Source."""
         return self._answers(selection, start, end, newest=False)
 
-    def newest(self, selection: Selection, start: int, end: int) -> AsyncIterator[Points]:
+    def newest(self, selection: Selection, start: int, end: int) -> AsyncGenerator[Points]:
         """See Source."""
         return self._answers(selection, start, end, newest=True)
 
-    async def _answers(self, selection: Selection, start: int, end: int, *, newest: bool) -> AsyncIterator[Points]:
+    async def _answers(self, selection: Selection, start: int, end: int, *, newest: bool) -> AsyncGenerator[Points]:
         if is_empty(selection) or start > end:
             return
         passed = False
@@ -90,13 +90,13 @@ class FluxSource:
         async for points in self._asked(selection, start, end, Manner(newest, grouped=False)):
             yield points
 
-    async def _asked(self, selection: Selection, start: int, end: int, manner: Manner) -> AsyncIterator[Points]:
+    async def _asked(self, selection: Selection, start: int, end: int, manner: Manner) -> AsyncGenerator[Points]:
         await _in(self._reader, self._naming.begin)
         for query in queries(self._settings.bucket, selection, start, end, manner):
             async for points in self._answer(query):
                 yield points
 
-    async def _answer(self, query: Query) -> AsyncIterator[Points]:
+    async def _answer(self, query: Query) -> AsyncGenerator[Points]:
         """The answer to a query, part by part. It's asked again only as long as nothing of it has been passed on."""
         response = await again(lambda: _in(self._asking, partial(self._post, query)))
         try:

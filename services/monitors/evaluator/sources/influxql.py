@@ -6,7 +6,7 @@ https://docs.influxdata.com/influxdb/v1/tools/api/#query-http-endpoint
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -81,15 +81,15 @@ class InfluxqlSource:
         await self._session.close()
         self._reader.shutdown()
 
-    def read(self, selection: Selection, start: int, end: int) -> AsyncIterator[Points]:
+    def read(self, selection: Selection, start: int, end: int) -> AsyncGenerator[Points]:
         """See Source."""
         return self._answers(selection, start, end, newest=False)
 
-    def newest(self, selection: Selection, start: int, end: int) -> AsyncIterator[Points]:
+    def newest(self, selection: Selection, start: int, end: int) -> AsyncGenerator[Points]:
         """See Source."""
         return self._answers(selection, start, end, newest=True)
 
-    async def _answers(self, selection: Selection, start: int, end: int, *, newest: bool) -> AsyncIterator[Points]:
+    async def _answers(self, selection: Selection, start: int, end: int, *, newest: bool) -> AsyncGenerator[Points]:
         schema = await self._schema(selection)
         await self._in_thread(self._naming.begin)
         for request in self._requests(schema, selection, max(start, EARLIEST), min(end, LATEST), newest):
@@ -153,7 +153,7 @@ class InfluxqlSource:
 
     # --- asking ---
 
-    async def _answer(self, request: Request) -> AsyncIterator[Points]:
+    async def _answer(self, request: Request) -> AsyncGenerator[Points]:
         """The answer to a request, part by part. It's asked again only as long as nothing of it has been passed on."""
         texts = [statement.text for statement in request.statements]
         sentinel = [LAST_STATEMENT] if self._version.major == 1 else []

@@ -1,6 +1,6 @@
 """What the evaluator asks of a database of time series, whichever it is."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -57,7 +57,7 @@ class Source(Protocol):
     def series(self) -> Sequence[SourceSeries]:
         """Every series that an answer has held so far. Grows only, so that a place in it stays that series'."""
 
-    def read(self, selection: Selection, start: int, end: int) -> AsyncIterator[Points]:
+    def read(self, selection: Selection, start: int, end: int) -> AsyncGenerator[Points]:
         """All points in the closed range `start`..`end`, in nanoseconds since 1970, part by part.
 
         `Points.series` holds places in `series`, which are there before the part is. Of each series the points come
@@ -66,7 +66,7 @@ class Source(Protocol):
         true, and what is missing isn't known. Whoever leaves early calls `aclose`, which ends the query.
         """
 
-    def newest(self, selection: Selection, start: int, end: int) -> AsyncIterator[Points]:
+    def newest(self, selection: Selection, start: int, end: int) -> AsyncGenerator[Points]:
         """As `read`, but only the newest point of each series: it tells which monitors and fields there are."""
 
     async def close(self) -> None:

@@ -1,0 +1,215 @@
+"""Polls: reads what has become complete since the last time and hands it on to be evaluated."""
+
+import asyncio
+import logging
+import random
+import time
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+from monitors.evaluator.catalogue import Catalogue
+from monitors.evaluator.intake import Evaluation
+from monitors.evaluator.model.evaluation import CATCH_UP
+from monitors.evaluator.model.series import Arrival, Batch
+from monitors.evaluator.polling.acquaintance import Acquaintance
+from monitors.evaluator.polling.cadence import Cadence
+from monitors.evaluator.polling.elsewhere import Elsewhere
+from monitors.evaluator.polling.history import PolledHistory
+from monitors.evaluator.sources.errors import SourceError
+from monitors.evaluator.sources.port import EVERYTHING, Selection, Source
+from monitors.mesh.config import PollSettings
+from monitors.mesh.errors import MeshError
+from monitors.mesh.times import SECOND, now_nanos
+
+log = logging.getLogger(__name__)
+
+JITTER = 0.2
+"""By which share polls come earlier or later, so that evaluators don't all ask at once."""
+LONGEST_PAUSE = 30.0
+SHARE_OF_LOOKS = 0.05
+LONGEST_LOOK_PAUSE = 60.0
+"""Of the time at most this share is spent on looking what series there are, if they're looked for at least so often."""
+LATE = 10 * SECOND
+"""What takes longer than three polls and this has fallen behind."""
+
+
+class Poller:
+    """Polls a source, and looks what is new there at most `retention` nanoseconds ago."""
+
+    def __init__(
+        self,
+        source: Source,
+        history: PolledHistory,
+        acquaintance: Acquaintance,
+        catalogue: Catalogue,
+        evaluation: Evaluation,
+        settings: PollSettings,
+        counts: Elsewhere,
+        retention: int,
+    ) -> None:
+        self._source, self._history, self._acquaintance = source, history, acquaintance
+        self._catalogue, self._evaluation, self._counts = catalogue, evaluation, counts
+        self._interval, self._allowance, self._retention = settings.interval, settings.allowance, retention
+        self._cadence = Cadence()
+        self._listed_to = 0
+        self._fresh: dict[str, int] = {}
+        """Monitors that a look has found, of which nothing has been read yet, and since when there may be points."""
+        self._reason = self._problem = ""
+        self._failures = 0
+
+    @property
+    def source(self) -> str:
+        """What is polled."""
+        return f"InfluxDB {self._source.version.said}".strip()
+
+    @property
+    def unowned_count(self) -> int:
+        """How many of its series belong to no tenant."""
+        return self._acquaintance.unowned_count
+
+    @property
+    def problems(self) -> list[str]:
+        """What keeps the evaluation up; none if nothing does."""
+        horizon, now = self._history.horizon, now_nanos()
+        found = [self._problem, *self._acquaintance.problems]
+        if horizon.away_since is not None:
+            found.append(
+                f"{self._reason}; it answered last at {_clock(horizon.away_since)}. Until it does, no alert fires or "
+                "resolves; then what was written meanwhile is evaluated"
+            )
+        elif now - horizon.complete_to > self._allowance + 3 * int(self._interval * SECOND) + LATE:
+            found.append(
+                f"what InfluxDB has is evaluated up to {_clock(horizon.complete_to)}: it's read more slowly than it "
+                "grows, or its writers still have time for what they kept while it was away"
+            )
+        return [one for one in found if one]
+
+    async def run(self) -> None:
+        """Polls for ever; what fails is tried again."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._look_around_for_ever())
+            while True:
+                await self.poll()
+                pause = min(self._interval * 2.0 ** min(self._failures, 6), max(LONGEST_PAUSE, self._interval))
+                await asyncio.sleep(pause * random.uniform(1 - JITTER, 1 + JITTER))
+
+    # --- polls ---
+
+    async def poll(self) -> None:
+        """Reads on up to what is complete by now."""
+        asked_at = now_nanos()
+        try:
+            async with self._history.reading:
+                await self._read_on(self._history.horizon.reach(asked_at))
+        except SourceError as error:
+            self._note_away(error)
+        except MeshError as error:
+            # New series wait for RuleService, and everything after their first points with them.
+            self._problem = f"what InfluxDB has new can't be registered: {error.message}"
+            self._failures += 1
+        else:
+            self._note_answer(asked_at)
+
+    async def _read_on(self, target: int) -> None:
+        horizon, asked = self._history.horizon, False
+        if self._history.listed.is_set():
+            selection = self._history.selection
+            async with aclosing(self._history.batches(horizon.complete_to, target)) as found:
+                async for batch in found:
+                    asked = asked or selection.monitors != ()
+                    await self._hand_on(await self._with_what_came_late(batch, selection))
+        if not asked:
+            await self._probe()
+
+    async def _hand_on(self, batch: Batch) -> None:
+        self._announce_series()
+        await self._evaluation.room()
+        self._cadence.note(batch.series, batch.times)
+        self._evaluation.push(batch)
+        self._history.horizon.complete_to = batch.number
+        self._counts.accepted_count += len(batch.series)
+
+    def _announce_series(self) -> None:
+        new = self._catalogue.unsaved()
+        if new:
+            self._evaluation.add_series(new)
+            self._catalogue.mark_saved(new)
+
+    async def _with_what_came_late(self, batch: Batch, selection: Selection) -> Batch:
+        """The batch, with what was written late of series that come back after a silence, or that nobody knew."""
+        begin = self._history.horizon.complete_to
+        if batch.arrival is not Arrival.POLLED:
+            return batch
+        series, since = self._cadence.returned(batch.series, batch.times)
+        monitors = {self._catalogue[index].key.monitor for index in series.tolist()}
+        oldest = int(since.min(initial=begin))
+        # Of everything, what is new has come anyway.
+        for monitor in self._fresh.keys() & set(selection.monitors or ()):
+            monitors.add(monitor)
+            oldest = min(oldest, self._fresh[monitor])
+        self._fresh.clear()
+        oldest = max(oldest, batch.number - CATCH_UP)
+        if not monitors or oldest >= begin:
+            return batch
+        wanted = Selection(tuple(sorted(monitors)), fields=selection.fields)
+        earlier = await self._history.read(wanted, oldest + 1, begin)
+        return self._history.batch_of(batch, earlier.take(earlier.times > self._cadence.newest(earlier.series)))
+
+    async def _probe(self) -> None:
+        """Asks for next to nothing, to learn whether it answers."""
+        now = now_nanos()
+        async with aclosing(self._source.read(EVERYTHING, now, now)) as parts:
+            async for _ in parts:
+                break
+
+    def _note_away(self, error: SourceError) -> None:
+        horizon = self._history.horizon
+        if horizon.away_since is None:
+            log.warning("%s; until it answers, no alert fires or resolves", error.message)
+        horizon.failed()
+        self._reason, self._failures = error.message, self._failures + 1
+
+    def _note_answer(self, asked_at: int) -> None:
+        horizon = self._history.horizon
+        if horizon.away_since is not None:
+            log.warning("InfluxDB answers again, after %.0f s", (asked_at - horizon.away_since) / SECOND)
+        horizon.answered(asked_at)
+        self._problem, self._failures = "", 0
+
+    # --- looks ---
+
+    async def _look_around_for_ever(self) -> None:
+        while True:
+            began = time.monotonic()
+            try:
+                await self.look_around()
+                pause = max((time.monotonic() - began) / SHARE_OF_LOOKS, self._interval)
+                await asyncio.sleep(min(pause, LONGEST_LOOK_PAUSE) * random.uniform(1 - JITTER, 1 + JITTER))
+            except MeshError as error:
+                # A poll that fails as well says so.
+                log.debug("what series InfluxDB has isn't known yet: %s", error.message)
+                await asyncio.sleep(self._interval)
+
+    async def look_around(self) -> None:
+        """Learns which series there are, whose they are, and what each had last."""
+        now, known = now_nanos(), len(self._catalogue)
+        await self._acquaintance.review()
+        start = self._listed_to - self._allowance if self._listed_to else now - self._retention
+        async with aclosing(self._source.newest(EVERYTHING, start, now)) as parts:
+            async for part in parts:
+                points = await self._acquaintance.translate(part)
+                self._acquaintance.note_newest(points)
+                if not self._history.listed.is_set():
+                    self._cadence.note(points.series, points.times)
+        self._listed_to = now
+        if self._history.listed.is_set():
+            for index in range(known, len(self._catalogue)):
+                self._fresh.setdefault(self._catalogue[index].key.monitor, start)
+        else:
+            # The engine begins with these.
+            self._catalogue.mark_saved(self._catalogue.unsaved())
+            self._history.listed.set()
+
+
+def _clock(moment: int) -> str:
+    return f"{datetime.fromtimestamp(moment // SECOND, UTC):%H:%M:%S} UTC"
