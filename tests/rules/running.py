@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitors.mesh.channels import open_channel
-from monitors.mesh.config import RulesSettings
+from monitors.mesh.config import POLL_SECONDS, RulesSettings
 from monitors.mesh.identity import CachedAuthenticator, with_service_token
 from monitors.mesh.quotas import Tiers
 from monitors.mesh.request_quota import RequestQuota
@@ -37,7 +37,7 @@ async def running(
     bridge_secrets: tuple[str, ...] = (),
     *,
     url: str = "",
-    poll_seconds: float = 0.5,
+    poll_seconds: float = POLL_SECONDS,
     shared: Shared | None = None,
     quotas: Tiers | None = None,
 ) -> AsyncIterator[Running]:

@@ -33,6 +33,7 @@ def _check_audit_days(days: float) -> None:
 
 AUDIT_DAYS: Any = {"validate": _check_audit_days, "error_messages": {"invalid": MORE_DAYS}}
 
+POLL_SECONDS = 0.25
 MAX_SERIES = 100_000
 MAX_INSTANCES = 10_000
 WINDOW_POINTS = 200_000_000
@@ -97,7 +98,7 @@ class RulesSettings:
     """How long the audit is kept, in nanoseconds; 0 for ever."""
     quotas: Tiers = field(default_factory=Tiers)
     """What each tier allows."""
-    poll_seconds: float = 0.5
+    poll_seconds: float = POLL_SECONDS
     """How often it looks for what other processes have changed, which Redis tells at once, but may fail to."""
 
     def tier_of(self, tenant: str) -> str:
@@ -262,7 +263,7 @@ def _read(env: Env) -> Settings:
             key_peppers=tuple(map(Secret, _listed(env, "MONITORS_KEY_PEPPER", _check_secret))),
             audit_kept=audit_kept,
             quotas=quotas,
-            poll_seconds=env.float("MONITORS_POLL_SECONDS", 0.5, **SECONDS),
+            poll_seconds=env.float("MONITORS_POLL_SECONDS", POLL_SECONDS, **SECONDS),
         ),
         evaluator=EvaluatorSettings(
             database_url=SecretUrl(env.str("MONITORS_SAMPLES_URL", f"sqlite:///{home / 'samples.db'}")),

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
+from monitors.mesh.database import storage_error
 from monitors.rules.service.base import Core
 from monitors.rules.store import counters
 
@@ -16,12 +17,15 @@ async def follow_others(core: Core, seconds: float) -> None:
     One look serves all streams of the process, however many they are.
     """
     revision = sequence = -1
+    is_failing = False
     while not core.closing.is_set():
         try:
             seen = await core.database.read(counters.newest)
         except Exception as error:
             # What is wrong with the database is told to whoever calls.
-            log.debug("changes of others couldn't be looked for: %s", type(error).__name__)
+            if storage_error(error) is None and not is_failing:
+                log.exception("changes of other processes can't be looked for; trying again")
+            is_failing = True
         else:
             if seen[0] != revision:
                 core.rules_changed.wake()
@@ -29,5 +33,6 @@ async def follow_others(core: Core, seconds: float) -> None:
                 core.alerts_changed.wake()
                 core.outbox_changed.wake()
             revision, sequence = seen
+            is_failing = False
         with suppress(TimeoutError):
             await asyncio.wait_for(core.closing.wait(), seconds)

@@ -28,7 +28,7 @@ def current(session: Session, name: str) -> int:
 
 def newest(session: Session) -> tuple[int, int]:
     """The last revision and the last sequence that were taken."""
-    values = dict(session.execute(_NEWEST).tuples())
+    values = {row.name: row.value for row in session.execute(_NEWEST)}
     return values.get(REVISION, 0), values.get(SEQUENCE, 0)
 
 
