@@ -13,6 +13,7 @@ from benchmarks.store.targets import Bare, Target
 from monitors.mesh.database import Database, Session
 from monitors.mesh.ids import new_id
 from monitors.mesh.masking import Secret
+from monitors.mesh.master_keys import key_ring
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import now_nanos
 from monitors.notifier.model.channel import Channel, WebhookTarget, new_webhook_secret
@@ -67,7 +68,7 @@ def measure(target: Target, count: int) -> Speeds:
 
 
 def _queue(loop: LoopThread, database: Database, folder: Path) -> Queue:
-    channels = ChannelStore(Sealer(folder / "key"))
+    channels = ChannelStore(Sealer(key_ring((), folder / "key")))
     target = WebhookTarget(Secret("https://example.org/hook"), new_webhook_secret())
 
     def make(session: Session) -> None:

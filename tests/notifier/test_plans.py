@@ -9,6 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from monitors.mesh.database import Database, sqlite_url
+from monitors.mesh.master_keys import key_ring
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import SECOND
 from monitors.notifier.model.channel import Channel, ConsoleTarget
@@ -27,7 +28,7 @@ def queue(loop_thread: LoopThread, tmp_path: Path) -> Iterator[tuple[Database, Q
     """A queue with six deliveries that wait, each in a stream of its own."""
     database = Database(sqlite_url(tmp_path / "n.db"), name="n", migrations="monitors.notifier.migrations")
     database.upgrade()
-    channels = ChannelStore(Sealer(tmp_path / "key"))
+    channels = ChannelStore(Sealer(key_ring((), tmp_path / "key")))
     queue = Queue(channels)
     arrivals = [Arrival("acme", f"n{n}", "al", Kind.FIRING, 1 + n % 3, (), f"s{n}", n, b"") for n in range(6)]
 

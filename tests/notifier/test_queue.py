@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from monitors.mesh.database import Database, sqlite_url
 from monitors.mesh.masking import Secret
+from monitors.mesh.master_keys import key_ring
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import HOUR, SECOND
 from monitors.notifier.model.channel import Channel, ConsoleTarget, LostTarget, WebhookTarget, new_webhook_secret
@@ -39,7 +40,7 @@ class Store:
         self._loop = loop
         self.database = Database(sqlite_url(folder / "n.db"), name="n", migrations="monitors.notifier.migrations")
         self.database.upgrade()
-        self.channels = ChannelStore(Sealer(folder / "key"))
+        self.channels = ChannelStore(Sealer(key_ring((), folder / "key")))
         self.queue = Queue(self.channels)
         for name in ("a", "b"):
             channel = Channel("acme", f"chan_{name}", name, ConsoleTarget(), is_default=name == "a")

@@ -17,6 +17,7 @@ from monitors.mesh.database import sqlite_url
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.events import Changes, first_of
 from monitors.mesh.identity import ORDINARY_SCOPES, Principal, with_service_token
+from monitors.mesh.master_keys import MasterKey
 from monitors.mesh.server import MeshServer
 from monitors.mesh.times import SECOND, now_nanos, to_timestamp
 from monitors.notifier.main import Notifier, open_notifier
@@ -187,6 +188,7 @@ def running(
     smtp: SmtpSettings | None = None,
     rules: PlayedRules | None = None,
     page: PageSettings | None = None,
+    master_keys: tuple[MasterKey, ...] = (),
     console: Callable[[str], None] | None = None,
 ) -> Iterator[World]:
     """Runs a notifier whose state lives in `folder`, and a client for the tenant `acme`. `console` prints instead of
@@ -194,7 +196,12 @@ def running(
     clock = clock or MovableClock()
     lines: Record[str] = Record()
     settings = NotifierSettings(
-        sqlite_url(folder / "notifier.db"), folder / "master.key", smtp, allow_local, page or PageSettings()
+        sqlite_url(folder / "notifier.db"),
+        folder / "master.key",
+        smtp,
+        allow_local,
+        page or PageSettings(),
+        master_keys,
     )
 
     @asynccontextmanager

@@ -73,7 +73,7 @@ def revoking(client: Client) -> Case:
 
 def making_a_link(client: Client) -> Case:
     def id_of(made: Any) -> str:
-        return open_token(made.url.partition("?link=")[2], KEY, now_nanos()).id
+        return open_token(made.url.partition("?link=")[2], [KEY], now_nanos()).id
 
     return Case(pb.CreateChannelLinkRequest(channel_name="ops"), "channel_link", id_of)
 

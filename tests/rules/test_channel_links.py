@@ -36,7 +36,7 @@ def link(client: Client, name: str = "") -> pb.CreateChannelLinkResponse:
 
 
 def opened(response: Any, now: int | None = None) -> ChannelLink:
-    return open_token(response.url.partition("?link=")[2], KEY, now or now_nanos())
+    return open_token(response.url.partition("?link=")[2], [KEY], now or now_nanos())
 
 
 def test_a_link_is_for_its_caller_and_ten_minutes(client: Client) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from monitors.app.home import HomeUnusable
 from monitors.mesh.config import BadSetting
 from monitors.mesh.database import DatabaseUnusable, storage_error
-from monitors.mesh.secrets import KeyUnusable
+from monitors.mesh.master_keys import KeyUnusable
 from monitors.mesh.server import PortTaken
 
 EXPECTED = (BadSetting, HomeUnusable, DatabaseUnusable, KeyUnusable, PortTaken)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from monitors.cli import alerts, channels, deliveries, history, keys, rules
+from monitors.cli import alerts, channels, deliveries, history, keys, rules, secrets
 from monitors.cli.audit import audit
 from monitors.cli.monitors import list_monitors
 from monitors.cli.preview import preview
@@ -34,6 +34,7 @@ app.add_typer(channels.app, name="channels")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(history.app, name="history")
 app.add_typer(keys.app, name="keys")
+app.add_typer(secrets.app, name="secrets")
 app.command()(audit)
 app.command()(status)
 

@@ -9,6 +9,7 @@ import hmac
 import json
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from monitors.mesh.times import MINUTE, SECOND
@@ -51,10 +52,11 @@ def sign(link: ChannelLink, key: bytes) -> str:
     return f"{payload}.{_signature(payload, key)}"
 
 
-def open_token(token: str, key: bytes, now: int) -> ChannelLink:
-    """The link of a token. Raises LinkInvalid and LinkExpired."""
+def open_token(token: str, keys: Sequence[bytes], now: int) -> ChannelLink:
+    """The link of a token that any of the keys has signed. Raises LinkInvalid and LinkExpired."""
     payload, _, signature = token.partition(".")
-    genuine = hmac.compare_digest(_signature(payload, key).encode(), signature.encode(errors="replace"))
+    given = signature.encode(errors="replace")
+    genuine = any(hmac.compare_digest(_signature(payload, key).encode(), given) for key in keys)
     if len(token) > LONGEST_TOKEN or not genuine:
         raise LinkInvalid
     try:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from environs import Env, EnvError, ValidationError, validate
 
 from monitors.mesh.masking import Secret, SecretUrl
+from monitors.mesh.master_keys import FORM, KeysMalformed, MasterKey, read_keys
 from monitors.mesh.quotas import DEFAULTS, ENTERPRISE, Tiers, changed_quotas
 from monitors.mesh.times import DAY, SECOND
 
@@ -160,6 +161,8 @@ class NotifierSettings:
     smtp: SmtpSettings | None
     allow_local_targets: bool
     page: PageSettings = PageSettings()
+    master_keys: tuple[MasterKey, ...] = ()
+    """What secrets are sealed with: the first one seals, all open, and the file's besides. None for the file alone."""
     audit_kept: int = AUDIT_KEPT
     """How long the audit is kept, in nanoseconds; 0 for ever."""
     quotas: Tiers = field(default_factory=Tiers)
@@ -282,6 +285,7 @@ def _read(env: Env) -> Settings:
             smtp=_smtp(env),
             allow_local_targets=env.bool("MONITORS_ALLOW_LOCAL_TARGETS", False),
             page=_page(env, host),
+            master_keys=_master_keys(env),
             audit_kept=audit_kept,
             quotas=quotas,
         ),
@@ -310,6 +314,25 @@ def _poll(env: Env) -> PollSettings:
         allowance=int(allowance * SECOND),
         tenant=env.str("MONITORS_INFLUXDB_TENANT", "", validate=_check_tenant_or_none),
     )
+
+
+def _master_keys(env: Env) -> tuple[MasterKey, ...]:
+    """The keys in a variable, or in the file that another one names."""
+    text, path = env.str("MONITORS_MASTER_KEYS", ""), env.str("MONITORS_MASTER_KEYS_FILE", "")
+    if text and path:
+        raise EnvError("MONITORS_MASTER_KEYS and MONITORS_MASTER_KEYS_FILE are both set; set one of them")
+    name = "MONITORS_MASTER_KEYS_FILE" if path else "MONITORS_MASTER_KEYS"
+    try:
+        keys = read_keys(Path(path).expanduser().read_text() if path else text)
+    except OSError as error:
+        raise EnvError(f"{name}: {path} can't be read ({error.strerror}); name a file that holds the keys") from None
+    except UnicodeDecodeError:
+        raise EnvError(f"{name}: the file {FORM}") from None
+    except KeysMalformed as error:
+        raise EnvError(f"{name} {error}") from None
+    if path and not keys:
+        raise EnvError(f"{name}: {path} is empty; its text {FORM}")
+    return keys
 
 
 def _redis(env: Env) -> RedisSettings | None:

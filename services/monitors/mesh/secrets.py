@@ -1,24 +1,18 @@
 """Secrets at rest: sealed with AES-256-GCM and bound to their row."""
 
-import hashlib
 import hmac
-import os
 import secrets
-from pathlib import Path
+from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from monitors.mesh.masking import Secret
+from monitors.mesh.master_keys import KEY_ID_BYTES, MasterKey
 
-KEY_BYTES = 32
 NONCE_BYTES = 12
-KEY_ID_BYTES = 4
 VERSION = b"\x01"
-
-
-class KeyUnusable(Exception):
-    """The master key can't be read. The message names the file and the fix."""
+HEADER_BYTES = len(VERSION) + KEY_ID_BYTES
 
 
 class SealBroken(Exception):
@@ -26,68 +20,57 @@ class SealBroken(Exception):
 
 
 class Sealer:
-    """Seals texts with the master key in `key_file`, which it makes (32 random bytes, mode 0600) at first use.
+    """Seals texts with the first key of a ring, and opens what any key of the ring has sealed.
 
     What is sealed is version (1 byte), key id (4), nonce (12), ciphertext and tag. The associated data names the row,
     `tenant|table|row|field`, so that a text copied into another row doesn't open there.
     """
 
-    def __init__(self, key_file: Path) -> None:
-        key = _load_key(key_file)
-        self._cipher = AESGCM(key)
-        self._key_id = hashlib.sha256(b"key id" + key).digest()[:KEY_ID_BYTES]
-        self._fingerprint_key = hmac.digest(key, b"fingerprint", "sha256")
-        self.link_key = hmac.digest(key, b"channel links", "sha256")
-        """Signs links to the page on which channels are added; the same for all that share the master key."""
+    def __init__(self, ring: Sequence[MasterKey]) -> None:
+        self._ciphers = {VERSION + key.id: AESGCM(key.key) for key in ring}
+        self._names = {VERSION + key.id: key.name for key in ring}
+        self._header = VERSION + ring[0].id
+        # That of the oldest key: it stays the same when another comes before it.
+        self.fingerprint_key = hmac.digest(ring[-1].key, b"fingerprint", "sha256")
+        """What fingerprints are made with; whoever keeps it makes the same ones when all keys are others."""
+        self.link_keys = tuple(hmac.digest(key.key, b"channel links", "sha256") for key in ring)
+        """The first signs links to the page on which channels are added, any of them makes a link genuine."""
+
+    @property
+    def key_name(self) -> str:
+        """The name of the key that seals."""
+        return self._names[self._header]
+
+    @property
+    def key_names(self) -> list[str]:
+        """The names of all keys, the one that seals first."""
+        return list(self._names.values())
 
     def seal(self, plaintext: bytes, associated: str) -> bytes:
         """The sealed text, to be opened with the same associated data only."""
         nonce = secrets.token_bytes(NONCE_BYTES)
-        return VERSION + self._key_id + nonce + self._cipher.encrypt(nonce, plaintext, associated.encode())
+        return self._header + nonce + self._ciphers[self._header].encrypt(nonce, plaintext, associated.encode())
 
     def open(self, sealed: bytes, associated: str) -> bytes:
         """What was sealed. Raises SealBroken."""
-        header, nonce, ciphertext = sealed[:5], sealed[5 : 5 + NONCE_BYTES], sealed[5 + NONCE_BYTES :]
-        if header != VERSION + self._key_id:
-            raise SealBroken("it was sealed with another key")
+        cipher = self._ciphers.get(sealed[:HEADER_BYTES])
+        if cipher is None:
+            raise SealBroken("it was sealed with a key that isn't there")
+        nonce, ciphertext = sealed[HEADER_BYTES:][:NONCE_BYTES], sealed[HEADER_BYTES + NONCE_BYTES :]
         try:
-            return self._cipher.decrypt(nonce, ciphertext, associated.encode())
+            return cipher.decrypt(nonce, ciphertext, associated.encode())
         except (InvalidTag, ValueError):
             raise SealBroken("it was changed, or belongs to another row") from None
 
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether it was sealed with the key that seals now."""
+        return sealed[:HEADER_BYTES] == self._header
+
+    def key_name_of(self, sealed: bytes) -> str:
+        """The name of the key that sealed it; `unknown` and its id for a key that isn't there."""
+        header = sealed[:HEADER_BYTES]
+        return self._names.get(header) or f"unknown {header[len(VERSION) :].hex()}"
+
     def fingerprint(self, secret: Secret) -> str:
         """Eight hexadecimal characters that tell one secret from another and nothing else about it."""
-        return hmac.digest(self._fingerprint_key, secret.reveal().encode(), "sha256").hex()[:8]
-
-
-def _load_key(path: Path) -> bytes:
-    try:
-        if not path.exists():
-            _make_key(path)
-        key = path.read_bytes()
-    except OSError as error:
-        raise KeyUnusable(f"the master key {path} can't be read or made ({error.strerror}); mend its folder") from error
-    if len(key) != KEY_BYTES:
-        raise KeyUnusable(
-            f"the master key {path} has {len(key)} bytes instead of {KEY_BYTES}: restore it from a backup. "
-            "Without it the secrets of all channels must be entered again; to accept that, remove the file"
-        )
-    return key
-
-
-def _make_key(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, secrets.token_bytes(KEY_BYTES))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
-        # A link, unlike a rename, never replaces the key that another process has made meanwhile.
-        os.link(draft, path)
-    except FileExistsError:
-        return
-    finally:
-        draft.unlink()
+        return hmac.digest(self.fingerprint_key, secret.reveal().encode(), "sha256").hex()[:8]

@@ -10,6 +10,7 @@ import grpc
 from monitors.mesh.audit_keeping import keep_audit
 from monitors.mesh.config import NotifierSettings
 from monitors.mesh.database import Database
+from monitors.mesh.master_keys import key_ring
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.shared import Shared
 from monitors.notifier.changes import Changes
@@ -28,6 +29,7 @@ from monitors.notifier.service import NotifierService
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.queue import Queue
 from monitors.notifier.store.requests import RequestStore
+from monitors.notifier.store.sealed import keep_fingerprint_key
 from monitors.notifier.store.tables import audit
 from monitors.v1 import mesh_pb2
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
@@ -70,12 +72,13 @@ async def open_notifier(
     `shows_all` it also prints what is told to other channels only. Raises DatabaseUnusable, KeyUnusable and PortTaken.
     """
     clock = clock or WallClock()
-    sealer = Sealer(settings.master_key_file)
+    sealer = Sealer(await asyncio.to_thread(key_ring, settings.master_keys, settings.master_key_file))
     database = Database(settings.database_url, name="notifier", migrations="monitors.notifier.migrations")
     egress = Egress(allow_local=settings.allow_local_targets)
     printer = Printer(console)
     try:
         await asyncio.to_thread(database.upgrade)
+        sealer.fingerprint_key = await _kept_fingerprint_key(database, sealer)
         senders = Senders(egress, settings.smtp, printer, shows_all)
         async with _running(settings, sealer, database, senders, rules, closing, clock, shared or Shared()) as notifier:
             yield notifier
@@ -105,9 +108,9 @@ async def _running(
     changes = Changes(database, channels, queue, requests, mirror, senders, sealer, clock)
     policy = Policy(settings.allow_local_targets, settings.smtp is not None)
     maker = ChannelMaker(changes, channels, sealer, policy, clock)
-    page = ChannelPage(maker, database, requests, sealer.link_key, clock)
+    page = ChannelPage(maker, database, requests, sealer.link_keys, clock)
     async with listening(page, settings.page) as page_url:
-        channel_page = mesh_pb2.ChannelPage(url=page_url, key=sealer.link_key)
+        channel_page = mesh_pb2.ChannelPage(url=page_url, key=sealer.link_keys[0])
         intake = Intake(stub, dispatcher, mirror, closing, channel_page)
         service = NotifierService(
             database, channels, requests, changes, maker, dispatcher, reporter, intake, sealer, clock, shared
@@ -118,6 +121,10 @@ async def _running(
         shortening = keep_audit(database, audit, settings.audit_kept)
         async with _delivering(dispatcher, intake.run(), reporter.run(), shortening):
             yield Notifier(service, changes)
+
+
+async def _kept_fingerprint_key(database: Database, sealer: Sealer) -> bytes:
+    return await database.write(lambda session: keep_fingerprint_key(session, sealer), repeatable=True)
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -72,15 +72,15 @@ class Refused(Exception):
 
 
 class ChannelPage:
-    """The handlers. `key` is what links are signed with, `origin` where browsers find the page."""
+    """The handlers. `keys` are what links may be signed with, `origin` where browsers find the page."""
 
     def __init__(
-        self, maker: ChannelMaker, database: Database, requests: RequestStore, key: bytes, clock: Clock
+        self, maker: ChannelMaker, database: Database, requests: RequestStore, keys: Sequence[bytes], clock: Clock
     ) -> None:
         self._maker = maker
         self._database = database
         self._requests = requests
-        self._key = key
+        self._keys = keys
         self._clock = clock
         self.origin = ""
 
@@ -119,7 +119,7 @@ class ChannelPage:
 
     async def _open(self, token: str) -> ChannelLink:
         try:
-            link = open_token(token, self._key, self._clock.now())
+            link = open_token(token, self._keys, self._clock.now())
         except LinkInvalid:
             raise Refused(
                 HTTPStatus.NOT_FOUND, "This isn't a whole link", "Copy all of it, without a line break.", ASK_AGAIN

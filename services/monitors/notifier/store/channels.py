@@ -96,7 +96,8 @@ class ChannelStore:
     def _fill(self, row: ChannelRow, channel: Channel) -> None:
         if not isinstance(channel.target, LostTarget):
             row.kind = channel.kind
-            row.sealed = self._sealer.seal(json.dumps(_pack(channel.target)).encode(), _associated(row))
+            packed = json.dumps(_pack(channel.target)).encode()
+            row.sealed = self._sealer.seal(packed, associated(row.tenant_id, row.id))
         row.is_default = channel.is_default
         row.send_resolved = channel.send_resolved
         row.disabled_reason = channel.disabled_reason[:1000]
@@ -105,7 +106,7 @@ class ChannelStore:
     def to_channel(self, row: ChannelRow) -> Channel:
         """The channel of a row. One whose secrets can't be opened has a LostTarget."""
         try:
-            target = _unpack(row.kind, json.loads(self._sealer.open(row.sealed, _associated(row))))
+            target = _unpack(row.kind, json.loads(self._sealer.open(row.sealed, associated(row.tenant_id, row.id))))
         except SealBroken:
             target = ConsoleTarget() if row.kind == ConsoleTarget.kind else LostTarget(row.kind)
         return Channel(
@@ -121,8 +122,9 @@ class ChannelStore:
         )
 
 
-def _associated(row: ChannelRow) -> str:
-    return f"{row.tenant_id}|channels|{row.id}|sealed"
+def associated(tenant: str, channel_id: str) -> str:
+    """What a channel's secrets are bound to."""
+    return f"{tenant}|channels|{channel_id}|sealed"
 
 
 def _pack(target: Target) -> dict[str, object]:

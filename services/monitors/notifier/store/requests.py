@@ -29,7 +29,7 @@ class RequestStore:
         if row.request_hash != _hash(request):
             raise RequestIdReused(request_id)
         try:
-            return self._sealer.open(row.sealed, _associated(tenant, method, request_id))
+            return self._sealer.open(row.sealed, associated(tenant, method, request_id))
         except SealBroken:
             # The master key is another one now: the first answer is lost, and doing it twice would be worse.
             raise RequestIdReused(request_id) from None
@@ -51,7 +51,7 @@ class RequestStore:
                 method=method,
                 request_id=request_id,
                 request_hash=_hash(request),
-                sealed=self._sealer.seal(answer, _associated(tenant, method, request_id)),
+                sealed=self._sealer.seal(answer, associated(tenant, method, request_id)),
                 created_at=now,
             )
         )
@@ -61,5 +61,6 @@ def _hash(request: bytes) -> bytes:
     return hashlib.sha256(request).digest()
 
 
-def _associated(tenant: str, method: str, request_id: str) -> str:
+def associated(tenant: str, method: str, request_id: str) -> str:
+    """What an answer is bound to."""
     return f"{tenant}|requests|{method}/{request_id}|sealed"

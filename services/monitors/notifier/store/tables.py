@@ -109,6 +109,15 @@ class AttemptRow(Base):
     detail: Mapped[str] = mapped_column(String(1000))
 
 
+class SealedKeyRow(Base):
+    """A key of ours that outlives the master keys, encrypted with one of them. It belongs to the mesh as a whole."""
+
+    __tablename__ = "sealed_keys"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class RequestRow(Base):
     """The answer that a request_id got. It's encrypted, since it may hold a webhook's secret."""
 

@@ -1,0 +1,21 @@
+"""Keys of ours that are sealed with the master keys, so that they outlive them."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Makes the table."""
+    op.create_table(
+        "sealed_keys",
+        sa.Column("name", sa.String(40), primary_key=True),
+        sa.Column("sealed", sa.LargeBinary, nullable=False),
+    )
+
+
+def downgrade() -> None:
+    """Removes the table."""
+    op.drop_table("sealed_keys")
