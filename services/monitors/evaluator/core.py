@@ -4,7 +4,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -51,7 +51,8 @@ class Progress:
 class Core:
     """Takes batches and other work in order, in one thread. `on_transitions` is called on the loop that made it.
 
-    One that doesn't follow the clock evaluates polled batches: to it, time passes with them alone.
+    One that doesn't follow the clock evaluates polled batches: to it, time passes with them alone. `reported` tells of
+    the first so many series which are known to have had a point, if the series of a start needn't have had any.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Core:
         *,
         most_waiting: int = MOST_WAITING,
         follows_clock: bool = True,
+        reported: Callable[[int], Booleans] | None = None,
     ) -> None:
         self.progress = Progress()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -70,7 +72,7 @@ class Core:
         self._evaluation = Evaluation(now_nanos())
         self._seen = np.zeros(0, dtype=np.bool_)
         self._live = False
-        self._follows_clock = follows_clock
+        self._follows_clock, self._reported = follows_clock, reported
         # Each is written by one thread only: the loop's and the evaluating one.
         self._pushed = self._stepped = 0
         self._most_waiting = most_waiting
@@ -108,10 +110,6 @@ class Core:
         self._pushed += len(batch.series)
         self._queue.put(lambda: self._step_pushed(batch))
 
-    def add_series(self, series: Sequence[Series]) -> None:
-        """Makes new series known after what was put before."""
-        self._queue.put(lambda: self._know(series))
-
     async def room(self) -> None:
         """Returns when so few points wait to be evaluated that more may come."""
         while self._pushed - self._stepped > self._most_waiting:
@@ -147,10 +145,13 @@ class Core:
     # --- in the thread ---
 
     def begin(self, evaluation: Evaluation, batch_number: int, series: Iterable[Series]) -> None:
-        """Starts from an evaluation at `batch_number`; the series have had points. To be called in the thread."""
+        """Starts from an evaluation at `batch_number`; the series have had points, unless `reported` says otherwise.
+
+        To be called in the thread.
+        """
         self._evaluation = evaluation
         evaluation.add_series(series)
-        self._seen = np.ones(len(evaluation.plan.series), dtype=np.bool_)
+        self._seen = np.full(len(evaluation.plan.series), self._reported is None)
         self.progress.batch_number = batch_number
 
     def seen(self) -> Booleans:
@@ -158,6 +159,8 @@ class Core:
         missing = len(self._evaluation.plan.series) - len(self._seen)
         if missing > 0:
             self._seen = np.append(self._seen, np.zeros(missing, dtype=np.bool_))
+        if self._reported:
+            self._seen |= self._reported(len(self._seen))
         return self._seen
 
     def replay(self, batch: Batch) -> None:
@@ -233,12 +236,6 @@ class Core:
     def _resume(self, now: int) -> None:
         resume(self._evaluation, now)
         self.evaluating_since = now
-
-    def _know(self, series: Sequence[Series]) -> None:
-        self._evaluation.add_series(series)
-        if not self._follows_clock:
-            # A source has a series because there was a point of it.
-            self.seen()[[one.index for one in series]] = True
 
     def _step_pushed(self, batch: Batch) -> None:
         crowded = self._pushed - self._stepped > self._most_waiting

@@ -81,7 +81,7 @@ class Engine:
         self._history = history
         self._capacity = capacity
         self._closing = closing
-        self._core = Core(self._on_transitions, follows_clock=not history.keeps_time)
+        self._core = Core(self._on_transitions, follows_clock=not history.keeps_time, reported=history.reported)
         self._leases = Leases(rules, address, name, exclusive=exclusive)
         self._recorder = Recorder(rules, self._leases, self._on_adopted)
         self._watch = RuleWatch(rules, capacity.history)
@@ -185,7 +185,7 @@ class Engine:
         if isinstance(arrived, Batch):
             self._core.push(arrived)
         else:
-            self._core.add_series(arrived)
+            self._core.post(lambda evaluation: evaluation.add_series(arrived))
 
     async def _once_ready(self, work: Callable[[], Awaitable[None]]) -> None:
         await self.ready.wait()

@@ -1,8 +1,9 @@
 """The stored points, as the evaluation needs them."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Protocol
 
+from monitors.evaluator.model.arrays import Booleans
 from monitors.evaluator.model.series import Batch, Series
 from monitors.evaluator.model.state import Checkpoint
 
@@ -13,6 +14,11 @@ class History(Protocol):
     @property
     def keeps_time(self) -> bool:
         """Whether time passes with its batches alone, whose numbers are the times up to which they hold everything."""
+
+    @property
+    def reported(self) -> Callable[[int], Booleans] | None:
+        """Tells of the first so many series which are known to have had a point by the time of the newest batch. None
+        if a series has one in some batch as soon as it's there."""
 
     async def series(self) -> list[Series]:
         """All series, by index."""

@@ -51,6 +51,13 @@ class Newest:
             self._times = np.append(self._times, np.full(more, _NEVER, np.int64))
             self._values = np.append(self._values, np.zeros(more, np.uint64))
 
+    def reported_by(self, time: int, count: int) -> NDArray[np.bool_]:
+        """Of the first so many series, which had their newest point by then. May be asked in any thread."""
+        times = self._times[:count]
+        reported = np.zeros(count, np.bool_)
+        reported[: len(times)] = (times != _NEVER) & (times <= time)
+        return reported
+
     def of(self, index: int) -> Points:
         """The newest point of a series, or none."""
         return self._take(np.array([index] if index < len(self._times) else [], np.int64))

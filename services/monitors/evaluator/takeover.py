@@ -247,7 +247,7 @@ class ShardFollower:
         """Which of its series have ever had a point; those that the core hasn't heard of have one in the history."""
         seen = self._core.seen()
         unheard = max(0, len(evaluation.plan.series) - len(seen))
-        return np.append(seen, np.ones(unheard, dtype=np.bool_))
+        return np.append(seen, np.full(unheard, self._history.reported is None))
 
 
 def _add_series(main: Evaluation, evaluation: Evaluation) -> bool:

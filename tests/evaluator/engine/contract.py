@@ -27,7 +27,7 @@ TOKEN = "mesh-token"
 class MemoryHistory:
     """The stored points, in lists."""
 
-    keeps_time = False
+    keeps_time, reported = False, None
 
     def __init__(self) -> None:
         self.known: list[Series] = []

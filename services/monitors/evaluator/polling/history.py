@@ -8,9 +8,11 @@ from contextlib import aclosing
 import numpy as np
 
 from monitors.evaluator.catalogue import Catalogue
+from monitors.evaluator.model.arrays import Booleans
 from monitors.evaluator.model.horizon import Horizon, Stretch
 from monitors.evaluator.model.series import Batch, Floats, Series
 from monitors.evaluator.model.shards import ALL_SHARDS
+from monitors.evaluator.newest import Newest
 from monitors.evaluator.points import EMPTY, Mask, Points, codes, join, numbers
 from monitors.evaluator.polling.acquaintance import Acquaintance
 from monitors.evaluator.polling.interest import Interest
@@ -39,6 +41,7 @@ class PolledHistory:
         acquaintance: Acquaintance,
         catalogue: Catalogue,
         interest: Interest,
+        newest: Newest,
         horizon: Horizon,
         retention: int,
     ) -> None:
@@ -50,7 +53,7 @@ class PolledHistory:
         self.reading = asyncio.Lock()
         """Held from when a stretch of time is asked for until it has been handed on."""
         self._source, self._acquaintance, self._catalogue = source, acquaintance, catalogue
-        self._interest, self._retention = interest, retention
+        self._interest, self._newest, self._retention = interest, newest, retention
         self._rate = BATCH_POINTS / MINUTE
         """How many points come in a nanosecond."""
 
@@ -60,6 +63,10 @@ class PolledHistory:
         return self._interest.selection(self.held())
 
     # --- History ---
+
+    def reported(self, count: int) -> Booleans:
+        """See History. What has points after the newest batch alone is still to come."""
+        return self._newest.reported_by(self.horizon.complete_to, count)
 
     async def series(self) -> list[Series]:
         """See History. Waits until the source has said what it has."""

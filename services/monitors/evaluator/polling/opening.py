@@ -49,7 +49,7 @@ async def polled(
     acquaintance = Acquaintance(source, catalogue, polling.owners, registrar, newest)
     interest = Interest(catalogue)
     horizon = Horizon(now_nanos() - poll.allowance, poll.allowance)
-    history = PolledHistory(source, acquaintance, catalogue, interest, horizon, settings.retention)
+    history = PolledHistory(source, acquaintance, catalogue, interest, newest, horizon, settings.retention)
     engine = Engine(
         RuleServiceStub(rules),
         history,

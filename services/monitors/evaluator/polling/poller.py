@@ -200,7 +200,8 @@ class Poller:
                 points = await self._acquaintance.translate(part)
                 self._acquaintance.note_newest(points)
                 if not self._history.listed.is_set():
-                    self._cadence.note(points.series, points.times)
+                    past = points.times <= self._history.horizon.complete_to
+                    self._cadence.note(points.series[past], points.times[past])
         self._listed_to = now
         if self._history.listed.is_set():
             for index in range(known, len(self._catalogue)):

@@ -32,7 +32,7 @@ PAGE_BLOCKS = 8
 class Store:
     """Series and points. `load` must have run before anything else; all methods belong to one event loop."""
 
-    keeps_time = False
+    keeps_time, reported = False, None
 
     def __init__(self, database: Database) -> None:
         self._database = database
