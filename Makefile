@@ -8,7 +8,7 @@ ARGS ?=
 EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
 
-.PHONY: help setup run test fuzz lint format breaking clean \
+.PHONY: help setup run test fuzz crash crash-long lint format breaking clean \
 	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-ingest bench-store
 .DEFAULT_GOAL := help
 
@@ -39,6 +39,12 @@ fuzz: setup ## Compare the engine with its oracle on many random lives, and read
 	MONITORS_FUZZ_EXAMPLES=$(EXAMPLES) $(VENV)/bin/pytest -n auto --dist loadfile --hypothesis-seed=$(SEED) \
 		tests/evaluator/engine/test_sequences_of_*.py tests/evaluator/engine/test_oracle.py \
 		tests/evaluator/engine/test_backtest.py tests/evaluator/engine/test_anomalies.py tests/rules/test_fuzzed_conditions.py $(ARGS)
+
+crash: setup ## Kill, freeze and cut off the whole mesh under load, and what is left out of it on purpose: nothing may be lost
+	$(VENV)/bin/pytest tests/crash $(ARGS)
+
+crash-long: setup ## The same for twenty seeds of a minute each, e.g. make crash-long SEED=7
+	@$(VENV)/bin/python -m tests.crash --seed $(SEED) --seeds 20 --seconds 60 $(ARGS)
 
 lint: setup breaking ## Check style, types, architecture and contract
 	$(VENV)/bin/ruff check

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,14 +27,13 @@ def free_port() -> int:
 class ServedProcess:
     """One `monitors serve …`. What it writes, to both outputs, is in `output`."""
 
-    def __init__(self, service: str, port: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, service: str, port: int, environment: Mapping[str, str], command: Sequence[str] = (str(BIN / "monitors"),)
+    ) -> None:
         self.service, self.port = service, port
+        self._command = command
         self.output: list[str] = []
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("MONITORS_")},
-            "MONITORS_GRPC_PORT": str(port),
-            **environment,
-        }
+        self._environment = environment
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
 
@@ -57,8 +56,10 @@ class ServedProcess:
     def launch(self) -> None:
         """Starts it without waiting for anything."""
         self.output = []
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MONITORS_")}
+        environment = {**inherited, "MONITORS_GRPC_PORT": str(self.port), **self._environment}
         process = self._process = subprocess.Popen(
-            [str(BIN / "monitors"), "serve", self.service], env=self._environment, stdin=subprocess.DEVNULL,
+            [*self._command, "serve", self.service], env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
@@ -95,9 +96,17 @@ class ServedProcess:
 
 
 class ServedMesh:
-    """The three services as processes with one home folder. `environment` names the backends, and all that is set."""
+    """The three services as processes with one home folder. `environment` names the backends, and all that is set.
 
-    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
+    `command` stands in for `monitors`.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = (str(BIN / "monitors"),),
+    ) -> None:
         self.home = home
         ports = {service: free_port() for service in ("rules", "evaluator", "notifier")}
         self.http_port = free_port()
@@ -110,7 +119,7 @@ class ServedMesh:
             **(environment or {}),
         }
         self.rules, self.evaluator, self.notifier = (
-            ServedProcess(service, port, self.environment) for service, port in ports.items()
+            ServedProcess(service, port, self.environment, command) for service, port in ports.items()
         )
         self.processes = (self.rules, self.evaluator, self.notifier)
 

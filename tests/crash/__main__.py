@@ -1,0 +1,55 @@
+"""`python -m tests.crash --seed 7 --seconds 60`: one run, or several seeds, and what was counted."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.crash.chaos import Chaos
+from tests.crash.invariants import check
+from tests.crash.launcher import BREAKS
+from tests.crash.world import running
+from tests.harness import LoopThread
+
+
+def run(home: Path, seed: int, seconds: float, loop: LoopThread, broken: str = "", only: Sequence[str] = ()) -> str:
+    """One run, with all that can be done to the mesh or `only` some of it. Gives a line with what was counted.
+
+    Raises AssertionError where an invariant doesn't hold.
+    """
+    with running(home, seed=seed, loop=loop, broken=broken) as world:
+        world.make_rules()
+        actions = {name: action for name, action in world.actions().items() if not only or name in only}
+        chaos = Chaos(actions, seed)
+        world.load.start()
+        chaos.run(seconds)
+        stopped = time.monotonic()
+        world.settle()
+        drained = time.monotonic() - stopped
+        interruptions = sum(count for name, count in chaos.done.items() if name.endswith("notifier"))
+        counted = check(world.outcome(), interruptions)
+    faults = ", ".join(f"{count} × {name}" for name, count in sorted(chaos.done.items()))
+    told = ", ".join(f"{count:,} {name}" for name, count in counted.items())
+    return f"seed {seed}: {told}, 0 lost, 0 reordered, 0 ghosts; at rest after {drained:.1f} s; {faults}"
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="how many, one after the other")
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--broken", choices=sorted(BREAKS), default="")
+    given = parser.parse_args()
+    loop = LoopThread()
+    for seed in range(given.seed, given.seed + given.seeds):
+        with tempfile.TemporaryDirectory(prefix="monitors-crash-") as folder:
+            sys.stdout.write(run(Path(folder), seed, given.seconds, loop, given.broken) + "\n")
+            sys.stdout.flush()
+    loop.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""What must hold afterwards, whatever was done. Each check names its invariant and gives what it has counted."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from standardwebhooks import Webhook
+
+from monitors.notifier.delivery import MAX_SENDING
+from monitors.notifier.store.queue import CUT_OFF
+from monitors.v1 import alert_pb2
+from monitors.v1.notification_pb2 import DELIVERY_OUTCOME_AMBIGUOUS, Delivery
+from tests.crash.ledger import REFUSED, Entry
+from tests.crash.load import Transition
+
+UNFINISHED = (alert_pb2.DELIVERY_STATE_PENDING, alert_pb2.DELIVERY_STATE_IN_FLIGHT)
+ENDED_UNTOLD = (
+    alert_pb2.DELIVERY_STATE_DEAD, alert_pb2.DELIVERY_STATE_SUPPRESSED, alert_pb2.DELIVERY_STATE_SUPERSEDED,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that there is to judge: what had to come, what RuleService and the notifier say, and what came."""
+
+    expected: Sequence[Transition]
+    alerts: Mapping[str, Sequence[alert_pb2.Alert]]
+    """By tenant."""
+    deliveries: Mapping[str, Sequence[Delivery]]
+    ledger: Sequence[Entry]
+    """A tenant's endpoint has its name as path."""
+    secrets: Mapping[str, str]
+    """Each tenant's signing secret."""
+
+
+def check(outcome: Outcome, interruptions: int) -> dict[str, int]:
+    """Raises AssertionError for the first invariant that doesn't hold. Gives what was counted.
+
+    `interruptions` is how often the notifier was killed or stood still.
+    """
+    taken = [entry for entry in outcome.ledger if entry.answer != REFUSED]
+    check_alerts(outcome)
+    check_nothing_is_lost(outcome, taken)
+    check_no_ghosts(outcome)
+    duplicates = check_duplicates(outcome, taken)
+    check_leases(outcome, interruptions)
+    check_order(taken)
+    check_bodies(outcome)
+    check_nothing_is_unfinished(outcome)
+    return {"transitions": len(outcome.expected), "messages": len(taken) - duplicates, "duplicates": duplicates}
+
+
+def check_alerts(outcome: Outcome) -> None:
+    """RuleService has one alert for each episode, with exactly its times: none lost, none doubled, none made up."""
+    had = Counter(outcome.expected)
+    found: Counter[Transition] = Counter()
+    for tenant, alerts in outcome.alerts.items():
+        for alert in alerts:
+            found[tenant, alert.monitor_id, "firing", alert.fire_time.ToNanoseconds()] += 1
+            if alert.HasField("resolve_time"):
+                found[tenant, alert.monitor_id, "resolved", alert.resolve_time.ToNanoseconds()] += 1
+    missing, surplus = had - found, found - had
+    assert not missing, f"I1: {len(missing)} acknowledged transitions are no alerts: {_some(missing)}"
+    assert not surplus, f"I2: {len(surplus)} transitions come from nowhere or twice: {_some(surplus)}"
+
+
+def check_nothing_is_lost(outcome: Outcome, taken: Sequence[Entry]) -> None:
+    """I1: each transition is in the ledger, or in a state that ends it visibly."""
+    told = {(entry.path, entry.event["data"]["alert_id"], entry.event["type"]) for entry in taken}
+    untold = {
+        (tenant, delivery.alert_id, _kind(delivery.kind))
+        for tenant, deliveries in outcome.deliveries.items()
+        for delivery in deliveries
+        if delivery.state in ENDED_UNTOLD
+    }
+    wanted = {
+        (tenant, alert.id, kind)
+        for tenant, alerts in outcome.alerts.items()
+        for alert in alerts
+        for kind in ("alert.firing", *(("alert.resolved",) if alert.HasField("resolve_time") else ()))
+    }
+    lost = wanted - told - untold
+    assert not lost, f"I1: {len(lost)} of {len(wanted)} were never told: {_some(lost)}"
+
+
+def check_no_ghosts(outcome: Outcome) -> None:
+    """I2: what came is a message of the tenant to whose endpoint it came."""
+    known = {
+        (tenant, delivery.notification_id)
+        for tenant, deliveries in outcome.deliveries.items()
+        for delivery in deliveries
+    }
+    ghosts = {
+        (entry.path, notification)
+        for entry in outcome.ledger
+        if (entry.path, notification := entry.event["data"]["notification_id"]) not in known
+    }
+    assert not ghosts, f"I2: {len(ghosts)} messages come from nowhere: {_some(ghosts)}"
+
+
+def check_duplicates(outcome: Outcome, taken: Sequence[Entry]) -> int:
+    """I3: for each copy too many there is an attempt of which nobody knows how it ended. Gives how many there are."""
+    unknown = {
+        delivery.notification_id: sum(attempt.outcome == DELIVERY_OUTCOME_AMBIGUOUS for attempt in delivery.attempts)
+        for deliveries in outcome.deliveries.values()
+        for delivery in deliveries
+    }
+    copies = Counter(entry.event["data"]["notification_id"] for entry in taken)
+    unexplained = {one: (count, unknown[one]) for one, count in copies.items() if count > 1 + unknown[one]}
+    assert not unexplained, f"I3: (copies, attempts whose end is unknown) of {_some(unexplained.items())}"
+    return sum(copies.values()) - len(copies)
+
+
+def check_leases(outcome: Outcome, interruptions: int) -> None:
+    """I3: an attempt loses its lease only because its process was interrupted, with at most all that it was sending."""
+    lost = [
+        delivery.id
+        for deliveries in outcome.deliveries.values()
+        for delivery in deliveries
+        for attempt in delivery.attempts
+        if attempt.detail == CUT_OFF
+    ]
+    most = interruptions * MAX_SENDING
+    assert len(lost) <= most, f"I3: {len(lost)} attempts lost their lease, {most} may have: {_some(lost)}"
+
+
+def check_order(taken: Sequence[Entry]) -> None:
+    """I4: of each instance, what came first came in the order of its sequence."""
+    newest: dict[tuple[str, str, str], int] = defaultdict(int)
+    seen: set[str] = set()
+    for entry in taken:
+        data = entry.event["data"]
+        if entry.id in seen:
+            continue
+        seen.add(entry.id)
+        stream = (entry.path, data["rule_id"], data["monitor_id"])
+        assert data["sequence"] > newest[stream], f"I4: {entry.id} of {stream} came after a newer one"
+        newest[stream] = data["sequence"]
+
+
+def check_bodies(outcome: Outcome) -> None:
+    """I5: each copy is the same to the last byte, signed with the tenant's secret, and was signed when it was sent."""
+    bodies: dict[str, str] = {}
+    for entry in outcome.ledger:
+        assert bodies.setdefault(entry.id, entry.body) == entry.body, f"I5: {entry.id} has two bodies"
+        secret = Webhook(outcome.secrets[entry.path])
+        # The verifier looks at the clock: everything here is younger than its five minutes.
+        secret.verify(entry.body, dict(entry.headers))
+
+
+def check_nothing_is_unfinished(outcome: Outcome) -> None:
+    """I6: once the faults have stopped, nothing stays on its way."""
+    left = [one.id for deliveries in outcome.deliveries.values() for one in deliveries if one.state in UNFINISHED]
+    assert not left, f"I6: {len(left)} deliveries are still on their way: {_some(left)}"
+
+
+def _kind(kind: int) -> str:
+    return "alert.resolved" if kind == alert_pb2.ALERT_EVENT_KIND_RESOLVED else "alert.firing"
+
+
+def _some(found: Iterable[object]) -> str:
+    return ", ".join(map(str, list(found)[:5]))

@@ -1,0 +1,87 @@
+"""A TCP proxy with faults: connections that are reset, that go silent, or that can't be made."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable
+from contextlib import suppress
+
+CHUNK = 64 * 1024
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time to wait: closing sends a RST."""
+
+
+class FaultProxy:
+    """Forwards connections to a port of this machine. To be used on one event loop."""
+
+    def __init__(self, target: int) -> None:
+        self.port = 0
+        self._target = target
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._refusing = False
+
+    async def start(self) -> None:
+        """Listens, on a free port."""
+        self._server = await asyncio.start_server(self._forward, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Cuts everything."""
+        assert self._server
+        self._server.close()
+        self.thaw()
+        self.reset()
+
+    def reset(self) -> None:
+        """Resets all connections, as a crashed peer or an impatient firewall does."""
+        for writer in list(self._writers):
+            with suppress(OSError):
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            writer.transport.abort()
+
+    def freeze(self) -> None:
+        """Nothing comes through any more, and nobody is told: half-open connections, as a cut cable leaves them."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """What was held back goes on its way."""
+        self._flowing.set()
+
+    def refuse(self, *, refusing: bool) -> None:
+        """Whether new connections are closed at once."""
+        self._refusing = refusing
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            writer.transport.abort()
+            return
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, far_writer}
+        try:
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        finally:
+            self._writers -= {writer, far_writer}
+            for one in (writer, far_writer):
+                one.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(CHUNK):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+            if writer.can_write_eof():
+                writer.write_eof()
+
+
+async def started(*proxies: FaultProxy) -> None:
+    """Starts several."""
+    starting: list[Awaitable[None]] = [proxy.start() for proxy in proxies]
+    await asyncio.gather(*starting)
