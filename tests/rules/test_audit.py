@@ -296,7 +296,7 @@ def test_the_change_and_its_event_are_one_transaction(client: Client) -> None:
 
     rename("audit", "audit_away")
     try:
-        assert client.refused(pb.CreateRuleRequest(rule=RULE)).code == "INTERNAL"
+        assert client.refused(pb.CreateRuleRequest(rule=RULE)).code in ("INTERNAL", "UNAVAILABLE")
     finally:
         rename("audit_away", "audit")
     assert not client.call(pb.ListRulesRequest()).rules

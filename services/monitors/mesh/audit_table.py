@@ -4,8 +4,23 @@ Nothing here changes a row. What is older than the operator wishes is forgotten 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, MetaData, String, Table, Text, and_, delete, insert, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    MetaData,
+    Select,
+    String,
+    Table,
+    Text,
+    and_,
+    delete,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from monitors.mesh.audit import FILTERS, Event, Query, Source
@@ -47,21 +62,7 @@ def list_events(
     session: Session, table: Table, tenant: str, query: Query, after: tuple[int, str] | None, limit: int
 ) -> list[Event]:
     """At most `limit` of a tenant's events, newest first, after the place `after` (time and id)."""
-    columns = table.c
-    statement = select(table).where(columns.tenant_id == tenant)
-    for name in FILTERS:
-        if wanted := getattr(query, name):
-            statement = statement.where(columns[name] == wanted)
-    if query.start:
-        statement = statement.where(columns.time >= query.start)
-    if query.end:
-        statement = statement.where(columns.time < query.end)
-    if after:
-        time, event_id = after
-        earlier = or_(columns.time < time, and_(columns.time == time, columns.id < event_id))
-        # The first of these alone is what an index can begin at.
-        statement = statement.where(columns.time <= time, earlier)
-    found = session.execute(statement.order_by(columns.time.desc(), columns.id.desc()).limit(limit))
+    found = session.execute(page_of(table, tenant, query, after, limit))
     return [
         Event(
             tenant=row.tenant_id,
@@ -77,6 +78,25 @@ def list_events(
         )
         for row in found
     ]
+
+
+def page_of(table: Table, tenant: str, query: Query, after: tuple[int, str] | None, limit: int) -> Select[Any]:
+    """The statement that reads a page."""
+    columns = table.c
+    statement: Select[Any] = select(table).where(columns.tenant_id == tenant)
+    for name in FILTERS:
+        if wanted := getattr(query, name):
+            statement = statement.where(columns[name] == wanted)
+    if query.start:
+        statement = statement.where(columns.time >= query.start)
+    if query.end:
+        statement = statement.where(columns.time < query.end)
+    if after:
+        time, event_id = after
+        earlier = or_(columns.time < time, and_(columns.time == time, columns.id < event_id))
+        # The first of these alone is what an index can begin at.
+        statement = statement.where(columns.time <= time, earlier)
+    return statement.order_by(columns.time.desc(), columns.id.desc()).limit(limit)
 
 
 def forget_before(session: Session, table: Table, tenant: str, time: int) -> None:

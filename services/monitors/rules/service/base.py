@@ -103,14 +103,17 @@ class Part:
                 lambda: work(session, who).SerializeToString(),
             )
 
-        answer = await self.audited(method, transaction, tenant)
+        # Run again after a commit of which nobody knows, it finds its own first answer.
+        answer = await self.audited(method, transaction, tenant, repeatable=bool(request_id))
         for changed in (self.core.rules_changed, self.core.alerts_changed, self.core.outbox_changed):
             changed.announce()
         return response.FromString(answer)
 
-    async def audited(self, method: str, work: Callable[[Session, Caller], T], tenant: str = "") -> T:
+    async def audited(
+        self, method: str, work: Callable[[Session, Caller], T], tenant: str = "", *, repeatable: bool = False
+    ) -> T:
         """Runs `work` in one transaction, together with the audit of the changes that it notes, which belongs to the
-        caller's tenant unless another is given."""
+        caller's tenant unless another is given. `repeatable` is as for the database."""
         asked = caller(tenant)
 
         def transaction(session: Session) -> tuple[T, list[Event]]:
@@ -121,7 +124,7 @@ class Part:
             append(session, audit, events)
             return answer, events
 
-        answer, events = await self.core.database.write(transaction)
+        answer, events = await self.core.database.write(transaction, repeatable=repeatable)
         tell(events)
         return answer
 
