@@ -62,8 +62,8 @@ def measure(target: Target, count: int) -> Speeds:
     loop.close()
     with target.bare(url) as bare:
         with bare.transaction():
-            bare.execute("UPDATE deliveries SET state = ?, attempt_count = 0", (int(State.PENDING),))
-            bare.execute("DELETE FROM attempts")
+            bare.execute("UPDATE notifier_deliveries SET state = ?, attempt_count = 0", (int(State.PENDING),))
+            bare.execute("DELETE FROM notifier_attempts")
         return Speeds(taken_in, finished, cpu / count, _bare(bare))
 
 
@@ -100,7 +100,7 @@ def _work_off(loop: LoopThread, database: Database, queue: Queue, count: int) ->
     def step(session: Session) -> list[Claim]:
         if queue.finish(session, ended):
             raise RuntimeError("a lease was lost")
-        return queue.claim(session, now_nanos(), capacity=AT_ONCE, busy=Counter(), per_channel=PER_CHANNEL)
+        return queue.claim(session, now_nanos(), "token", capacity=AT_ONCE, busy=Counter(), per_channel=PER_CHANNEL)
 
     while done < count:
         claims = loop.run(database.write(step))
@@ -124,15 +124,15 @@ def _bare(bare: Bare) -> float:
                 (TENANT, one, 1, now, now, int(OutcomeKind.OK), 200, "the endpoint answered 200") for one in ended
             ]
             if ended:
-                bare.execute_many("INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", attempts)
+                bare.execute_many("INSERT INTO notifier_attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", attempts)
                 marks = ", ".join("?" * len(ended))
                 bare.execute(
-                    f"UPDATE deliveries SET state = ?, detail = 'ok', lease_token = '', version = version + 1, "
-                    f"report_due = 1, updated_at = ? WHERE tenant_id = ? AND id IN ({marks})",
+                    f"UPDATE notifier_deliveries SET state = ?, detail = 'ok', lease_token = '', "
+                    f"version = version + 1, report_due = 1, updated_at = ? WHERE tenant_id = ? AND id IN ({marks})",
                     (int(State.DELIVERED), now, TENANT, *ended),
                 )
             rows = bare.execute(
-                f"SELECT * FROM deliveries WHERE state = ? AND severity = 2 AND next_at <= ? "
+                f"SELECT * FROM notifier_deliveries WHERE state = ? AND severity = 2 AND next_at <= ? "
                 f"ORDER BY next_at, sequence LIMIT {AT_ONCE}",
                 (int(State.PENDING), now),
             )
@@ -141,8 +141,8 @@ def _bare(bare: Bare) -> float:
             if ended:
                 marks = ", ".join("?" * len(ended))
                 bare.execute(
-                    f"UPDATE deliveries SET state = ?, attempt_count = 1, lease_token = 'token', leased_at = ?, "
-                    f"lease_until = ? WHERE tenant_id = ? AND id IN ({marks})",
+                    f"UPDATE notifier_deliveries SET state = ?, attempt_count = 1, lease_token = 'token', "
+                    f"leased_at = ?, lease_until = ? WHERE tenant_id = ? AND id IN ({marks})",
                     (int(State.IN_FLIGHT), now, now + 30 * 10**9, TENANT, *ended),
                 )
         if not ended:

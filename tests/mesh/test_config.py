@@ -119,12 +119,13 @@ def test_a_redis_is_named_without_its_password(url: str, place: str) -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    names = ("DATABASE_URL", "MONITORS_SAMPLES_URL", "MONITORS_NOTIFIER_DATABASE_URL", "INFLUXDB_URL")
+    databases = ("DATABASE_URL", "MONITORS_NOTIFIER_DATABASE_URL")
     secrets = {
         "SMTP_PASSWORD": "hunter2",
         "MONITORS_SERVICE_TOKEN": "hunter3",
         "MONITORS_BRIDGE_SECRET": "hunter" * 6,
-        **dict.fromkeys(names, "https://ann:hunter4@example.org/x"),
+        "INFLUXDB_URL": "https://ann:hunter4@example.org/x",
+        **dict.fromkeys(databases, "mysql+pymysql://ann:hunter4@example.org/x"),
     }
     settings = load_settings({"SMTP_HOST": "mail", **secrets})
     assert settings.notifier.smtp is not None
@@ -136,3 +137,57 @@ def test_secrets_are_not_shown() -> None:
     with pytest.raises(BadSetting) as raised:
         load_settings({"REDIS_URL": "redis://:hunter2/x@redis"})
     assert "hunter" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("mysql://u:canary@db/monitors", "names no driver"),
+        ("postgresql://u:canary@db/monitors", "is of no kind"),
+        ("mysql+pymysql://u:canary@db", "names no database"),
+        ("mysql+pymysql://u:canary@db/", "names no database"),
+        ("mysql+pymysql://db/monitors", "names no user"),
+        ("mysql+pymysql://u:can/ary@db/monitors", "can't be read"),
+        ("mysql+pymysql://u:canary#@db/monitors", "can't be read"),
+        ("mysql+pymysql://u:canary@db/monitors?charset=latin1", "has a parameter other than"),
+        ("sqlite:///", "it must be"),
+        ("canary", "is of no kind"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "MONITORS_NOTIFIER_DATABASE_URL"])
+def test_a_wrong_database_is_refused_by_its_variable_and_not_shown(variable: str, url: str, problem: str) -> None:
+    with pytest.raises(BadSetting, match=rf"{variable} .*{problem}.*mysql\+pymysql://USER") as raised:
+        load_settings({variable: url})
+    assert "ary" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////var/lib/monitors/rules.db",
+        "mysql+pymysql://u:p%40ss@db:3306/monitors",
+        "mariadb+pymysql://u@db/monitors?ssl_ca=/ca.pem",
+        "mysql+pymysql://u@/monitors?unix_socket=/run/mysqld/mysqld.sock",
+    ],
+)
+def test_a_right_one_is_taken_as_it_is(url: str) -> None:
+    assert load_settings({"DATABASE_URL": url}).rules.database_url == url
+
+
+def test_on_a_server_the_services_share_a_database_unless_they_are_told_otherwise() -> None:
+    url = "mysql+pymysql://u:p@db/monitors"
+    assert load_settings({"DATABASE_URL": url}).notifier.database_url == url
+    other = load_settings({"DATABASE_URL": url, "MONITORS_NOTIFIER_DATABASE_URL": "sqlite:////n.db"})
+    assert other.notifier.database_url == "sqlite:////n.db"
+    assert load_settings({"MONITORS_HOME": "/h"}).notifier.database_url == "sqlite:////h/notifier.db"
+
+
+def test_points_are_kept_in_a_file() -> None:
+    with pytest.raises(BadSetting, match="MONITORS_SAMPLES_URL must be sqlite"):
+        load_settings({"MONITORS_SAMPLES_URL": "mysql+pymysql://u:p@db/samples"})
+
+
+@pytest.mark.parametrize("count", ["1", "many"])
+def test_the_number_of_connections_is_checked(count: str) -> None:
+    with pytest.raises(BadSetting, match=r"MONITORS_DATABASE_CONNECTIONS.*2 to 1000"):
+        load_settings({"MONITORS_DATABASE_CONNECTIONS": count})

@@ -16,6 +16,7 @@ from monitors.v1.notification_pb2 import Channel, ConsoleChannel, EmailChannel, 
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from tests.harness import LoopThread
 from tests.notifier.world import Receiver, Reply, World, as_tenant, running
+from tests.servers.backends import everything_in
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 URL = "https://example.org/hooks?token=canary"
@@ -48,7 +49,7 @@ def test_a_webhooks_secret_is_shown_once_and_its_url_without_what_may_be_secret(
 def test_no_secret_lies_open_in_the_database(world: World, tmp_path: Path) -> None:
     create(world, "req", name="ops", webhook=WebhookChannel(url=URL, secret=SECRET))
     create(world, name="chat", slack=SlackChannel(webhook_url="https://hooks.slack.com/services/canary"))
-    stored = b"".join(path.read_bytes() for path in tmp_path.glob("notifier.db*"))
+    stored = everything_in(tmp_path / "notifier.db", "notifier")
     assert b"ops" in stored
     assert b"canary" not in stored
     assert SECRET.removeprefix("whsec_").encode() not in stored

@@ -62,7 +62,7 @@ def test_what_is_next_is_read_in_order_and_not_sorted(loop_thread: LoopThread, q
 
     def work(session: Session) -> list[str]:
         def claim(session: Session) -> None:
-            tested.claim(session, NOW, capacity=2, busy={}, per_channel=8)
+            tested.claim(session, NOW, "token", capacity=2, busy={}, per_channel=8)
 
         connection = session.connection()
         return [
@@ -75,7 +75,7 @@ def test_what_is_next_is_read_in_order_and_not_sorted(loop_thread: LoopThread, q
     plan = loop_thread.run(database.write(work))
     assert any("(state=? AND severity=? AND next_at<?)" in line for line in plan)
     assert any("(tenant_id=? AND stream_key=? AND state=? AND sequence<?)" in line for line in plan)
-    assert not [line for line in plan if "TEMP B-TREE" in line or line.startswith("SCAN deliveries")], plan
+    assert not [line for line in plan if "TEMP B-TREE" in line or line.startswith("SCAN notifier_deliveries")], plan
 
 
 def test_what_waits_for_a_channel_is_given_up_in_one_statement(

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from monitors.mesh.config import NotifierSettings
-from monitors.mesh.database import Session, sqlite_url
+from monitors.mesh.database import Session
 from monitors.mesh.master_keys import FILE_KEY, MasterKey
 from monitors.notifier import rotation
 from monitors.notifier.rotation import Rotated, Standing, open_rotation
@@ -23,6 +23,7 @@ from tests.browser import fetch
 from tests.harness import LoopThread
 from tests.notifier.test_channel_page import link
 from tests.notifier.world import Receiver, World, notification, running
+from tests.servers.backends import database_url
 
 OLD, NEW = MasterKey("old", b"o" * 32), MasterKey("new", b"n" * 32)
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
@@ -41,7 +42,9 @@ def opened(loop: LoopThread, folder: Path, *keys: MasterKey) -> Iterator[World]:
 
 
 def settings(folder: Path, *keys: MasterKey) -> NotifierSettings:
-    return NotifierSettings(sqlite_url(folder / "notifier.db"), folder / "master.key", None, True, master_keys=keys)
+    return NotifierSettings(
+        database_url(folder / "notifier.db", "notifier"), folder / "master.key", None, True, master_keys=keys
+    )
 
 
 async def rotate(folder: Path, *keys: MasterKey) -> Rotated:
@@ -164,7 +167,7 @@ def test_an_older_installation_keeps_its_fingerprints(loop_thread: LoopThread, t
         async with open_rotation(settings(tmp_path, OLD)) as opened:
 
             def work(session: Session) -> None:
-                session.connection().exec_driver_sql("DELETE FROM sealed_keys")
+                session.connection().exec_driver_sql("DELETE FROM notifier_sealed_keys")
                 assert session.scalar(select(ChannelRow.name)) == "ops"
 
             await opened._database.write(work)

@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import pytest
 
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import NotifierSettings, RulesSettings
-from monitors.mesh.database import sqlite_url
 from monitors.mesh.identity import with_service_token
 from monitors.mesh.server import MeshServer
 from monitors.notifier.main import open_notifier
@@ -27,6 +25,7 @@ from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
 from tests.notifier.world import PATIENCE, Receiver, Record, as_tenant
+from tests.servers.backends import database_url, refusing
 
 
 @dataclass
@@ -40,10 +39,10 @@ async def both(folder: Path, lines: Record[str]) -> AsyncIterator[Opened]:
     """Both services on one server, as `monitors up` opens them."""
     is_closing = asyncio.Event()
     address = f"unix:{folder / 'mesh.sock'}"
-    settings = NotifierSettings(sqlite_url(folder / "notifier.db"), folder / "master.key", None, True)
+    settings = NotifierSettings(database_url(folder / "notifier.db", "notifier"), folder / "master.key", None, True)
     async with (
         open_channel(address, "mesh") as channel,
-        open_rules(RulesSettings(sqlite_url(folder / "rules.db")), is_closing, None) as rules,
+        open_rules(RulesSettings(database_url(folder / "rules.db")), is_closing, None) as rules,
         open_notifier(settings, channel, is_closing, lines.add) as notifier,
     ):
         key = await rules.ensure_local_key(folder / "key")
@@ -121,7 +120,7 @@ def test_what_cannot_be_stored_is_a_problem_until_it_is_told(
     with (
         loop_thread.opened(both(tmp_path, lines)) as opened,
         grpc.insecure_channel(f"127.0.0.1:{opened.port}") as raw,
-        closing(sqlite3.connect(tmp_path / "notifier.db", isolation_level=None)) as database,
+        refusing(tmp_path / "notifier.db", "notifier", "notifier_deliveries") as refused,
     ):
         rules = RuleServiceStub(as_tenant(raw, opened.key))
         mesh = RuleServiceStub(as_tenant(raw, "mesh"))
@@ -134,7 +133,7 @@ def test_what_cannot_be_stored_is_a_problem_until_it_is_told(
         rules.RegisterMonitor(rules_pb.RegisterMonitorRequest(monitor_id="mon_host", fields=[field]))
         rule = rule_pb2.Rule(monitor_id="mon_host", title="CPU is hot", condition_text="cpu_percent > 90")
         rule_id = rules.CreateRule(rules_pb.CreateRuleRequest(rule=rule)).rule.id
-        database.execute("CREATE TRIGGER refuse BEFORE INSERT ON deliveries BEGIN SELECT RAISE(ABORT, 'refused'); END")
+        refused.begin()
         firing = transition(rule_id, alert_pb2.ALERT_EVENT_KIND_FIRING, time.time_ns())
         mesh.RecordTransitions(rules_pb.RecordTransitionsRequest(transitions=[firing]))
         deadline = time.monotonic() + PATIENCE
@@ -146,5 +145,5 @@ def test_what_cannot_be_stored_is_a_problem_until_it_is_told(
             assert problems(), [r.getMessage() for r in caplog.records]
             assert time.monotonic() < deadline
         assert lines.items == []
-        database.execute("DROP TRIGGER refuse")
+        refused.end()
         assert len(lines.wait_for_count(1)) == 1

@@ -13,7 +13,6 @@ from aiohttp import web
 
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import NotifierSettings, PageSettings, SmtpSettings
-from monitors.mesh.database import sqlite_url
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.events import Changes, first_of
 from monitors.mesh.identity import ORDINARY_SCOPES, Principal, with_service_token
@@ -28,6 +27,7 @@ from monitors.v1.notification_pb2 import Notification
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from monitors.v1.rule_service_pb2_grpc import RuleServiceServicer, add_RuleServiceServicer_to_server
 from tests.harness import LoopThread
+from tests.servers.backends import database_url
 
 T = TypeVar("T")
 PATIENCE = 10.0
@@ -196,7 +196,7 @@ def running(
     clock = clock or MovableClock()
     lines: Record[str] = Record()
     settings = NotifierSettings(
-        sqlite_url(folder / "notifier.db"),
+        database_url(folder / "notifier.db", "notifier"),
         folder / "master.key",
         smtp,
         allow_local,

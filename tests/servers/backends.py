@@ -4,8 +4,13 @@ MONITORS_TESTS_BACKENDS says which: `embedded`, the default, or `servers`.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from sqlalchemy import Engine, create_engine, inspect, text
 
 from monitors.mesh.database import Database, sqlite_url
 from tests.servers.mariadb import MariaDB, shared_server
@@ -28,6 +33,52 @@ def server_database_url(file: Path, service: str = "rules") -> str:
     name = server.create_database()
     server.execute("SET foreign_key_checks = 0", *_statements(service), database=name)
     return server.url(name)
+
+
+def engine_of(file: Path, service: str = "rules") -> Engine:
+    """A bare connection to the same database, past the product."""
+    return create_engine(database_url(file, service))
+
+
+def everything_in(file: Path, service: str = "rules") -> bytes:
+    """All that lies in a database: the file with its log, or every row of every table."""
+    if not ON_SERVERS:
+        return b"".join(path.read_bytes() for path in file.parent.glob(f"{file.name}*"))
+    engine = engine_of(file, service)
+    with engine.connect() as connection:
+        tables = inspect(connection).get_table_names()
+        rows = [row for table in tables for row in connection.execute(text(f"SELECT * FROM `{table}`"))]
+    engine.dispose()
+    return b"\n".join(value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row)
+
+
+@dataclass
+class Refusal:
+    """A database that can be made to refuse new rows of a table."""
+
+    engine: Engine
+    table: str
+
+    def begin(self) -> None:
+        """Refuses from now on."""
+        refuse = "FOR EACH ROW SIGNAL SQLSTATE '45000'" if ON_SERVERS else "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        self._execute(f"CREATE TRIGGER refuse BEFORE INSERT ON {self.table} {refuse}")
+
+    def end(self) -> None:
+        """Takes them again."""
+        self._execute("DROP TRIGGER refuse")
+
+    def _execute(self, statement: str) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text(statement))
+
+
+@contextmanager
+def refusing(file: Path, service: str, table: str) -> Iterator[Refusal]:
+    """Lets a test refuse new rows."""
+    engine = engine_of(file, service)
+    yield Refusal(engine, table)
+    engine.dispose()
 
 
 @cache

@@ -43,13 +43,13 @@ COLUMNS = (
 )
 
 
-def audit_table(metadata: MetaData) -> Table:
+def audit_table(metadata: MetaData, called: str = "audit") -> Table:
     """The table, as part of a service's schema."""
     columns = [
         Column(name, kind, primary_key=is_key, nullable=False, autoincrement=False) for name, kind, is_key in COLUMNS
     ]
     indexes = [Index(f"ix_audit_{name}", "tenant_id", name, "time", "id") for name in FILTERS]
-    return Table("audit", metadata, *columns, *indexes)
+    return Table(called, metadata, *columns, *indexes)
 
 
 def append(session: Session, table: Table, events: Sequence[Event]) -> None:

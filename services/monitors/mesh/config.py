@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from environs import Env, EnvError, ValidationError, validate
 
+from monitors.mesh.database_urls import SQLITE, check_database_url, is_server
 from monitors.mesh.masking import Secret, SecretUrl
 from monitors.mesh.master_keys import FORM, KeysMalformed, MasterKey, read_keys
 from monitors.mesh.quotas import DEFAULTS, ENTERPRISE, Tiers, changed_quotas
@@ -62,6 +63,13 @@ LATENESS: Any = {
     "error_messages": {"invalid": FEW_SECONDS},
 }
 
+CONNECTIONS = 10
+SOME_CONNECTIONS = "must be a whole number, 2 to 1000"
+CONNECTION_COUNT: Any = {
+    "validate": validate.Range(min=2, max=1000, error=SOME_CONNECTIONS),
+    "error_messages": {"invalid": SOME_CONNECTIONS},
+}
+
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 SHORTEST_SECRET = 32
 
@@ -87,6 +95,8 @@ class RulesSettings:
     """RuleService: where it keeps what it knows, and whom it serves."""
 
     database_url: str
+    database_connections: int = CONNECTIONS
+    """How many connections to a server each process keeps at most."""
     tenants: tuple[str, ...] = ()
     """Tenants besides `local`."""
     tiers: Mapping[str, str] = field(default_factory=dict)
@@ -167,6 +177,7 @@ class NotifierSettings:
     """How long the audit is kept, in nanoseconds; 0 for ever."""
     quotas: Tiers = field(default_factory=Tiers)
     """What each tier allows."""
+    database_connections: int = CONNECTIONS
 
 
 @dataclass(frozen=True)
@@ -248,6 +259,11 @@ def _read(env: Env) -> Settings:
     tenants = dict(map(_tenant_and_tier, _listed(env, "MONITORS_TENANTS", _check_tenant)))
     gigabytes = env.float("MONITORS_HISTORY_GB", 10.0, **SIZE)
     quotas = _quotas(env)
+    connections = env.int("MONITORS_DATABASE_CONNECTIONS", CONNECTIONS, **CONNECTION_COUNT)
+
+    rules_url = _database_url(env, "DATABASE_URL", _file(home, "rules"))
+    # On a server both have their tables in one database, unless they are given one each.
+    notifier_url = rules_url if is_server(rules_url) else _file(home, "notifier")
     return Settings(
         home=home,
         host=host,
@@ -259,7 +275,8 @@ def _read(env: Env) -> Settings:
         evaluator_address=env.str("MONITORS_EVALUATOR_ADDRESS", f"127.0.0.1:{grpc_port}"),
         service_token=Secret(env.str("MONITORS_SERVICE_TOKEN", "")),
         rules=RulesSettings(
-            database_url=SecretUrl(env.str("DATABASE_URL", f"sqlite:///{home / 'rules.db'}")),
+            database_url=rules_url,
+            database_connections=connections,
             tenants=tuple(tenants),
             tiers={tenant: tier for tenant, tier in tenants.items() if tier},
             bridge_secrets=tuple(map(Secret, _listed(env, "MONITORS_BRIDGE_SECRET", _check_secret))),
@@ -269,7 +286,7 @@ def _read(env: Env) -> Settings:
             poll_seconds=env.float("MONITORS_POLL_SECONDS", POLL_SECONDS, **SECONDS),
         ),
         evaluator=EvaluatorSettings(
-            database_url=SecretUrl(env.str("MONITORS_SAMPLES_URL", f"sqlite:///{home / 'samples.db'}")),
+            database_url=_samples_url(env, _file(home, "samples")),
             http_host=host,
             http_port=http_port,
             retention=int(days * 86_400 * SECOND),
@@ -280,7 +297,7 @@ def _read(env: Env) -> Settings:
             poll=_poll(env),
         ),
         notifier=NotifierSettings(
-            database_url=SecretUrl(env.str("MONITORS_NOTIFIER_DATABASE_URL", f"sqlite:///{home / 'notifier.db'}")),
+            database_url=_database_url(env, "MONITORS_NOTIFIER_DATABASE_URL", notifier_url),
             master_key_file=home / "master.key",
             smtp=_smtp(env),
             allow_local_targets=env.bool("MONITORS_ALLOW_LOCAL_TARGETS", False),
@@ -288,6 +305,7 @@ def _read(env: Env) -> Settings:
             master_keys=_master_keys(env),
             audit_kept=audit_kept,
             quotas=quotas,
+            database_connections=connections,
         ),
         redis=_redis(env),
         quotas=quotas,
@@ -361,6 +379,28 @@ def _is_redis_url(url: str) -> bool:
     if parts.scheme == "unix":
         return parts.path.startswith("/") and len(parts.path) > 1 and not parts.hostname
     return parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0
+
+
+def _file(home: Path, service: str) -> SecretUrl:
+    return SecretUrl(f"{SQLITE}{home / f'{service}.db'}")
+
+
+def _database_url(env: Env, name: str, default: SecretUrl) -> SecretUrl:
+    url = env.str(name, "")
+    if not url:
+        return default
+    try:
+        check_database_url(url)
+    except ValueError as error:
+        raise EnvError(f"{name} {error}") from None
+    return SecretUrl(url)
+
+
+def _samples_url(env: Env, default: SecretUrl) -> SecretUrl:
+    url = _database_url(env, "MONITORS_SAMPLES_URL", default)
+    if is_server(url):
+        raise EnvError("MONITORS_SAMPLES_URL must be sqlite:///PATH: the evaluator keeps its points in a file")
+    return url
 
 
 def _page(env: Env, host: str) -> PageSettings:

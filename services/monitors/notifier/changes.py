@@ -122,18 +122,20 @@ class Changes:
         if not step.changes_names:
             return None, None
         present = self._channels.list_all(session, once.tenant)
-        if step.before is None and len(present) >= MAX_CHANNELS:
-            raise QuotaExceeded(
-                f"there are {len(present)} channels already, which is the most; delete one that isn't needed",
-                metadata={"quota": "channels", "limit": str(MAX_CHANNELS)},
-            )
+        _check_quota(step, len(present))
         others = [channel for channel in present if step.before is None or channel.id != step.before.id]
         return None, [*others, *([step.after] if step.after else [])]
 
     def _commit(
         self, session: Session, once: Once, decide: Callable[[Session], Step], respond: Callable[[Step], bytes]
     ) -> tuple[bytes, list[Change]]:
+        # What is decided now may rest on what another notifier has changed since it was prepared.
+        count = self._channels.lock(session, once.tenant)
+        first = self._requests.answer(session, once.tenant, once.method, once.request_id, once.request)
+        if first is not None:
+            return first, []
         step = decide(session)
+        _check_quota(step, count)
         now = self._clock.now()
         if step.before is None and step.after is not None:
             self._channels.insert(session, step.after)
@@ -200,12 +202,21 @@ class Changes:
     def _tested(self, session: Session, tested: Channel, outcome: Outcome) -> Change:
         """What a test did: it sent something, and maybe made the channel work again."""
         if tested.disabled_reason and outcome.kind in (OutcomeKind.OK, OutcomeKind.ACCEPTED):
+            self._channels.lock(session, tested.tenant)
             channel = self._channels.get(session, tested.tenant, tested.id)
             if channel.revision == tested.revision:
                 enabled = replace(channel, disabled_reason="", revision=channel.revision + 1)
                 self._channels.update(session, enabled)
                 return self._told(Step(channel, enabled))
         return Change("channel", tested.id, None, {"tested": outcome.kind.name.lower()})
+
+
+def _check_quota(step: Step, present: int) -> None:
+    if step.before is None and present >= MAX_CHANNELS:
+        raise QuotaExceeded(
+            f"there are {present} channels already, which is the most; delete one that isn't needed",
+            metadata={"quota": "channels", "limit": str(MAX_CHANNELS)},
+        )
 
 
 def _name_of(channel: Channel | None) -> tuple[str, str, bool] | None:

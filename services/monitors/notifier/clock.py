@@ -1,6 +1,7 @@
 """The clock as a port, so that hours of retries can be tried in a moment."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from monitors.mesh.times import SECOND, now_nanos
@@ -17,11 +18,14 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """The machine's clock."""
+    """The machine's clock, or another that `now` reads."""
+
+    def __init__(self, now: Callable[[], int] = now_nanos) -> None:
+        self._now = now
 
     def now(self) -> int:
         """Nanoseconds since 1970."""
-        return now_nanos()
+        return self._now()
 
     async def until(self, nanos: int) -> None:
         """Sleeps until then."""

@@ -7,10 +7,12 @@ what is due. So a notification is on the wire after a single commit, and a storm
 import asyncio
 import logging
 import random
+import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from monitors.mesh.database import Database, Session, storage_error
+from monitors.mesh.errors import CommitUnknown
 from monitors.mesh.times import SECOND
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock
@@ -46,6 +48,8 @@ class Dispatcher:
         self._finished: list[Finished] = []
         self._sending: dict[asyncio.Task[None], Claim] = {}
         self._stopping = False
+        self._unknown = ""
+        """The token of a step of which it isn't known whether it was committed."""
 
     async def take_in(self, arrivals: Sequence[Arrival]) -> None:
         """Makes notifications our own. Returns when that is durable."""
@@ -85,12 +89,21 @@ class Dispatcher:
         self._stopping = True
         self._wake.set()
         await asyncio.wait([running], timeout=STOP_SECONDS)
-        unfinished = list(self._sending)
+        unfinished = dict(self._sending)
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
         self._wake.set()
         await running
+        await self._give_up(list(unfinished.values()))
+
+    async def _give_up(self, claims: Sequence[Claim]) -> None:
+        """Lets another notifier, or the next run, send at once what this one won't send to the end."""
+        now = self._clock.now()
+        try:
+            await self._database.write(lambda session: self._queue.give_up(session, claims, now))
+        except Exception:
+            log.warning("what was being sent is sent again when its lease ends", exc_info=True)
 
     async def _step(self) -> int | None:
         """One transaction and what follows from it. Returns when something is due next."""
@@ -99,22 +112,30 @@ class Dispatcher:
         capacity = 0 if self._stopping else MAX_SENDING - len(self._sending)
         busy = Counter(claim.channel.id for claim in self._sending.values())
         now = self._clock.now()
+        token, unknown = secrets.token_hex(8), self._unknown
 
         def transaction(session: Session) -> tuple[list[Arrival], list[Claim], int | None]:
+            if unknown:
+                self._queue.take_back(session, unknown)
             for lost in self._queue.finish(session, finished):
                 log.warning("delivery %s was taken over before its attempt ended", lost.claim.delivery_id)
             unprinted = self._queue.take_in(session, [one for arrivals, _ in inbox for one in arrivals], now)
-            claims = self._queue.claim(session, now, capacity=capacity, busy=busy, per_channel=MAX_SENDING_PER_CHANNEL)
+            claims = self._queue.claim(
+                session, now, token, capacity=capacity, busy=busy, per_channel=MAX_SENDING_PER_CHANNEL
+            )
             return unprinted, claims, self._queue.next_due(session, now)
 
         try:
             unprinted, claims, due = await self._database.write(transaction)
         except Exception as error:
             self._finished[:0] = finished
+            if isinstance(error, CommitUnknown):
+                self._unknown = token
             for _, taken in inbox:
                 if not taken.done():
                     taken.set_exception(error)
             raise
+        self._unknown = ""
         for claim in claims:
             task = asyncio.create_task(self._attempt(claim))
             self._sending[task] = claim

@@ -71,9 +71,14 @@ async def open_notifier(
     one line of plain text, which may hold square brackets and mustn't be read as markup; it's called in a thread. With
     `shows_all` it also prints what is told to other channels only. Raises DatabaseUnusable, KeyUnusable and PortTaken.
     """
-    clock = clock or WallClock()
     sealer = Sealer(await asyncio.to_thread(key_ring, settings.master_keys, settings.master_key_file))
-    database = Database(settings.database_url, name="notifier", migrations="monitors.notifier.migrations")
+    database = Database(
+        settings.database_url,
+        name="notifier",
+        migrations="monitors.notifier.migrations",
+        connections=settings.database_connections,
+    )
+    clock = clock or WallClock(database.now)
     egress = Egress(allow_local=settings.allow_local_targets)
     printer = Printer(console)
     try:
@@ -115,8 +120,8 @@ async def _running(
         service = NotifierService(
             database, channels, requests, changes, maker, dispatcher, reporter, intake, sealer, clock, shared
         )
-        if settings.database_url.startswith("sqlite"):
-            # One process alone uses a SQLite file, so whatever was being sent then isn't any more.
+        if not database.is_shared:
+            # One process alone uses it, so whatever was being sent then isn't any more.
             await database.write(lambda session: queue.release_all(session, clock.now()))
         shortening = keep_audit(database, audit, settings.audit_kept)
         async with _delivering(dispatcher, intake.run(), reporter.run(), shortening):

@@ -142,7 +142,11 @@ async def open_rules(
     Raises DatabaseUnusable if the database can't be opened.
     """
     database = Database(
-        settings.database_url, name="rules", migrations="monitors.rules.migrations", write_cache=WRITE_CACHE
+        settings.database_url,
+        name="rules",
+        migrations="monitors.rules.migrations",
+        write_cache=WRITE_CACHE,
+        connections=settings.database_connections,
     )
     try:
         await asyncio.to_thread(database.upgrade)

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from monitors.mesh.database.failures import DatabaseUnusable
 from monitors.mesh.database.schema import Schema
-from monitors.mesh.database.sqlite import SQLITE, Sqlite
+from monitors.mesh.database.sqlite import Sqlite
+from monitors.mesh.database_urls import is_server
 
 T = TypeVar("T")
 WRITE_CACHE = 4 * 1024 * 1024
@@ -128,7 +129,7 @@ class Database:
 
 
 def _dialect(url: str, name: str, write_cache: int, connections: int) -> Dialect:
-    if url.startswith(SQLITE):
+    if not is_server(url):
         return Sqlite(url, name, write_cache)
     # Imported only where it's used: SQLite needs neither its driver nor its retries.
     from monitors.mesh.database.mysql import Mysql

@@ -14,12 +14,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from monitors.mesh.checkpoints import PASSIVE, Checkpoints
+from monitors.mesh.database_urls import SQLITE
 from monitors.mesh.times import now_nanos
 
 T = TypeVar("T")
 READERS = 4
 BUSY_SECONDS = 30
-SQLITE = "sqlite:///"
 PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from monitors.notifier.migrations import first_name
+
 revision = "0001"
 down_revision = None
 
@@ -10,12 +12,12 @@ down_revision = None
 def upgrade() -> None:
     """Makes the tables."""
     op.create_table(
-        "channels",
+        first_name("channels"),
         sa.Column("tenant_id", sa.String(64), primary_key=True),
         sa.Column("id", sa.String(32), primary_key=True),
         sa.Column("name", sa.String(64), nullable=False),
         sa.Column("kind", sa.String(16), nullable=False),
-        sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sa.Column("sealed", sa.LargeBinary(2**32 - 1), nullable=False),
         sa.Column("is_default", sa.Boolean, nullable=False),
         sa.Column("send_resolved", sa.Boolean, nullable=False),
         sa.Column("disabled_reason", sa.String(1000), nullable=False),
@@ -26,7 +28,7 @@ def upgrade() -> None:
     )
     _deliveries()
     op.create_table(
-        "attempts",
+        first_name("attempts"),
         sa.Column("tenant_id", sa.String(64), primary_key=True),
         sa.Column("delivery_id", sa.String(32), primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
@@ -36,24 +38,26 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer, nullable=False),
         sa.Column("detail", sa.String(1000), nullable=False),
         sa.ForeignKeyConstraint(
-            ["tenant_id", "delivery_id"], ["deliveries.tenant_id", "deliveries.id"], name="fk_attempts_delivery"
+            ["tenant_id", "delivery_id"],
+            [f"{first_name('deliveries')}.tenant_id", f"{first_name('deliveries')}.id"],
+            name="fk_attempts_delivery",
         ),
     )
     op.create_table(
-        "requests",
+        first_name("requests"),
         sa.Column("tenant_id", sa.String(64), primary_key=True),
         sa.Column("method", sa.String(64), primary_key=True),
         sa.Column("request_id", sa.String(64), primary_key=True),
         sa.Column("request_hash", sa.LargeBinary, nullable=False),
-        sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sa.Column("sealed", sa.LargeBinary(2**32 - 1), nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
     )
-    op.create_index("ix_requests_created", "requests", ["created_at"])
+    op.create_index("ix_requests_created", first_name("requests"), ["created_at"])
 
 
 def _deliveries() -> None:
     op.create_table(
-        "deliveries",
+        first_name("deliveries"),
         sa.Column("tenant_id", sa.String(64), primary_key=True),
         sa.Column("id", sa.String(32), primary_key=True),
         sa.Column("notification_id", sa.String(64), nullable=False),
@@ -64,7 +68,7 @@ def _deliveries() -> None:
         sa.Column("severity", sa.SmallInteger, nullable=False),
         sa.Column("stream_key", sa.String(64), nullable=False),
         sa.Column("sequence", sa.BigInteger, nullable=False),
-        sa.Column("payload", sa.LargeBinary, nullable=False),
+        sa.Column("payload", sa.LargeBinary(2**32 - 1), nullable=False),
         sa.Column("state", sa.SmallInteger, nullable=False),
         sa.Column("detail", sa.String(1000), nullable=False),
         sa.Column("attempt_count", sa.Integer, nullable=False),
@@ -88,10 +92,10 @@ def _deliveries() -> None:
         ("channel", ["tenant_id", "channel_id", "state"]),
         ("report", ["report_due"]),
     ):
-        op.create_index(f"ix_deliveries_{name}", "deliveries", columns)
+        op.create_index(f"ix_deliveries_{name}", first_name("deliveries"), columns)
 
 
 def downgrade() -> None:
     """Removes the tables."""
     for table in ("requests", "attempts", "deliveries", "channels"):
-        op.drop_table(table)
+        op.drop_table(first_name(table))

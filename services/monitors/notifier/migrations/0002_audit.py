@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from monitors.notifier.migrations import first_name
+
 revision = "0002"
 down_revision = "0001"
 
@@ -10,7 +12,7 @@ down_revision = "0001"
 def upgrade() -> None:
     """Makes the table."""
     op.create_table(
-        "audit",
+        first_name("audit"),
         sa.Column("tenant_id", sa.String(length=64), nullable=False),
         sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -27,9 +29,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "time", "id", name=op.f("pk_audit")),
     )
     for name in ("user", "kind", "resource_id"):
-        op.create_index(f"ix_audit_{name}", "audit", ["tenant_id", name, "time", "id"], unique=False)
+        op.create_index(f"ix_audit_{name}", first_name("audit"), ["tenant_id", name, "time", "id"], unique=False)
 
 
 def downgrade() -> None:
     """Removes the table."""
-    op.drop_table("audit")
+    op.drop_table(first_name("audit"))

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from monitors.notifier.migrations import first_name
+
 revision = "0003"
 down_revision = "0002"
 
@@ -10,7 +12,7 @@ down_revision = "0002"
 def upgrade() -> None:
     """Makes the table."""
     op.create_table(
-        "sealed_keys",
+        first_name("sealed_keys"),
         sa.Column("name", sa.String(40), primary_key=True),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
     )
@@ -18,4 +20,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Removes the table."""
-    op.drop_table("sealed_keys")
+    op.drop_table(first_name("sealed_keys"))

@@ -24,10 +24,15 @@ Told = dict[tuple[str, str, str], list[State]]
 _KNOWN = select(deliveries.c.notification_id).where(
     deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.notification_id.in_(bindparam("ids", expanding=True))
 )
-_TOLD = select(deliveries.c.stream_key, deliveries.c.alert_id, deliveries.c.state).where(
-    deliveries.c.tenant_id == bindparam("tenant"),
-    deliveries.c.stream_key.in_(bindparam("streams", expanding=True)),
-    deliveries.c.kind.in_(list(map(int, SAYS_IT_FIRES))),
+_TOLD = (
+    select(deliveries.c.stream_key, deliveries.c.alert_id, deliveries.c.state)
+    .where(
+        deliveries.c.tenant_id == bindparam("tenant"),
+        deliveries.c.stream_key.in_(bindparam("streams", expanding=True)),
+        deliveries.c.kind.in_(list(map(int, SAYS_IT_FIRES))),
+    )
+    # Locked, so that the end of an alert and the end of all attempts to tell its firing don't miss each other.
+    .with_for_update(read=True)
 )
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import AlreadyExists, NotFound
@@ -58,6 +58,13 @@ class ChannelStore:
         if row is None:
             raise NotFound("channel", id_or_name[:80], NOT_FOUND_FIX)
         return self.to_channel(row)
+
+    def lock(self, session: Session, tenant: str) -> int:
+        """Lets nobody else change a tenant's channels until the transaction ends. Returns how many there are."""
+        ids = select(ChannelRow.id).where(ChannelRow.tenant_id == tenant)
+        session.execute(ids.with_for_update()).all()
+        # Counted anew: whoever held the lock may have made some.
+        return session.scalar(select(func.count()).select_from(ChannelRow).where(ChannelRow.tenant_id == tenant)) or 0
 
     def check_free(self, session: Session, tenant: str, name: str) -> None:
         """Raises AlreadyExists if a channel has the name."""

@@ -87,7 +87,7 @@ def retry(session: Session, tenant: str, delivery_id: str, now: int) -> tuple[De
 
     Its schedule goes on where it was: no further waits are added. Raises NotFound or WrongState.
     """
-    row = session.get(DeliveryRow, (tenant, delivery_id))
+    row = session.get(DeliveryRow, (tenant, delivery_id), with_for_update=True)
     if row is None:
         raise NotFound("delivery", delivery_id[:80])
     state = State(row.state)
@@ -109,13 +109,15 @@ def retry(session: Session, tenant: str, delivery_id: str, now: int) -> tuple[De
     row.channel_id = channel.id
     _wait_again(row, now)
     ends = session.scalars(
-        select(DeliveryRow).where(
+        select(DeliveryRow)
+        .where(
             DeliveryRow.tenant_id == tenant,
             DeliveryRow.stream_key == row.stream_key,
             DeliveryRow.alert_id == row.alert_id,
             DeliveryRow.sequence > row.sequence,
             DeliveryRow.state == State.SUPERSEDED,
         )
+        .with_for_update()
     )
     for end in ends:
         end.channel_id = channel.id

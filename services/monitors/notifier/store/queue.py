@@ -3,7 +3,6 @@
 Each step does many at once, with as many statements as for one.
 """
 
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,10 +81,10 @@ class Queue:
         return arriving.take_in(session, self._channels, arrivals, now)
 
     def claim(
-        self, session: Session, now: int, *, capacity: int, busy: Mapping[str, int], per_channel: int
+        self, session: Session, now: int, token: str, *, capacity: int, busy: Mapping[str, int], per_channel: int
     ) -> list[Claim]:
-        """Leases at most `capacity` due deliveries, none before an earlier one of its stream: first those whose lease
-        has run out, then what waits, critical ones first.
+        """Leases at most `capacity` due deliveries under a token, none before an earlier one of its stream: first those
+        whose lease has run out, then what waits, critical ones first. What another notifier is claiming is left to it.
 
         `busy` counts what is being sent per channel id; no channel gets more than `per_channel` at once.
         """
@@ -104,7 +103,7 @@ class Queue:
                         chosen.append(row)
                         if self._channel_of(session, row, channels):
                             load[row.channel_id] += 1
-                claims += self._lease(session, chosen, channels, now)
+                claims += self._lease(session, chosen, channels, token, now)
                 if len(rows) < wanted:
                     break  # That was all; a full channel's rest waits until one of its attempts has ended.
         return claims
@@ -121,7 +120,12 @@ class Queue:
         return channel if channel and not channel.unusable_reason else None
 
     def _lease(
-        self, session: Session, rows: Sequence[Row[Any]], channels: Mapping[tuple[str, str], Channel | None], now: int
+        self,
+        session: Session,
+        rows: Sequence[Row[Any]],
+        channels: Mapping[tuple[str, str], Channel | None],
+        token: str,
+        now: int,
     ) -> list[Claim]:
         """Leases what has a channel, and ends the rest."""
         _note_cut_off(session, rows, now)
@@ -140,7 +144,7 @@ class Queue:
                 payload=row.payload,
                 attempt=row.attempt_count + 1,
                 broken_before=outcome == OutcomeKind.CONFIGURATION_BROKEN,
-                lease_token=secrets.token_hex(8),
+                lease_token=token,
                 lease_until=now + LEASE,
             )
             claims.append(claim)
@@ -155,7 +159,7 @@ class Queue:
     def finish(self, session: Session, finished: Sequence[Finished]) -> list[Finished]:
         """Records attempts and their consequences. Returns those whose lease has passed to another: of them nothing is
         recorded."""
-        rows = _in_flight(session, finished)
+        rows = _in_flight(session, [(one.claim.tenant, one.claim.delivery_id) for one in finished])
         kept: list[tuple[Finished, Row[Any]]] = []
         lost: list[Finished] = []
         for one in finished:
@@ -185,7 +189,7 @@ class Queue:
         return lost
 
     def _disable(self, session: Session, claim: Claim, reason: str, now: int) -> None:
-        row = session.get(ChannelRow, (claim.tenant, claim.channel.id))
+        row = session.get(ChannelRow, (claim.tenant, claim.channel.id), with_for_update=True)
         # A channel that was changed meanwhile isn't the one that was refused.
         if row is not None and row.revision == claim.channel.revision:
             before = {"disabledReason": row.disabled_reason}
@@ -208,9 +212,19 @@ class Queue:
     def release_all(self, session: Session, now: int) -> None:
         """Makes everything due that a former run was sending; only if nobody else can be sending."""
         rows = session.execute(select(deliveries).where(deliveries.c.state == int(State.IN_FLIGHT))).all()
-        _note_cut_off(session, rows, now)
-        released = [(row.tenant_id, row.id, int(State.PENDING), *_so_far(row), now, "") for row in rows]
-        update_rows(session, deliveries, _KEY, _RELEASED, released)
+        _send_again(session, rows, now)
+
+    def give_up(self, session: Session, claims: Sequence[Claim], now: int) -> None:
+        """Makes due what was being sent and won't be to the end."""
+        tokens = {claim.lease_token for claim in claims}
+        rows = _in_flight(session, [(claim.tenant, claim.delivery_id) for claim in claims]).values()
+        _send_again(session, [row for row in rows if row.lease_token in tokens], now)
+
+    def take_back(self, session: Session, token: str) -> None:
+        """Undoes a claim of which nobody has learnt, as if it had never been."""
+        is_claimed = deliveries.c.state == int(State.IN_FLIGHT), deliveries.c.lease_token == token
+        before = {"state": int(State.PENDING), "attempt_count": deliveries.c.attempt_count - 1, "lease_token": ""}
+        session.execute(update(deliveries).where(*is_claimed).values(before))
 
     def next_due(self, session: Session, now: int) -> int | None:
         """When something becomes due by itself after `now`; None if nothing does."""
@@ -229,11 +243,11 @@ _DUE = (
 )
 
 
-def _in_flight(session: Session, finished: Iterable[Finished]) -> dict[tuple[str, str], Row[Any]]:
+def _in_flight(session: Session, claimed: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Row[Any]]:
     """What is being sent of what was claimed, by tenant and id. It's locked."""
     ids: dict[str, list[str]] = {}
-    for one in finished:
-        ids.setdefault(one.claim.tenant, []).append(one.claim.delivery_id)
+    for tenant, delivery_id in claimed:
+        ids.setdefault(tenant, []).append(delivery_id)
     return {
         (row.tenant_id, row.id): row
         for tenant, of_tenant in sorted(ids.items())
@@ -271,6 +285,12 @@ def _note_cut_off(session: Session, rows: Sequence[Row[Any]], now: int) -> None:
     outcome = Outcome(OutcomeKind.AMBIGUOUS, CUT_OFF)
     cut_off = [_attempt(row, row.leased_at, now, outcome) for row in rows if row.state == State.IN_FLIGHT]
     insert_rows(session, attempts, _ATTEMPT, cut_off)
+
+
+def _send_again(session: Session, rows: Sequence[Row[Any]], now: int) -> None:
+    _note_cut_off(session, rows, now)
+    released = [(row.tenant_id, row.id, int(State.PENDING), *_so_far(row), now, "") for row in rows]
+    update_rows(session, deliveries, _KEY, _RELEASED, released)
 
 
 def _attempt(row: Row[Any], started_at: int, ended_at: int, outcome: Outcome) -> tuple[Any, ...]:

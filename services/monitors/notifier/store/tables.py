@@ -18,25 +18,28 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from monitors.mesh.audit_table import audit_table
 
+# MySQL's own kinds of texts and blobs hold no more than 64 KiB.
+BLOB = LargeBinary(2**32 - 1)
+
 
 class Base(DeclarativeBase):
     """The notifier's schema; the migrations build the same."""
 
 
-audit = audit_table(Base.metadata)
+audit = audit_table(Base.metadata, "notifier_audit")
 
 
 class ChannelRow(Base):
     """A channel. `sealed` is its target as JSON, encrypted."""
 
-    __tablename__ = "channels"
+    __tablename__ = "notifier_channels"
     __table_args__ = (UniqueConstraint("tenant_id", "name", name="uq_channels_name"),)
 
     tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     name: Mapped[str] = mapped_column(String(64))
     kind: Mapped[str] = mapped_column(String(16))
-    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes] = mapped_column(BLOB)
     is_default: Mapped[bool] = mapped_column(Boolean)
     send_resolved: Mapped[bool] = mapped_column(Boolean)
     disabled_reason: Mapped[str] = mapped_column(String(1000))
@@ -52,7 +55,7 @@ class DeliveryRow(Base):
     `version` grows with each change that RuleService should know; `report_due` says that it doesn't yet.
     """
 
-    __tablename__ = "deliveries"
+    __tablename__ = "notifier_deliveries"
     __table_args__ = (
         UniqueConstraint("tenant_id", "notification_id", "channel_name", name="uq_deliveries_notification_channel"),
         Index("ix_deliveries_due", "state", "next_at"),
@@ -74,7 +77,7 @@ class DeliveryRow(Base):
     severity: Mapped[int] = mapped_column(SmallInteger)
     stream_key: Mapped[str] = mapped_column(String(64))
     sequence: Mapped[int] = mapped_column(BigInteger)
-    payload: Mapped[bytes] = mapped_column(LargeBinary)
+    payload: Mapped[bytes] = mapped_column(BLOB)
     state: Mapped[int] = mapped_column(SmallInteger)
     detail: Mapped[str] = mapped_column(String(1000))
     attempt_count: Mapped[int] = mapped_column(Integer, default=0)
@@ -92,10 +95,12 @@ class DeliveryRow(Base):
 class AttemptRow(Base):
     """One attempt to deliver; never changed."""
 
-    __tablename__ = "attempts"
+    __tablename__ = "notifier_attempts"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["tenant_id", "delivery_id"], ["deliveries.tenant_id", "deliveries.id"], name="fk_attempts_delivery"
+            ["tenant_id", "delivery_id"],
+            ["notifier_deliveries.tenant_id", "notifier_deliveries.id"],
+            name="fk_attempts_delivery",
         ),
     )
 
@@ -112,7 +117,7 @@ class AttemptRow(Base):
 class SealedKeyRow(Base):
     """A key of ours that outlives the master keys, encrypted with one of them. It belongs to the mesh as a whole."""
 
-    __tablename__ = "sealed_keys"
+    __tablename__ = "notifier_sealed_keys"
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
@@ -121,14 +126,14 @@ class SealedKeyRow(Base):
 class RequestRow(Base):
     """The answer that a request_id got. It's encrypted, since it may hold a webhook's secret."""
 
-    __tablename__ = "requests"
+    __tablename__ = "notifier_requests"
     __table_args__ = (Index("ix_requests_created", "created_at"),)
 
     tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     method: Mapped[str] = mapped_column(String(64), primary_key=True)
     request_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     request_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes] = mapped_column(BLOB)
     created_at: Mapped[int] = mapped_column(BigInteger)
 
 
