@@ -15,11 +15,11 @@ from monitors.mesh.audit import OURSELVES, Change, events_of
 from monitors.mesh.audit_keeping import keep_audit
 from monitors.mesh.audit_table import append
 from monitors.mesh.config import RulesSettings
-from monitors.mesh.database import Database, Session
+from monitors.mesh.database import Database, Session, storage_error
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.identity import CACHE_SECONDS, SCOPES, ApiKey, first_of, parse_api_key
 from monitors.mesh.quotas import UNLIMITED
-from monitors.mesh.times import DAY, now_nanos
+from monitors.mesh.times import DAY
 from monitors.mesh.wakeups import TOPICS, LocalWakeups, Wakeups
 from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.service import Core, RuleService, add_to_server
@@ -78,7 +78,7 @@ class Rules:
             text = await self.add_tenant(tenant, tier)
             await asyncio.to_thread(_write_key, path, text)
             return text
-        wanted = _first_key(tenant)
+        wanted = _first_key(tenant, self._database.now())
 
         def work(session: Session) -> None:
             changes = _add_tenant(session, tenant, tier, wanted.create_time)
@@ -91,7 +91,7 @@ class Rules:
 
     async def add_tenant(self, tenant: str, tier: str = "") -> str:
         """Makes a tenant unless it's there, with a tier, and an API key of its with all scopes, which is returned."""
-        wanted = _first_key(tenant)
+        wanted = _first_key(tenant, self._database.now())
 
         def work(session: Session) -> ApiKey:
             changes = _add_tenant(session, tenant, tier, wanted.create_time)
@@ -114,7 +114,7 @@ class Rules:
 
     async def _tidy_up(self) -> None:
         uses = self._api_keys.take_uses()
-        horizon = now_nanos() - MEMORY
+        horizon = self._database.now() - MEMORY
 
         def work(session: Session) -> None:
             keys.note_uses(session, uses)
@@ -124,9 +124,12 @@ class Rules:
 
         try:
             await self._database.write(work)
-        except Exception:
+        except Exception as error:
             # A full disk must not end the service: what is served says so by itself, and this is tried again.
-            log.exception("housekeeping failed")
+            if known := storage_error(error):
+                log.warning("housekeeping failed; trying again: %s", known.message)
+            else:
+                log.exception("housekeeping failed")
 
 
 @asynccontextmanager
@@ -172,8 +175,8 @@ async def open_rules(
         await asyncio.to_thread(database.close)
 
 
-def _first_key(tenant: str) -> keys.StoredKey:
-    return keys.StoredKey(tenant, "", SCOPES, None, title=tenant, creator="operator", create_time=now_nanos())
+def _first_key(tenant: str, now: int) -> keys.StoredKey:
+    return keys.StoredKey(tenant, "", SCOPES, None, title=tenant, creator="operator", create_time=now)
 
 
 def _add_tenant(session: Session, tenant: str, tier: str, now: int) -> list[Change]:

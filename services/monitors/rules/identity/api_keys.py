@@ -7,7 +7,6 @@ from monitors.mesh.database import Database, Session
 from monitors.mesh.identity import ApiKey, Principal, new_api_key, parse_api_key
 from monitors.mesh.identity.keys import KEY_PREFIX
 from monitors.mesh.masking import Secret
-from monitors.mesh.times import now_nanos
 from monitors.rules.store import keys
 
 
@@ -28,7 +27,7 @@ class ApiKeys:
         """The owner of a key; None for what doesn't begin like one. Raises Unauthenticated."""
         if not credential.startswith(KEY_PREFIX):
             return None
-        key, now = parse_api_key(credential), now_nanos()
+        key, now = parse_api_key(credential), self._database.now()
         digests = key.digests(self._peppers)
         stored = await self._database.read(lambda session: keys.find_key(session, key.key_id, digests, now))
         self._uses[stored.id] = now

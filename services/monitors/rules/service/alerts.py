@@ -7,7 +7,6 @@ from typing import Any
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField, NotFound, WrongState
 from monitors.mesh.identity import current_tenant
-from monitors.mesh.times import now_nanos
 from monitors.rules.model.alert import Alert
 from monitors.rules.model.episodes import Ledger
 from monitors.rules.model.filters import ALERT_FILTER, read_filter
@@ -29,7 +28,7 @@ class AlertCalls(Part):
 
     async def ListAlerts(self, request: pb.ListAlertsRequest, context: Any) -> pb.ListAlertsResponse:
         """A page of alerts."""
-        tenant, size, now = current_tenant(), page_size(request.page_size), now_nanos()
+        tenant, size, now = current_tenant(), page_size(request.page_size), self.core.database.now()
         terms = read_filter(request.filter, ALERT_FILTER)
         query = json.dumps(["ListAlerts", tenant, request.filter])
         after = read_token(request.page_token, query)
@@ -45,7 +44,7 @@ class AlertCalls(Part):
 
     async def GetAlert(self, request: pb.GetAlertRequest, context: Any) -> pb.GetAlertResponse:
         """One alert with its timeline and deliveries."""
-        tenant, alert_id, now = current_tenant(), request.alert_id, now_nanos()
+        tenant, alert_id, now = current_tenant(), request.alert_id, self.core.database.now()
 
         def work(session: Session) -> pb.GetAlertResponse:
             (alert,) = existing_alerts(session, tenant, [alert_id])
@@ -109,14 +108,14 @@ class AlertCalls(Part):
             return store.newest_sequence(session), firing
 
         seen, firing = await self.core.database.read(begin)
-        now = now_nanos()
+        now = self.core.database.now()
         for alert in firing:
             yield pb.WatchAlertsResponse(alert=alert_to_proto(alert, now))
 
         def changed(session: Session) -> tuple[int, list[pb.WatchAlertsResponse], bool]:
             events = store.events_since(session, tenant, seen, PAGE_OF_EVENTS)
             known = store.find_alerts(session, tenant, list({event.alert_id for event in events}))
-            now = now_nanos()
+            now = self.core.database.now()
             return (
                 (events[-1].sequence if events else seen),
                 [

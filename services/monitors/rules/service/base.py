@@ -16,7 +16,6 @@ from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.events import Changes, first_of
 from monitors.mesh.identity import Authenticate, current_principal, current_source, current_tenant
-from monitors.mesh.times import now_nanos
 from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.store.requests import once
 from monitors.rules.store.tables import audit
@@ -49,10 +48,10 @@ class Caller:
         self.changes.append(Change(kind, identifier, before, after))
 
 
-def caller(tenant: str = "") -> Caller:
+def caller(now: int, tenant: str = "") -> Caller:
     """The caller of the RPC that is being served, for a tenant that a service has named or for their own. To be called
     on the event loop."""
-    return Caller(tenant or current_tenant(), current_principal().user, now_nanos(), current_source())
+    return Caller(tenant or current_tenant(), current_principal().user, now, current_source())
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ class Part:
     ) -> T:
         """Runs `work` in one transaction, together with the audit of the changes that it notes, which belongs to the
         caller's tenant unless another is given. `repeatable` is as for the database."""
-        asked = caller(tenant)
+        asked = caller(self.core.database.now(), tenant)
 
         def transaction(session: Session) -> tuple[T, list[Event]]:
             # A transaction may be tried again: what it noted before wasn't done.

@@ -19,7 +19,7 @@ class ChannelLinkCalls(Part):
         self, request: pb.CreateChannelLinkRequest, context: Any
     ) -> pb.CreateChannelLinkResponse:
         """A link for the caller."""
-        who, name = caller(), request.channel_name
+        who, name = caller(self.core.database.now()), request.channel_name
         for error in check_line("channel_name", name, LONGEST_NAME, "") if name else ():
             raise error
         # All pages are the same to a person; the newest is surely there.

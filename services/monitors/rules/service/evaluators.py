@@ -6,7 +6,7 @@ from typing import Any
 from monitors.mesh.collector import collector_paused
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
-from monitors.mesh.times import now_nanos, to_timestamp
+from monitors.mesh.times import to_timestamp
 from monitors.rules.model.alert import SHARDS
 from monitors.rules.model.catalogue import Field
 from monitors.rules.model.episodes import Ledger
@@ -44,7 +44,7 @@ class EvaluatorCalls(Part):
         for name, text in (("evaluator_id", request.evaluator_id), ("address", request.address or "-")):
             for error in check_line(name, text, 256, "send a name that is unique per process"):
                 raise error
-        now = now_nanos()
+        now = self.core.database.now()
         call = Call(request.evaluator_id, frozenset(request.released), request.exclusive, request.leaving)
         leased = await self.core.database.write(
             lambda session: shards.lease_shards(session, call, request.address, now)
@@ -78,7 +78,7 @@ class EvaluatorCalls(Part):
 
     async def SaveShardState(self, request: pb.SaveShardStateRequest, context: Any) -> pb.SaveShardStateResponse:
         """Saves the states of leased shards."""
-        now = now_nanos()
+        now = self.core.database.now()
         for each in request.states:
             if each.shard >= SHARDS:
                 raise InvalidField("states.shard", f"{each.shard} isn't a shard; send 0 to {SHARDS - 1}")
@@ -92,7 +92,7 @@ class EvaluatorCalls(Part):
         """Records what the evaluator decided."""
         if len(request.transitions) > MOST_TRANSITIONS:
             raise InvalidField("transitions", f"there are {len(request.transitions):,}; at most {MOST_TRANSITIONS:,}")
-        now = now_nanos()
+        now = self.core.database.now()
 
         def work(session: Session, *, look_up_all: bool = False) -> tuple[Ledger, pb.RecordTransitionsResponse]:
             leases = {(each.lease.shard, each.lease.epoch) for each in request.transitions if each.lease.epoch > 0}
@@ -120,7 +120,7 @@ class EvaluatorCalls(Part):
             raise error
         if len(request.series) > MOST_SERIES:
             raise InvalidField("series", f"there are {len(request.series):,}; at most {MOST_SERIES:,}")
-        tenant, now = request.tenant_id, now_nanos()
+        tenant, now = request.tenant_id, self.core.database.now()
         seen = _seen(request.series)
         names = [monitors.name_of(each) for each in seen]
         ids = {each.monitor_id for each in seen}

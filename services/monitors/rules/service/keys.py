@@ -10,7 +10,7 @@ from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField, Unauthenticated
 from monitors.mesh.identity import ORDINARY_SCOPES, SCOPES, current_principal, current_tenant, seconds_to_trust
 from monitors.mesh.principals import principal_to_proto
-from monitors.mesh.times import SECOND, from_timestamp, now_nanos, to_duration
+from monitors.mesh.times import SECOND, from_timestamp, to_duration
 from monitors.rules.model.catalogue import did_you_mean
 from monitors.rules.model.pages import page_size, read_token, write_token
 from monitors.rules.model.quantities import shown
@@ -26,7 +26,7 @@ class KeyCalls(Part):
 
     async def CreateKey(self, request: pb.CreateKeyRequest, context: Any) -> pb.CreateKeyResponse:
         """Makes an API key."""
-        tenant, user, now = _tenant_named(request.tenant_id), current_principal().user, now_nanos()
+        tenant, user, now = _tenant_named(request.tenant_id), current_principal().user, self.core.database.now()
         for error in check_line("title", request.title, 100, "say what the key is for"):
             raise error
         expire_time = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
-from monitors.mesh.times import SECOND, now_nanos
+from monitors.mesh.times import SECOND
 from monitors.rules.model.alert import Delivery
 from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Part
@@ -35,7 +35,7 @@ class NotifierCalls(Part):
         token = f"lease_{secrets.token_hex(16)}"
 
         def lease(session: Session) -> tuple[outbox.Batch, int | None]:
-            now = now_nanos()
+            now = self.core.database.now()
             return outbox.lease(session, now, token), outbox.next_due(session, now)
 
         async def look() -> tuple[list[pb.LeaseNotificationsResponse], bool]:
@@ -47,7 +47,9 @@ class NotifierCalls(Part):
 
         def wait() -> float:
             # A message that is held goes out when its time has come, not at the next look.
-            return POLL_SECONDS if due is None else min(POLL_SECONDS, max(0.0, (due - now_nanos()) / SECOND))
+            return (
+                POLL_SECONDS if due is None else min(POLL_SECONDS, max(0.0, (due - self.core.database.now()) / SECOND))
+            )
 
         if request.channel_page.url:
             self.core.channel_pages[token] = request.channel_page

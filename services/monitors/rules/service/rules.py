@@ -8,7 +8,7 @@ from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.identity import current_tenant
 from monitors.mesh.quantities import format_duration
-from monitors.mesh.times import DAY, SECOND, from_duration, now_nanos
+from monitors.mesh.times import DAY, SECOND, from_duration
 from monitors.rules.charts import draw
 from monitors.rules.model.alert import Alert
 from monitors.rules.model.drafting import propose_change, propose_new, settle
@@ -131,7 +131,7 @@ class RuleCalls(Part):
     async def PreviewRule(self, request: pb.PreviewRuleRequest, context: Any) -> pb.PreviewRuleResponse:
         """What a rule means; saves nothing."""
         window = _backtest_window(request)
-        tenant, now = current_tenant(), now_nanos()
+        tenant, now = current_tenant(), self.core.database.now()
 
         def work(session: Session) -> tuple[Rule, list[str], list[str]]:
             current = None
