@@ -1,52 +1,25 @@
 """A disk that fills up under a running mesh: refusals say so, nothing accepted is lost, and it goes on by itself."""
 
 import os
-import shutil
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.processes import BIN, MeshProcess, receiver, wait_for
+from tests.small_disk import NO_MOUNT, Disk, can_mount
 
 DISK_MEGABYTES = 12
 FULL = "the disk is full: free some space"
 
 
-def can_mount() -> bool:
-    """Whether a process of this user may mount in a namespace of its own."""
-    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]
-    return shutil.which("unshare") is not None and subprocess.run(command, capture_output=True).returncode == 0
-
-
-pytestmark = pytest.mark.skipif(not can_mount(), reason="needs the right to mount in a namespace of its own")
-
-
-@dataclass(frozen=True)
-class Disk:
-    """A small disk of the mesh's own, seen through the process that has it mounted."""
-
-    folder: Path
-
-    def fill(self) -> None:
-        """Writes until there is no room."""
-        with (self.folder / "filler").open("wb", buffering=0) as filler:
-            try:
-                while True:
-                    filler.write(bytes(4096))
-            except OSError:
-                return
-
-    def free(self) -> None:
-        """Gives the room back."""
-        (self.folder / "filler").unlink()
+pytestmark = pytest.mark.skipif(not can_mount(), reason=NO_MOUNT)
 
 
 @contextmanager

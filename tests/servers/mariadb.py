@@ -38,13 +38,14 @@ FAST = ("--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "-
 
 
 class MariaDB:
-    """A server that can be stopped, killed and started again. `options` are those of mariadbd, beyond our own."""
+    """A server that can be stopped, killed and started again. `options` are those of mariadbd, beyond our own; `prefix`
+    is a command that runs it, in which `{folder}` stands for the server's folder."""
 
-    def __init__(self, folder: Path, options: Sequence[str] = FAST) -> None:
+    def __init__(self, folder: Path, options: Sequence[str] = FAST, prefix: Sequence[str] = ()) -> None:
         self.folder = folder
         self.socket = folder / "mysqld.sock"
         self.port = _free_port()
-        self.options = list(options)
+        self.options, self.prefix = list(options), list(prefix)
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = iter(range(1, 1_000_000))
         _run(
@@ -60,6 +61,7 @@ class MariaDB:
     def start(self) -> None:
         """Starts it and waits until it serves."""
         command = [
+            *(part.format(folder=self.folder) for part in self.prefix),
             program("mariadbd"),
             "--no-defaults",
             "--user=root",
@@ -74,6 +76,12 @@ class MariaDB:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(self._serves, f"MariaDB, whose log is in {self.folder / 'log'}", START_SECONDS)
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
 
     def _serves(self) -> bool:
         assert self._process is not None
@@ -148,11 +156,11 @@ def _free_port() -> int:
 
 
 @contextmanager
-def own_server(options: Sequence[str] = ()) -> Iterator[MariaDB]:
+def own_server(options: Sequence[str] = (), prefix: Sequence[str] = ()) -> Iterator[MariaDB]:
     """A server for tests that stop, kill or set it otherwise. It syncs each commit, as servers do by default."""
     # Paths of sockets are short.
     folder = Path(tempfile.mkdtemp(prefix="monitors-mariadb-"))
-    server = MariaDB(folder, options)
+    server = MariaDB(folder, options, prefix)
     try:
         server.start()
         yield server
