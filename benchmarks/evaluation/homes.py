@@ -9,6 +9,7 @@ from monitors.evaluator.model.series import Floats
 from monitors.mesh.config import load_settings
 from monitors.mesh.database import Database, Session
 from monitors.mesh.ids import new_id
+from monitors.mesh.tenancy import of_tenant
 from monitors.mesh.times import now_nanos
 from monitors.rules.conditions.canonical import condition_text
 from monitors.rules.main import open_rules
@@ -53,6 +54,11 @@ def make_rules(home: Path, tenant: str, names: Sequence[str], thresholds: Floats
 
 
 def _insert(session: Session, tenant: str, wanted: Sequence[tuple[str, float]]) -> None:
+    with of_tenant(session, tenant):
+        _insert_of_tenant(session, tenant, wanted)
+
+
+def _insert_of_tenant(session: Session, tenant: str, wanted: Sequence[tuple[str, float]]) -> None:
     now = now_nanos()
     remember(session, tenant, [], [Seen(name, _FIELD) for name, _ in wanted], now)
     revision = counters.take(session, counters.REVISION, len(wanted))

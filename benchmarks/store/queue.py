@@ -15,6 +15,7 @@ from monitors.mesh.ids import new_id
 from monitors.mesh.masking import Secret
 from monitors.mesh.master_keys import key_ring
 from monitors.mesh.secrets import Sealer
+from monitors.mesh.tenancy import of_tenant
 from monitors.mesh.times import now_nanos
 from monitors.notifier.model.channel import Channel, WebhookTarget, new_webhook_secret
 from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, State, decide
@@ -73,7 +74,8 @@ def _queue(loop: LoopThread, database: Database, folder: Path) -> Queue:
 
     def make(session: Session) -> None:
         for number in range(CHANNELS):
-            channels.insert(session, Channel(TENANT, f"chan_{number}", f"c{number}", target, is_default=False))
+            with of_tenant(session, TENANT):
+                channels.insert(session, Channel(TENANT, f"chan_{number}", f"c{number}", target, is_default=False))
 
     loop.run(database.write(make))
     return Queue(channels)

@@ -12,6 +12,7 @@ from monitors.app.up import connect_command
 from monitors.mesh.config import load_settings
 from monitors.mesh.database import Database, sqlite_url
 from monitors.rules.store.tables import rules
+from tests.tenants import of_all
 
 
 def test_services_share_a_folder_with_each_other_but_not_with_a_whole_mesh(tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_damage_that_shows_only_when_the_data_are_read_is_told_with_the_file_and
         file.write(b"\xff" * size)
 
     async def main(_: asyncio.Event) -> None:
-        await database.read(lambda session: session.execute(rules.select()).all())
+        await database.read(of_all(lambda session: session.execute(rules.select()).all()))
 
     assert run_until_closed(main) == 1
     told = capsys.readouterr().err

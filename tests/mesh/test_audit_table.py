@@ -16,6 +16,7 @@ from monitors.mesh.database import Database, sqlite_url
 from monitors.notifier.store.tables import audit as notifiers
 from monitors.rules.store.tables import audit
 from tests.harness import LoopThread
+from tests.tenants import of_all
 
 
 @pytest.fixture(params=["rules", "notifier"])
@@ -51,6 +52,7 @@ def test_both_services_have_the_same_table() -> None:
 def test_a_page_is_read_by_an_index_in_its_order(
     loop_thread: LoopThread, database: Database, query: Query, index: str, after: tuple[int, str] | None
 ) -> None:
+    @of_all
     def look(session: Session) -> list[str]:
         return plan_of(session, lambda: list_events(session, audit, "acme", query, after, 10))
 
@@ -75,6 +77,7 @@ def plan_of(session: Session, work: Callable[[], object]) -> list[str]:
 
 
 def test_what_is_too_old_goes_and_the_rest_stays(loop_thread: LoopThread, database: Database) -> None:
+    @of_all
     def fill(session: Session) -> None:
         for tenant in ("acme", "globex"):
             append(session, audit, made(tenant, 100, 3))
@@ -83,18 +86,20 @@ def test_what_is_too_old_goes_and_the_rest_stays(loop_thread: LoopThread, databa
     loop_thread.run(database.write(fill))
     loop_thread.run(forget_old(database, audit, 102))
     for tenant in ("acme", "globex"):
-        left = loop_thread.run(database.read(lambda session: list_events(session, audit, tenant, Query(), None, 10)))  # noqa: B023
+        left = loop_thread.run(
+            database.read(of_all(lambda session: list_events(session, audit, tenant, Query(), None, 10)))  # noqa: B023
+        )
         assert [event.time for event in left] == [201, 200, 102]
 
 
 def test_pages_hold_every_event_once(loop_thread: LoopThread, database: Database) -> None:
     # Two writers may have the same time.
     events = [*made("acme", 100, 5), *made("acme", 102, 5, "bob")]
-    loop_thread.run(database.write(lambda session: append(session, audit, events)))
+    loop_thread.run(database.write(of_all(lambda session: append(session, audit, events))))
     found: list[Event] = []
     after = None
     while page := loop_thread.run(
-        database.read(lambda session: list_events(session, audit, "acme", Query(), after, 3))  # noqa: B023
+        database.read(of_all(lambda session: list_events(session, audit, "acme", Query(), after, 3)))  # noqa: B023
     ):
         found += page
         after = (page[-1].time, page[-1].id)

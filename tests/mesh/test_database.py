@@ -14,6 +14,7 @@ from monitors.mesh.checkpoints import Checkpoints
 from monitors.mesh.database import Database, DatabaseUnusable, sqlite_url, storage_error
 from tests.harness import LoopThread
 from tests.processes import wait_for
+from tests.tenants import of_all
 
 BLOB = 100_000
 
@@ -26,13 +27,15 @@ class Filling:
         self.database = Database(sqlite_url(path), name="a", migrations="monitors.mesh.migrations")
 
     async def write(self, count: int) -> None:
-        await self.database.write(lambda session: session.execute(text("create table if not exists t (x blob)")))
+        make = text("create table if not exists t (x blob)")
+        await self.database.write(of_all(lambda session: session.execute(make)))
         for _ in range(count):
-            await self.database.write(lambda session: session.execute(text(f"insert into t values (zeroblob({BLOB}))")))
+            fill = text(f"insert into t values (zeroblob({BLOB}))")
+            await self.database.write(of_all(lambda session: session.execute(fill)))  # noqa: B023
 
     async def count(self) -> int:
         return await self.database.read(
-            lambda session: int(session.execute(text("select count(*) from t")).scalar_one())
+            of_all(lambda session: int(session.execute(text("select count(*) from t")).scalar_one()))
         )
 
     async def automatic_checkpoint(self) -> int:
@@ -49,13 +52,14 @@ def test_transactions_run_on_threads_of_their_own_and_are_synced(loop_thread: Lo
     threads = []
 
     async def use() -> int:
+        @of_all
         def write(session: Session) -> None:
             threads.append(threading.current_thread().name)
             session.execute(text("create table t (x int)"))
 
         await database.write(write)
         durability = text("select synchronous from pragma_synchronous")
-        return await database.read(lambda session: int(session.execute(durability).scalar_one()))
+        return await database.read(of_all(lambda session: int(session.execute(durability).scalar_one())))
 
     assert loop_thread.run(use()) == 2
     assert threads[0].startswith("a-writer")
@@ -121,7 +125,7 @@ def test_used_bytes_leave_out_the_free_pages(loop_thread: LoopThread, filling: F
     async def use() -> tuple[int, int]:
         await filling.write(4)
         full = await filling.database.used_bytes()
-        await filling.database.write(lambda session: session.execute(text("delete from t")))
+        await filling.database.write(of_all(lambda session: session.execute(text("delete from t"))))
         return full, await filling.database.used_bytes()
 
     full, emptied = loop_thread.run(use())

@@ -19,6 +19,7 @@ from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.log import Query, list_page, unreported
 from monitors.notifier.store.queue import Queue
 from tests.harness import LoopThread
+from tests.tenants import of_all
 
 NOW = 1_800_000_000 * SECOND
 
@@ -32,6 +33,7 @@ def queue(loop_thread: LoopThread, tmp_path: Path) -> Iterator[tuple[Database, Q
     queue = Queue(channels)
     arrivals = [Arrival("acme", f"n{n}", "al", Kind.FIRING, 1 + n % 3, (), f"s{n}", n, b"") for n in range(6)]
 
+    @of_all
     def fill(session: Session) -> None:
         channels.insert(session, Channel("acme", "chan_a", "a", ConsoleTarget(), is_default=True))
         queue.take_in(session, arrivals, NOW)
@@ -60,6 +62,7 @@ def asked(session: Session, work: Callable[[Session], object]) -> list[tuple[str
 def test_what_is_next_is_read_in_order_and_not_sorted(loop_thread: LoopThread, queue: tuple[Database, Queue]) -> None:
     database, tested = queue
 
+    @of_all
     def work(session: Session) -> list[str]:
         def claim(session: Session) -> None:
             tested.claim(session, NOW, "token", capacity=2, busy={}, per_channel=8)
@@ -83,6 +86,7 @@ def test_what_waits_for_a_channel_is_given_up_in_one_statement(
 ) -> None:
     database, tested = queue
 
+    @of_all
     def give_up(session: Session) -> int:
         statements = asked(
             session, lambda session: tested.suppress_waiting(session, "acme", "chan_a", "it's gone", NOW + 1)
@@ -90,7 +94,7 @@ def test_what_waits_for_a_channel_is_given_up_in_one_statement(
         return len(statements)
 
     assert loop_thread.run(database.write(give_up)) == 1
-    listed = loop_thread.run(database.read(lambda session: list_page(session, "acme", Query(), None, 10)))
+    listed = loop_thread.run(database.read(of_all(lambda session: list_page(session, "acme", Query(), None, 10))))
     assert [(one.state, one.detail, one.updated_at, one.version) for one in listed] == [
         (State.SUPPRESSED, "it's gone", NOW + 1, 2)
     ] * 6

@@ -28,6 +28,7 @@ from monitors.notifier.store.tables import AttemptRow, ChannelRow, DeliveryRow
 from monitors.v1 import alert_pb2, notification_pb2, rule_pb2
 from tests.harness import LoopThread
 from tests.servers.backends import database_url
+from tests.tenants import of_all
 
 T = TypeVar("T")
 NOW = 1_800_000_000 * SECOND
@@ -49,7 +50,7 @@ class Store:
             self.write(partial(self.channels.insert, channel=channel))
 
     def write(self, work: Callable[[Session], T]) -> T:
-        return self._loop.run(self.database.write(work))
+        return self._loop.run(self.database.write(of_all(work)))
 
     def take_in(self, *arrivals: Arrival, now: int = NOW) -> None:
         self.write(lambda session: self.queue.take_in(session, arrivals, now))

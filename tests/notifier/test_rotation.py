@@ -24,6 +24,7 @@ from tests.harness import LoopThread
 from tests.notifier.test_channel_page import link
 from tests.notifier.world import Receiver, World, notification, running
 from tests.servers.backends import database_url
+from tests.tenants import of_all
 
 OLD, NEW = MasterKey("old", b"o" * 32), MasterKey("new", b"n" * 32)
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
@@ -166,6 +167,7 @@ def test_an_older_installation_keeps_its_fingerprints(loop_thread: LoopThread, t
     async def forget() -> None:
         async with open_rotation(settings(tmp_path, OLD)) as opened:
 
+            @of_all
             def work(session: Session) -> None:
                 session.connection().exec_driver_sql("DELETE FROM notifier_sealed_keys")
                 assert session.scalar(select(ChannelRow.name)) == "ops"

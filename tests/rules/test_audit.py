@@ -18,6 +18,7 @@ from monitors.v1 import rule_service_pb2 as pb
 from tests.auditing import Case, changing, states
 from tests.rules.client import DEADLINE, Client
 from tests.rules.test_channel_links import KEY, PAGE, notifier
+from tests.tenants import of_all
 
 SERVICE_DESCRIPTOR = pb.DESCRIPTOR.services_by_name["RuleService"]
 RULE = rule_pb2.Rule(monitor_id="mon_host", title="CPU", condition_text="cpu_percent > 90")
@@ -289,6 +290,7 @@ def test_the_change_and_its_event_are_one_transaction(client: Client) -> None:
     database = client.rules._database
 
     def rename(old: str, new: str) -> None:
+        @of_all
         def work(session: Session) -> None:
             session.connection().exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
 

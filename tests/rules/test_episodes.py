@@ -9,6 +9,7 @@ from monitors.rules.store.tables import alert_events, alerts
 from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from tests.rules.client import ACKNOWLEDGED, FIRING, RESOLVED, SECOND, Client
+from tests.tenants import of_all
 
 RECORDED = mesh_pb2.TRANSITION_OUTCOME_RECORDED
 REPEATED = mesh_pb2.TRANSITION_OUTCOME_REPEATED
@@ -81,6 +82,7 @@ def test_what_an_earlier_version_recorded_is_repeated(client: Client) -> None:
     assert client.call(pb.ListAlertsRequest()).total_count == 2
 
 
+@of_all
 def _record_as_formerly(session: Session, tenant: str) -> None:
     query = select(alert_events, alerts.c.instance_key, alerts.c.episode).join(alerts)
     for row in session.execute(query.where(alert_events.c.tenant_id == tenant)).all():

@@ -24,6 +24,7 @@ from tests.harness import LoopThread
 from tests.rules.client import Client, refused
 from tests.rules.running import Running, running
 from tests.servers.backends import database_url
+from tests.tenants import of_all
 
 
 @pytest.fixture
@@ -107,6 +108,7 @@ def test_an_expired_or_wrong_key_is_refused(loop_thread: LoopThread, tmp_path: P
     database.upgrade()
     key, other = new_api_key(), new_api_key()
 
+    @of_all
     def work(session: Session) -> None:
         keys.add_tenant(session, "t", 1)
         keys.add_key(session, key.digests()[0], keys.StoredKey("t", key.key_id, ("admin",), 100, create_time=1))
@@ -230,7 +232,7 @@ def test_the_use_of_a_key_is_noted_and_no_text_of_it_is_kept(loop_thread: LoopTh
     secret = key.split("_", 3)[3].rpartition("_")[0]
     assert secret.encode() not in content
     database = Database(database_url(tmp_path / "rules.db"), name="keys", migrations="monitors.rules.migrations")
-    used = loop_thread.run(database.read(lambda session: session.scalar(select(table.c.last_use_time))))
+    used = loop_thread.run(database.read(of_all(lambda session: session.scalar(select(table.c.last_use_time)))))
     assert used is not None
     database.close()
 

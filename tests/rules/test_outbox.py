@@ -24,6 +24,7 @@ from tests.harness import LoopThread
 from tests.rules.client import ACKNOWLEDGED, DEADLINE, FIRING, RESOLVED, SERVICE, Client
 from tests.rules.running import running
 from tests.servers.backends import database_url
+from tests.tenants import of_all
 
 NOW = 1_000 * SECOND
 
@@ -51,6 +52,7 @@ def waiting(sequence: int, stream: int, due: int = NOW, kind: EventKind = EventK
 
 
 def fill(loop: LoopThread, database: Database, rows: list[outbox.Waiting]) -> None:
+    @of_all
     def work(session: Session) -> None:
         session.execute(insert(tenants).values(id="t", create_time=1))
         insert_alerts(session, [alert(stream) for stream in sorted({int(row.stream_key) for row in rows})])
@@ -101,7 +103,7 @@ def test_a_later_message_of_a_stream_never_overtakes(loop_thread: LoopThread, da
 def test_a_message_behind_a_leased_one_waits_for_it(loop_thread: LoopThread, database: Database) -> None:
     fill(loop_thread, database, [waiting(1, 1)])
     assert lease(loop_thread, database, NOW, "a") == [1]
-    loop_thread.run(database.write(lambda session: outbox.insert_waiting(session, [waiting(2, 1)])))
+    loop_thread.run(database.write(of_all(lambda session: outbox.insert_waiting(session, [waiting(2, 1)]))))
     assert lease(loop_thread, database, NOW, "b") == []
     take(loop_thread, database, "a", 1)
     assert lease(loop_thread, database, NOW, "b") == [2]

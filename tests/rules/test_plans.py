@@ -12,6 +12,7 @@ from monitors.rules.model.episodes import Known
 from monitors.rules.store import alerts, outbox
 from monitors.rules.store.transitions import load_open, load_over
 from tests.harness import LoopThread
+from tests.tenants import of_all
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,6 @@ def plan_of(session: Session, work: Callable[[Session], object]) -> list[str]:
 def test_a_query_on_the_way_of_an_alert_has_its_index(
     loop_thread: LoopThread, database: Database, work: Callable[[Session], object], expected: list[str]
 ) -> None:
-    plan = loop_thread.run(database.write(lambda session: plan_of(session, work)))
+    plan = loop_thread.run(database.write(of_all(lambda session: plan_of(session, work))))
     # What remains of a line is by what it searches its index.
     assert [line[line.index("(") :] for line in plan if "(" in line] == expected

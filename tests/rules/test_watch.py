@@ -31,6 +31,7 @@ from tests.harness import LoopThread
 from tests.rules.client import ACKNOWLEDGED, DEADLINE, FIELDS, FIRING, RESOLVED, SECOND, SERVICE, Client, refused
 from tests.rules.running import running
 from tests.servers.backends import database_url
+from tests.tenants import of_all
 
 
 @dataclass
@@ -121,6 +122,7 @@ def test_deletions_are_forgotten_after_a_week(loop_thread: LoopThread, tmp_path:
     database = Database(database_url(tmp_path / "rules.db"), name="watch", migrations="monitors.rules.migrations")
     database.upgrade()
 
+    @of_all
     def work(session: Any) -> list[bool]:
         counters.take(session, counters.REVISION, 5)
         rule_store.delete_rule(session, "t", "rule_1", now_nanos())
@@ -193,6 +195,7 @@ def test_no_rule_is_missed_that_changes_while_a_snapshot_is_read(loop_thread: Lo
     def move(session: Any, rule_id: str, revision: int) -> None:
         session.execute(update(tables.rules).where(tables.rules.c.id == rule_id).values(revision=revision))
 
+    @of_all
     def work(session: Any) -> None:
         put(session, 1, 2, 3, 4)
         first = watch_store.snapshot_page(session, 0, 2)

@@ -16,6 +16,7 @@ from monitors.mesh.times import now_nanos
 from tests.harness import LoopThread
 from tests.servers.backends import server_database_url
 from tests.servers.mariadb import PASSWORD, shared_server
+from tests.tenants import OpenDatabase
 
 SECOND = 10**9
 EARLIER = "UPDATE counters SET value = value + 1 WHERE name = 'a'"
@@ -24,7 +25,7 @@ LATER = "UPDATE counters SET value = value + 1 WHERE name = 'b'"
 
 @pytest.fixture
 def database(rules_url: str, loop_thread: LoopThread) -> Iterator[Database]:
-    opened = Database(rules_url, name="rules", migrations="monitors.rules.migrations")
+    opened = OpenDatabase(rules_url, name="rules", migrations="monitors.rules.migrations")
     opened.upgrade()
     loop_thread.run(opened.write(lambda session: add(session, "a", "b")))
     yield opened

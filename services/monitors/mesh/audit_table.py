@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from monitors.mesh.audit import FILTERS, Event, Query, Source
+from monitors.mesh.tenancy import crosses_tenants
 
 COLUMNS = (
     ("tenant_id", String(64), True),
@@ -99,11 +100,13 @@ def page_of(table: Table, tenant: str, query: Query, after: tuple[int, str] | No
     return statement.order_by(columns.time.desc(), columns.id.desc()).limit(limit)
 
 
+@crosses_tenants("what is old is forgotten of all tenants, tenant by tenant")
 def forget_before(session: Session, table: Table, tenant: str, time: int) -> None:
     """Forgets a tenant's events from before `time`."""
     session.execute(delete(table).where(table.c.tenant_id == tenant, table.c.time < time))
 
 
+@crosses_tenants("what is old is forgotten of all tenants, tenant by tenant")
 def tenants_with_old(session: Session, table: Table, time: int) -> Sequence[str]:
     """The tenants that have events from before `time`."""
     return session.scalars(select(table.c.tenant_id).where(table.c.time < time).distinct()).all()

@@ -8,6 +8,8 @@ from sqlalchemy import Insert, Table, Update, bindparam, insert, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Session
 
+from monitors.mesh.tenancy import Verdict, check_rows
+
 ROWS_A_STATEMENT = 250
 
 
@@ -28,10 +30,11 @@ def execute_rows(
     if not listed:
         return
     connection = session.connection()
-    text, order = _compiled(statement, tuple(names), connection.dialect)
+    text, order, verdict = _compiled(statement, tuple(names), connection.dialect)
+    options = check_rows(connection, verdict, names, listed)
     if order is not None:
         listed = [tuple([row[place] for place in order]) for row in listed]
-    connection.exec_driver_sql(text, listed)
+    connection.exec_driver_sql(text, listed, execution_options=options)
 
 
 def update_rows(
@@ -43,13 +46,17 @@ def update_rows(
     """
     listed = list(rows)
     connection = session.connection()
+    change, names = _change(table, tuple(key), tuple(columns)), (*map(_named, key), *columns)
     if connection.dialect.name == "sqlite":
-        execute_rows(session, _change(table, tuple(key), tuple(columns)), (*map(_named, key), *columns), listed)
+        execute_rows(session, change, names, listed)
         return
+    *_, verdict = _compiled(change, names, connection.dialect)
+    options = check_rows(connection, verdict, names, listed)
     quote = connection.dialect.identifier_preparer.quote
     for part in _parts(listed):
         text = _joined_change(quote(table.name), tuple(map(quote, key)), tuple(map(quote, columns)), len(part))
-        connection.exec_driver_sql(text, tuple([value for row in part for value in row]))
+        values = tuple([value for row in part for value in row])
+        connection.exec_driver_sql(text, values, execution_options=options)
 
 
 def _parts(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
@@ -86,8 +93,10 @@ def _insertion(table: Table) -> Insert:
 @lru_cache(maxsize=256)
 def _compiled(
     statement: Insert | Update, names: tuple[str, ...], dialect: Dialect
-) -> tuple[str, tuple[int, ...] | None]:
-    """The statement's text, and where its parameters stand among the names; None if they stand in the same order."""
+) -> tuple[str, tuple[int, ...] | None, Verdict]:
+    """The statement's text, and where its parameters stand among the names; None if they stand in the same order. And
+    what it does with the tables of tenants."""
     compiled = statement.compile(dialect=dialect, column_keys=names if isinstance(statement, Insert) else None)
     order = tuple(names.index(name) for name in compiled.positiontup or ())
-    return str(compiled), None if order == tuple(range(len(names))) else order
+    verdict: Verdict = getattr(compiled, "verdict", Verdict())
+    return str(compiled), None if order == tuple(range(len(names))) else order, verdict

@@ -8,6 +8,7 @@ from monitors.mesh.audit import BY_ITSELF, OURSELVES, Change, Event, Source, eve
 from monitors.mesh.audit_table import append
 from monitors.mesh.database import Database, Session
 from monitors.mesh.identity import current_principal, current_source, current_tenant
+from monitors.mesh.tenancy import of_tenant
 from monitors.notifier.store.tables import audit
 
 T = TypeVar("T")
@@ -33,9 +34,11 @@ async def audited(
     """Runs `work` in one transaction, together with the audit of the changes that it returns beside its answer."""
 
     def transaction(session: Session) -> tuple[T, list[Event]]:
-        answer, changes = work(session)
-        events = events_of(actor.tenant, actor.user, actor.source, method, now, changes)
-        append(session, audit, events)
+        # The page for channels and the first start have no caller whose tenant this would be.
+        with of_tenant(session, actor.tenant):
+            answer, changes = work(session)
+            events = events_of(actor.tenant, actor.user, actor.source, method, now, changes)
+            append(session, audit, events)
         return answer, events
 
     answer, events = await database.write(transaction)

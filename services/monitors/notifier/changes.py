@@ -13,6 +13,7 @@ from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField, QuotaExceeded, ServiceUnavailable
 from monitors.mesh.ids import new_id
 from monitors.mesh.secrets import Sealer
+from monitors.mesh.tenancy import of_tenant
 from monitors.notifier.auditing import Actor, audited
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock
@@ -92,8 +93,14 @@ class Changes:
 
     async def apply(self, once: Once, decide: Callable[[Session], Step], respond: Callable[[Step], bytes]) -> bytes:
         """Makes the change that `decide` wants and returns the answer, or the first answer if this is a repeat."""
+
+        # The page for channels has no caller: the tenant is that of its link.
+        def look(session: Session) -> tuple[bytes | None, list[Channel] | None]:
+            with of_tenant(session, once.tenant):
+                return self._prepare(session, once, decide)
+
         async with self._mirror.lock:
-            first, names = await self._database.read(lambda session: self._prepare(session, once, decide))
+            first, names = await self._database.read(look)
             if first is not None:
                 return first
             if names is not None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import grpc
 
 from monitors.mesh.channels import unavailable
-from monitors.mesh.database import Database
+from monitors.mesh.database import Database, Session
+from monitors.mesh.tenancy import of_tenant
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.store.channels import ChannelStore
 from monitors.v1.mesh_pb2 import ChannelName
@@ -47,8 +48,12 @@ class Mirror:
 
     async def publish_stored(self, tenant: str, *, wait: bool = False) -> None:
         """Makes the stored channels the tenant's names. The caller holds the lock. Raises ServiceUnavailable."""
-        stored = await self._database.read(lambda session: self._channels.list_all(session, tenant))
-        await self.publish(tenant, stored, wait=wait)
+
+        def work(session: Session) -> list[Channel]:
+            with of_tenant(session, tenant):
+                return self._channels.list_all(session, tenant)
+
+        await self.publish(tenant, await self._database.read(work), wait=wait)
 
     async def publish_all(self) -> None:
         """Makes the stored channels of all tenants their names. Raises ServiceUnavailable."""

@@ -19,6 +19,7 @@ from monitors.mesh.database import Database, Session, storage_error
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.identity import CACHE_SECONDS, SCOPES, ApiKey, first_of, parse_api_key
 from monitors.mesh.quotas import UNLIMITED
+from monitors.mesh.tenancy import of_tenant
 from monitors.mesh.times import DAY
 from monitors.mesh.wakeups import TOPICS, LocalWakeups, Wakeups
 from monitors.rules.identity.api_keys import ApiKeys
@@ -61,7 +62,12 @@ class Rules:
         known = self._tiers.get(tenant)
         if known and now < known[0]:
             return known[1]
-        tier = await self._database.read(lambda session: keys.tier_of(session, tenant))
+
+        def look(session: Session) -> str | None:
+            with of_tenant(session, tenant):
+                return keys.tier_of(session, tenant)
+
+        tier = await self._database.read(look)
         if tier is not None:
             self._tiers[tenant] = (now + CACHE_SECONDS, tier)
         return tier
@@ -81,10 +87,11 @@ class Rules:
         wanted = _first_key(tenant, self._database.now())
 
         def work(session: Session) -> None:
-            changes = _add_tenant(session, tenant, tier, wanted.create_time)
-            if self._api_keys.adopt(session, key, wanted):
-                changes.append(_made(key, wanted))
-            _keep(session, changes, wanted)
+            with of_tenant(session, tenant):
+                changes = _add_tenant(session, tenant, tier, wanted.create_time)
+                if self._api_keys.adopt(session, key, wanted):
+                    changes.append(_made(key, wanted))
+                _keep(session, changes, wanted)
 
         await self._database.write(work)
         return key.text
@@ -94,9 +101,10 @@ class Rules:
         wanted = _first_key(tenant, self._database.now())
 
         def work(session: Session) -> ApiKey:
-            changes = _add_tenant(session, tenant, tier, wanted.create_time)
-            key = self._api_keys.make(session, wanted)
-            _keep(session, [*changes, _made(key, wanted)], wanted)
+            with of_tenant(session, tenant):
+                changes = _add_tenant(session, tenant, tier, wanted.create_time)
+                key = self._api_keys.make(session, wanted)
+                _keep(session, [*changes, _made(key, wanted)], wanted)
             return key
 
         return (await self._database.write(work)).text

@@ -21,6 +21,7 @@ from tests.evaluator.engine.contract import MemoryHistory
 from tests.harness import LoopThread
 from tests.rules.client import FLOAT, Client
 from tests.rules.running import SERVICE_TOKEN, running
+from tests.tenants import of_all
 
 MONITORS = [f"m{number}" for number in range(10)]
 TENANT = "t"
@@ -49,7 +50,7 @@ class Service:
         """The alerts: title, monitor, episode, when it fired and was resolved and why."""
         columns = (alerts.c.title, alerts.c.monitor_id, alerts.c.episode, alerts.c.fire_time, alerts.c.resolve_time,
                    alerts.c.resolve_reason)  # fmt: skip
-        rows = await self.database.read(lambda session: session.execute(select(*columns)).all())
+        rows = await self.database.read(of_all(lambda session: session.execute(select(*columns)).all()))
         return sorted((tuple(row) for row in rows), key=str)
 
     async def end_leases(self, address: str) -> None:
@@ -59,7 +60,7 @@ class Service:
             session.execute(update(shards).where(shards.c.address == address).values(expire_time=1))
             session.execute(delete(evaluators).where(evaluators.c.address == address))
 
-        await self.database.write(work)
+        await self.database.write(of_all(work))
 
 
 @dataclass

@@ -10,11 +10,13 @@ from monitors.evaluator.model.series import FieldType, Series, SeriesKey
 from monitors.evaluator.store.tables import series as table
 from monitors.mesh.collector import made_to_stay
 from monitors.mesh.rows import insert_rows
+from monitors.mesh.tenancy import crosses_tenants
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _COLUMNS = ("tenant_id", "series_index", "monitor_id", "measurement", "field", "tags", "type")
 
 
+@crosses_tenants("the series of all tenants are in memory")
 def all_series(session: Session) -> list[Series]:
     """All series, by index."""
     columns = table.c
@@ -34,6 +36,7 @@ def all_series(session: Session) -> list[Series]:
     return found
 
 
+@crosses_tenants("what all tenants send is committed together")
 def add_series(session: Session, new: Sequence[Series]) -> None:
     """Inserts series."""
     insert_rows(session, table, _COLUMNS, [_to_row(one) for one in new])

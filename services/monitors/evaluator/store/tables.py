@@ -2,8 +2,11 @@
 
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, SmallInteger, String, Table
 
+from monitors.mesh.tenancy import OF_THE_MESH
+
 RAW = 1
 BLOCK = 2
+_BY_SERIES = "points of all tenants by the numbers of their series, which the catalogue gives each tenant its own of"
 
 _metadata = MetaData()
 series = Table(
@@ -29,6 +32,7 @@ batches = Table(
     Column("format", SmallInteger),
     Column("parts", LargeBinary),
     Column("points", LargeBinary),
+    info={OF_THE_MESH: _BY_SERIES},
 )
 blocks = Table(
     "blocks",
@@ -43,6 +47,7 @@ blocks = Table(
     Column("point_count", BigInteger),
     Column("format", SmallInteger),
     Column("points", LargeBinary),
+    info={OF_THE_MESH: _BY_SERIES},
 )
 newest = Table(
     "newest",
@@ -51,4 +56,5 @@ newest = Table(
     Column("number", BigInteger),
     Column("format", SmallInteger),
     Column("points", LargeBinary),
+    info={OF_THE_MESH: _BY_SERIES},
 )

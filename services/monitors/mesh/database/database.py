@@ -13,6 +13,8 @@ from monitors.mesh.database.failures import DatabaseUnusable
 from monitors.mesh.database.schema import Schema
 from monitors.mesh.database.sqlite import Sqlite
 from monitors.mesh.database_urls import is_server
+from monitors.mesh.identity import tenant_of_caller
+from monitors.mesh.tenancy import bound_to
 
 T = TypeVar("T")
 WRITE_CACHE = 4 * 1024 * 1024
@@ -44,7 +46,7 @@ class Dialect(Protocol):
 
 
 class Database:
-    """A service's database.
+    """A service's database. A transaction is bound to the tenant of the caller whose RPC is served, see `tenancy`.
 
     `url` is an SQLAlchemy URL. `migrations` is the package that holds the service's Alembic versions. Of a SQLite file,
     `write_cache` is how many bytes of pages the writer keeps in memory, for a batch that writes all over the indexes of
@@ -81,11 +83,13 @@ class Database:
 
         An error of the database that it raises carries a note that names the database and the fix.
         """
-        return await self._run(self._dialect.writers, lambda: self._dialect.write(work, repeatable=repeatable))
+        bound = bound_to(tenant_of_caller(), work)
+        return await self._run(self._dialect.writers, lambda: self._dialect.write(bound, repeatable=repeatable))
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """Runs `work` on one consistent state of the database; maybe again, as `write` does."""
-        return await self._run(self._dialect.readers, lambda: self._dialect.read(work))
+        bound = bound_to(tenant_of_caller(), work)
+        return await self._run(self._dialect.readers, lambda: self._dialect.read(bound))
 
     async def _run(self, executor: ThreadPoolExecutor, transaction: Callable[[], T]) -> T:
         def explained() -> T:

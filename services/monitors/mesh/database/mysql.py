@@ -18,6 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_e
 
 from monitors.mesh.database.failures import CLASHED, LOST, code_of, storage_error
 from monitors.mesh.errors import CommitUnknown
+from monitors.mesh.tenancy import TenantSession, guard
 from monitors.mesh.times import now_nanos
 
 T = TypeVar("T")
@@ -88,7 +89,7 @@ class Mysql:
         return _retrying(lambda: self._write(work, repeatable=repeatable))
 
     def _write(self, work: Callable[[Session], T], *, repeatable: bool) -> T:
-        with Session(self.write_engine, expire_on_commit=False) as session:
+        with TenantSession(self.write_engine) as session:
             self._look_at_clock(session)
             answer = work(session)
             session.flush()
@@ -105,7 +106,7 @@ class Mysql:
         return _retrying(lambda: self._read(work))
 
     def _read(self, work: Callable[[Session], T]) -> T:
-        with Session(self.read_engine, expire_on_commit=False) as session, session.begin():
+        with TenantSession(self.read_engine) as session, session.begin():
             self._look_at_clock(session)
             return work(session)
 
@@ -132,7 +133,7 @@ class Mysql:
 
 
 def _engine(url: str, isolation: str, connections: int) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
         isolation_level=isolation,
         # As `rows` needs it.
@@ -151,6 +152,8 @@ def _engine(url: str, isolation: str, connections: int) -> Engine:
             "init_command": SETTINGS,
         },
     )
+    guard(engine)
+    return engine
 
 
 def _retrying(transaction: Callable[[], T]) -> T:

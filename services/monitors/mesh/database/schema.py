@@ -6,6 +6,8 @@ from importlib.resources import files
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from monitors.mesh.tenancy import may_touch_all
+
 LOCK = "monitors.schema"
 LOCK_SECONDS = 600
 
@@ -41,6 +43,7 @@ class Schema:
         config.set_main_option("version_locations", str(files(self._migrations)))
         config.set_main_option("path_separator", "newline")
         with self._engine.connect() as connection, _alone(connection):
+            may_touch_all(connection, "migrations change what is there of all tenants")
             config.attributes["connection"] = connection
             config.attributes["version_table"] = self._table
             command.upgrade(config, "head")

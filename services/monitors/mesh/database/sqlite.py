@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from monitors.mesh.checkpoints import PASSIVE, Checkpoints
 from monitors.mesh.database_urls import SQLITE
+from monitors.mesh.tenancy import TenantSession, guard
 from monitors.mesh.times import now_nanos
 
 T = TypeVar("T")
@@ -108,11 +109,12 @@ def _engine(url: str, begin: str, *pragmas: str) -> Engine:
     def start(connection: Any) -> None:
         connection.exec_driver_sql(begin)
 
+    guard(engine)
     return engine
 
 
 def _run(engine: Engine, work: Callable[[Session], T]) -> T:
-    with Session(engine, expire_on_commit=False) as session, session.begin():
+    with TenantSession(engine) as session, session.begin():
         return work(session)
 
 

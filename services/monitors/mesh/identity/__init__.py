@@ -14,6 +14,7 @@ from monitors.mesh.identity.principals import (
     current_principal,
     current_source,
     current_tenant,
+    tenant_of_caller,
 )
 from monitors.mesh.identity.providers import (
     CACHE_SECONDS,
@@ -47,5 +48,6 @@ __all__ = [
     "new_api_key",
     "parse_api_key",
     "seconds_to_trust",
+    "tenant_of_caller",
     "with_service_token",
 ]

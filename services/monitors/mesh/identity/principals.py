@@ -54,6 +54,12 @@ def current_source() -> Source:
     return _source.get(Source())
 
 
+def tenant_of_caller() -> str | None:
+    """The tenant of the caller whose RPC is being served; None if that is a service, or outside of an RPC."""
+    principal = _current.get(None)
+    return principal.tenant or None if principal else None
+
+
 def current_tenant() -> str:
     """The caller's tenant. A service has none of its own."""
     principal = current_principal()

@@ -13,9 +13,10 @@ from aiohttp import web
 from monitors.mesh.audit import Source
 from monitors.mesh.channel_links import ChannelLink, LinkExpired, LinkInvalid, open_token
 from monitors.mesh.config import PageSettings
-from monitors.mesh.database import Database, storage_error
+from monitors.mesh.database import Database, Session, storage_error
 from monitors.mesh.errors import MeshError, RequestIdReused
 from monitors.mesh.server import PortTaken
+from monitors.mesh.tenancy import of_tenant
 from monitors.notifier.auditing import Actor
 from monitors.notifier.changes import Once
 from monitors.notifier.channel_page.entries import LINK, Entries, problems_of, read_form, to_channel
@@ -126,7 +127,12 @@ class ChannelPage:
             ) from None
         except LinkExpired:
             raise Refused(HTTPStatus.GONE, "This link is over", "A link works for ten minutes.", ASK_AGAIN) from None
-        if await self._database.read(lambda session: self._requests.is_known(session, link.tenant, METHOD, link.id)):
+
+        def is_used(session: Session) -> bool:
+            with of_tenant(session, link.tenant):
+                return self._requests.is_known(session, link.tenant, METHOD, link.id)
+
+        if await self._database.read(is_used):
             raise _used()
         return link
 

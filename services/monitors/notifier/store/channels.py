@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from monitors.mesh.errors import AlreadyExists, NotFound
 from monitors.mesh.masking import Secret
 from monitors.mesh.secrets import SealBroken, Sealer
+from monitors.mesh.tenancy import crosses_tenants
 from monitors.notifier.model.channel import (
     Channel,
     ConsoleTarget,
@@ -44,6 +45,7 @@ class ChannelStore:
         )
         return [self.to_channel(row) for row in rows]
 
+    @crosses_tenants("the names of all tenants' channels are told to RuleService")
     def tenants(self, session: Session) -> Sequence[str]:
         """All tenants that have channels."""
         return session.scalars(select(ChannelRow.tenant_id).distinct()).all()

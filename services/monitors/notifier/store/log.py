@@ -7,6 +7,7 @@ from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import NotFound, WrongState
+from monitors.mesh.tenancy import crosses_tenants
 from monitors.notifier.model.delivery import UNFINISHED, OutcomeKind, State
 from monitors.notifier.model.message import Kind
 from monitors.notifier.store.tables import AttemptRow, ChannelRow, DeliveryRow
@@ -150,6 +151,7 @@ def count(session: Session, tenant: str) -> Counts:
     )
 
 
+@crosses_tenants("what became of all tenants' messages is reported together")
 def unreported(session: Session, limit: int) -> list[Delivery]:
     """Deliveries whose state RuleService doesn't know yet, oldest change first."""
     rows = session.scalars(
@@ -158,6 +160,7 @@ def unreported(session: Session, limit: int) -> list[Delivery]:
     return [_delivery(row, []) for row in rows]
 
 
+@crosses_tenants("what became of all tenants' messages is reported together")
 def mark_reported(session: Session, deliveries: Sequence[Delivery]) -> None:
     """RuleService knows these, unless they have changed since they were read."""
     for delivery in deliveries:

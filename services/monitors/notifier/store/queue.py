@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from monitors.mesh.audit import BY_ITSELF, OURSELVES, Change, events_of
 from monitors.mesh.audit_table import append
 from monitors.mesh.rows import insert_rows, update_rows
+from monitors.mesh.tenancy import crosses_tenants
 from monitors.mesh.times import SECOND
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State, never_told
@@ -73,6 +74,7 @@ class Queue:
     def __init__(self, channels: ChannelStore) -> None:
         self._channels = channels
 
+    @crosses_tenants("messages of all tenants come in together")
     def take_in(self, session: Session, arrivals: Sequence[Arrival], now: int) -> list[Arrival]:
         """Makes the deliveries of notifications. One that has come before changes nothing.
 
@@ -80,6 +82,7 @@ class Queue:
         """
         return arriving.take_in(session, self._channels, arrivals, now)
 
+    @crosses_tenants("messages of all tenants are sent by one loop")
     def claim(
         self, session: Session, now: int, token: str, *, capacity: int, busy: Mapping[str, int], per_channel: int
     ) -> list[Claim]:
@@ -156,6 +159,7 @@ class Queue:
         update_rows(session, deliveries, _KEY, _ENDED, ended)
         return claims
 
+    @crosses_tenants("messages of all tenants are sent by one loop")
     def finish(self, session: Session, finished: Sequence[Finished]) -> list[Finished]:
         """Records attempts and their consequences. Returns those whose lease has passed to another: of them nothing is
         recorded."""
@@ -209,23 +213,27 @@ class Queue:
         )
         _end_waiting(session, is_waiting, State.SUPPRESSED, reason, now)
 
+    @crosses_tenants("messages of all tenants are sent by one loop")
     def release_all(self, session: Session, now: int) -> None:
         """Makes everything due that a former run was sending; only if nobody else can be sending."""
         rows = session.execute(select(deliveries).where(deliveries.c.state == int(State.IN_FLIGHT))).all()
         _send_again(session, rows, now)
 
+    @crosses_tenants("messages of all tenants are sent by one loop")
     def give_up(self, session: Session, claims: Sequence[Claim], now: int) -> None:
         """Makes due what was being sent and won't be to the end."""
         tokens = {claim.lease_token for claim in claims}
         rows = _in_flight(session, [(claim.tenant, claim.delivery_id) for claim in claims]).values()
         _send_again(session, [row for row in rows if row.lease_token in tokens], now)
 
+    @crosses_tenants("messages of all tenants are sent by one loop")
     def take_back(self, session: Session, token: str) -> None:
         """Undoes a claim of which nobody has learnt, as if it had never been."""
         is_claimed = deliveries.c.state == int(State.IN_FLIGHT), deliveries.c.lease_token == token
         before = {"state": int(State.PENDING), "attempt_count": deliveries.c.attempt_count - 1, "lease_token": ""}
         session.execute(update(deliveries).where(*is_claimed).values(before))
 
+    @crosses_tenants("messages of all tenants are sent by one loop")
     def next_due(self, session: Session, now: int) -> int | None:
         """When something becomes due by itself after `now`; None if nothing does."""
         found = [time for query in _DUE if (time := session.scalar(query, {"now": now})) is not None]

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import RequestIdReused
 from monitors.mesh.secrets import SealBroken, Sealer
+from monitors.mesh.tenancy import across_tenants
 from monitors.mesh.times import DAY
 from monitors.notifier.store.tables import RequestRow
 
@@ -44,7 +45,8 @@ class RequestStore:
         """Keeps an answer, in the transaction of the change itself."""
         if not request_id:
             return
-        session.execute(delete(RequestRow).where(RequestRow.created_at < now - KEPT))
+        with across_tenants(session, "what is old is forgotten of all tenants"):
+            session.execute(delete(RequestRow).where(RequestRow.created_at < now - KEPT))
         session.add(
             RequestRow(
                 tenant_id=tenant,

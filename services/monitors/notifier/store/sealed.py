@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from monitors.mesh.secrets import HEADER_BYTES, SealBroken, Sealer
+from monitors.mesh.tenancy import crosses_tenants
 from monitors.notifier.store import channels, requests
 from monitors.notifier.store.tables import ChannelRow, RequestRow, SealedKeyRow
 
@@ -56,6 +57,7 @@ class Batch:
     lost: int = 0
 
 
+@crosses_tenants("what is sealed is sealed with the same master keys for all tenants")
 def reseal(session: Session, sealer: Sealer, place: Place, after: tuple[str, ...] | None, limit: int) -> Batch:
     """Gets the next rows under the key that seals now. One that no key opens stays as it is, and is counted as lost."""
     found = _rows(session, place, after, limit)
@@ -95,6 +97,7 @@ def _beyond(columns: Sequence[Any], key: Sequence[str]) -> ColumnElement[bool]:
     )
 
 
+@crosses_tenants("what is sealed is sealed with the same master keys for all tenants")
 def standing(session: Session, sealer: Sealer) -> dict[str, Mapping[str, int]]:
     """How many rows stand under which key, by the names of tables and keys."""
     found: dict[str, Mapping[str, int]] = {}

@@ -17,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from monitors.mesh.audit_table import audit_table
+from monitors.mesh.tenancy import OF_THE_MESH
 
 # MySQL's own kinds of texts and blobs hold no more than 64 KiB.
 BLOB = LargeBinary(2**32 - 1)
@@ -118,6 +119,7 @@ class SealedKeyRow(Base):
     """A key of ours that outlives the master keys, encrypted with one of them. It belongs to the mesh as a whole."""
 
     __tablename__ = "notifier_sealed_keys"
+    __table_args__ = {"info": {OF_THE_MESH: "the notifier's own keys, which are sealed, and whose names say nothing"}}  # noqa: RUF012
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)

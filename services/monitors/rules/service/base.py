@@ -16,6 +16,7 @@ from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.events import Changes, first_of
 from monitors.mesh.identity import Authenticate, current_principal, current_source, current_tenant
+from monitors.mesh.tenancy import of_tenant
 from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.store.requests import once
 from monitors.rules.store.tables import audit
@@ -118,9 +119,11 @@ class Part:
         def transaction(session: Session) -> tuple[T, list[Event]]:
             # A transaction may be tried again: what it noted before wasn't done.
             who = replace(asked, changes=[])
-            answer = work(session, who)
-            events = events_of(who.tenant, who.user, who.source, method, who.now, who.changes)
-            append(session, audit, events)
+            # A service of the mesh has no tenant of its own, and names one.
+            with of_tenant(session, who.tenant):
+                answer = work(session, who)
+                events = events_of(who.tenant, who.user, who.source, method, who.now, who.changes)
+                append(session, audit, events)
             return answer, events
 
         answer, events = await self.core.database.write(transaction, repeatable=repeatable)

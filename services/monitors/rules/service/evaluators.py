@@ -6,9 +6,10 @@ from typing import Any
 from monitors.mesh.collector import collector_paused
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
+from monitors.mesh.tenancy import across_tenants, of_tenant
 from monitors.mesh.times import to_timestamp
 from monitors.rules.model.alert import SHARDS
-from monitors.rules.model.catalogue import Field
+from monitors.rules.model.catalogue import Field, FieldType
 from monitors.rules.model.episodes import Ledger
 from monitors.rules.model.leases import Call
 from monitors.rules.model.rule import check_line
@@ -98,9 +99,10 @@ class EvaluatorCalls(Part):
             leases = {(each.lease.shard, each.lease.epoch) for each in request.transitions if each.lease.epoch > 0}
             shards.check_leases(session, leases)
             transitions = [transition_from_proto(each, number) for number, each in enumerate(request.transitions)]
-            ledger = Ledger(load_known(session, transitions, facts_of, look_up_all=look_up_all), now)
-            results = [ledger.apply(transition) for transition in transitions]
-            save(session, ledger, encode_notification)
+            with across_tenants(session, "an evaluator decides for all tenants, and its decisions come together"):
+                ledger = Ledger(load_known(session, transitions, facts_of, look_up_all=look_up_all), now)
+                results = [ledger.apply(transition) for transition in transitions]
+                save(session, ledger, encode_notification)
             return ledger, pb.RecordTransitionsResponse(results=map(result_to_proto, results))
 
         with collector_paused():
@@ -125,9 +127,18 @@ class EvaluatorCalls(Part):
         names = [monitors.name_of(each) for each in seen]
         ids = {each.monitor_id for each in seen}
         # Most reports are about what is known already: a look spares a write that waits for the disk.
-        known = await self.core.database.read(lambda session: monitors.types_of(session, tenant, ids))
+
+        def look(session: Session) -> dict[monitors.FieldName, FieldType]:
+            with of_tenant(session, tenant):
+                return monitors.types_of(session, tenant, ids)
+
+        def remember(session: Session) -> dict[monitors.FieldName, FieldType]:
+            with of_tenant(session, tenant):
+                return monitors.remember(session, tenant, [], seen, now)
+
+        known = await self.core.database.read(look)
         if not known.keys() >= set(names):
-            known = await self.core.database.write(lambda session: monitors.remember(session, tenant, [], seen, now))
+            known = await self.core.database.write(remember)
         conflicts = [
             0 if known[name] is each.field.type else int(known[name]) for name, each in zip(names, seen, strict=True)
         ]

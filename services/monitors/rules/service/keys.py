@@ -10,6 +10,7 @@ from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField, Unauthenticated
 from monitors.mesh.identity import ORDINARY_SCOPES, SCOPES, current_principal, current_tenant, seconds_to_trust
 from monitors.mesh.principals import principal_to_proto
+from monitors.mesh.tenancy import of_tenant
 from monitors.mesh.times import SECOND, from_timestamp, to_duration
 from monitors.rules.model.catalogue import did_you_mean
 from monitors.rules.model.pages import page_size, read_token, write_token
@@ -52,7 +53,12 @@ class KeyCalls(Part):
         tenant, size = _tenant_named(request.tenant_id), page_size(request.page_size)
         query = json.dumps(["ListKeys", tenant])
         after = read_token(request.page_token, query)
-        found = await self.core.database.read(lambda session: store.list_keys(session, tenant, after, size + 1))
+
+        def look(session: Session) -> list[store.StoredKey]:
+            with of_tenant(session, tenant):
+                return store.list_keys(session, tenant, after, size + 1)
+
+        found = await self.core.database.read(look)
         response = pb.ListKeysResponse(keys=map(key_to_proto, found[:size]))
         if len(found) > size:
             last = found[size - 1]

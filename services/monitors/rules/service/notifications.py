@@ -7,6 +7,7 @@ from typing import Any
 
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
+from monitors.mesh.tenancy import of_tenant
 from monitors.mesh.times import SECOND
 from monitors.rules.model.alert import Delivery
 from monitors.rules.model.rule import check_line
@@ -90,7 +91,8 @@ class NotifierCalls(Part):
 
         def work(session: Session) -> None:
             for tenant, reports in by_tenant.items():
-                alerts.save_deliveries(session, tenant, reports)
+                with of_tenant(session, tenant):
+                    alerts.save_deliveries(session, tenant, reports)
 
         await self.core.database.write(work)
         return pb.ReportDeliveriesResponse()
@@ -106,9 +108,12 @@ class NotifierCalls(Part):
             for error in check_line(f"channels[{number}].name", each.name, 64, "send the channel's name"):
                 raise error
             channels[each.name] = monitors.KnownChannel(each.name, each.kind[:40], each.is_default)
-        await self.core.database.write(
-            lambda session: monitors.replace_channels(session, request.tenant_id, list(channels.values()))
-        )
+
+        def replace(session: Session) -> None:
+            with of_tenant(session, request.tenant_id):
+                monitors.replace_channels(session, request.tenant_id, list(channels.values()))
+
+        await self.core.database.write(replace)
         return pb.MirrorChannelsResponse()
 
 

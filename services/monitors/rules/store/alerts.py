@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, s
 from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import execute_rows, insert_rows
+from monitors.mesh.tenancy import crosses_tenants
 from monitors.rules.model.alert import SHARDS, Alert, Delivery, Episode, Event, EventKind, shard_of
 from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Severity
@@ -190,6 +191,7 @@ def read_episode(row: Sequence[Any]) -> Episode:
     )  # fmt: skip
 
 
+@crosses_tenants("a shard holds monitors of all tenants")
 def open_episodes(session: Session, shards: Sequence[int], after: tuple[str, str], limit: int) -> list[Episode]:
     """At most `limit` open episodes of all tenants whose monitors belong to the shards, by tenant and instance key.
 

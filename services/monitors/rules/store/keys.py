@@ -9,6 +9,7 @@ from sqlalchemy import Row, and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import NotFound, Unauthenticated
+from monitors.mesh.tenancy import crosses_tenants
 from monitors.rules.store.tables import keys, tenants
 
 ANOTHER = "use another one, or make one: `monitors keys create`"
@@ -72,6 +73,7 @@ def add_key(session: Session, digest: bytes, stored: StoredKey) -> None:
     )
 
 
+@crosses_tenants("a key's text names no tenant: whose it is follows from it")
 def find_key(session: Session, key_id: str, digests: Sequence[bytes], now: int) -> StoredKey:
     """The key of that id, if what is stored of it is one of the digests. Raises Unauthenticated if it isn't known or is
     over."""
@@ -88,6 +90,7 @@ def find_key(session: Session, key_id: str, digests: Sequence[bytes], now: int) 
     return _key_of(row)
 
 
+@crosses_tenants("a key's text names no tenant: whose it is follows from it")
 def set_digest(session: Session, key_id: str, digests: Sequence[bytes]) -> bool:
     """Makes the first digest that of a key, unless it has one of them; whether there is such a key."""
     row = session.execute(select(keys.c.digest).where(keys.c.id == key_id)).first()
@@ -135,6 +138,7 @@ def _key_of(row: Row[Any]) -> StoredKey:
     )
 
 
+@crosses_tenants("keys of all tenants are used meanwhile")
 def note_uses(session: Session, uses: Mapping[str, int]) -> None:
     """Remembers when keys were last used."""
     for key_id, time in uses.items():

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, bindparam, exists, func,
 from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import insert_rows
+from monitors.mesh.tenancy import crosses_tenants
 from monitors.mesh.times import SECOND
 from monitors.rules.model.alert import EventKind
 from monitors.rules.store.paging import chunks
@@ -144,6 +145,7 @@ _LEASE = (
 )
 
 
+@crosses_tenants("the notifier tells for all tenants")
 def lease(session: Session, now: int, token: str) -> Batch:
     """Leases what is due, in order, for 30 seconds. A message waits while an earlier one of its stream is held or
     leased; it may come in the same batch."""
@@ -164,6 +166,7 @@ def lease(session: Session, now: int, token: str) -> Batch:
 _NEXT_DUE = select(func.min(outbox.c.due_time)).where(outbox.c.state == WAITING, outbox.c.due_time > bindparam("now"))
 
 
+@crosses_tenants("the notifier tells for all tenants")
 def next_due(session: Session, now: int) -> int | None:
     """When the next message that is held comes due."""
     due: int | None = session.scalar(_NEXT_DUE, {"now": now})
@@ -192,6 +195,7 @@ _BEHIND = (
 )
 
 
+@crosses_tenants("the notifier tells for all tenants")
 def take_over(session: Session, token: str, ids: Sequence[str]) -> bool:
     """Marks leased notifications as the notifier's own. What isn't leased under the token stays as it is. Returns
     whether something waits behind them in their streams, which may go out now."""
@@ -200,6 +204,7 @@ def take_over(session: Session, token: str, ids: Sequence[str]) -> bool:
     return any(session.execute(_BEHIND, {"ids": part}).first() for part in chunks(ids))
 
 
+@crosses_tenants("the notifier tells for all tenants")
 def give_back(session: Session, token: str | None = None) -> None:
     """Ends the leases under a token, or all of them, before their time: whoever had them has gone."""
     leased = update(outbox).where(outbox.c.state == WAITING, outbox.c.lease_until > 0)
@@ -209,6 +214,7 @@ def give_back(session: Session, token: str | None = None) -> None:
     session.execute(leased.values(lease_until=0))
 
 
+@crosses_tenants("what is old is forgotten of all tenants")
 def forget_before(session: Session, time: int) -> None:
     """Forgets what is done and was recorded before `time`, of all tenants."""
     session.execute(outbox.delete().where(outbox.c.state != WAITING, outbox.c.create_time < time))

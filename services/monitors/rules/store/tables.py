@@ -1,6 +1,6 @@
 """The tables. Every row carries its tenant, and so does every key; times are nanoseconds since 1970.
 
-`counters`, `evaluators`, `shards` and `shard_states` belong to the mesh as a whole.
+Those that belong to the mesh as a whole say why.
 """
 
 from sqlalchemy import (
@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from monitors.mesh.audit_table import audit_table
+from monitors.mesh.tenancy import OF_THE_MESH, TENANT_COLUMN
 
 metadata = MetaData()
 # Names as migrations give them, the same on every database.
@@ -40,6 +41,7 @@ tenants = Table(
     Column("create_time", BigInteger, nullable=False),
     # None for the one that the operator gives to those without.
     Column("tier", String(20)),
+    info={TENANT_COLUMN: "id"},
 )
 
 keys = Table(
@@ -68,6 +70,7 @@ counters = Table(
     metadata,
     Column("name", String(40), primary_key=True),
     Column("value", BigInteger, nullable=False),
+    info={OF_THE_MESH: "numbers that grow over all tenants in the order of commit"},
 )
 
 monitors = Table(
@@ -253,6 +256,7 @@ shards = Table(
     Column("owner", String(256), nullable=False),
     Column("address", String(256), nullable=False),
     Column("expire_time", BigInteger, nullable=False),
+    info={OF_THE_MESH: "a shard holds monitors of all tenants"},
 )
 
 evaluators = Table(
@@ -263,6 +267,7 @@ evaluators = Table(
     Column("join_time", BigInteger, nullable=False),
     Column("expire_time", BigInteger, nullable=False),
     Column("exclusive", Boolean, nullable=False),
+    info={OF_THE_MESH: "an evaluator evaluates for all tenants"},
 )
 
 shard_states = Table(
@@ -272,6 +277,7 @@ shard_states = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("state", BLOB, nullable=False),
     Column("save_time", BigInteger, nullable=False),
+    info={OF_THE_MESH: "a shard's state is of all its tenants, in a format that only evaluators read"},
 )
 
 channel_names = Table(

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, delete, func, select
 from sqlalchemy.orm import Session
 
+from monitors.mesh.tenancy import crosses_tenants
 from monitors.rules.model.alert import Episode
 from monitors.rules.store import counters
 from monitors.rules.store.alerts import EPISODE_COLUMNS, read_episode
@@ -34,6 +35,7 @@ _DELETED = select(deleted_rules.c.tenant_id, deleted_rules.c.rule_id, deleted_ru
 _RESOLVED = select(*EPISODE_COLUMNS, manual_resolutions.c.revision).join_from(manual_resolutions, alerts)
 
 
+@crosses_tenants("evaluators follow the rules of all tenants")
 def snapshot_page(session: Session, after: int, limit: int) -> Sequence[StoredBody]:
     """At most `limit` rules of all tenants whose revision is greater than `after`, by revision.
 
@@ -42,6 +44,7 @@ def snapshot_page(session: Session, after: int, limit: int) -> Sequence[StoredBo
     return _bodies(session, after, limit)
 
 
+@crosses_tenants("evaluators follow the rules of all tenants")
 def changes_since(session: Session, revision: int, limit: int) -> Changes:
     """What was changed, deleted and resolved by hand after a revision, about `limit` of each at a time."""
     newest = counters.current(session, counters.REVISION)
@@ -74,6 +77,7 @@ def can_resume(session: Session, revision: int) -> bool:
     return counters.current(session, counters.PRUNED) <= revision <= counters.current(session, counters.REVISION)
 
 
+@crosses_tenants("what is old is forgotten of all tenants")
 def forget_before(session: Session, time: int) -> None:
     """Forgets that rules were deleted and alerts resolved before `time`; who watched last before that must start
     again."""
