@@ -9,7 +9,7 @@ EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
 
 .PHONY: help setup run test fuzz crash crash-long lint format breaking clean \
-	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-ingest bench-store
+	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-store
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -75,6 +75,9 @@ bench-bridge: setup ## The MCP bridge: weight, cold start, cost of a call, cance
 
 bench-history: setup ## Bytes a point, sealing, reading and reopening of the durable history
 	$(VENV)/bin/python -m benchmarks.history
+
+bench-influx: setup ## A poll of 100,000 series of a real InfluxDB 1.x, and the reader of 2.x's answers, e.g. make bench-influx ARGS=parsing
+	@$(VENV)/bin/python -m benchmarks.influx $(ARGS)
 
 bench-ingest: setup ## Points per CPU-second of every way in
 	$(VENV)/bin/python -m benchmarks.ingest $(ARGS)

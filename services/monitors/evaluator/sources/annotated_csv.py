@@ -34,6 +34,8 @@ TYPES = {
 }
 TIMES = ("dateTime:RFC3339", "dateTime:RFC3339Nano")
 NO_IDENTITY = ("", "result", "table", "_time", "_value", "_start", "_stop")
+MARK = b"#"
+"""Every header begins with a comment, since comments are asked for."""
 COLLISION = "schema collision"
 
 
@@ -78,7 +80,7 @@ class Answer:
 
     def __init__(self, naming: Naming, book: SeriesBook, monitors: frozenset[str] | None = None) -> None:
         self._naming, self._book, self._monitors = naming, book, monitors
-        self._blocks = Blocks()
+        self._blocks = Blocks(MARK)
         self._wanted = np.empty(0, np.bool_)
 
     def feed(self, piece: bytes) -> list[Points]:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -13,7 +12,6 @@ from monitors.evaluator.sources.errors import SourceUnavailable
 
 BLOCK = 1 << 20
 LONGEST_ROW = 32 << 20
-_BEFORE_EMPTY_ROW = re.compile(rb"\n(?=\r?\n)")
 
 
 class Header(NamedTuple):
@@ -35,13 +33,15 @@ class Block(NamedTuple):
 
 
 class Blocks:
-    """Takes an answer piece by piece. An empty row ends a section; the next begins with its own header.
+    """Takes an answer piece by piece. It has sections, each with its own header, whose first row begins with `mark` and
+    comes after an empty row.
 
     A row's end is a line break outside of quotes, of which there's an even number before it: a quote within a text is
     two of them.
     """
 
-    def __init__(self, size: int | None = None) -> None:
+    def __init__(self, mark: bytes, size: int | None = None) -> None:
+        self._mark = mark
         self._size = size or BLOCK
         self._waiting: list[bytes] = []
         self._length = 0
@@ -65,14 +65,16 @@ class Blocks:
         text = b"".join(self._waiting)
         end = _end_of_rows(text)
         yield from self._take(text[:end], text[end:])
-        if self._length:
+        if self._waiting[0].strip(b"\r\n"):
             raise SourceUnavailable("broke off its answer within a row")
 
     def _take(self, rows: bytes, rest: bytes) -> Iterator[Block]:
         left = b""
-        for number, section in enumerate(_sections(rows)):
+        for number, section in enumerate(_sections(rows, self._mark)):
             if number:
                 self._header, left = None, b""
+            if self._header is None:
+                section = section.lstrip(b"\r\n")
             if self._header is None and section:
                 found = _header(section)
                 if found is None:
@@ -112,31 +114,34 @@ def _read(body: bytes, types: dict[str, pa.DataType], names: list[str]) -> pa.Ta
 
 
 def _end_of_rows(text: bytes) -> int:
-    """Where the last whole row ends."""
+    """Where the last whole row ends. An empty one is left for what comes after it."""
     end = text.rfind(b"\n") + 1
-    if b'"' not in text:
-        return end
-    quotes = text.count(b'"', 0, end)
-    while end and quotes % 2:
-        earlier = text.rfind(b"\n", 0, end - 1) + 1
-        quotes -= text.count(b'"', earlier, end)
-        end = earlier
-    return end
+    if b'"' in text:
+        quotes = text.count(b'"', 0, end)
+        while end and quotes % 2:
+            earlier = text.rfind(b"\n", 0, end - 1) + 1
+            quotes -= text.count(b'"', earlier, end)
+            end = earlier
+    for empty in (b"\n\r\n", b"\n\n"):
+        while text.endswith(empty, 0, end):
+            end -= len(empty) - 1
+    return 0 if text[:end] in (b"\n", b"\r\n") else end
 
 
-def _sections(rows: bytes) -> Iterator[bytes]:
-    """The rows between empty ones."""
+def _sections(rows: bytes, mark: bytes) -> Iterator[bytes]:
+    """The rows of each section. The mark is looked for, since an empty row takes much longer to find."""
     start = quotes = counted = 0
-    if rows.startswith((b"\n", b"\r\n")):
-        yield b""
-        start = rows.index(b"\n") + 1
-    for match in _BEFORE_EMPTY_ROW.finditer(rows):
-        quotes += rows.count(b'"', counted, match.end())
-        counted = match.end()
-        if quotes % 2 == 0:
-            yield rows[start : match.end()]
-            start = rows.index(b"\n", match.end()) + 1
-    yield rows[start:]
+    place = rows.find(mark)
+    while place >= 0:
+        before = rows[max(place - 3, 0) : place]
+        if before.endswith((b"\n\n", b"\n\r\n")) or before in (b"\n", b"\r\n"):
+            quotes += rows.count(b'"', counted, place)
+            counted = place
+            if quotes % 2 == 0:
+                yield rows[start:place]
+                start = place
+        place = rows.find(mark, place + 1)
+    yield rows[start:] if start else rows
 
 
 def _header(section: bytes) -> tuple[Header, int] | None:

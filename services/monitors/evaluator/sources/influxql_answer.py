@@ -16,6 +16,8 @@ from monitors.evaluator.sources.port import SourceSeries
 from monitors.evaluator.sources.series_book import Places, Row, Rows, SeriesBook
 
 FIXED = ("name", "tags", "time")
+MARK = b"name,tags,"
+"""What every header begins with."""
 _COLUMN = re.compile(r"(s[0-9]+)[ft][0-9]+")
 
 
@@ -56,7 +58,7 @@ class Answer:
     def __init__(self, statements: Sequence[Statement], naming: Naming) -> None:
         self._statements = {statement.prefix: statement for statement in statements}
         self._naming = naming
-        self._blocks = Blocks()
+        self._blocks = Blocks(MARK)
         self.complete = False
 
     def feed(self, piece: bytes) -> list[Points]:

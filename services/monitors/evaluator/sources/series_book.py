@@ -84,8 +84,11 @@ class Rows:
             _, key = np.unique(key * max(len(encoded.dictionary), 1) + codes, return_inverse=True)
         _, first, which = np.unique(key, return_index=True, return_inverse=True)
         chosen = pa.array(first)
-        rows = zip(*(texts(column.take(chosen)) for column in columns), strict=True)
-        found: Int32s = np.array([self._number(row) for row in rows], np.int32)[which]
+        rows = list(zip(*(texts(column.take(chosen)) for column in columns), strict=True))
+        numbers = list(map(self._numbers.get, rows))
+        if None in numbers:
+            numbers = [self._number(row) for row in rows]
+        found: Int32s = np.array(numbers, np.int32)[which]
         return found
 
     def _number(self, row: Row) -> int:

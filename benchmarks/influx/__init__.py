@@ -1,0 +1,1 @@
+"""Reading from InfluxDB: see `__main__`."""
