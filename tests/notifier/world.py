@@ -17,6 +17,7 @@ from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.events import Changes, first_of
 from monitors.mesh.identity import ORDINARY_SCOPES, Principal, with_service_token
 from monitors.mesh.master_keys import MasterKey
+from monitors.mesh.quotas import Tiers
 from monitors.mesh.server import MeshServer
 from monitors.mesh.times import SECOND, now_nanos, to_timestamp
 from monitors.notifier.main import Notifier, open_notifier
@@ -190,6 +191,7 @@ def running(
     page: PageSettings | None = None,
     master_keys: tuple[MasterKey, ...] = (),
     console: Callable[[str], None] | None = None,
+    quotas: Tiers | None = None,
 ) -> Iterator[World]:
     """Runs a notifier whose state lives in `folder`, and a client for the tenant `acme`. `console` prints instead of
     the record of lines."""
@@ -202,6 +204,7 @@ def running(
         allow_local,
         page or PageSettings(),
         master_keys,
+        quotas=quotas or Tiers(),
     )
 
     @asynccontextmanager

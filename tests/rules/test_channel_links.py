@@ -85,3 +85,12 @@ def test_who_may_only_read_gets_none(client: Client) -> None:
     refused = client.refused(pb.CreateChannelLinkRequest())
     assert (refused.code, "channels:write" in refused.message) == ("PERMISSION_DENIED", True)
     assert client.refused(pb.CreateChannelLinkRequest(), as_mesh=True).code == "UNAUTHENTICATED"
+
+
+def test_a_link_carries_the_tier_that_bounds_how_many_channels_there_may_be(client: Client) -> None:
+    with notifier(client):
+        assert opened(link(client)).tier == ""
+        key = client.loop.run(client.rules.add_tenant(client.tenant, "free"))
+        free = Client(client.stub, client.tenant, key, client.rules, client.loop)
+        made = opened(link(free, "ops"))
+        assert (made.tenant, made.name, made.tier) == (client.tenant, "ops", "free")

@@ -38,6 +38,8 @@ class ChannelLink:
     """What the page proposes as the channel's name; may be empty."""
     expire_time: int
     id: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    tier: str = ""
+    """The tenant's, which bounds how many channels it may have; empty if it has none of its own."""
 
 
 def link_url(page_url: str, token: str) -> str:
@@ -47,7 +49,7 @@ def link_url(page_url: str, token: str) -> str:
 
 def sign(link: ChannelLink, key: bytes) -> str:
     """The token of a link."""
-    parts = [link.tenant, link.user, link.name, link.expire_time // SECOND, link.id]
+    parts = [link.tenant, link.user, link.name, link.expire_time // SECOND, link.id, *filter(None, [link.tier])]
     payload = _to_text(json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode())
     return f"{payload}.{_signature(payload, key)}"
 
@@ -60,11 +62,12 @@ def open_token(token: str, keys: Sequence[bytes], now: int) -> ChannelLink:
     if len(token) > LONGEST_TOKEN or not genuine:
         raise LinkInvalid
     try:
-        tenant, user, name, seconds, link_id = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        parts = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        tenant, user, name, seconds, link_id, *tier = parts
     except (binascii.Error, ValueError):
         # Signed by us in a form of another time.
         raise LinkInvalid from None
-    link = ChannelLink(tenant, user, name, seconds * SECOND, link_id)
+    link = ChannelLink(tenant, user, name, seconds * SECOND, link_id, *tier[:1])
     if now >= link.expire_time:
         raise LinkExpired
     return link

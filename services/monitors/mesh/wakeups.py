@@ -8,7 +8,7 @@ from typing import Protocol
 
 from monitors.mesh.events import Changes
 
-RULES, ALERTS, NOTIFICATIONS = TOPICS = ("rules", "alerts", "notifications")
+RULES, ALERTS, NOTIFICATIONS = "rules", "alerts", "notifications"
 
 
 class Wakeups(Protocol):

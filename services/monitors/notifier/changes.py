@@ -12,6 +12,7 @@ from monitors.mesh.audit import Change
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField, QuotaExceeded, ServiceUnavailable
 from monitors.mesh.ids import new_id
+from monitors.mesh.quotas import NOT_BOUNDED, Quotas
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.tenancy import of_tenant
 from monitors.notifier.auditing import Actor, audited
@@ -30,7 +31,6 @@ from monitors.notifier.translate import from_channel
 log = logging.getLogger(__name__)
 
 MAX_REQUEST_ID = 64
-MAX_CHANNELS = 200
 # Below the 15 seconds that a client waits, so that a dead endpoint is an answer and not a lost call.
 TEST_SECONDS = 10.0
 
@@ -91,13 +91,20 @@ class Changes:
         self._sealer = sealer
         self._clock = clock
 
-    async def apply(self, once: Once, decide: Callable[[Session], Step], respond: Callable[[Step], bytes]) -> bytes:
-        """Makes the change that `decide` wants and returns the answer, or the first answer if this is a repeat."""
+    async def apply(
+        self,
+        once: Once,
+        decide: Callable[[Session], Step],
+        respond: Callable[[Step], bytes],
+        quotas: Quotas = NOT_BOUNDED,
+    ) -> bytes:
+        """Makes the change that `decide` wants and returns the answer, or the first answer if this is a repeat. Raises
+        QuotaExceeded if it makes a channel too many."""
 
         # The page for channels has no caller: the tenant is that of its link.
         def look(session: Session) -> tuple[bytes | None, list[Channel] | None]:
             with of_tenant(session, once.tenant):
-                return self._prepare(session, once, decide)
+                return self._prepare(session, once, decide, quotas)
 
         async with self._mirror.lock:
             first, names = await self._database.read(look)
@@ -111,7 +118,7 @@ class Changes:
                     once.actor,
                     once.method,
                     self._clock.now(),
-                    lambda session: self._commit(session, once, decide, respond),
+                    lambda session: self._commit(session, once, decide, respond, quotas),
                 )
             except BaseException:
                 if names is not None:
@@ -119,7 +126,7 @@ class Changes:
                 raise
 
     def _prepare(
-        self, session: Session, once: Once, decide: Callable[[Session], Step]
+        self, session: Session, once: Once, decide: Callable[[Session], Step], quotas: Quotas
     ) -> tuple[bytes | None, list[Channel] | None]:
         """The first answer of a repeat, else the tenant's channels as they'll be (None if their names stay)."""
         first = self._requests.answer(session, once.tenant, once.method, once.request_id, once.request)
@@ -129,12 +136,17 @@ class Changes:
         if not step.changes_names:
             return None, None
         present = self._channels.list_all(session, once.tenant)
-        _check_quota(step, len(present))
+        _check_quota(step, len(present), quotas)
         others = [channel for channel in present if step.before is None or channel.id != step.before.id]
         return None, [*others, *([step.after] if step.after else [])]
 
     def _commit(
-        self, session: Session, once: Once, decide: Callable[[Session], Step], respond: Callable[[Step], bytes]
+        self,
+        session: Session,
+        once: Once,
+        decide: Callable[[Session], Step],
+        respond: Callable[[Step], bytes],
+        quotas: Quotas,
     ) -> tuple[bytes, list[Change]]:
         # What is decided now may rest on what another notifier has changed since it was prepared.
         count = self._channels.lock(session, once.tenant)
@@ -142,7 +154,7 @@ class Changes:
         if first is not None:
             return first, []
         step = decide(session)
-        _check_quota(step, count)
+        _check_quota(step, count, quotas)
         now = self._clock.now()
         if step.before is None and step.after is not None:
             self._channels.insert(session, step.after)
@@ -218,11 +230,12 @@ class Changes:
         return Change("channel", tested.id, None, {"tested": outcome.kind.name.lower()})
 
 
-def _check_quota(step: Step, present: int) -> None:
-    if step.before is None and present >= MAX_CHANNELS:
+def _check_quota(step: Step, present: int, quotas: Quotas) -> None:
+    if step.before is None and present >= quotas.channels:
         raise QuotaExceeded(
-            f"there are {present} channels already, which is the most; delete one that isn't needed",
-            metadata={"quota": "channels", "limit": str(MAX_CHANNELS)},
+            f"there are {present} channels already, and the tier {quotas.tier!r} allows {quotas.channels}; delete one "
+            "that isn't needed",
+            metadata={"quota": "channels", "limit": str(quotas.channels), "tier": quotas.tier},
         )
 
 

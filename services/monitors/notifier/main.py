@@ -112,7 +112,7 @@ async def _running(
     dispatcher = Dispatcher(database, queue, senders, clock, reporter.look)
     changes = Changes(database, channels, queue, requests, mirror, senders, sealer, clock)
     policy = Policy(settings.allow_local_targets, settings.smtp is not None)
-    maker = ChannelMaker(changes, channels, sealer, policy, clock)
+    maker = ChannelMaker(changes, channels, sealer, policy, settings.quotas, clock)
     page = ChannelPage(maker, database, requests, sealer.link_keys, clock)
     async with listening(page, settings.page) as page_url:
         channel_page = mesh_pb2.ChannelPage(url=page_url, key=sealer.link_keys[0])

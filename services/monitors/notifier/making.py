@@ -3,6 +3,7 @@
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField, InvalidFields
 from monitors.mesh.ids import new_id
+from monitors.mesh.quotas import Tiers
 from monitors.mesh.secrets import Sealer
 from monitors.notifier.changes import Changes, Once, Step
 from monitors.notifier.clock import Clock
@@ -16,16 +17,19 @@ from monitors.v1 import notifier_service_pb2 as pb
 class ChannelMaker:
     """Makes channels."""
 
-    def __init__(self, changes: Changes, channels: ChannelStore, sealer: Sealer, policy: Policy, clock: Clock) -> None:
+    def __init__(
+        self, changes: Changes, channels: ChannelStore, sealer: Sealer, policy: Policy, tiers: Tiers, clock: Clock
+    ) -> None:
         self.policy = policy
+        self._tiers = tiers
         self._changes = changes
         self._channels = channels
         self._sealer = sealer
         self._clock = clock
 
-    async def make(self, sent: notification_pb2.Channel, once: Once) -> pb.CreateChannelResponse:
-        """Makes a channel, or answers what a request of this `once` was answered. Raises InvalidFields, AlreadyExists,
-        RequestIdReused and ServiceUnavailable."""
+    async def make(self, sent: notification_pb2.Channel, once: Once, tier: str) -> pb.CreateChannelResponse:
+        """Makes a channel for a tenant of a tier, or answers what a request of this `once` was answered. Raises
+        InvalidFields, AlreadyExists, QuotaExceeded, RequestIdReused and ServiceUnavailable."""
         channel = self._draft(sent, once.tenant)
         target = channel.target
         response = pb.CreateChannelResponse(
@@ -38,7 +42,7 @@ class ChannelMaker:
             self._channels.check_free(session, channel.tenant, channel.name)
             return Step(None, channel)
 
-        answer = await self._changes.apply(once, decide, lambda _: response.SerializeToString())
+        answer = await self._changes.apply(once, decide, lambda _: response.SerializeToString(), self._tiers.of(tier))
         return pb.CreateChannelResponse.FromString(answer)
 
     def _draft(self, sent: notification_pb2.Channel, tenant: str) -> Channel:

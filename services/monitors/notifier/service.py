@@ -10,7 +10,7 @@ from monitors.mesh.audit_pages import event_to_proto, page_size, read_query
 from monitors.mesh.audit_table import list_events
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField, NotBuilt
-from monitors.mesh.identity import current_tenant
+from monitors.mesh.identity import current_principal, current_tenant
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.shared import Shared
 from monitors.mesh.times import to_timestamp
@@ -77,7 +77,7 @@ class NotifierService(NotifierServiceServicer):
         return "monitors.v1.NotifierService"
 
     async def CreateChannel(self, request: pb.CreateChannelRequest, context: Any) -> pb.CreateChannelResponse:
-        return await self._maker.make(request.channel, _once(request))
+        return await self._maker.make(request.channel, _once(request), current_principal().tier)
 
     async def GetChannel(self, request: pb.GetChannelRequest, context: Any) -> pb.GetChannelResponse:
         tenant = current_tenant()

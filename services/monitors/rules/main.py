@@ -21,7 +21,7 @@ from monitors.mesh.identity import CACHE_SECONDS, SCOPES, ApiKey, first_of, pars
 from monitors.mesh.quotas import UNLIMITED
 from monitors.mesh.tenancy import of_tenant
 from monitors.mesh.times import DAY
-from monitors.mesh.wakeups import TOPICS, LocalWakeups, Wakeups
+from monitors.mesh.wakeups import ALERTS, NOTIFICATIONS, RULES, LocalWakeups, Wakeups
 from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.service import Core, RuleService, add_to_server
 from monitors.rules.service.polling import follow_others
@@ -165,8 +165,9 @@ async def open_rules(
         await database.write(outbox.give_back)
         stub = EvaluatorServiceStub(evaluator) if evaluator else None
         api_keys = ApiKeys(database, settings.key_peppers)
-        rules, alerts, notifications = map((wakeups or LocalWakeups()).topic, TOPICS)
-        core = Core(database, first_of(api_keys), api_keys, closing, stub, rules, alerts, notifications)
+        topic = (wakeups or LocalWakeups()).topic
+        changed = topic(RULES), topic(ALERTS), topic(NOTIFICATIONS)
+        core = Core(database, first_of(api_keys), api_keys, closing, stub, *changed, tiers=settings.quotas)
         opened = Rules(core, api_keys)
         ended = asyncio.Event()
         polling = asyncio.create_task(follow_others(core, settings.poll_seconds))

@@ -108,7 +108,7 @@ class ChannelPage:
         # No two requests are equal, so that not even a repeat sees what the first one was answered.
         once = Once(Actor(link.tenant, link.user, SOURCE), METHOD, link.id, secrets.token_bytes(16))
         try:
-            response = await self._maker.make(to_channel(entries), once)
+            response = await self._maker.make(to_channel(entries), once, link.tier)
         except RequestIdReused:
             raise _used() from None
         except Exception as error:

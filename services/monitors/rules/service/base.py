@@ -16,6 +16,7 @@ from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.events import Changes, first_of
 from monitors.mesh.identity import Authenticate, current_principal, current_source, current_tenant
+from monitors.mesh.quotas import NOT_BOUNDED, Quotas, Tiers
 from monitors.mesh.tenancy import of_tenant
 from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.store.requests import once
@@ -36,12 +37,13 @@ LARGEST_MESSAGE = 3 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Caller:
-    """Who changes something, when, and what was changed so far in the present transaction."""
+    """Who changes something, when, what they may have, and what was changed so far in the present transaction."""
 
     tenant: str
     user: str
     now: int
     source: Source = field(default_factory=Source)
+    quotas: Quotas = NOT_BOUNDED
     changes: list[Change] = field(default_factory=list)
 
     def changed(self, kind: str, identifier: str, before: Described = None, after: Described = None) -> None:
@@ -67,6 +69,7 @@ class Core:
     rules_changed: Changes = field(default_factory=Changes)
     alerts_changed: Changes = field(default_factory=Changes)
     outbox_changed: Changes = field(default_factory=Changes)
+    tiers: Tiers = field(default_factory=Tiers)
     channel_pages: dict[str, ChannelPage] = field(default_factory=dict)
     """The pages of the notifiers that are there, by the lease of each."""
 
@@ -114,7 +117,8 @@ class Part:
     ) -> T:
         """Runs `work` in one transaction, together with the audit of the changes that it notes, which belongs to the
         caller's tenant unless another is given. `repeatable` is as for the database."""
-        asked = caller(self.core.database.now(), tenant)
+        quotas = self.core.tiers.of(current_principal().tier)
+        asked = replace(caller(self.core.database.now(), tenant), quotas=quotas)
 
         def transaction(session: Session) -> tuple[T, list[Event]]:
             # A transaction may be tried again: what it noted before wasn't done.

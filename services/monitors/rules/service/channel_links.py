@@ -4,6 +4,7 @@ from typing import Any
 
 from monitors.mesh.channel_links import LIFETIME, ChannelLink, link_url, sign
 from monitors.mesh.errors import ServiceUnavailable
+from monitors.mesh.identity import current_principal
 from monitors.mesh.times import SECOND, to_timestamp
 from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Part, caller
@@ -27,7 +28,7 @@ class ChannelLinkCalls(Part):
         if page is None:
             raise ServiceUnavailable("notifier")
         expire_time = (who.now + LIFETIME) // SECOND * SECOND
-        link = ChannelLink(who.tenant, who.user, name, expire_time)
+        link = ChannelLink(who.tenant, who.user, name, expire_time, tier=current_principal().tier)
         token = sign(link, page.key)
         response = pb.CreateChannelLinkResponse(url=link_url(page.url, token), expire_time=to_timestamp(expire_time))
         # Nothing is stored of a link but that it was made.

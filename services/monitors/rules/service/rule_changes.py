@@ -4,11 +4,21 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from monitors.mesh.database import Session
-from monitors.mesh.errors import AlreadyExists, EtagMismatch, InvalidField, InvalidFields, MeshError, NotFound
+from monitors.mesh.errors import (
+    AlreadyExists,
+    EtagMismatch,
+    InvalidField,
+    InvalidFields,
+    MeshError,
+    NotFound,
+    QuotaExceeded,
+)
 from monitors.mesh.ids import id_series
+from monitors.mesh.quotas import LARGEST
 from monitors.rules.model.drafting import Draft, Proposal, Surroundings, propose_change, settle
 from monitors.rules.model.episodes import Ledger
 from monitors.rules.model.levels import severities_of
+from monitors.rules.model.quotas import check_interval, check_room
 from monitors.rules.model.rule import Rule, changed, warnings_about
 from monitors.rules.service.base import Caller
 from monitors.rules.store import counters
@@ -17,6 +27,7 @@ from monitors.rules.store.monitors import surroundings, surroundings_of
 from monitors.rules.store.rules import (
     StoredRule,
     count_open_alerts,
+    count_rules,
     delete_rule,
     find_rule,
     holders_of,
@@ -41,16 +52,19 @@ def existing(session: Session, tenant: str, rule_id: str) -> StoredRule:
 def create(
     session: Session, who: Caller, proposal: Proposal, around: Surroundings | None = None
 ) -> pb.CreateRuleResponse:
-    """Makes a rule. Raises InvalidFields and AlreadyExists. `around` is what it can refer to, if that's known."""
+    """Makes a rule. Raises InvalidFields, AlreadyExists and QuotaExceeded. `around` is what it can refer to, if that's
+    known."""
     around = around or surroundings(session, who.tenant, proposal.rule.monitor_id)
     rule = settle(proposal, around)
+    check_interval(rule, who.quotas)
     _check_keys(session, who, [rule.key])
     ((made, message),) = _insert(session, who, [rule])
     return pb.CreateRuleResponse(rule=message, warnings=warnings_about(made, who.now, any(around.channels.values())))
 
 
 def batch_create(session: Session, who: Caller, proposals: Sequence[Proposal]) -> pb.BatchCreateRulesResponse:
-    """Makes rules, all or none. Raises InvalidFields, which names each wrong field as `rules[3].title`."""
+    """Makes rules, all or none. Raises InvalidFields, which names each wrong field as `rules[3].title`, AlreadyExists
+    and QuotaExceeded."""
     known = surroundings_of(session, who.tenant, [each.rule.monitor_id for each in proposals])
     settled: list[Rule] = []
     errors: list[InvalidField] = []
@@ -64,6 +78,11 @@ def batch_create(session: Session, who: Caller, proposals: Sequence[Proposal]) -
             ]
     if errors:
         raise InvalidFields.of(errors)
+    for number, rule in enumerate(settled):
+        try:
+            check_interval(rule, who.quotas)
+        except QuotaExceeded as error:
+            raise error.at(f"rules[{number}]") from None
     _check_keys(session, who, [rule.key for rule in settled])
     made = _insert(session, who, settled)
     response = pb.BatchCreateRulesResponse(rules=[message for _, message in made])
@@ -85,6 +104,9 @@ def _check_keys(session: Session, who: Caller, keys: Iterable[str], own_id: str 
 def _insert(session: Session, who: Caller, settled: Sequence[Rule]) -> list[tuple[Rule, rule_pb2.Rule]]:
     """The rules as they were made, each with its message."""
     revision = counters.take(session, counters.REVISION, len(settled))
+    if who.quotas.rules < LARGEST:
+        # Counted only now: whoever makes rules has taken the counter first, so nobody else makes any until we commit.
+        check_room(count_rules(session, who.tenant), len(settled), who.quotas)
     ids = id_series("rule")
     rules = [
         changed(
@@ -126,6 +148,7 @@ def update(
     monitor_id = proposal.rule.monitor_id
     around = look_around(monitor_id) if look_around else surroundings(session, who.tenant, monitor_id)
     rule = settle(proposal, around, current)
+    check_interval(rule, who.quotas, current)
     if rule.key != current.key:
         _check_keys(session, who, [rule.key], rule_id)
     previous = stored_to_proto(stored, count_open_alerts(session, who.tenant, [rule_id]).get(rule_id, 0))

@@ -6,7 +6,7 @@ from typing import Any
 
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
-from monitors.mesh.identity import current_tenant
+from monitors.mesh.identity import current_principal, current_tenant
 from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import DAY, SECOND, from_duration
 from monitors.rules.charts import draw
@@ -14,6 +14,7 @@ from monitors.rules.model.alert import Alert
 from monitors.rules.model.drafting import propose_change, propose_new, settle
 from monitors.rules.model.filters import RULE_FILTER, read_filter
 from monitors.rules.model.pages import page_size, read_token, write_token
+from monitors.rules.model.quotas import check_interval
 from monitors.rules.model.rule import Rule, warnings_about
 from monitors.rules.model.words import explain_rule
 from monitors.rules.service import batch_changes, rule_changes
@@ -22,7 +23,7 @@ from monitors.rules.service.base import Part, fitting
 from monitors.rules.service.batch_changes import LARGEST_BATCH
 from monitors.rules.service.evaluator import explained, matching_series, tried
 from monitors.rules.store.monitors import surroundings
-from monitors.rules.store.rules import count_open_alerts, list_rules
+from monitors.rules.store.rules import count_open_alerts, count_rules, list_rules
 from monitors.rules.translate.charts import chart_of
 from monitors.rules.translate.rules import (
     check_rule_id,
@@ -132,6 +133,7 @@ class RuleCalls(Part):
         """What a rule means; saves nothing."""
         window = _backtest_window(request)
         tenant, now = current_tenant(), self.core.database.now()
+        quotas = self.core.tiers.of(current_principal().tier)
 
         def work(session: Session) -> tuple[Rule, list[str], list[str]]:
             current = None
@@ -142,7 +144,11 @@ class RuleCalls(Part):
             proposal = propose_change(current, draft, None) if current else propose_new(draft)
             around = surroundings(session, tenant, proposal.rule.monitor_id)
             rule = settle(proposal, around, current)
-            return rule, list(around.monitor_ids), warnings_about(rule, now, any(around.channels.values()))
+            check_interval(rule, quotas, current)
+            warnings = warnings_about(rule, now, any(around.channels.values()))
+            if current is None and count_rules(session, tenant) >= quotas.rules:
+                warnings.append(f"it can't be made: there are {quotas.rules:,} rules, all that your tier allows")
+            return rule, list(around.monitor_ids), warnings
 
         rule, monitor_ids, warnings = await self.core.database.read(work)
         matches = await matching_series(self.core.evaluator, tenant, rule.condition, monitor_ids)

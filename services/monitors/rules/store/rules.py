@@ -117,6 +117,14 @@ _ENABLED = select(*_COLUMNS).where(
 )
 
 
+def count_rules(session: Session, tenant: str) -> int:
+    """How many rules a tenant has."""
+    return session.scalar(_COUNT, {"tenant": tenant}) or 0
+
+
+_COUNT = select(func.count()).select_from(rules).where(rules.c.tenant_id == bindparam("tenant"))
+
+
 def list_rules(
     session: Session, tenant: str, terms: Sequence[Term], after: tuple[int, str] | None, limit: int
 ) -> tuple[list[StoredRule], int]:

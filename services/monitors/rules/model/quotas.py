@@ -1,0 +1,31 @@
+"""What a tenant's tier allows of rules."""
+
+from monitors.mesh.errors import QuotaExceeded
+from monitors.mesh.quantities import format_duration
+from monitors.mesh.quotas import Quotas
+from monitors.rules.model.rule import Rule
+
+
+def check_interval(rule: Rule, quotas: Quotas, current: Rule | None = None) -> None:
+    """Raises QuotaExceeded if a rule is evaluated more often than the tier allows. `current` is the rule before a
+    change: one that is left as it was may stay so, if the tier was another then."""
+    if rule.interval >= quotas.interval or (current is not None and rule.interval == current.interval):
+        return
+    shortest = format_duration(quotas.interval)
+    raise QuotaExceeded(
+        f"rule.interval: {format_duration(rule.interval)} is shorter than the tier {quotas.tier!r} allows; send "
+        f"{shortest} or more",
+        metadata={"quota": "interval", "limit": shortest, "tier": quotas.tier},
+    )
+
+
+def check_room(present: int, wanted: int, quotas: Quotas) -> None:
+    """Raises QuotaExceeded if there would be more rules than the tier allows."""
+    if present + wanted <= quotas.rules:
+        return
+    asked = f", and {wanted:,} more were asked for" if wanted > 1 else ""
+    raise QuotaExceeded(
+        f"there are {present:,} rules already{asked}, and the tier {quotas.tier!r} allows {quotas.rules:,}; delete "
+        "those that aren't needed",
+        metadata={"quota": "rules", "limit": str(quotas.rules), "tier": quotas.tier},
+    )
