@@ -214,7 +214,7 @@ class Notifier(NotifierServiceServicer):
         channel.id, channel.etag = f"chan_{len(self.channels) + 1:012d}", "1"
         secret = ""
         if channel.HasField("webhook"):
-            secret, channel.webhook.secret = channel.webhook.secret or "whsec_made", ""
+            secret, channel.webhook.secret = "" if channel.webhook.secret else "whsec_made", ""
             channel.webhook.secret_fingerprint = "0123abcd"
         if channel.HasField("slack"):
             channel.slack.webhook_url, channel.slack.fingerprint = "", "4567cdef"

@@ -46,6 +46,14 @@ def test_a_webhooks_secret_is_shown_once_and_its_url_without_what_may_be_secret(
     assert world.rules.mirrored.items[-1] == ("acme", ["ops"])
 
 
+def test_a_secret_that_was_given_is_not_told_again(world: World) -> None:
+    given = WebhookChannel(url=URL, secret="whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+    created = create(world, name="ops", webhook=given)
+    assert created.webhook_secret == ""
+    assert created.channel.webhook.secret_fingerprint
+    assert given.secret not in str(created)
+
+
 def test_no_secret_lies_open_in_the_database(world: World, tmp_path: Path) -> None:
     create(world, "req", name="ops", webhook=WebhookChannel(url=URL, secret=SECRET))
     create(world, name="chat", slack=SlackChannel(webhook_url="https://hooks.slack.com/services/canary"))

@@ -34,7 +34,10 @@ class ChannelMaker:
         target = channel.target
         response = pb.CreateChannelResponse(
             channel=from_channel(channel, self._sealer),
-            webhook_secret=target.secret.reveal() if isinstance(target, WebhookTarget) else "",
+            # Whoever has given one has it: it's told only if it was made.
+            webhook_secret=(
+                target.secret.reveal() if isinstance(target, WebhookTarget) and not sent.webhook.secret else ""
+            ),
             warnings=warn(channel),
         )
 

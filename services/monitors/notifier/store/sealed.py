@@ -27,9 +27,9 @@ class Place:
 
     @property
     def name(self) -> str:
-        """The table's name."""
+        """What people call the table."""
         name: str = self.table.__tablename__
-        return name
+        return name.removeprefix("notifier_")
 
     @property
     def columns(self) -> list[Any]:
