@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitors.mesh.config import TENANT
-from monitors.mesh.errors import ServiceUnavailable
+from monitors.mesh.errors import IdentityUnavailable
 from monitors.mesh.identity.existing import ExistingDatabase, tenant_of_user
 from monitors.mesh.identity.owners import FRESH_SECONDS, STALE_SECONDS, MonitorsTable, NoOwners
 from tests.harness import LoopThread
@@ -72,10 +72,10 @@ def test_while_the_table_is_away_what_was_known_stands_for_an_hour_and_nothing_i
     opened.tables.run("DROP TABLE monitors")
     opened.clock.now += FRESH_SECONDS + 1
     assert opened.owners("mon_a") == {"mon_a": "user_a"}
-    with pytest.raises(ServiceUnavailable, match="user system"):
+    with pytest.raises(IdentityUnavailable, match="user system"):
         opened.owners("mon_a", "mon_b")
     opened.clock.now += STALE_SECONDS
-    with pytest.raises(ServiceUnavailable):
+    with pytest.raises(IdentityUnavailable):
         opened.owners("mon_a")
 
 

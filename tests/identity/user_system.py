@@ -1,12 +1,17 @@
 """The user system of a team as a test makes it: its tables on a SQLite file or a server, and its sessions in Redis."""
 
-from dataclasses import dataclass
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import jwt
+import redis
 from sqlalchemy import create_engine, text
 
-SECRET = "a-secret-of-the-user-system"
+SECRET = "a secret of the user system, which has 40"
 TABLES = (
     "CREATE TABLE users (id VARCHAR(64) PRIMARY KEY, email VARCHAR(200), tier VARCHAR(20), is_active BOOLEAN)",
     """CREATE TABLE sessions (id VARCHAR(64) PRIMARY KEY, user_id VARCHAR(64), token VARCHAR(2000),
@@ -48,3 +53,80 @@ class UserTables:
         self.run(
             "INSERT INTO monitors (id, user_id, name) VALUES (:id, :user, 'a monitor')", id=monitor_id, user=user_id
         )
+
+    def add_session(
+        self, session_id: str, user_id: str, token: str, *, ends: timedelta, is_active: bool = True
+    ) -> None:
+        self.run(
+            "INSERT INTO sessions (id, user_id, token, expires_at, is_active)"
+            " VALUES (:id, :user, :token, :end, :active)",
+            id=session_id, user=user_id, token=token, end=datetime.now(UTC).replace(tzinfo=None) + ends,
+            active=is_active,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A session of a user's, with its token."""
+
+    id: str
+    user_id: str
+    token: str = field(repr=False)
+
+
+@dataclass
+class UserSystem:
+    """Signs users in and out. Without `cache` it has no Redis, without `tables` no database."""
+
+    tables: UserTables | None
+    cache: redis.Redis | None
+    _count: int = 0
+
+    def claims(self, user_id: str, session_id: str, /, **changes: Any) -> dict[str, Any]:
+        """What a token says; None takes a claim away."""
+        now = int(time.time())
+        claims = {
+            "user_id": user_id, "session_id": session_id, "tier": "pro", "permissions": ["read", "write"],
+            "iat": now, "exp": now + 3600,
+        }  # fmt: skip
+        return {name: value for name, value in (claims | changes).items() if value is not None}
+
+    def token(
+        self, user_id: str, session_id: str, /, secret: str = SECRET, algorithm: str = "HS256", **claims: Any
+    ) -> str:
+        """A token, whether or not there is such a session."""
+        return jwt.encode(self.claims(user_id, session_id, **claims), secret, algorithm=algorithm)
+
+    def sign_in(self, user_id: str = "user_ann", /, *, tier: str = "pro", **claims: Any) -> SignedIn:
+        """A new session of a user, who is made if they aren't there; `claims` are its token's."""
+        self._count += 1
+        session_id = f"session-{self._count}-{time.monotonic_ns()}"
+        signed_in = SignedIn(session_id, user_id, self.token(user_id, session_id, **claims))
+        if self.tables:
+            self.tables.run("DELETE FROM users WHERE id = :id", id=user_id)
+            self.tables.add_user(user_id, tier)
+            self.tables.add_session(session_id, user_id, signed_in.token, ends=timedelta(hours=1))
+        self.keep(signed_in, tier=tier)
+        return signed_in
+
+    def keep(self, session: SignedIn, *, tier: str = "pro", **changes: Any) -> None:
+        """Writes a session to Redis; None takes a part of it away."""
+        if self.cache is None:
+            return
+        user = {"id": session.user_id, "email": f"{session.user_id}@example.org", "tier": tier}
+        document = {
+            "session_id": session.id, "token": session.token, "user": user, "permissions": ["read", "write"]
+        } | changes  # fmt: skip
+        kept = {name: value for name, value in document.items() if value is not None}
+        self.cache.set(f"session:{session.id}", json.dumps(kept))
+
+    def evict(self, session: SignedIn) -> None:
+        """Redis forgets the session."""
+        if self.cache is not None:
+            self.cache.delete(f"session:{session.id}")
+
+    def sign_out(self, session: SignedIn) -> None:
+        """Ends a session."""
+        self.evict(session)
+        if self.tables:
+            self.tables.run("UPDATE sessions SET is_active = :no WHERE id = :id", id=session.id, no=False)

@@ -10,9 +10,8 @@ import grpc
 from monitors.app.home import held_home
 from monitors.app.lifetime import explain, run_until_closed, settle
 from monitors.app.logs import log_to_terminal
-from monitors.mesh.channels import open_channel, unavailable
+from monitors.mesh.channels import open_channel, refusal_of, unavailable
 from monitors.mesh.config import BadSetting, Settings
-from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.identity import Authenticate, CachedAuthenticator, Principal, with_service_token
 from monitors.mesh.principals import principal_from_proto
 from monitors.mesh.request_quota import RequestQuota
@@ -112,9 +111,7 @@ def remote_authenticator(rules: grpc.aio.Channel) -> Authenticate:
         try:
             answer = await stub.Authenticate(AuthenticateRequest(credential=credential))
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-                raise Unauthenticated(error.details() or "the credential isn't known") from error
-            raise unavailable(error, "rules") from error
+            raise refusal_of(error) or unavailable(error, "rules") from error
         return principal_from_proto(answer.principal)
 
     return CachedAuthenticator(authenticate)

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from monitors.mesh.errors import ServiceUnavailable
+from monitors.mesh.errors import MeshError, ServiceUnavailable, Unauthenticated, UnknownTenant
 
 # An error of ours carries status details and its message is written for people; one that gRPC made doesn't.
 DETAILS_KEY = "grpc-status-details-bin"
@@ -44,6 +44,20 @@ def unavailable(error: grpc.aio.AioRpcError, service: str) -> ServiceUnavailable
     if error.code() is grpc.StatusCode.UNAVAILABLE and is_own_word:
         return ServiceUnavailable(service, error.details() or "")
     return ServiceUnavailable(service)
+
+
+def refusal_of(error: grpc.aio.AioRpcError) -> MeshError | None:
+    """What another service of the mesh has refused a caller with, as that caller should see it; None if it hasn't."""
+    message = error.details() or "the credential isn't known"
+    match error.code():
+        case grpc.StatusCode.UNAUTHENTICATED:
+            return Unauthenticated(message)
+        case grpc.StatusCode.PERMISSION_DENIED:
+            # Authenticate itself denies nothing else.
+            refused = MeshError(message)
+            refused.code, refused.reason = UnknownTenant.code, UnknownTenant.reason
+            return refused
+    return None
 
 
 class _Bearer:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from environs import Env, EnvError, ValidationError, validate
 
 from monitors.mesh.database_urls import SQLITE, check_database_url, is_server
+from monitors.mesh.identity.settings import NOBODY_ELSE, IdentitySettings, read_identity
 from monitors.mesh.masking import Secret, SecretUrl
 from monitors.mesh.master_keys import FORM, KeysMalformed, MasterKey, read_keys
 from monitors.mesh.quotas import DEFAULTS, ENTERPRISE, Tiers, changed_quotas
@@ -111,6 +112,8 @@ class RulesSettings:
     """What each tier allows."""
     poll_seconds: float = POLL_SECONDS
     """How often it looks for what other processes have changed, which Redis tells at once, but may fail to."""
+    identity: IdentitySettings = NOBODY_ELSE
+    """Who else may say who somebody is."""
 
     def tier_of(self, tenant: str) -> str:
         """A tenant's tier; empty if it has none of its own."""
@@ -284,6 +287,7 @@ def _read(env: Env) -> Settings:
             audit_kept=audit_kept,
             quotas=quotas,
             poll_seconds=env.float("MONITORS_POLL_SECONDS", POLL_SECONDS, **SECONDS),
+            identity=read_identity(env),
         ),
         evaluator=EvaluatorSettings(
             database_url=_samples_url(env, _file(home, "samples")),

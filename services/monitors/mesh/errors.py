@@ -235,6 +235,19 @@ class ServiceUnavailable(MeshError):
         )
 
 
+class IdentityUnavailable(MeshError):
+    """Whose a credential is can't be found out now: `what` is away. Nobody is let in on a guess."""
+
+    code, reason = "UNAVAILABLE", "SERVICE_UNAVAILABLE"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} can't be asked now, so nobody can be let in; nothing was changed. Try again in a few seconds",
+            metadata={"service": "identity"},
+            retry_after=2.0,
+        )
+
+
 class StorageUnavailable(MeshError):
     """The disk is full or the database can't be written; nothing was changed."""
 

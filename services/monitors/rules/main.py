@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -17,12 +16,14 @@ from monitors.mesh.audit_table import append
 from monitors.mesh.config import RulesSettings
 from monitors.mesh.database import Database, Session, storage_error
 from monitors.mesh.errors import Unauthenticated
-from monitors.mesh.identity import CACHE_SECONDS, SCOPES, ApiKey, first_of, parse_api_key
+from monitors.mesh.identity import SCOPES, ApiKey, parse_api_key
 from monitors.mesh.quotas import UNLIMITED
 from monitors.mesh.tenancy import of_tenant
 from monitors.mesh.times import DAY
 from monitors.mesh.wakeups import ALERTS, NOTIFICATIONS, RULES, LocalWakeups, Wakeups
 from monitors.rules.identity.api_keys import ApiKeys
+from monitors.rules.identity.opening import open_identity
+from monitors.rules.identity.tenants import Tenants
 from monitors.rules.service import Core, RuleService, add_to_server
 from monitors.rules.service.polling import follow_others
 from monitors.rules.store import keys, outbox, requests, shards, watching
@@ -43,34 +44,18 @@ WRITE_CACHE = 32 * 1024 * 1024
 class Rules:
     """RuleService, open."""
 
-    def __init__(self, core: Core, api_keys: ApiKeys) -> None:
+    def __init__(self, core: Core, tenants: Tenants) -> None:
         self._database = core.database
         self._service = RuleService(core)
-        self._api_keys = api_keys
-        self._tiers: dict[str, tuple[float, str]] = {}
+        self._api_keys = core.api_keys
+        self.tier_of = tenants.tier_of
+        """A tenant's tier, empty if it has none of its own; None if there is no such tenant."""
         self.authenticate = core.authenticate
-        """Who a credential belongs to. Raises Unauthenticated, or ServiceUnavailable if that can't be found out."""
+        """Who a credential belongs to. Raises Unauthenticated, or IdentityUnavailable if that can't be found out."""
 
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds the servicer and returns the service's full name."""
         return add_to_server(self._service, server)
-
-    async def tier_of(self, tenant: str) -> str | None:
-        """A tenant's tier, empty if it has none of its own, as it was within the last 30 seconds; None if there is no
-        such tenant."""
-        now = time.monotonic()
-        known = self._tiers.get(tenant)
-        if known and now < known[0]:
-            return known[1]
-
-        def look(session: Session) -> str | None:
-            with of_tenant(session, tenant):
-                return keys.tier_of(session, tenant)
-
-        tier = await self._database.read(look)
-        if tier is not None:
-            self._tiers[tenant] = (now + CACHE_SECONDS, tier)
-        return tier
 
     async def ensure_local_key(self, path: Path) -> str:
         """The local tenant's key, as `ensure_key` does it. That tenant is bounded by no quota."""
@@ -164,24 +149,32 @@ async def open_rules(
         # The streams of a former run are gone. To a notifier of another process this is no harm: it knows a repeat.
         await database.write(outbox.give_back)
         stub = EvaluatorServiceStub(evaluator) if evaluator else None
-        api_keys = ApiKeys(database, settings.key_peppers)
+        api_keys, tenants = ApiKeys(database, settings.key_peppers), Tenants(database)
         topic = (wakeups or LocalWakeups()).topic
         changed = topic(RULES), topic(ALERTS), topic(NOTIFICATIONS)
-        core = Core(database, first_of(api_keys), api_keys, closing, stub, *changed, tiers=settings.quotas)
-        opened = Rules(core, api_keys)
-        ended = asyncio.Event()
-        polling = asyncio.create_task(follow_others(core, settings.poll_seconds))
-        housekeeping = asyncio.create_task(opened.keep_house(ended))
-        shortening = asyncio.create_task(keep_audit(database, audit, settings.audit_kept))
-        try:
-            yield opened
-        finally:
-            ended.set()
-            for task in (shortening, polling):
-                task.cancel()
-            await asyncio.gather(housekeeping, shortening, polling, return_exceptions=True)
+        async with open_identity(settings.identity, api_keys, tenants) as authenticate:
+            core = Core(database, authenticate, api_keys, closing, stub, *changed, tiers=settings.quotas)
+            opened = Rules(core, tenants)
+            async with _kept(opened, core, settings):
+                yield opened
     finally:
         await asyncio.to_thread(database.close)
+
+
+@asynccontextmanager
+async def _kept(opened: Rules, core: Core, settings: RulesSettings) -> AsyncIterator[None]:
+    """What goes on beside the service: it looks for others' changes, tidies up, and shortens the audit."""
+    ended = asyncio.Event()
+    polling = asyncio.create_task(follow_others(core, settings.poll_seconds))
+    housekeeping = asyncio.create_task(opened.keep_house(ended))
+    shortening = asyncio.create_task(keep_audit(core.database, audit, settings.audit_kept))
+    try:
+        yield
+    finally:
+        ended.set()
+        for task in (shortening, polling):
+            task.cancel()
+        await asyncio.gather(housekeeping, shortening, polling, return_exceptions=True)
 
 
 def _first_key(tenant: str, now: int) -> keys.StoredKey:

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, TextClause, bindparam, create_engine,
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from monitors.mesh.errors import ServiceUnavailable
+from monitors.mesh.errors import IdentityUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +31,11 @@ WORKERS = 4
 CONNECT_SECONDS = 3
 READ_SECONDS = 5
 MOST_AT_ONCE = 500
-USER_SYSTEM = "user system"
 _VERBATIM = re.compile(r"user_[A-Za-z0-9_.-]{1,35}")
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,35}")
+
+_SESSION = text("SELECT id, user_id, token, expires_at, is_active FROM sessions WHERE id = :id")
+_USER = text("SELECT id, tier, is_active FROM users WHERE id = :id")
 
 Row = Mapping[str, Any]
 
@@ -59,7 +61,7 @@ class ExistingDatabase:
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="user-system")
 
     async def fetch(self, statement: TextClause, **values: object) -> list[Row]:
-        """The rows that a SELECT finds. Raises ServiceUnavailable if the database can't be asked."""
+        """The rows that a SELECT finds. Raises IdentityUnavailable if the database can't be asked."""
         return await asyncio.get_running_loop().run_in_executor(self._workers, lambda: self.read(statement, **values))
 
     def read(self, statement: TextClause, **values: object) -> list[Row]:
@@ -73,10 +75,10 @@ class ExistingDatabase:
         except SQLAlchemyError as error:
             # The driver's own words name the host, the user or the statement: they are for the log alone.
             log.warning("the user system's database can't be read: %s", _plainly(error))
-            raise ServiceUnavailable(USER_SYSTEM, "its database can't be read; try again in a few seconds") from None
+            raise IdentityUnavailable("the user system's database") from None
 
     async def monitor_users(self, monitor_ids: Iterable[str]) -> dict[str, str]:
-        """The id of the user of each monitor that there is. Raises ServiceUnavailable."""
+        """The id of the user of each monitor that there is. Raises IdentityUnavailable."""
         statement = text("SELECT id, user_id FROM monitors WHERE id IN :ids").bindparams(
             bindparam("ids", expanding=True)
         )
@@ -89,8 +91,16 @@ class ExistingDatabase:
                     found[str(row["id"])] = str(row["user_id"])
         return found
 
-    async def find(self, statement: TextClause, identifier: str) -> Row | None:
-        """The row whose `id` is exactly the identifier, the statement's `:id`. Raises ServiceUnavailable."""
+    async def find_session(self, session_id: str) -> Row | None:
+        """The session with exactly this id: its id, user_id, token, expires_at and is_active. Raises
+        IdentityUnavailable."""
+        return await self._find(_SESSION, session_id)
+
+    async def find_user(self, user_id: str) -> Row | None:
+        """The user with exactly this id: their id, tier and is_active. Raises IdentityUnavailable."""
+        return await self._find(_USER, user_id)
+
+    async def _find(self, statement: TextClause, identifier: str) -> Row | None:
         rows = await self.fetch(statement, id=identifier)
         return next((row for row in rows if str(row["id"]) == identifier), None)
 
@@ -102,7 +112,7 @@ class ExistingDatabase:
 
 def _engine(url: str) -> Engine:
     """Raises ArgumentError if the URL can't be read."""
-    parsed = make_url(url)
+    parsed = make_url("".join(url))
     if parsed.get_backend_name() == "sqlite":
         # Opened for reading alone, and never made where there is none.
         file = f"file:{quote(parsed.database or '')}?mode=ro"

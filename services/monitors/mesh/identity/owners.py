@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from monitors.mesh.errors import ServiceUnavailable
+from monitors.mesh.errors import IdentityUnavailable
 from monitors.mesh.identity.existing import ExistingDatabase, tenant_of_user
 
 FRESH_SECONDS = 60.0
@@ -24,7 +24,7 @@ class Owners(Protocol):
     async def owners(self, monitor_ids: Iterable[str]) -> Mapping[str, str]:
         """The tenant of each monitor that has one, by the monitor's id. One monitor has one tenant at most.
 
-        Raises ServiceUnavailable if that can't be known of some of them now.
+        Raises IdentityUnavailable if that can't be known of some of them now.
         """
 
 
@@ -62,7 +62,7 @@ class MonitorsTable:
         now = self._clock()
         try:
             found = await self._database.monitor_users(monitor_ids)
-        except ServiceUnavailable:
+        except IdentityUnavailable:
             if any(self._age(each) > STALE_SECONDS for each in monitor_ids):
                 raise
             return {}

@@ -27,7 +27,7 @@ class IdentityProvider(Protocol):
         """Whose a credential is; None if it's of another kind.
 
         Raises Unauthenticated, MissingScope or UnknownTenant with the reason if it's of this kind and isn't taken, and
-        ServiceUnavailable if that can't be found out now: nobody is let in on a guess.
+        IdentityUnavailable if that can't be found out now: nobody is let in on a guess.
         """
 
 

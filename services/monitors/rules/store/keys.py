@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Row, and_, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import NotFound, Unauthenticated
@@ -38,7 +39,12 @@ def add_tenant(session: Session, tenant: str, now: int, tier: str = "") -> None:
     """Makes a tenant unless it's there, and gives it a tier; an empty one takes its own away."""
     present = tier_of(session, tenant)
     if present is None:
-        session.execute(insert(tenants).values(id=tenant, create_time=now, tier=tier or None))
+        try:
+            with session.begin_nested():
+                session.execute(insert(tenants).values(id=tenant, create_time=now, tier=tier or None))
+        except IntegrityError:
+            # Another process has seen the tenant for the first time too.
+            return
     elif present != tier:
         session.execute(update(tenants).where(tenants.c.id == tenant).values(tier=tier or None))
 
