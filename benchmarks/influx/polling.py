@@ -16,7 +16,7 @@ from monitors.evaluator.model.series import FieldType
 from monitors.evaluator.model.window import Window
 from monitors.evaluator.points import Points, numbers
 from monitors.evaluator.sources.detect import open_source
-from monitors.evaluator.sources.influxql_answer import Answer, Naming
+from monitors.evaluator.sources.influxql_answer import CsvAnswer, Naming
 from monitors.evaluator.sources.influxql_text import Measurement, Statement
 from monitors.evaluator.sources.port import EVERYTHING, Source
 from monitors.evaluator.sources.series_book import SeriesBook
@@ -133,7 +133,7 @@ _NAMING = Naming(_READER)
 
 def _with_parts(whole: Poll, query: float, transfer: float, body: bytes, load: Load, number: int) -> Poll:
     measurement = Measurement(MEASUREMENT, (("value", FieldType.FLOAT),), ("monitor_id",))
-    answer = Answer([Statement("", "s0", measurement, measurement.fields)], _NAMING)
+    answer = CsvAnswer([Statement("", "s0", measurement, measurement.fields)], _NAMING)
     _NAMING.begin()
     with collector_off():
         began = time.perf_counter()

@@ -143,6 +143,7 @@ def test_a_long_list_of_ids_is_asked_for_in_pages(
     database: Database, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(influxql, "IDS_AT_ONCE", 7)
+    monkeypatch.setattr(influxql, "IDS_IN_URL", 7)
     monkeypatch.setattr(flux_text, "IDS_AT_ONCE", 7)
     database.write("\n".join(f"crypto_price,monitor_id=m{n} price={n} {T0}" for n in range(100)))
     wanted = tuple(f"m{n}" for n in range(0, 150, 2))

@@ -1,6 +1,9 @@
 """InfluxDB 1.x and 3.x, asked in InfluxQL over `/query`.
 
+3.x answers it as 1.x does, with four differences: it takes a request from the URL only, one statement at a time and
+without parameters, and doesn't quote the texts in its CSV, so that it's asked for JSON.
 https://docs.influxdata.com/influxdb/v1/tools/api/#query-http-endpoint
+https://docs.influxdata.com/influxdb3/core/query-data/execute-queries/influxdb-v1-api/
 """
 
 import asyncio
@@ -12,14 +15,23 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
+from yarl import URL
 
 from monitors.evaluator.model.series import FieldType
 from monitors.evaluator.points import Points
 from monitors.evaluator.sources.errors import SourceError, SourceRefused, SourceUnavailable, refusal
 from monitors.evaluator.sources.http import again, said_in, unreachable
-from monitors.evaluator.sources.influxql_answer import Answer, Naming
+from monitors.evaluator.sources.influxql_answer import (
+    Answer,
+    CsvAnswer,
+    JsonAnswer,
+    Naming,
+    StatementError,
+    read_document,
+)
 from monitors.evaluator.sources.influxql_text import (
     EARLIEST,
     LATEST,
@@ -29,7 +41,6 @@ from monitors.evaluator.sources.influxql_text import (
     Statement,
     Texts,
     of_monitors,
-    quote_name,
     statements,
 )
 from monitors.evaluator.sources.port import Selection, SourceSeries, Version
@@ -38,6 +49,8 @@ from monitors.evaluator.sources.settings import InfluxSettings
 
 T = TypeVar("T")
 IDS_AT_ONCE = 1_000
+IDS_IN_URL = 100
+"""A URL may have 65,535 bytes, and an id takes about 200 where a measurement has both tags that name monitors."""
 LONGEST_REQUEST = 1_000_000
 """How many characters of statements go into one request; Go's servers take 10 MB of a form."""
 ROWS_OF_CHUNK = 10_000
@@ -57,11 +70,14 @@ class Request:
 
 
 class InfluxqlSource:
-    """A Source. `session` is closed with it; version 3 takes one statement a request and no parameters."""
+    """A Source. `session` is closed with it."""
 
     def __init__(self, settings: InfluxSettings, version: Version, session: aiohttp.ClientSession) -> None:
         self._settings, self._version, self._session = settings, version, session
-        self._database, _, self._policy = settings.bucket.partition("/")
+        self._is_first = version.major == 1
+        self._database, _, self._policy = (
+            settings.bucket.partition("/") if self._is_first else (settings.bucket, "", "")
+        )
         self._book = SeriesBook()
         self._naming = Naming(self._book)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="influxql")
@@ -101,15 +117,15 @@ class InfluxqlSource:
     async def _schema(self, selection: Selection) -> list[Measurement]:
         """The measurements of the selection. They're asked for each time: it takes little, and they may be new."""
         fields, tags = dict[str, dict[tuple[str, FieldType], None]](), dict[str, list[str]]()
-        on = f" ON {quote_name(self._database)}"
-        for series in await self._ask(f"SHOW FIELD KEYS{on}"):
+        for series in await self._ask("SHOW FIELD KEYS"):
             for name, kind in series["values"]:
                 if kind in TYPES:
                     fields.setdefault(series["name"], {})[name, TYPES[kind]] = None
         if not fields:
-            await self._check_database()
+            if self._is_first:
+                await self._check_database()
             return []
-        for series in await self._ask(f"SHOW TAG KEYS{on}"):
+        for series in await self._ask("SHOW TAG KEYS"):
             tags[series["name"]] = sorted(value[0] for value in series["values"])
         wanted = selection.measurements
         return [
@@ -119,7 +135,7 @@ class InfluxqlSource:
         ]
 
     async def _check_database(self) -> None:
-        """Tells an empty database from one that isn't there, of which the server says the same."""
+        """Tells an empty database from one that isn't there, of which 1.x says the same."""
         databases = {value[0] for series in await self._ask("SHOW DATABASES") for value in series.get("values", ())}
         if self._database not in databases:
             raise refusal(HTTPStatus.NOT_FOUND, "", self._settings.bucket)
@@ -127,8 +143,8 @@ class InfluxqlSource:
     def _requests(
         self, schema: Sequence[Measurement], selection: Selection, start: int, end: int, newest: bool
     ) -> Iterator[Request]:
-        for ids in _pages(selection.monitors):
-            texts = Texts(bound=self._version.major == 1)
+        for ids in _pages(selection.monitors, IDS_AT_ONCE if self._is_first else IDS_IN_URL):
+            texts = Texts(bound=self._is_first)
             times = f"time >= {texts.put(start)} AND time <= {texts.put(end)}"
             question = Question(selection, times, newest, self._policy)
             numbers = itertools.count()
@@ -143,7 +159,7 @@ class InfluxqlSource:
     def _packed(self, asked: Sequence[Statement]) -> Iterator[list[Statement]]:
         together, length = list[Statement](), 0
         for statement in asked:
-            if together and (self._version.major != 1 or length + len(statement.text) > LONGEST_REQUEST):
+            if together and (not self._is_first or length + len(statement.text) > LONGEST_REQUEST):
                 yield together
                 together, length = [], 0
             together.append(statement)
@@ -156,16 +172,22 @@ class InfluxqlSource:
     async def _answer(self, request: Request) -> AsyncGenerator[Points]:
         """The answer to a request, part by part. It's asked again only as long as nothing of it has been passed on."""
         texts = [statement.text for statement in request.statements]
-        sentinel = [LAST_STATEMENT] if self._version.major == 1 else []
-        form = self._form(";".join([*texts, *sentinel]), request.parameters)
-        async with await again(lambda: self._post(form, "application/csv")) as response:
-            answer = Answer(request.statements, self._naming)
-            async for piece in self._pieces(response):
-                for points in await self._in_thread(partial(answer.feed, piece)):
+        answer: Answer
+        if self._is_first:
+            answer, kind, texts_and_last = CsvAnswer(request.statements, self._naming), "csv", [*texts, LAST_STATEMENT]
+        else:
+            answer, kind, texts_and_last = JsonAnswer(request.statements, self._naming), "json", texts
+        form = self._form(";".join(texts_and_last), request.parameters)
+        try:
+            async with await again(lambda: self._send(form, f"application/{kind}")) as response:
+                async for piece in self._pieces(response):
+                    for points in await self._in_thread(partial(answer.feed, piece)):
+                        yield points
+                for points in await self._in_thread(answer.end):
                     yield points
-            for points in await self._in_thread(answer.end):
-                yield points
-        if sentinel and not answer.complete:
+        except StatementError as error:
+            raise self._failed(str(error)) from None
+        if not answer.complete:
             raise await self._why(texts, request.parameters)
 
     async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -186,20 +208,16 @@ class InfluxqlSource:
     async def _ask(self, query: str, parameters: dict[str, str | int] | None = None) -> list[dict[str, Any]]:
         """The series of a short answer, all of it at once."""
         form = self._form(query, parameters or {}, chunked=False)
-        async with await again(lambda: self._post(form, "application/json")) as response:
+        async with await again(lambda: self._send(form, "application/json")) as response:
             body = bytearray()
             async for piece in self._pieces(response):
                 body += piece
                 if len(body) > LONGEST_SCHEMA:
                     raise SourceRefused(f"has more than {LONGEST_SCHEMA:,} bytes of names of measurements and fields")
         try:
-            results = json.loads(body)["results"]
-            for result in results:
-                if "error" in result:
-                    raise self._failed(str(result["error"]))
-            return [series for result in results for series in result.get("series", ())]
-        except (ValueError, KeyError, TypeError) as error:
-            raise SourceUnavailable("sent an answer that isn't the JSON it should be") from error
+            return read_document(bytes(body))
+        except StatementError as error:
+            raise self._failed(str(error)) from None
 
     def _failed(self, said: str) -> SourceError:
         status = HTTPStatus.NOT_FOUND if "not found" in said else HTTPStatus.BAD_REQUEST
@@ -215,12 +233,15 @@ class InfluxqlSource:
             form["params"] = json.dumps(parameters)
         return form
 
-    async def _post(self, form: dict[str, str], accepted: str) -> aiohttp.ClientResponse:
+    async def _send(self, form: dict[str, str], accepted: str) -> aiohttp.ClientResponse:
         """The answer to a request, begun; whoever takes it closes it."""
+        url, headers = f"{self._settings.url}/query", {"Accept": accepted}
         try:
-            response = await self._session.post(
-                f"{self._settings.url}/query", data=form, headers={"Accept": accepted}, allow_redirects=False
-            )
+            if self._is_first:
+                response = await self._session.post(url, data=form, headers=headers, allow_redirects=False)
+            else:
+                asked = URL(f"{url}?{urlencode(form)}", encoded=True)
+                response = await self._session.get(asked, headers=headers, allow_redirects=False)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unreachable(error) from error
         if response.status != HTTPStatus.OK:
@@ -232,10 +253,10 @@ class InfluxqlSource:
         return await asyncio.get_running_loop().run_in_executor(self._reader, work)
 
 
-def _pages(monitors: tuple[str, ...] | None) -> Iterator[list[str] | None]:
+def _pages(monitors: tuple[str, ...] | None, size: int) -> Iterator[list[str] | None]:
     if monitors is None:
         yield None
         return
     ids = [monitor for monitor in dict.fromkeys(monitors) if monitor]
-    for start in range(0, len(ids), IDS_AT_ONCE):
-        yield ids[start : start + IDS_AT_ONCE]
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]
