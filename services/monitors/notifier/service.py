@@ -24,6 +24,7 @@ from monitors.notifier.model.channel import Channel, apply_change, check_etag
 from monitors.notifier.model.delivery import State
 from monitors.notifier.pages import make_token, page_limit, read_token
 from monitors.notifier.reports import Reporter
+from monitors.notifier.store import breakers
 from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.requests import RequestStore
@@ -184,17 +185,19 @@ class NotifierService(NotifierServiceServicer):
     ) -> pb.GetNotifierStatusResponse:
         tenant = current_tenant()
 
-        def look(session: Session) -> tuple[delivery_log.Counts, list[Channel]]:
-            return delivery_log.count(session, tenant), self._channels.list_all(session, tenant)
+        def look(session: Session) -> tuple[delivery_log.Counts, list[Channel], list[str]]:
+            failing = breakers.open_channels(session, tenant)
+            return delivery_log.count(session, tenant), self._channels.list_all(session, tenant), failing
 
-        counts, channels = await self._database.read(look)
+        counts, channels, failing = await self._database.read(look)
         return pb.GetNotifierStatusResponse(
             start_time=to_timestamp(self._started),
             pending_count=counts.pending,
             dead_count=counts.dead,
             suppressed_count=counts.suppressed,
             oldest_due_time=to_timestamp(counts.oldest_due) if counts.oldest_due else None,
-            problems=_problems([self._intake.problem, self._shared.problem], channels),
+            open_breakers=failing,
+            problems=_problems([self._intake.problem, self._shared.problem], channels, failing),
         )
 
     async def CreateSilence(self, request: pb.CreateSilenceRequest, context: Any) -> pb.CreateSilenceResponse:
@@ -233,10 +236,14 @@ def _state(number: int) -> State | None:
     return State(number) if number else None
 
 
-def _problems(known: Sequence[str], channels: Sequence[Channel]) -> list[str]:
+def _problems(known: Sequence[str], channels: Sequence[Channel], failing: Sequence[str]) -> list[str]:
     broken = [
         f"the channel {channel.name!r} is turned off: {channel.unusable_reason}"
         for channel in channels
         if channel.unusable_reason
     ]
-    return [*filter(None, known), *broken]
+    left_alone = [
+        f"the endpoint of the channel {name!r} keeps failing and is tried now and then; what waits for it isn't lost"
+        for name in failing
+    ]
+    return [*filter(None, known), *broken, *left_alone]

@@ -19,6 +19,7 @@ from monitors.notifier.model.channel import (
     Target,
     WebhookTarget,
 )
+from monitors.notifier.store import breakers
 from monitors.notifier.store.tables import ChannelRow
 
 NOT_FOUND_FIX = "`monitors channels list` shows those that exist"
@@ -90,11 +91,13 @@ class ChannelStore:
         """Replaces what can be changed of a channel. What kept it quiet is forgotten."""
         row = self._row(session, channel)
         row.quiet_until = 0
+        breakers.forget(session, channel.tenant, channel.id)
         self._fill(row, channel)
 
     def delete(self, session: Session, channel: Channel) -> None:
         """Removes a channel."""
         session.delete(self._row(session, channel))
+        breakers.forget(session, channel.tenant, channel.id)
 
     def _row(self, session: Session, channel: Channel) -> ChannelRow:
         row = session.get(ChannelRow, (channel.tenant, channel.id))

@@ -3,7 +3,7 @@
 Each step does many at once, with as many statements as for one.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +15,12 @@ from monitors.mesh.audit import BY_ITSELF, OURSELVES, Change, events_of
 from monitors.mesh.audit_table import append
 from monitors.mesh.rows import insert_rows, update_rows
 from monitors.mesh.tenancy import crosses_tenants
-from monitors.mesh.times import SECOND
+from monitors.mesh.times import HOUR, SECOND
+from monitors.notifier.model.breaker import GIVES_UP_AFTER
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State, never_told
 from monitors.notifier.model.message import Kind
-from monitors.notifier.store import arriving
+from monitors.notifier.store import arriving, breakers
 from monitors.notifier.store.arriving import FIRING_NEVER_TOLD, SAYS_IT_FIRES, Told
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.sendable import sendable
@@ -27,6 +28,7 @@ from monitors.notifier.store.tables import ChannelRow, DeliveryRow, attempts, au
 
 LEASE = 30 * SECOND
 CUT_OFF = "the notifier stopped while it was being sent; whether it arrived is unknown"
+FAILED_FOR_DAYS = f"nothing has arrived for {GIVES_UP_AFTER // HOUR} hours"
 CHANNEL_DELETED = "the channel was deleted"
 
 
@@ -89,20 +91,21 @@ class Queue:
         """Leases at most `capacity` due deliveries under a token, none before an earlier one of its stream: first those
         whose lease has run out, then what waits, critical ones first. What another notifier is claiming is left to it.
 
-        `busy` counts what is being sent per channel id; no channel gets more than `per_channel` at once.
+        `busy` counts what is being sent per channel id; no channel gets more than `per_channel` at once, and one that
+        is tried again after it had failed gets one.
         """
         claims: list[Claim] = []
-        load = Counter(busy)
+        load, most = Counter(busy), defaultdict(lambda: per_channel, dict.fromkeys(breakers.trying(session), 1))
         channels: dict[tuple[str, str], Channel | None] = {}
         for query, severity in sendable(session):
             while len(claims) < capacity:
-                full = [channel for channel, count in load.items() if count >= per_channel]
+                full = [channel for channel, count in load.items() if count >= most[channel]]
                 wanted = capacity - len(claims)
                 values = {"now": now, "full": full, "severity": severity, "wanted": wanted}
                 rows = session.execute(query, values).all()
                 chosen = []
                 for row in rows:
-                    if load[row.channel_id] < per_channel:
+                    if load[row.channel_id] < most[row.channel_id]:
                         chosen.append(row)
                         if self._channel_of(session, row, channels):
                             load[row.channel_id] += 1
@@ -190,7 +193,18 @@ class Queue:
                 _keep_quiet(session, one.claim, one.decision.quiet_until)
             if one.decision.disable_reason:
                 self._disable(session, one.claim, one.decision.disable_reason, one.ended_at)
+        self._follow_breakers(session, [one for one, _ in kept])
         return lost
+
+    def _follow_breakers(self, session: Session, finished: Sequence[Finished]) -> None:
+        latest = {(one.claim.tenant, one.claim.channel.id): one for one in finished}
+        ended = [((one.claim.tenant, one.claim.channel.id), one.outcome.kind, one.ended_at) for one in finished]
+        for key, breaker in breakers.note(session, ended).items():
+            last = latest[key]
+            if breaker.gives_up(last.ended_at):
+                self._disable(session, last.claim, f"{FAILED_FOR_DAYS}: {last.outcome.detail}", last.ended_at)
+            elif breaker.is_open(last.ended_at):
+                _keep_quiet(session, last.claim, breaker.open_until)
 
     def _disable(self, session: Session, claim: Claim, reason: str, now: int) -> None:
         row = session.get(ChannelRow, (claim.tenant, claim.channel.id), with_for_update=True)

@@ -115,6 +115,22 @@ class AttemptRow(Base):
     detail: Mapped[str] = mapped_column(String(1000))
 
 
+class BreakerRow(Base):
+    """How the endpoint of a channel fares that has failed lately; see `model.breaker`."""
+
+    __tablename__ = "notifier_breakers"
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    channel_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    failures: Mapped[int] = mapped_column(Integer)
+    failing_since: Mapped[int] = mapped_column(BigInteger)
+    openings: Mapped[int] = mapped_column(Integer)
+    open_until: Mapped[int] = mapped_column(BigInteger)
+    window_start: Mapped[int] = mapped_column(BigInteger)
+    window_attempts: Mapped[int] = mapped_column(Integer)
+    window_failures: Mapped[int] = mapped_column(Integer)
+
+
 class SealedKeyRow(Base):
     """A key of ours that outlives the master keys, encrypted with one of them. It belongs to the mesh as a whole."""
 
