@@ -18,6 +18,7 @@ from monitors.cli.main import run
 from monitors.evaluator import recorder
 from monitors.mesh.times import SECOND
 from monitors.notifier import delivery, intake
+from monitors.notifier.model import breaker
 from monitors.notifier.model import delivery as decisions
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.store import queue, sendable
@@ -32,6 +33,7 @@ def scale_down() -> None:
     waits = (0, 0.2, 0.5, *[1.0] * 500)
     setattr(decisions, "WEBHOOK_SCHEDULE", tuple(int(wait * SECOND) for wait in waits))  # noqa: B010
     queue.LEASE = outbox.LEASE = 6 * SECOND
+    breaker.FIRST_PAUSE, breaker.LONGEST_PAUSE = SECOND // 4, SECOND
     delivery.ATTEMPT_SECONDS = 2.0
     delivery.MIN_LEASE = 3 * SECOND
     delivery.POLL = SECOND
