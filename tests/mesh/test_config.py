@@ -97,7 +97,7 @@ def test_quotas_are_the_same_for_all_services() -> None:
     settings = load_settings({"MONITORS_QUOTAS": "free.channels=7, pro.rules=9", "MONITORS_DEFAULT_TIER": "free"})
     assert settings.quotas.of("").channels == 7
     assert settings.quotas.of("pro").rules == 9
-    assert settings.rules.quotas == settings.notifier.quotas == settings.quotas
+    assert settings.rules.quotas == settings.notifier.quotas == settings.evaluator.quotas == settings.quotas
 
 
 @pytest.mark.parametrize(

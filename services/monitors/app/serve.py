@@ -12,7 +12,8 @@ from monitors.app.lifetime import explain, run_until_closed, settle
 from monitors.app.logs import log_to_terminal
 from monitors.mesh.channels import open_channel, refusal_of, unavailable
 from monitors.mesh.config import BadSetting, Settings
-from monitors.mesh.identity import Authenticate, CachedAuthenticator, Principal, with_service_token
+from monitors.mesh.identity import Authenticate, Principal, with_service_token
+from monitors.mesh.known_callers import remembered
 from monitors.mesh.principals import principal_from_proto
 from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.server import Hosted, MeshServer
@@ -68,7 +69,7 @@ async def _rules(
         await rules.ensure_local_key(settings.key_file)
         for tenant in settings.rules.tenants:
             await rules.ensure_key(tenant, settings.tenant_key_file(tenant), settings.rules.tier_of(tenant))
-        users = CachedAuthenticator(rules.authenticate)
+        users = remembered(rules.authenticate, shared, settings.service_token.reveal())
         vouched = with_statements([each.reveal() for each in settings.rules.bridge_secrets], rules.tier_of, users)
         yield rules, with_service_token(settings.service_token.reveal(), vouched)
 
@@ -82,7 +83,7 @@ async def _evaluator(
 
     polling = polling_of(settings)
     async with open_channel(settings.rules_address, settings.service_token.reveal()) as rules:
-        authenticate = with_service_token(settings.service_token.reveal(), remote_authenticator(rules))
+        authenticate = with_service_token(settings.service_token.reveal(), _users(settings, shared, rules))
         evaluator_settings = dataclasses.replace(settings.evaluator, address=settings.evaluator_address)
         opening = open_evaluator(evaluator_settings, rules, authenticate, closing, shared, polling)
         async with opening as evaluator:
@@ -98,13 +99,17 @@ async def _notifier(
     from monitors.notifier.main import open_notifier
 
     async with open_channel(settings.rules_address, settings.service_token.reveal()) as rules:
-        authenticate = with_service_token(settings.service_token.reveal(), remote_authenticator(rules))
+        authenticate = with_service_token(settings.service_token.reveal(), _users(settings, shared, rules))
         async with open_notifier(settings.notifier, rules, closing, _print_line, shared=shared) as notifier:
             yield notifier, authenticate
 
 
+def _users(settings: Settings, shared: Shared, rules: grpc.aio.Channel) -> Authenticate:
+    return remembered(remote_authenticator(rules), shared, settings.service_token.reveal())
+
+
 def remote_authenticator(rules: grpc.aio.Channel) -> Authenticate:
-    """Asks RuleService who a credential belongs to, and remembers the answer for half a minute."""
+    """Asks RuleService who a credential belongs to."""
     stub = RuleServiceStub(rules)
 
     async def authenticate(credential: str) -> Principal:
@@ -114,7 +119,7 @@ def remote_authenticator(rules: grpc.aio.Channel) -> Authenticate:
             raise refusal_of(error) or unavailable(error, "rules") from error
         return principal_from_proto(answer.principal)
 
-    return CachedAuthenticator(authenticate)
+    return authenticate
 
 
 def _print_line(line: str) -> None:

@@ -30,6 +30,7 @@ from monitors.mesh.database import storage_error
 from monitors.mesh.errors import MeshError, Unauthenticated
 from monitors.mesh.identity import Authenticate
 from monitors.mesh.interceptors import check_scope
+from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.server import PortTaken
 from monitors.mesh.times import now_nanos
 
@@ -53,12 +54,18 @@ class Ingest:
     """The handlers. `healthy` tells whether what is taken is also evaluated."""
 
     def __init__(
-        self, intake: Sink, reader: LineReader, authenticate: Authenticate, healthy: Callable[[], bool]
+        self,
+        intake: Sink,
+        reader: LineReader,
+        authenticate: Authenticate,
+        healthy: Callable[[], bool],
+        quota: RequestQuota | None = None,
     ) -> None:
         self._intake = intake
         self._reader = reader
         self._authenticate = authenticate
         self._healthy = healthy
+        self._quota = quota
         self._parser = ThreadPoolExecutor(1, thread_name_prefix="lines")
         # Bounds the memory that large bodies take at the same time, and how many of them one tenant may have.
         self._large = asyncio.Semaphore(LARGE_BODIES)
@@ -111,6 +118,8 @@ class Ingest:
         check_scope(principal, SCOPE)
         if not principal.tenant:
             raise Unauthenticated("a service has no tenant of its own; write with a user's API key")
+        if self._quota:
+            await self._quota.check(principal)
         return principal.tenant
 
     async def _take(self, request: web.Request, tenant: str, unit: int) -> web.Response:

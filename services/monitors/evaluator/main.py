@@ -18,6 +18,7 @@ from monitors.evaluator.service import EvaluatorService
 from monitors.mesh.config import EvaluatorSettings
 from monitors.mesh.identity import Authenticate
 from monitors.mesh.memory import give_back_freed_memory, keep_freed_memory
+from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.shared import Shared
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,8 @@ async def open_evaluator(
             helpers = [tasks.create_task(_run(work)) for work in (*made.helpers, _give_back_memory)]
             ready, parts = made.engine.ready, replace(made.parts, shared=shared or Shared())
             try:
-                ingest = Ingest(parts.intake, LineReader(parts.catalogue), authenticate, ready.is_set)
+                quota = RequestQuota(parts.shared.buckets, settings.quotas)
+                ingest = Ingest(parts.intake, LineReader(parts.catalogue), authenticate, ready.is_set, quota)
                 async with listening(ingest, settings.http_host, settings.http_port) as port:
                     yield Evaluator(EvaluatorService(parts), ready, port)
             finally:

@@ -152,6 +152,8 @@ class EvaluatorSettings:
     """How many series a rule may watch, each for itself; it watches the first ones."""
     window_points: int = WINDOW_POINTS
     """How many recent points are kept in memory, at 16 bytes each; beyond it rules look back less far."""
+    quotas: Tiers = field(default_factory=Tiers)
+    """What each tier allows."""
     poll: PollSettings = PollSettings()
 
 
@@ -298,6 +300,7 @@ def _read(env: Env) -> Settings:
             history_bytes=int(gigabytes * 1e9),
             max_instances=env.int("MONITORS_MAX_INSTANCES", MAX_INSTANCES, **COUNT),
             window_points=env.int("MONITORS_WINDOW_POINTS", WINDOW_POINTS, **BIG_COUNT),
+            quotas=quotas,
             poll=_poll(env),
         ),
         notifier=NotifierSettings(

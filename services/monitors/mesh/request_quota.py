@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from monitors.mesh.errors import QuotaExceeded
-from monitors.mesh.identity import current_principal
+from monitors.mesh.identity import Principal, current_principal
 from monitors.mesh.interceptors import AroundInterceptor, Context
 from monitors.mesh.limits import TokenBuckets
 from monitors.mesh.quotas import Tiers
@@ -18,7 +18,8 @@ BURST_SECONDS = 10
 
 @dataclass(frozen=True)
 class RequestQuota(AroundInterceptor):
-    """Refuses a call of a tenant that has made too many. A stream counts once. Stands inside of Identity."""
+    """Refuses a call of a tenant that has made too many. A stream counts once. As an interceptor it stands inside of
+    Identity."""
 
     buckets: TokenBuckets
     tiers: Tiers
@@ -26,12 +27,11 @@ class RequestQuota(AroundInterceptor):
     @asynccontextmanager
     async def around(self, method: str, context: Context) -> AsyncIterator[None]:
         if scope_of(method) != ANYBODY:
-            await self.check()
+            await self.check(current_principal())
         yield
 
-    async def check(self) -> None:
-        """Counts a request of the present caller. Raises QuotaExceeded, which says when to try again."""
-        principal = current_principal()
+    async def check(self, principal: Principal) -> None:
+        """Counts a request of a caller. Raises QuotaExceeded, which says when to try again."""
         quotas = self.tiers.of(principal.tier)
         if principal.is_service or not quotas.requests:
             return

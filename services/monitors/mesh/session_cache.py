@@ -13,11 +13,19 @@ from monitors.mesh.identity import CACHE_SECONDS
 MOST_ENTRIES = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is remembered, and for how many seconds more."""
+
+    value: bytes
+    seconds_left: float
+
+
 class SessionCache(Protocol):
     """Values by keys, each for a while. Keys may be secret: only their hashes are remembered."""
 
-    async def get(self, key: str) -> bytes | None:
-        """The value; None if there is none any more."""
+    async def get(self, key: str) -> Entry | None:
+        """What is remembered; None if nothing is any more."""
         ...
 
     async def put(self, key: str, value: bytes, seconds: float = CACHE_SECONDS) -> None:
@@ -35,10 +43,11 @@ class LocalSessionCache:
 
     _entries: dict[bytes, tuple[float, bytes]] = field(default_factory=dict)
 
-    async def get(self, key: str) -> bytes | None:
+    async def get(self, key: str) -> Entry | None:
         """As SessionCache says."""
         end, value = self._entries.get(hashed(key), (0.0, b""))
-        return value if time.monotonic() < end else None
+        left = end - time.monotonic()
+        return Entry(value, left) if left > 0 else None
 
     async def put(self, key: str, value: bytes, seconds: float = CACHE_SECONDS) -> None:
         """As SessionCache says."""
@@ -56,4 +65,4 @@ class LocalSessionCache:
 
 def hashed(key: str) -> bytes:
     """What is remembered of a key."""
-    return hashlib.sha256(key.encode()).digest()
+    return hashlib.sha256(key.encode(errors="replace")).digest()

@@ -5,7 +5,7 @@ import gzip
 import http.client
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -16,6 +16,9 @@ from influxdb_client.rest import ApiException
 from monitors.evaluator.influx import MAX_BODY, VERSION
 from monitors.evaluator.ingest import WRITES_ONLY, Ingest, listening
 from monitors.evaluator.reader import LineReader
+from monitors.mesh.limits import LocalBuckets
+from monitors.mesh.quotas import Tiers, changed_quotas
+from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.server import PortTaken
 from monitors.mesh.times import MINUTE, SECOND, now_nanos
 from tests.evaluator.ingest.parts import RuleBook, WaysIn, authenticate
@@ -291,3 +294,16 @@ def test_a_taken_port_names_itself_and_the_fix(loop_thread: LoopThread, opened: 
 
     with pytest.raises(PortTaken, match=rf"{opened.http_port}.*MONITORS_HTTP_PORT"):
         loop_thread.run(start_second())
+
+
+def test_a_tenant_that_writes_too_often_is_told_when_to_try_again(loop_thread: LoopThread, opened: WaysIn) -> None:
+    quota = RequestQuota(LocalBuckets(), Tiers(changed_quotas(["free.requests=1"]), default="free"))
+    ingest = Ingest(opened.intake, LineReader(opened.catalogue), authenticate, lambda: True, quota)
+    with loop_thread.opened(listening(ingest, "127.0.0.1", 0)) as port:
+        limited = replace(opened, http_port=port)
+        answers = [call(limited, "/api/v2/write", "m x=1") for _ in range(40)]
+        assert {answer.status for answer in answers} == {204, 429}
+        refused = next(answer for answer in answers if answer.status == 429)
+        assert refused.json["code"] == "too many requests"
+        assert "the tier 'free' allows" in refused.json["message"]
+        assert int(refused.headers["Retry-After"]) >= 1

@@ -4,7 +4,7 @@ from redis.asyncio import Redis
 
 from monitors.mesh.identity import CACHE_SECONDS
 from monitors.mesh.redis.link import RedisAway, RedisLink
-from monitors.mesh.session_cache import LocalSessionCache, hashed
+from monitors.mesh.session_cache import Entry, LocalSessionCache, hashed
 
 PREFIX = "monitors:session-cache:"
 
@@ -16,12 +16,16 @@ class RedisSessionCache:
         self._link = link
         self._alone = LocalSessionCache()
 
-    async def get(self, key: str) -> bytes | None:
+    async def get(self, key: str) -> Entry | None:
         """As SessionCache says."""
 
-        async def ask(redis: Redis) -> bytes | None:
-            value = await redis.get(_name(key))
-            return value.encode() if isinstance(value, str) else value
+        async def ask(redis: Redis) -> Entry | None:
+            async with redis.pipeline() as both:
+                both.get(_name(key))
+                both.pttl(_name(key))
+                value, milliseconds = await both.execute()
+            # Less than 0 for an entry without an end, which none of ours is.
+            return Entry(value, milliseconds / 1_000) if value is not None and milliseconds > 0 else None
 
         try:
             return await self._link.call(ask)

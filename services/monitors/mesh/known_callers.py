@@ -1,0 +1,67 @@
+"""Remembers who a credential belongs to: each process for itself, and all of them together where they share a Redis.
+
+An answer is trusted for half a minute after it was given, however many caches it went through. What is shared is signed
+with the token by which the services know each other: whoever can write to Redis can make nobody somebody else.
+"""
+
+import hmac
+import time
+from dataclasses import dataclass, field, replace
+
+from google.protobuf.message import DecodeError
+
+from monitors.mesh.identity import Authenticate, CachedAuthenticator, Principal, seconds_to_trust
+from monitors.mesh.principals import principal_from_proto, principal_to_proto
+from monitors.mesh.session_cache import SessionCache
+from monitors.mesh.shared import Shared
+from monitors.mesh.times import SECOND, now_nanos
+from monitors.v1 import mesh_pb2
+
+SIGNATURE_BYTES = 32
+PURPOSE = b"monitors session cache"
+
+
+def remembered(source: Authenticate, shared: Shared, service_token: str) -> Authenticate:
+    """An authenticator that asks `source` only for whom nobody remembers."""
+    if shared.redis is None:
+        return CachedAuthenticator(source)
+    return CachedAuthenticator(SharedAnswers(source, shared.sessions, service_token))
+
+
+@dataclass(frozen=True)
+class SharedAnswers:
+    """Asks `source` for a credential that no process of the mesh has asked for within the last 30 seconds."""
+
+    source: Authenticate
+    sessions: SessionCache
+    service_token: str = field(repr=False)
+
+    async def __call__(self, credential: str) -> Principal:
+        known = await self.sessions.get(credential)
+        principal = known and self._opened(credential, known.value)
+        if known and principal:
+            # Nobody may trust it for longer than whoever asked: with this it's taken for over when the entry is.
+            end = now_nanos() + int(known.seconds_left * SECOND)
+            return replace(principal, expire_time=min(end, principal.expire_time or end))
+        # Taken before the question: who is revoked while it's asked isn't known for longer than that.
+        asked = time.monotonic()
+        principal = await self.source(credential)
+        body = principal_to_proto(principal).SerializeToString()
+        seconds = seconds_to_trust(principal) - (time.monotonic() - asked)
+        await self.sessions.put(credential, self._signature(credential, body) + body, seconds)
+        return principal
+
+    def _opened(self, credential: str, value: bytes) -> Principal | None:
+        """The principal of an entry; None if it isn't one of ours for this credential."""
+        signature, body = value[:SIGNATURE_BYTES], value[SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, self._signature(credential, body)):
+            return None
+        try:
+            return principal_from_proto(mesh_pb2.Principal.FromString(body))
+        except DecodeError:
+            return None
+
+    def _signature(self, credential: str, body: bytes) -> bytes:
+        key = hmac.digest(self.service_token.encode(), PURPOSE, "sha256")
+        bound = hmac.digest(key, credential.encode(errors="replace"), "sha256")
+        return hmac.digest(bound, body, "sha256")
