@@ -18,6 +18,9 @@ from urllib.parse import quote, unquote
 import grpc
 import pytest
 
+from monitors.bridge.oauth.settings import load_oauth_settings
+from monitors.bridge.settings import load_mesh_settings
+from monitors.evaluator.sources.settings import load_influx_settings
 from monitors.mesh.config import load_settings
 from monitors.mesh.times import now_nanos
 from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
@@ -30,9 +33,12 @@ from tests.harness import LoopThread
 from tests.notifier.test_email import Mailbox, listening
 from tests.processes import BIN, receiver, wait_for
 from tests.served import ServedMesh, ServedProcess, free_port
+from tests.servers.backends import ON_SERVERS, database_url, everything_in
+from tests.servers.mariadb import PASSWORD
 
 pytestmark = pytest.mark.process
 MONITORS = str(BIN / "monitors")
+BRIDGE = {"MONITORS_MCP_ISSUER": "https://id.example.org", "MONITORS_MCP_RESOURCE_URL": "https://example.org/mcp"}
 
 
 def canary(name: str) -> str:
@@ -243,8 +249,18 @@ def test_no_secret_leaves_its_place(loop_thread: LoopThread, tmp_path: Path) -> 
         echoing(403) as refused,
         loop_thread.opened(listening(Mailbox())) as smtp_port,
     ):
-        variables = {**environment("mesh", collector), **settings(found, smtp_port)}
-        found.see("repr of the settings", repr(load_settings({**variables, "MONITORS_HOME": str(tmp_path)})))
+        rules, notifier = tmp_path / "rules.db", tmp_path / "notifier.db"
+        variables = {
+            **environment("mesh", collector),
+            **settings(found, smtp_port),
+            "DATABASE_URL": database_url(rules),
+            "MONITORS_NOTIFIER_DATABASE_URL": database_url(notifier, "notifier"),
+        }
+        if ON_SERVERS:
+            found.secrets["database"] = PASSWORD
+        for load in (load_settings, load_influx_settings, load_mesh_settings, load_oauth_settings):
+            bridge = {"MONITORS_KEY": found.new("bridgekey"), **BRIDGE}
+            found.see("repr of the settings", repr(load({**variables, **bridge, "MONITORS_HOME": str(tmp_path)})))
         mesh = ServedMesh(tmp_path, variables, (INSTRUMENT, MONITORS))
         try:
             mesh.start()
@@ -263,6 +279,8 @@ def test_no_secret_leaves_its_place(loop_thread: LoopThread, tmp_path: Path) -> 
         found.see("traces", b"".join(delivery.body for delivery in collector.deliveries))
         for name, content in stored(tmp_path):
             found.see(name, content)
+        found.see("rules.db", everything_in(rules))
+        found.see("notifier.db", everything_in(notifier, "notifier"))
     assert b"can't be" in found.seen["log of rules"] + found.seen["log of evaluator"] + found.seen["log of notifier"]
     assert {"rules.db", "notifier.db", "traces"} <= found.seen.keys()
     assert found.found() == []

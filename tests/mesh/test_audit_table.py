@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Table, event
 from sqlalchemy.orm import Session
 
 from monitors.mesh import audit_table
@@ -14,14 +14,24 @@ from monitors.mesh.audit_keeping import forget_old
 from monitors.mesh.audit_table import append, list_events
 from monitors.mesh.database import Database, sqlite_url
 from monitors.notifier.store.tables import audit as notifiers
-from monitors.rules.store.tables import audit
+from monitors.rules.store.tables import audit as rules
 from tests.harness import LoopThread
 from tests.tenants import of_all
 
+TABLES = {"rules": rules, "notifier": notifiers}
 
-@pytest.fixture(params=["rules", "notifier"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    opened = Database(sqlite_url(tmp_path / "a.db"), name="a", migrations=f"monitors.{request.param}.migrations")
+
+@pytest.fixture(params=TABLES)
+def audit(request: pytest.FixtureRequest) -> Table:
+    """A service's table."""
+    return TABLES[request.param]
+
+
+@pytest.fixture
+def database(audit: Table, tmp_path: Path) -> Iterator[Database]:
+    """The database of the service whose table that is."""
+    service = "rules" if audit is rules else "notifier"
+    opened = Database(sqlite_url(tmp_path / "a.db"), name="a", migrations=f"monitors.{service}.migrations")
     opened.upgrade()
     yield opened
     opened.close()
@@ -33,7 +43,7 @@ def made(tenant: str, now: int, count: int, user: str = "ann") -> list[Event]:
 
 
 def test_both_services_have_the_same_table() -> None:
-    assert [(c.name, str(c.type), c.primary_key) for c in audit.c] == [
+    assert [(c.name, str(c.type), c.primary_key) for c in rules.c] == [
         (c.name, str(c.type), c.primary_key) for c in notifiers.c
     ]
 
@@ -41,8 +51,8 @@ def test_both_services_have_the_same_table() -> None:
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        (Query(), "sqlite_autoindex_audit_1"),
-        (Query(start=5, end=50), "sqlite_autoindex_audit_1"),
+        (Query(), "sqlite_autoindex_"),
+        (Query(start=5, end=50), "sqlite_autoindex_"),
         (Query(kind="rule"), "ix_audit_kind"),
         (Query(user="ann", start=5), "ix_audit_user"),
         (Query(resource_id="rule_1", end=50), "ix_audit_resource_id"),
@@ -50,14 +60,16 @@ def test_both_services_have_the_same_table() -> None:
 )
 @pytest.mark.parametrize("after", [None, (7, "audit_x")])
 def test_a_page_is_read_by_an_index_in_its_order(
-    loop_thread: LoopThread, database: Database, query: Query, index: str, after: tuple[int, str] | None
+    loop_thread: LoopThread, database: Database, audit: Table, query: Query, index: str, after: tuple[int, str] | None
 ) -> None:
     @of_all
     def look(session: Session) -> list[str]:
         return plan_of(session, lambda: list_events(session, audit, "acme", query, after, 10))
 
     (step,) = loop_thread.run(database.read(look))
-    assert f"USING INDEX {index} (tenant_id=?" in step
+    used = step.partition("USING INDEX ")[2]
+    assert used.startswith(index)
+    assert " (tenant_id=?" in used
 
 
 def plan_of(session: Session, work: Callable[[], object]) -> list[str]:
@@ -76,7 +88,7 @@ def plan_of(session: Session, work: Callable[[], object]) -> list[str]:
     return [row[3] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
 
 
-def test_what_is_too_old_goes_and_the_rest_stays(loop_thread: LoopThread, database: Database) -> None:
+def test_what_is_too_old_goes_and_the_rest_stays(loop_thread: LoopThread, database: Database, audit: Table) -> None:
     @of_all
     def fill(session: Session) -> None:
         for tenant in ("acme", "globex"):
@@ -92,7 +104,7 @@ def test_what_is_too_old_goes_and_the_rest_stays(loop_thread: LoopThread, databa
         assert [event.time for event in left] == [201, 200, 102]
 
 
-def test_pages_hold_every_event_once(loop_thread: LoopThread, database: Database) -> None:
+def test_pages_hold_every_event_once(loop_thread: LoopThread, database: Database, audit: Table) -> None:
     # Two writers may have the same time.
     events = [*made("acme", 100, 5), *made("acme", 102, 5, "bob")]
     loop_thread.run(database.write(of_all(lambda session: append(session, audit, events))))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DBAPIError
 
 from monitors.mesh.audit import Change, Query, Source, events_of
 from monitors.mesh.audit_keeping import forget_old
@@ -19,6 +20,8 @@ from monitors.notifier.store.sealed import keep_fingerprint_key
 from monitors.notifier.store.tables import audit
 from tests.harness import LoopThread
 from tests.servers.backends import server_database_url
+from tests.servers.mariadb import shared_server
+from tests.tenants import OpenDatabase
 
 OLD, NEW = MasterKey("old", b"o" * 32), MasterKey("new", b"n" * 32)
 
@@ -26,7 +29,7 @@ OLD, NEW = MasterKey("old", b"o" * 32), MasterKey("new", b"n" * 32)
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     url = server_database_url(tmp_path_factory.mktemp("audit") / "notifier.db", "notifier")
-    opened = Database(url, name="audit", migrations="monitors.notifier.migrations")
+    opened = OpenDatabase(url, name="audit", migrations="monitors.notifier.migrations")
     yield opened
     opened.close()
 
@@ -77,6 +80,26 @@ def test_what_is_too_old_goes(loop_thread: LoopThread, filled: Database) -> None
         filled.read(lambda session: list_events(session, audit, "globex", Query(end=5_200), None, 100))
     )
     assert min(event.time for event in oldest) == 5_000
+
+
+def test_the_server_itself_can_hold_that_nothing_of_it_is_changed(loop_thread: LoopThread, tmp_path: Path) -> None:
+    """With the grants that the page on secrets shows."""
+    server, url = shared_server(), server_database_url(tmp_path / "notifier.db", "notifier")
+    name = url.rpartition("/")[2]
+    server.execute(f"CREATE USER auditor_{name} IDENTIFIED BY 'x'")
+    for (table,) in server.execute("SHOW TABLES", database=name):
+        rights = "SELECT, INSERT" if table == audit.name else "SELECT, INSERT, UPDATE, DELETE"
+        server.execute(f"GRANT {rights} ON {name}.{table} TO auditor_{name}")
+    limited = f"mysql+pymysql://auditor_{name}:x@127.0.0.1:{server.port}/{name}"
+    database = OpenDatabase(limited, name="limited", migrations="monitors.notifier.migrations")
+    events = events_of("acme", "ann", Source("test"), "CreateChannel", 1, [Change("channel", "chan_1", None, {})])
+    loop_thread.run(database.write(lambda session: append(session, audit, events)))
+    for statement in (f"UPDATE {audit.name} SET user = 'bob'", f"DELETE FROM {audit.name}"):
+        with pytest.raises(DBAPIError, match="1142"):
+            loop_thread.run(database.write(lambda session: session.connection().exec_driver_sql(statement).rowcount))  # noqa: B023
+    found = loop_thread.run(database.read(lambda session: list_events(session, audit, "acme", Query(), None, 9)))
+    assert found == events
+    database.close()
 
 
 def test_a_new_key_takes_the_place_of_an_old_one(loop_thread: LoopThread, database: Database, tmp_path: Path) -> None:
