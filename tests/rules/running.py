@@ -9,6 +9,7 @@ from pathlib import Path
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import POLL_SECONDS, RulesSettings
 from monitors.mesh.identity import CachedAuthenticator, with_service_token
+from monitors.mesh.identity.settings import NOBODY_ELSE, IdentitySettings
 from monitors.mesh.quotas import Tiers
 from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.server import MeshServer
@@ -40,12 +41,15 @@ async def running(
     poll_seconds: float = POLL_SECONDS,
     shared: Shared | None = None,
     quotas: Tiers | None = None,
+    identity: IdentitySettings = NOBODY_ELSE,
 ) -> AsyncIterator[Running]:
     """RuleService on a database in `folder`, or at `url`. `evaluator` is the address of an EvaluatorService; port 0 is
-    any free one. `shared` is what it shares with other processes."""
+    any free one. `shared` is what it shares with other processes, `identity` who else says who somebody is."""
     closing, shared, quotas = asyncio.Event(), shared or Shared(), quotas or Tiers()
     channel = open_channel(evaluator, SERVICE_TOKEN) if evaluator else None
-    settings = RulesSettings(url or database_url(folder / "rules.db"), poll_seconds=poll_seconds, quotas=quotas)
+    settings = RulesSettings(
+        url or database_url(folder / "rules.db"), poll_seconds=poll_seconds, quotas=quotas, identity=identity
+    )
     async with open_rules(settings, closing, channel, shared.wakeups) as rules:
         key = await rules.ensure_local_key(folder / "home" / "key")
         users = CachedAuthenticator(rules.authenticate)

@@ -23,6 +23,8 @@ class Refusal(Exception):
 
 
 def bearer_of(authorizations: list[str]) -> str:
-    """The credential of the one `Authorization: Bearer` header; empty if there is none, or more than one header."""
+    """The credential of the one `Authorization: Bearer` header; empty if there is none, more than one header, or
+    anything in it that no credential has, nor the mesh's metadata could carry."""
     scheme, _, credential = (authorizations[0] if len(authorizations) == 1 else "").partition(" ")
-    return credential.strip() if scheme.lower() == "bearer" else ""
+    credential = credential.strip()
+    return credential if scheme.lower() == "bearer" and credential.isascii() and credential.isprintable() else ""

@@ -13,8 +13,8 @@ from monitors.mesh.times import SECOND, now_nanos
 
 # A logout or a revoked key must bite within half a minute.
 CACHE_SECONDS = 30.0
-LONGEST_CREDENTIAL = 8 * 1024
-"""Characters. gRPC itself refuses longer metadata, but a credential also comes over HTTP and in a request."""
+LONGEST_CREDENTIAL = 7 * 1024
+"""Characters. From 8 KiB on gRPC itself refuses all of a call's metadata, and can't say why as plainly."""
 
 Authenticate = Callable[[str], Awaitable[Principal]]
 """Turns a credential into a principal or raises Unauthenticated."""
