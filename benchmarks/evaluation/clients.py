@@ -26,6 +26,7 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
 DEFINITIONS_A_MESSAGE = 20_000
 SAMPLES_A_MESSAGE = 150_000
+ALERTS_A_PAGE = 1_000
 Metadata = tuple[tuple[str, str], ...]
 
 
@@ -39,8 +40,13 @@ class Client:
 
     def alert_count(self, state: str = "") -> int:
         """How many alerts there are, in that state."""
-        request = ListAlertsRequest(page_size=1, filter=f"state={state}" if state else "")
-        return self.rules.ListAlerts(request, metadata=self.metadata, timeout=60).total_count
+        count, request = 0, ListAlertsRequest(page_size=ALERTS_A_PAGE, filter=f"state={state}" if state else "")
+        while True:
+            page = self.rules.ListAlerts(request, metadata=self.metadata, timeout=60)
+            count += len(page.alerts)
+            if not page.next_page_token:
+                return count
+            request.page_token = page.next_page_token
 
     def status(self) -> GetEvaluatorStatusResponse:
         """How the evaluator fares."""

@@ -8,6 +8,7 @@ import pytest
 
 from monitors.rules.model.filters import ALERT_FILTER, RULE_FILTER, read_filter
 from monitors.rules.model.rule import matches_pattern
+from monitors.rules.store import alerts
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from tests.rules.client import RESOLVED, Client
@@ -143,6 +144,17 @@ def test_alerts_are_found_by_what_they_are(client: Client) -> None:
     assert (page.alerts[0].id, page.total_count) == (new, 2)
     rest = client.call(pb.ListAlertsRequest(page_size=1, page_token=page.next_page_token))
     assert ([alert.id for alert in rest.alerts], rest.next_page_token) == ([old], "")
+
+
+def test_alerts_are_counted_as_far_as_anybody_waits(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts, "MOST_COUNTED", 2)
+    rule = client.create()
+    counts = []
+    for number in range(3):
+        client.fire(rule, group={"n": str(number)})
+        page = client.call(pb.ListAlertsRequest(page_size=1))
+        counts.append((page.total_count, page.total_count_is_capped))
+    assert counts == [(1, False), (2, False), (2, True)]
 
 
 @pytest.mark.parametrize("text", ["since=0001-01-01T00:00:00Z", "since=2024-01-01", "since=9999-01-01T00:00:00Z"])

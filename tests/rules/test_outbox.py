@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
-from sqlalchemy import insert
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import insert, select
 
 from monitors.mesh.database import Database, Session
 from monitors.mesh.times import SECOND, now_nanos, to_timestamp
@@ -16,6 +19,7 @@ from monitors.rules.model.rule import Severity
 from monitors.rules.service import base, notifications
 from monitors.rules.store import outbox
 from monitors.rules.store.alerts import insert_alerts
+from monitors.rules.store.tables import outbox as table
 from monitors.rules.store.tables import tenants
 from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
@@ -29,12 +33,18 @@ from tests.tenants import of_all
 NOW = 1_000 * SECOND
 
 
+@contextmanager
+def opened(folder: Path) -> Iterator[Database]:
+    one = Database(database_url(folder / "rules.db"), name="outbox", migrations="monitors.rules.migrations")
+    one.upgrade()
+    yield one
+    one.close()
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(database_url(tmp_path / "rules.db"), name="outbox", migrations="monitors.rules.migrations")
-    opened.upgrade()
-    yield opened
-    opened.close()
+    with opened(tmp_path) as one:
+        yield one
 
 
 def alert(number: int) -> Alert:
@@ -76,6 +86,51 @@ def test_what_is_due_is_leased_in_order_once(loop_thread: LoopThread, database: 
     assert lease(loop_thread, database, NOW, "a") == [1, 2]
     assert lease(loop_thread, database, NOW, "b") == []
     assert lease(loop_thread, database, NOW + 1, "b") == [3]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    messages=st.lists(st.tuples(st.integers(0, 2), st.integers(-2, 2)), min_size=1, max_size=14),
+    most=st.integers(1, 4),
+    steps=st.lists(st.tuples(st.integers(0, 1), st.booleans()), max_size=12),
+)
+def test_however_few_are_looked_at_each_is_told_once_and_in_its_streams_order(
+    loop_thread: LoopThread,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    messages: list[tuple[int, int]],
+    most: int,
+    steps: list[tuple[int, bool]],
+) -> None:
+    monkeypatch.setattr(outbox, "LARGEST_BATCH", most)
+    with opened(tmp_path_factory.mktemp("outbox")) as database:
+        rows = [waiting(number, stream, NOW + due) for number, (stream, due) in enumerate(messages, 1)]
+        fill(loop_thread, database, rows)
+        told, now = list[int](), NOW
+        # What isn't taken over comes again when its lease has ended.
+        for wait, takes in [*steps, (2, True), *[(0, True)] * len(rows)]:
+            now += wait * 30 * SECOND
+            leased = lease(loop_thread, database, now, "token")
+            if takes:
+                take(loop_thread, database, "token", *leased)
+                told += leased
+    assert sorted(told) == [row.sequence for row in rows]
+    for stream in range(3):
+        of_stream = [number for number in told if messages[number - 1][0] == stream]
+        assert of_stream == sorted(of_stream)
+
+
+def test_what_is_done_is_forgotten_and_what_waits_is_not(
+    loop_thread: LoopThread, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "LOOKED_AT", 2)
+    fill(loop_thread, database, [waiting(number, number) for number in range(1, 6)])
+    assert lease(loop_thread, database, NOW, "a") == [1, 2, 3, 4, 5]
+    take(loop_thread, database, "a", 1, 3, 4)
+    for horizon, left in ((NOW, [1, 2, 3, 4, 5]), (NOW + 1, [2, 5])):
+        loop_thread.run(database.write(lambda session: outbox.forget_before(session, horizon)))  # noqa: B023
+        found = loop_thread.run(database.read(of_all(lambda session: session.scalars(select(table.c.sequence)).all())))
+        assert sorted(found) == left
 
 
 def test_a_lease_that_ends_gives_back_what_was_not_taken(loop_thread: LoopThread, database: Database) -> None:

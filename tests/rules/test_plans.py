@@ -59,6 +59,8 @@ def plan_of(session: Session, work: Callable[[Session], object]) -> list[str]:
             lambda session: outbox.take_over(session, "token", ["note_1", "note_2", "note_3"]),
             ["(id=?)", "(id=?)", "(tenant_id=? AND stream_key=?)"],
         ),
+        (lambda session: outbox.lease(session, 5, "token"), ["(name=?)", "(state=? AND due_time<?)"]),
+        (lambda session: outbox.next_due(session, 5), ["(state=? AND due_time>?)"]),
         (lambda session: outbox.suppress(session, [("t", "alert_1")]), ["(tenant_id=? AND alert_id=?)"]),
         (lambda session: outbox.reschedule(session, [("t", "alert_1", 5)]), ["(tenant_id=? AND alert_id=?)"]),
         (lambda session: outbox.released(session, "t", ["alert_1"]), ["(tenant_id=? AND alert_id=?)"]),

@@ -60,9 +60,10 @@ async def firing(context: ToolContext) -> str:
             break
         output.alerts.append(row)
     if left_out := output.total - len(output.alerts):
+        more = "more than " if response.total_count_is_capped else ""
         output.note = (
-            f"{left_out} older ones are left out; list_alerts with state='firing' shows all of them, and monitor, "
-            "severity or rule_id narrows them."
+            f"{more}{left_out} older ones are left out; list_alerts with state='firing' shows all of them, and "
+            "monitor, severity or rule_id narrows them."
         )
     return _json(output)
 

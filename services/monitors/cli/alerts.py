@@ -52,6 +52,7 @@ def list_alerts(
             {
                 "alerts": [documents.alert_document(alert) for alert in response.alerts],
                 "total_count": response.total_count,
+                "total_count_is_capped": response.total_count_is_capped,
                 "next_page_token": response.next_page_token,
             }
         )
@@ -63,7 +64,8 @@ def list_alerts(
             [alert_row(alert) for alert in response.alerts],
             whole=("ID", "SEVERITY", "VALUE"),
         )
-        tell_of_more(len(response.alerts), response.total_count, response.next_page_token)
+        total = f"{'more than ' if response.total_count_is_capped else ''}{response.total_count}"
+        tell_of_more(len(response.alerts), total, response.next_page_token)
 
 
 @app.command()

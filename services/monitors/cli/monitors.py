@@ -68,7 +68,7 @@ def field_row(monitor: Monitor, field: MonitorField, now: int) -> tuple[str, ...
     return monitor.id, field.measurement, field.field, kind, str(field.series_count), value, seen
 
 
-def tell_of_more(shown: int, total: int, next_page_token: str) -> None:
+def tell_of_more(shown: int, total: int | str, next_page_token: str) -> None:
     """Says on stderr that a list goes on."""
     if next_page_token:
         tell(f"{shown} of {total}; see more with a larger --limit, or --page-token {next_page_token}")

@@ -99,7 +99,8 @@ async def _page(caller: Caller, arguments: ListArguments, limit: int, now: int) 
     output = AlertList(alerts=[row(alert) for alert in response.alerts], total=response.total_count)
     if response.next_page_token:
         output.next_cursor = response.next_page_token + (f"{_SINCE_MARK}{since}" if since else "")
-        output.note = f"{response.total_count} alerts match; state, monitor, severity, rule_id or since narrow them."
+        counted = f"{'more than ' if response.total_count_is_capped else ''}{response.total_count}"
+        output.note = f"{counted} alerts match; state, monitor, severity, rule_id or since narrow them."
     return output
 
 

@@ -36,7 +36,11 @@ class AlertCalls(Part):
             lambda session: store.list_alerts(session, tenant, terms, after, size + 1)
         )
         page = fitting([alert_to_proto(alert, now) for alert in found[:size]], alert_pb2.Alert.ByteSize)
-        response = pb.ListAlertsResponse(alerts=page, total_count=total)
+        response = pb.ListAlertsResponse(
+            alerts=page,
+            total_count=min(total, store.MOST_COUNTED),
+            total_count_is_capped=total > store.MOST_COUNTED,
+        )
         if len(page) < len(found):
             last = found[len(page) - 1]
             response.next_page_token = write_token(query, (last.fire_time, last.id))

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import execute_rows, insert_rows
+from monitors.mesh.rows import insert_rows, update_rows
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.rules.model.alert import SHARDS, Alert, Delivery, Episode, Event, EventKind, shard_of
 from monitors.rules.model.filters import Term
@@ -16,6 +16,7 @@ from monitors.rules.store import counters
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import alert_events, alerts, deliveries, manual_resolutions
 
+MOST_COUNTED = 1000
 # In the table's order.
 _COLUMNS = tuple(column.name for column in alerts.columns)
 _EVENT_COLUMNS = tuple(column.name for column in alert_events.columns)
@@ -99,9 +100,7 @@ _CHANGED = (
     "open_key", "suppress_reason", "resolve_time", "resolve_reason", "acknowledge_user", "acknowledge_time",
     "acknowledge_note", "severity", "severity_time",
 )  # fmt: skip
-_IS_ROW = (alerts.c.tenant_id == bindparam("row_tenant"), alerts.c.id == bindparam("row_id"))
-_CHANGE = update(alerts).where(*_IS_ROW).values({name: bindparam(name) for name in _CHANGED})
-_RETIME = update(alerts).where(*_IS_ROW).values(told_time=bindparam("told"))
+_KEY = ("tenant_id", "id")
 
 
 def update_alerts(session: Session, altered: Collection[Alert], retimed: Collection[str]) -> None:
@@ -109,6 +108,8 @@ def update_alerts(session: Session, altered: Collection[Alert], retimed: Collect
     same, SQLite writes its index anew."""
     rows = [
         (
+            alert.tenant,
+            alert.id,
             alert.instance_key if alert.is_open else None,
             alert.suppress_reason,
             alert.resolve_time,
@@ -118,14 +119,12 @@ def update_alerts(session: Session, altered: Collection[Alert], retimed: Collect
             alert.acknowledge_note,
             int(alert.severity),
             alert.severity_time,
-            alert.tenant,
-            alert.id,
         )
         for alert in altered
     ]
-    execute_rows(session, _CHANGE, (*_CHANGED, "row_tenant", "row_id"), rows)
-    times = [(alert.told_time, alert.tenant, alert.id) for alert in altered if alert.id in retimed]
-    execute_rows(session, _RETIME, ("told", "row_tenant", "row_id"), times)
+    update_rows(session, alerts, _KEY, _CHANGED, rows)
+    times = [(alert.tenant, alert.id, alert.told_time) for alert in altered if alert.id in retimed]
+    update_rows(session, alerts, _KEY, ("told_time",), times)
 
 
 def insert_events(session: Session, events: Sequence[Event], first_sequence: int) -> None:
@@ -217,9 +216,11 @@ def open_episodes(session: Session, shards: Sequence[int], after: tuple[str, str
 def list_alerts(
     session: Session, tenant: str, terms: Sequence[Term], after: tuple[int, str] | None, limit: int
 ) -> tuple[list[Alert], int]:
-    """At most `limit` alerts, newest first, after the place `after` (fire time and id); and how many match in all."""
+    """At most `limit` alerts, newest first, after the place `after` (fire time and id); and how many match in all, of
+    which at most one more than MOST_COUNTED are counted: to count a million takes longer than anybody would wait."""
     conditions = [alerts.c.tenant_id == tenant, *(_matches(term) for term in terms)]
-    total = session.scalar(select(func.count()).select_from(alerts).where(*conditions)) or 0
+    counted = select(alerts.c.id).where(*conditions).limit(MOST_COUNTED + 1).subquery()
+    total = session.scalar(select(func.count()).select_from(counted)) or 0
     if after:
         time, alert_id = after
         conditions.append(or_(alerts.c.fire_time < time, and_(alerts.c.fire_time == time, alerts.c.id < alert_id)))

@@ -12,6 +12,9 @@ SEQUENCE = "sequence"
 PRUNED = "pruned"
 """The highest revision of a deletion that has been forgotten."""
 
+LEASES = "leases"
+"""Not a number: whoever leases notifications has its row locked, so that two never see the same ones as free."""
+
 
 # Made once: to put a statement together takes longer than to execute it, and every transition needs these.
 _CURRENT = select(counters.c.value).where(counters.c.name == bindparam("wanted"))
@@ -38,6 +41,14 @@ def take(session: Session, name: str, count: int = 1) -> int:
         session.execute(insert(counters).values(name=name, value=count))
         return 1
     return current(session, name) - count + 1
+
+
+_LOCK = select(counters.c.value).where(counters.c.name == bindparam("wanted")).with_for_update()
+
+
+def lock(session: Session, name: str) -> None:
+    """Waits until nobody else has the row locked, and keeps it so until the commit. SQLite has one writer anyway."""
+    session.execute(_LOCK, {"wanted": name})
 
 
 def raise_to(session: Session, name: str, value: int) -> None:

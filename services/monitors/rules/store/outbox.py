@@ -11,6 +11,7 @@ from monitors.mesh.rows import insert_rows
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.mesh.times import SECOND
 from monitors.rules.model.alert import EventKind
+from monitors.rules.store import counters
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import outbox
 
@@ -25,6 +26,7 @@ def _is_waiting(table: FromClause) -> ColumnElement[bool]:
 _IS_WAITING = _is_waiting(outbox)
 LEASE = 30 * SECOND
 LARGEST_BATCH = 100
+LOOKED_AT = 1000
 # A gRPC message has 4 MiB at most.
 LARGEST_BATCH_BYTES = 3 * 1024 * 1024
 
@@ -89,7 +91,12 @@ def insert_waiting(session: Session, rows: Sequence[Waiting]) -> None:
 # What is held back together: that it fires, and that it got worse meanwhile.
 _IS_HELD = or_(outbox.c.kind == int(EventKind.FIRING), outbox.c.kind == int(EventKind.SEVERITY_CHANGED))
 _OF_ALERT = (outbox.c.tenant_id == bindparam("row_tenant"), outbox.c.alert_id == bindparam("row_alert"), _IS_WAITING)
-_SUPPRESS = update(outbox).where(*_OF_ALERT).values(state=SUPPRESSED)
+_SUPPRESS = (
+    update(outbox)
+    .where(outbox.c.tenant_id == bindparam("tenant"), outbox.c.alert_id.in_(bindparam("ids", expanding=True)))
+    .where(_IS_WAITING)
+    .values(state=SUPPRESSED)
+)
 _RESCHEDULE = update(outbox).where(*_OF_ALERT, _IS_HELD, outbox.c.lease_token == "").values(due_time=bindparam("due"))
 _RELEASED = select(outbox.c.alert_id).where(
     outbox.c.tenant_id == bindparam("tenant"),
@@ -101,8 +108,12 @@ _RELEASED = select(outbox.c.alert_id).where(
 
 def suppress(session: Session, held: Sequence[tuple[str, str]]) -> None:
     """Stops what waits about alerts, named by tenant and id, whose firing is told no more."""
-    if held:
-        session.execute(_SUPPRESS, [{"row_tenant": tenant, "row_alert": alert_id} for tenant, alert_id in held])
+    of_tenant: dict[str, list[str]] = {}
+    for tenant, alert_id in held:
+        of_tenant.setdefault(tenant, []).append(alert_id)
+    for tenant, ids in of_tenant.items():
+        for part in chunks(ids):
+            session.execute(_SUPPRESS, {"tenant": tenant, "ids": part})
 
 
 def reschedule(session: Session, held: Sequence[tuple[str, str, int]]) -> None:
@@ -120,27 +131,38 @@ def released(session: Session, tenant: str, alert_ids: Sequence[str]) -> set[str
     return found
 
 
+_IS_DUE = (outbox.c.state == WAITING, outbox.c.due_time <= bindparam("now"), outbox.c.lease_until <= bindparam("now"))
+_FRONT = (
+    select(outbox.c.due_time, outbox.c.sequence)
+    .where(*_IS_DUE)
+    .order_by(outbox.c.due_time, outbox.c.sequence)
+    .limit(bindparam("most"))
+)
 _OTHER = outbox.alias()
-_DUE = (
-    select(outbox.c.tenant_id, outbox.c.id, outbox.c.sequence, outbox.c.body)
-    .where(outbox.c.state == WAITING, outbox.c.due_time <= bindparam("now"), outbox.c.lease_until <= bindparam("now"))
-    .where(
-        ~exists().where(
-            _OTHER.c.tenant_id == outbox.c.tenant_id,
-            _OTHER.c.stream_key == outbox.c.stream_key,
-            _OTHER.c.state == WAITING,
-            _OTHER.c.sequence < outbox.c.sequence,
-            or_(_OTHER.c.due_time > bindparam("now"), _OTHER.c.lease_until > bindparam("now")),
-        )
-    )
-    .order_by(outbox.c.sequence)
-    .limit(LARGEST_BATCH)
+_IN_FRONT = or_(
+    outbox.c.due_time < bindparam("last_due"),
+    and_(outbox.c.due_time == bindparam("last_due"), outbox.c.sequence <= bindparam("last_sequence")),
+)
+_IS_BEHIND = or_(
+    _OTHER.c.due_time > bindparam("last_due"),
+    and_(_OTHER.c.due_time == bindparam("last_due"), _OTHER.c.sequence > bindparam("last_sequence")),
+)
+_DUE = select(outbox.c.tenant_id, outbox.c.id, outbox.c.sequence, outbox.c.body).where(
+    *_IS_DUE,
+    _IN_FRONT,
+    ~exists().where(
+        _OTHER.c.tenant_id == outbox.c.tenant_id,
+        _OTHER.c.stream_key == outbox.c.stream_key,
+        _OTHER.c.state == WAITING,
+        _OTHER.c.sequence < outbox.c.sequence,
+        or_(_IS_BEHIND, _OTHER.c.lease_until > bindparam("now")),
+    ),
 )
 
 
 _LEASE = (
     update(outbox)
-    .where(outbox.c.sequence.in_(bindparam("sequences", expanding=True)))
+    .where(outbox.c.sequence.in_(bindparam("sequences", expanding=True)), outbox.c.state == WAITING)
     .values(lease_token=bindparam("token"), lease_until=bindparam("until"))
 )
 
@@ -149,20 +171,43 @@ _LEASE = (
 def lease(session: Session, now: int, token: str) -> Batch:
     """Leases what is due, in order, for 30 seconds. A message waits while an earlier one of its stream is held or
     leased; it may come in the same batch."""
+    counters.lock(session, counters.LEASES)
+    rows, is_cut = _due(session, now)
     batch: list[Leased] = []
     size = 0
-    rows = session.execute(_DUE, {"now": now}).all()
-    for row in rows:
+    for row in rows[:LARGEST_BATCH]:
         size += len(row.body)
         if batch and size > LARGEST_BATCH_BYTES:
             break
-        batch.append(Leased(*row))
+        batch.append(row)
     if batch:
         sequences = [each.sequence for each in batch]
         session.execute(_LEASE, {"sequences": sequences, "token": token, "until": now + LEASE})
-    return Batch(batch, is_cut=len(batch) < len(rows) or len(rows) == LARGEST_BATCH)
+    return Batch(batch, is_cut=is_cut or len(batch) < len(rows))
 
 
+def _due(session: Session, now: int) -> tuple[list[Leased], bool]:
+    """What is due, in order, and whether there may be more.
+
+    Only those that came due first are looked at, so that it takes the same time however many there are. What comes due
+    later counts as held meanwhile. Where all of them wait for others, more are looked at.
+    """
+    most = LARGEST_BATCH
+    while True:
+        front = session.execute(_FRONT, {"now": now, "most": most}).all()
+        if not front:
+            return [], False
+        is_cut = len(front) == most
+        # Without a cut all that is due is in front.
+        last_due, last_sequence = front[-1] if is_cut else (now, _LAST)
+        values = {"now": now, "last_due": last_due, "last_sequence": last_sequence}
+        rows = [Leased(*row) for row in session.execute(_DUE, values)]
+        if rows or not is_cut:
+            return sorted(rows, key=lambda row: row.sequence), is_cut
+        most *= 4
+
+
+_LAST = 2**63 - 1
 _NEXT_DUE = select(func.min(outbox.c.due_time)).where(outbox.c.state == WAITING, outbox.c.due_time > bindparam("now"))
 
 
@@ -214,7 +259,23 @@ def give_back(session: Session, token: str | None = None) -> None:
     session.execute(leased.values(lease_until=0))
 
 
+_OLDEST = (
+    select(outbox.c.sequence, outbox.c.state, outbox.c.create_time)
+    .where(outbox.c.sequence > bindparam("after"))
+    .order_by(outbox.c.sequence)
+    .limit(bindparam("most"))
+)
+
+
 @crosses_tenants("what is old is forgotten of all tenants")
 def forget_before(session: Session, time: int) -> None:
-    """Forgets what is done and was recorded before `time`, of all tenants."""
-    session.execute(outbox.delete().where(outbox.c.state != WAITING, outbox.c.create_time < time))
+    """Forgets what is done and was recorded before `time`, of all tenants. What was recorded first has the smallest
+    numbers, so that no index by time is needed."""
+    after = -1
+    while rows := session.execute(_OLDEST, {"after": after, "most": LOOKED_AT}).all():
+        old = [row.sequence for row in rows if row.create_time < time and row.state != WAITING]
+        for part in chunks(old):
+            session.execute(outbox.delete().where(outbox.c.sequence.in_(part)))
+        if rows[-1].create_time >= time:
+            return
+        after = rows[-1].sequence

@@ -224,12 +224,10 @@ outbox = Table(
     Column("body", BLOB, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     ForeignKeyConstraint(["tenant_id", "alert_id"], ["alerts.tenant_id", "alerts.id"]),
-    Index("ix_outbox_waiting", "state", "sequence"),
-    Index("ix_outbox_due", "state", "due_time"),
+    Index("ix_outbox_due", "state", "due_time", "sequence"),
     Index("ix_outbox_stream", "tenant_id", "stream_key", "state", "sequence"),
     Index("ix_outbox_alert", "tenant_id", "alert_id"),
     Index("ix_outbox_id", "id"),
-    Index("ix_outbox_created", "create_time"),
 )
 
 deliveries = Table(
