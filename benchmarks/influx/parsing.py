@@ -10,7 +10,7 @@ from influxdb_client.client.flux_csv_parser import FluxCsvParser, FluxSerializat
 
 from benchmarks.influx.load import Load
 from benchmarks.measure import Figure, Spread, collector_off, repeated
-from monitors.evaluator.sources.annotated_csv import Answer, Naming
+from monitors.evaluator.sources.annotated_csv import Answer, naming
 from monitors.evaluator.sources.series_book import SeriesBook
 
 REPEATED = 9
@@ -22,11 +22,11 @@ def parsing(series: int) -> list[Figure]:
     body = Load(series).annotated_csv(0)
     shuffled = _shuffled(body)
     book = SeriesBook()
-    naming = Naming(book)
+    names = naming(book)
 
     def ours(text: bytes) -> None:
-        naming.begin()
-        answer = Answer(naming, book)
+        names.begin()
+        answer = Answer(names, book)
         pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
         points = [part for piece in pieces for part in answer.feed(piece)] + answer.end()
         assert sum(map(len, points)) == series

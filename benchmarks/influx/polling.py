@@ -16,7 +16,7 @@ from monitors.evaluator.model.series import FieldType
 from monitors.evaluator.model.window import Window
 from monitors.evaluator.points import Points, numbers
 from monitors.evaluator.sources.detect import open_source
-from monitors.evaluator.sources.influxql_answer import CsvAnswer, Naming
+from monitors.evaluator.sources.influxql_answer import CsvAnswer, naming
 from monitors.evaluator.sources.influxql_text import Measurement, Statement
 from monitors.evaluator.sources.port import EVERYTHING, Source
 from monitors.evaluator.sources.series_book import SeriesBook
@@ -127,14 +127,13 @@ async def _raw(server: InfluxServer, load: Load, number: int) -> tuple[float, fl
     return first_at - began, time.perf_counter() - first_at, body
 
 
-_READER = SeriesBook()
-_NAMING = Naming(_READER)
+_NAMES = naming(SeriesBook())
 
 
 def _with_parts(whole: Poll, query: float, transfer: float, body: bytes, load: Load, number: int) -> Poll:
     measurement = Measurement(MEASUREMENT, (("value", FieldType.FLOAT),), ("monitor_id",))
-    answer = CsvAnswer([Statement("", "s0", measurement, measurement.fields)], _NAMING)
-    _NAMING.begin()
+    answer = CsvAnswer([Statement("", "s0", measurement, measurement.fields)], _NAMES)
+    _NAMES.begin()
     with collector_off():
         began = time.perf_counter()
         points = [*answer.feed(body), *answer.end()]

@@ -7,11 +7,15 @@ from contextlib import contextmanager, suppress
 
 
 class Wire:
-    """Forwards connections to a port. `cut_after` and `silent_after` count the bytes of one connection's answers."""
+    """Forwards connections to a port. `cut_after` and `silent_after` count the bytes of one connection's answers.
+
+    `asked` is what clients have sent so far.
+    """
 
     def __init__(self, port: int) -> None:
         self.cut_after: int | None = None
         self.silent_after: int | None = None
+        self.asked = b""
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
@@ -30,6 +34,7 @@ class Wire:
     def _ask(self, near: socket.socket, far: socket.socket) -> None:
         with suppress(OSError):
             while piece := near.recv(65_536):
+                self.asked += piece
                 far.sendall(piece)
         _close(far)
 

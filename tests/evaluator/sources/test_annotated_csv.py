@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitors.evaluator.model.series import FieldType
-from monitors.evaluator.sources.annotated_csv import Answer, Collision, Naming
+from monitors.evaluator.sources.annotated_csv import Answer, Collision, naming
 from monitors.evaluator.sources.errors import SourceRefused, SourceUnavailable
 from monitors.evaluator.sources.port import SourceSeries
 from monitors.evaluator.sources.series_book import SeriesBook
@@ -38,12 +38,12 @@ class _Source:
     def __init__(self) -> None:
         self.book = SeriesBook()
         self.series = self.book.series
-        self.naming = Naming(self.book)
+        self.names = naming(self.book)
 
 
 def _read(text: str, cuts: list[int] | None = None, monitors: frozenset[str] | None = None) -> list[Told]:
     source = _Source()
-    answer = Answer(source.naming, source.book, monitors)
+    answer = Answer(source.names, source.book, monitors)
     body = text.replace("\n", "\r\n").encode()
     edges = [0, *sorted(cut % (len(body) + 1) for cut in cuts or []), len(body)]
     parts = [part for start, end in itertools.pairwise(edges) for part in answer.feed(body[start:end])]

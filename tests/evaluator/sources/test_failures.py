@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from monitors.evaluator.sources import csv_blocks, flux, influxql
+from monitors.evaluator.sources import csv_blocks, flux, http, influxql
 from monitors.evaluator.sources.detect import open_source
 from monitors.evaluator.sources.errors import SourceError, SourceRefused, SourceUnavailable
 from monitors.evaluator.sources.port import EVERYTHING, Selection
@@ -274,6 +274,40 @@ def test_whole_numbers_that_became_fractions_are_one_series(
         ("FLOAT", 1.0),
         ("FLOAT", 2.5),
     ]
+
+
+@needs_influxdb
+def test_a_3x_is_asked_in_the_url_for_one_statement_at_a_time(
+    loop_thread: LoopThread, influx: InfluxServer, database_of_influx: Database
+) -> None:
+    database_of_influx.renew()
+    influx.write(f"a,monitor_id=m x=1 {T0}\nb,monitor_id=m x=1 {T0}")
+    with wire(influx.port) as one, loop_thread.opened(opened(InfluxSettings(one.url, major=3))) as source:
+        assert len(Reader(source, loop_thread).read(Selection(("m",), ("a", "b")), T0, T0)) == 2
+        asked = one.asked.decode()
+    assert asked.count("GET /query?") == 4
+    assert "POST" not in asked
+    assert "%3B" not in asked
+    assert "params=" not in asked
+    assert "%22monitor_id%22%3A%3Atag+%3D+%27m%27" in asked
+
+
+@needs_influxdb
+@pytest.mark.parametrize(("local", "encoding"), [(False, "gzip"), (True, "identity")])
+def test_a_1x_elsewhere_packs_its_answers(
+    loop_thread: LoopThread,
+    database_of_influx: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    local: bool,
+    encoding: str,
+) -> None:
+    monkeypatch.setattr(http, "is_local", lambda _: local)
+    database_of_influx.renew()
+    database_of_influx.write(SOME)
+    port = urlsplit(database_of_influx.settings.url).port or 0
+    with wire(port) as one, loop_thread.opened(opened(InfluxSettings(one.url))) as source:
+        assert len(Reader(source, loop_thread).read()) == 2_000
+        assert f"Accept-Encoding: {encoding}".encode() in one.asked
 
 
 # --- who answers ---

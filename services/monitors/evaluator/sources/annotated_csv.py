@@ -23,7 +23,7 @@ from monitors.evaluator.sources.columns import (
 from monitors.evaluator.sources.csv_blocks import Block, Blocks, Header, read_block
 from monitors.evaluator.sources.errors import SourceError, SourceRefused, SourceUnavailable, short
 from monitors.evaluator.sources.port import SourceSeries
-from monitors.evaluator.sources.series_book import Places, Row, Rows, SeriesBook
+from monitors.evaluator.sources.series_book import Naming, Row, SeriesBook
 
 TYPES = {
     "double": FieldType.FLOAT,
@@ -43,43 +43,26 @@ class Collision(SourceUnavailable):
     """A field of several types can't be in one table."""
 
 
-class Naming:
-    """Which series the rows of answers belong to. Lives as long as its source."""
+Names = Naming[tuple[str, ...], FieldType]
 
-    def __init__(self, book: SeriesBook) -> None:
-        self._book = book
-        self._rows: dict[tuple[str, ...], Rows] = {}
-        self._places: dict[tuple[tuple[str, ...], FieldType], Places] = {}
 
-    def begin(self) -> None:
-        """Another answer follows."""
-        for rows in self._rows.values():
-            rows.begin()
+def naming(book: SeriesBook) -> Names:
+    """Series by the labels of the columns that identify them and the type of their values."""
+    return Naming(book, _series_of)
 
-    def rows(self, labels: tuple[str, ...]) -> Rows:
-        """The different rows of some columns that identify a series."""
-        return self._rows.setdefault(labels, Rows())
 
-    def places(self, labels: tuple[str, ...], kind: FieldType) -> Places:
-        """The series of such rows."""
-        found = self._places.get((labels, kind))
-        if found is None:
-
-            def name(row: Row) -> SourceSeries:
-                tags = {label: value for label, value in zip(labels, row, strict=True) if value}
-                measurement, field = tags.pop("_measurement", ""), tags.pop("_field", "")
-                monitor = take_monitor(tags) or measurement
-                return SourceSeries(monitor, measurement, field, tuple(sorted(tags.items())), kind)
-
-            found = self._places[labels, kind] = Places(self.rows(labels), name, self._book)
-        return found
+def _series_of(labels: tuple[str, ...], kind: FieldType, row: Row) -> SourceSeries:
+    tags = {label: value for label, value in zip(labels, row, strict=True) if value}
+    measurement, field = tags.pop("_measurement", ""), tags.pop("_field", "")
+    monitor = take_monitor(tags) or measurement
+    return SourceSeries(monitor, measurement, field, tuple(sorted(tags.items())), kind)
 
 
 class Answer:
     """Reads one answer: tables of any number and shape. `monitors` are those whose points are wanted; None for all."""
 
-    def __init__(self, naming: Naming, book: SeriesBook, monitors: frozenset[str] | None = None) -> None:
-        self._naming, self._book, self._monitors = naming, book, monitors
+    def __init__(self, names: Names, book: SeriesBook, monitors: frozenset[str] | None = None) -> None:
+        self._names, self._book, self._monitors = names, book, monitors
         self._blocks = Blocks(MARK)
         self._wanted = np.empty(0, np.bool_)
 
@@ -119,8 +102,8 @@ class Answer:
         if b'"' in block.body:
             columns = [with_plain_breaks(column) for column in columns]
             values = with_plain_breaks(values) if kind == FieldType.STRING else values
-        numbers = self._naming.rows(identity).numbers(columns, table.num_rows)
-        places = self._naming.places(identity, kind).of(numbers)
+        numbers = self._names.rows(identity).numbers(columns, table.num_rows)
+        places = self._names.places(identity, kind).of(numbers)
         return points_of(places, nanoseconds(single(table.column("_time"))), values)
 
     def _of_wanted(self, monitors: frozenset[str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -14,7 +14,7 @@ from influxdb_client.rest import ApiException
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from monitors.evaluator.points import Points
-from monitors.evaluator.sources.annotated_csv import COLLISION, Answer, Collision, Naming
+from monitors.evaluator.sources.annotated_csv import COLLISION, Answer, Collision, naming
 from monitors.evaluator.sources.errors import SourceUnavailable, refusal
 from monitors.evaluator.sources.flux_text import Manner, Query, is_empty, queries
 from monitors.evaluator.sources.http import CONNECT_SECONDS, CONNECTIONS, again, is_local, said
@@ -44,7 +44,7 @@ class FluxSource:
             connection_pool_maxsize=CONNECTIONS,
         )
         self._book = SeriesBook()
-        self._naming = Naming(self._book)
+        self._names = naming(self._book)
         self._asking = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="flux")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="flux-csv")
         self._grouped = True
@@ -91,7 +91,7 @@ class FluxSource:
             yield points
 
     async def _asked(self, selection: Selection, start: int, end: int, manner: Manner) -> AsyncGenerator[Points]:
-        await _in(self._reader, self._naming.begin)
+        await _in(self._reader, self._names.begin)
         for query in queries(self._settings.bucket, selection, start, end, manner):
             async for points in self._answer(query):
                 yield points
@@ -100,7 +100,7 @@ class FluxSource:
         """The answer to a query, part by part. It's asked again only as long as nothing of it has been passed on."""
         response = await again(lambda: _in(self._asking, partial(self._post, query)))
         try:
-            answer = Answer(self._naming, self._book, query.monitors)
+            answer = Answer(self._names, self._book, query.monitors)
             pieces = self._pieces(response)
             while (piece := await _in(self._asking, lambda: next(pieces, None))) is not None:
                 for points in await _in(self._reader, partial(answer.feed, piece)):

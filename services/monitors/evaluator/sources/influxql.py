@@ -28,8 +28,8 @@ from monitors.evaluator.sources.influxql_answer import (
     Answer,
     CsvAnswer,
     JsonAnswer,
-    Naming,
     StatementError,
+    naming,
     read_document,
 )
 from monitors.evaluator.sources.influxql_text import (
@@ -79,7 +79,7 @@ class InfluxqlSource:
             settings.bucket.partition("/") if self._is_first else (settings.bucket, "", "")
         )
         self._book = SeriesBook()
-        self._naming = Naming(self._book)
+        self._names = naming(self._book)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="influxql")
 
     @property
@@ -107,7 +107,7 @@ class InfluxqlSource:
 
     async def _answers(self, selection: Selection, start: int, end: int, *, newest: bool) -> AsyncGenerator[Points]:
         schema = await self._schema(selection)
-        await self._in_thread(self._naming.begin)
+        await self._in_thread(self._names.begin)
         for request in self._requests(schema, selection, max(start, EARLIEST), min(end, LATEST), newest):
             async for points in self._answer(request):
                 yield points
@@ -174,9 +174,9 @@ class InfluxqlSource:
         texts = [statement.text for statement in request.statements]
         answer: Answer
         if self._is_first:
-            answer, kind, texts_and_last = CsvAnswer(request.statements, self._naming), "csv", [*texts, LAST_STATEMENT]
+            answer, kind, texts_and_last = CsvAnswer(request.statements, self._names), "csv", [*texts, LAST_STATEMENT]
         else:
-            answer, kind, texts_and_last = JsonAnswer(request.statements, self._naming), "json", texts
+            answer, kind, texts_and_last = JsonAnswer(request.statements, self._names), "json", texts
         form = self._form(";".join(texts_and_last), request.parameters)
         try:
             async with await again(lambda: self._send(form, f"application/{kind}")) as response:

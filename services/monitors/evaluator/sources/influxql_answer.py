@@ -14,9 +14,9 @@ from monitors.evaluator.points import Points
 from monitors.evaluator.sources.columns import ARROW_TYPES, joined, nanoseconds, points_of, single
 from monitors.evaluator.sources.csv_blocks import LONGEST_ROW, Block, Blocks, read_block
 from monitors.evaluator.sources.errors import SourceUnavailable
-from monitors.evaluator.sources.influxql_text import Measurement, Statement
+from monitors.evaluator.sources.influxql_text import Statement
 from monitors.evaluator.sources.port import SourceSeries
-from monitors.evaluator.sources.series_book import Places, Row, Rows, SeriesBook
+from monitors.evaluator.sources.series_book import Naming, Row, SeriesBook
 
 FIXED = ("name", "tags", "time")
 MARK = b"name,tags,"
@@ -24,46 +24,31 @@ MARK = b"name,tags,"
 _COLUMN = re.compile(r"(s[0-9]+)[ft][0-9]+")
 
 
-class Naming:
-    """Which series the columns of answers belong to. Lives as long as its source."""
+Names = Naming[tuple[str, tuple[str, ...]], tuple[str, FieldType]]
 
-    def __init__(self, book: SeriesBook) -> None:
-        self._book = book
-        self._rows: dict[Measurement, Rows] = {}
-        self._places: dict[tuple[Measurement, str, FieldType], Places] = {}
 
-    def begin(self) -> None:
-        """Another answer follows."""
-        for rows in self._rows.values():
-            rows.begin()
+def naming(book: SeriesBook) -> Names:
+    """Series by a measurement and the tags it has, and a field."""
+    return Naming(book, _series_of)
 
-    def rows(self, measurement: Measurement) -> Rows:
-        """The different tags of a measurement."""
-        return self._rows.setdefault(measurement, Rows())
 
-    def places(self, measurement: Measurement, field: str, kind: FieldType) -> Places:
-        """The series of a field."""
-        found = self._places.get((measurement, field, kind))
-        if found is None:
+def _series_of(shape: tuple[str, tuple[str, ...]], column: tuple[str, FieldType], row: Row) -> SourceSeries:
+    measurement, labels = shape
+    tags = {tag: value for tag, value in zip(labels, row, strict=True) if value}
+    monitor = take_monitor(tags) or measurement
+    return SourceSeries(monitor, measurement, column[0], tuple(sorted(tags.items())), column[1])
 
-            def name(row: Row) -> SourceSeries:
-                tags = {tag: value for tag, value in zip(measurement.tags, row, strict=True) if value}
-                monitor = take_monitor(tags) or measurement.name
-                return SourceSeries(monitor, measurement.name, field, tuple(sorted(tags.items())), kind)
 
-            found = self._places[measurement, field, kind] = Places(self.rows(measurement), name, self._book)
-        return found
-
-    def points(
-        self, statement: Statement, times: Int64s, tags: Sequence[pa.Array], fields: Sequence[pa.Array]
-    ) -> Points:
-        """The points of rows, from their columns."""
-        measurement = statement.measurement
-        numbers = self.rows(measurement).numbers(tags, len(times))
-        found = []
-        for (field, kind), column in zip(statement.fields, fields, strict=True):
-            found.append(points_of(self.places(measurement, field, kind).of(numbers), times, column))
-        return joined(found)
+def _points_of(
+    names: Names, statement: Statement, times: Int64s, tags: Sequence[pa.Array], fields: Sequence[pa.Array]
+) -> Points:
+    """The points of rows, from their columns."""
+    shape = statement.measurement.name, statement.measurement.tags
+    numbers = names.rows(shape).numbers(tags, len(times))
+    found = []
+    for field, column in zip(statement.fields, fields, strict=True):
+        found.append(points_of(names.places(shape, field).of(numbers), times, column))
+    return joined(found)
 
 
 class Answer(Protocol):
@@ -83,9 +68,9 @@ class Answer(Protocol):
 class CsvAnswer:
     """An answer in CSV. It's `complete` if a section of another statement came after those of `statements`."""
 
-    def __init__(self, statements: Sequence[Statement], naming: Naming) -> None:
+    def __init__(self, statements: Sequence[Statement], names: Names) -> None:
         self._statements = {statement.prefix: statement for statement in statements}
-        self._naming = naming
+        self._names = names
         self._blocks = Blocks(MARK)
         self.complete = False
 
@@ -118,7 +103,8 @@ class CsvAnswer:
         types |= dict.fromkeys(tags, pa.string())
         table = read_block(block.body, types, list(block.header.labels))
         columns = {name: single(table.column(name)) for name in types}
-        return self._naming.points(
+        return _points_of(
+            self._names,
             statement,
             nanoseconds(columns["time"]),
             [columns[name] for name in tags],
@@ -131,9 +117,9 @@ class JsonAnswer:
 
     complete = True
 
-    def __init__(self, statements: Sequence[Statement], naming: Naming) -> None:
+    def __init__(self, statements: Sequence[Statement], names: Names) -> None:
         self._statements = {statement.prefix: statement for statement in statements}
-        self._naming = naming
+        self._names = names
         self._waiting = bytearray()
 
     def feed(self, piece: bytes) -> list[Points]:
@@ -157,7 +143,8 @@ class JsonAnswer:
                 raise SourceUnavailable("sent an answer with other columns than were asked for")
             by_name = dict(zip(columns, zip(*series["values"], strict=True), strict=True))
             fields, tags = _names(statement)
-            yield self._naming.points(
+            yield _points_of(
+                self._names,
                 statement,
                 np.array(by_name["time"], np.int64),
                 [pa.array([text or "" for text in by_name[name]], pa.string()) for name in tags],

@@ -1,6 +1,7 @@
 """Which series the rows of an answer belong to: looked up once, and then again only where the rows have changed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,10 @@ from monitors.evaluator.sources.columns import texts
 from monitors.evaluator.sources.port import SourceSeries
 
 Row = tuple[str, ...]
+S = TypeVar("S", bound=Hashable)
+C = TypeVar("C", bound=Hashable)
+SPARE_ROWS = 100_000
+"""How many rows of shapes that no longer come are kept, besides as many as there are series."""
 MOST_REMEMBERED = 4_000_000
 """How many rows of an answer are kept to compare the next one with; longer answers are back-fills, that come once."""
 
@@ -42,9 +47,12 @@ class Rows:
         self._before: tuple[list[pa.ChunkedArray], Int32s] = [], np.empty(0, np.int32)
         self._parts: list[tuple[list[pa.Array], Int32s]] = []
         self._length = 0
+        self.idle = False
+        """Whether the last answer had none of these rows."""
 
     def begin(self) -> None:
         """Another answer follows: what came is what it's compared with."""
+        self.idle = not self._length
         if self._parts and self._length <= MOST_REMEMBERED:
             columns = [pa.chunked_array(list(same)) for same in zip(*(part[0] for part in self._parts), strict=True)]
             self._before = columns, np.concatenate([numbers for _, numbers in self._parts])
@@ -116,3 +124,37 @@ class Places:
                 self._table[number] = self._book.place(self._name(self._rows.known[number]))
             places = self._table[numbers]
         return places
+
+
+class Naming(Generic[S, C]):
+    """Which series the rows of answers belong to. Lives as long as its source, and is used by one thread.
+
+    Rows have a shape, which is what their columns of texts mean, and columns of values; `name` says of a row of a shape
+    which series it has in a column.
+    """
+
+    def __init__(self, book: SeriesBook, name: Callable[[S, C, Row], SourceSeries]) -> None:
+        self._book, self._name = book, name
+        self._rows: dict[S, Rows] = {}
+        self._places: dict[S, dict[C, Places]] = {}
+
+    def begin(self) -> None:
+        """Another answer follows. Shapes that come no more are forgotten when they have become many."""
+        for rows in self._rows.values():
+            rows.begin()
+        known = sum(len(rows.known) for rows in self._rows.values())
+        if known > 2 * len(self._book.series) + SPARE_ROWS:
+            for shape in [shape for shape, rows in self._rows.items() if rows.idle]:
+                del self._rows[shape]
+                self._places.pop(shape, None)
+
+    def rows(self, shape: S) -> Rows:
+        """The different rows of a shape."""
+        return self._rows.setdefault(shape, Rows())
+
+    def places(self, shape: S, column: C) -> Places:
+        """The series of a column of such rows."""
+        columns = self._places.setdefault(shape, {})
+        if column not in columns:
+            columns[column] = Places(self.rows(shape), lambda row: self._name(shape, column, row), self._book)
+        return columns[column]
