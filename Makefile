@@ -8,7 +8,7 @@ ARGS ?=
 EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
 
-.PHONY: help setup run test fuzz crash crash-long lint format breaking clean \
+.PHONY: help setup run test test-servers fuzz crash crash-long lint format breaking clean \
 	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-store
 .DEFAULT_GOAL := help
 
@@ -33,6 +33,10 @@ run: setup ## Start the whole mesh with its collectors, e.g. make run ARGS="--ch
 
 test: setup ## Run every test
 	$(VENV)/bin/pytest -n auto --dist loadfile $(ARGS)
+
+test-servers: setup ## Run what behaves the same on servers a second time, on MariaDB
+	MONITORS_TESTS_BACKENDS=servers $(VENV)/bin/pytest -n auto --dist loadfile \
+		tests/rules tests/notifier tests/bridge tests/cli tests/end_to_end $(ARGS)
 
 fuzz: setup ## Compare the engine with its oracle on many random lives, and read random conditions, e.g. make fuzz EXAMPLES=1000000 SEED=7
 	@echo "seed $(SEED), $(EXAMPLES) examples; what fails is kept in .hypothesis and tried first by the next run"

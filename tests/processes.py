@@ -8,28 +8,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.servers.backends import addresses
+from tests.waiting import wait_for as wait_for
+
 BIN = Path(sys.executable).parent
 START_SECONDS = 30.0
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0, *, every: float = 0.01) -> Any:
-    """Waits until the condition gives something true and returns that; looks again every 10 ms, or as `every` says."""
-    deadline = time.monotonic() + seconds
-    tick = threading.Event()
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s in vain for {what}")
-        tick.wait(every)
 
 
 @dataclass(frozen=True)
@@ -102,6 +92,7 @@ class MeshProcess:
             "MONITORS_HOME": str(home),
             "MONITORS_GRPC_PORT": "0",
             "MONITORS_HTTP_PORT": "0",
+            **addresses(home),
             **(environment or {}),
         }
         self.output: list[str] = []

@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 
 from tests.processes import BIN, START_SECONDS, wait_for
+from tests.servers.backends import addresses
 
 SERVICE_TOKEN = "served-mesh-" + "0123456789abcdef" * 2
 
@@ -116,6 +117,7 @@ class ServedMesh:
             "MONITORS_HTTP_PORT": str(self.http_port),
             "MONITORS_RULES_ADDRESS": f"127.0.0.1:{ports['rules']}",
             "MONITORS_EVALUATOR_ADDRESS": f"127.0.0.1:{ports['evaluator']}",
+            **addresses(home),
             **(environment or {}),
         }
         self.rules, self.evaluator, self.notifier = (

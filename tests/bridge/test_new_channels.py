@@ -24,7 +24,6 @@ from monitors.bridge import new_channels
 from monitors.bridge.settings import MeshSettings
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import NotifierSettings, RulesSettings
-from monitors.mesh.database import sqlite_url
 from monitors.mesh.identity import with_service_token
 from monitors.mesh.server import MeshServer
 from monitors.notifier.main import open_notifier
@@ -41,6 +40,7 @@ from tests.browser import Page, fetch
 from tests.harness import LoopThread
 from tests.notifier.world import as_tenant
 from tests.processes import wait_for
+from tests.servers.backends import database_url
 
 RULE = {"monitor": "mon_host", "title": "CPU is high", "condition": "cpu_percent > 90"}
 LINK = re.compile(r"http://127\.0\.0\.1:\d+/channels/new\?link=[\w.-]+")
@@ -52,10 +52,10 @@ async def opened(home: Path) -> AsyncIterator[tuple[int, str, str]]:
     """Both services, as `monitors up` opens them. Gives the port, the local key and the key of another tenant."""
     closing = asyncio.Event()
     address = f"unix:{home / 'mesh.sock'}"
-    settings = NotifierSettings(sqlite_url(home / "notifier.db"), home / "master.key", None, True)
+    settings = NotifierSettings(database_url(home / "notifier.db", "notifier"), home / "master.key", None, True)
     async with (
         open_channel(address, "mesh") as channel,
-        open_rules(RulesSettings(sqlite_url(home / "rules.db")), closing, None) as rules,
+        open_rules(RulesSettings(database_url(home / "rules.db")), closing, None) as rules,
         open_notifier(settings, channel, closing, lambda line: None) as notifier,
     ):
         key, other = await rules.ensure_local_key(home / "key"), await rules.add_tenant("globex")

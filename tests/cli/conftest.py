@@ -21,6 +21,7 @@ from monitors.v1.rule_service_pb2 import RegisterMonitorRequest
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.cli.memory_mesh import KEY, MemoryMesh, open_memory_mesh
 from tests.harness import LoopThread
+from tests.servers.backends import database_url
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def monitors(mesh: MemoryMesh, tmp_path: Path) -> Command:
 async def rule_service(home: Path) -> AsyncIterator[int]:
     """The real service with its key in `home`."""
     closing = asyncio.Event()
-    async with open_rules(RulesSettings(f"sqlite:///{home / 'rules.db'}"), closing, None) as rules:
+    async with open_rules(RulesSettings(database_url(home / "rules.db")), closing, None) as rules:
         await rules.ensure_local_key(home / "key")
         server = MeshServer(rules.authenticate, closing)
         server.host(rules)

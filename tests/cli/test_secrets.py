@@ -10,6 +10,7 @@ from tests.cli.conftest import Command
 from tests.harness import LoopThread
 from tests.notifier.test_with_rule_service import both
 from tests.notifier.world import Record
+from tests.servers.backends import addresses
 
 NEW = base64.b64encode(b"n" * 32).decode()
 OTHER = base64.b64encode(b"x" * 32).decode()
@@ -22,7 +23,7 @@ def operator(loop_thread: LoopThread, tmp_path: Path) -> Command:
     with loop_thread.opened(both(tmp_path, lines)) as opened:
         user = Command({"MONITORS_SERVER": f"127.0.0.1:{opened.port}", "MONITORS_KEY": opened.key})
         user("channels", "create", "ops", "--webhook", "https://example.org/x?token=canary")
-    return Command({"MONITORS_HOME": str(tmp_path)})
+    return Command({"MONITORS_HOME": str(tmp_path), **addresses(tmp_path)})
 
 
 def test_a_rotation_from_the_file_to_a_new_key(operator: Command, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from monitors.v1.rule_service_pb2 import CreateRuleRequest, ListAlertsRequest
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.clients import rule_service
 from tests.processes import MeshProcess, wait_for
+from tests.servers.backends import addresses
 
 SERIES, MOST_INSTANCES = 4_000, 1_000
 WRITES, POINTS_A_WRITE = 60, 40_000
@@ -29,7 +30,7 @@ def add_tenant(home: Path, tenant: str) -> str:
     home.mkdir(mode=0o700)
 
     async def work() -> str:
-        settings = load_settings({"MONITORS_HOME": str(home)})
+        settings = load_settings({"MONITORS_HOME": str(home), **addresses(home)})
         async with open_rules(settings.rules, asyncio.Event(), None) as rules:
             return await rules.add_tenant(tenant)
 

@@ -14,6 +14,7 @@ from mcp.client import Client
 from standardwebhooks import Webhook
 
 from tests.processes import BIN, MeshProcess, Receiver, receiver, running_mesh, wait_for
+from tests.servers.backends import in_files
 
 
 @pytest.fixture(scope="module")
@@ -143,4 +144,4 @@ def test_a_damaged_database_is_named_with_the_fix(tmp_path: Path) -> None:
         home.mkdir()
         (home / name).write_bytes(b"no database at all, " * 1000)
         with pytest.raises(AssertionError, match=rf"(?s){name}.*backup"):
-            MeshProcess(home).start()
+            MeshProcess(home, environment=in_files(home)).start()

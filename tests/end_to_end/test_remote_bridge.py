@@ -21,6 +21,7 @@ from tests.bridge.oauth_world import LoggedBridge, call_tool, post
 from tests.end_to_end.test_bridge_over_http import answers, free_port
 from tests.harness import LoopThread
 from tests.processes import BIN, running_mesh, wait_for
+from tests.servers.backends import addresses
 
 SECRET = "0123456789abcdef" * 4
 
@@ -33,7 +34,7 @@ def rule_service(home: Path, port: int) -> Iterator[list[str]]:
         "MONITORS_TENANTS": "acme, globex", "MONITORS_BRIDGE_SECRET": f"another-{SECRET}, {SECRET}",
     }  # fmt: skip
     process = subprocess.Popen(
-        [BIN / "monitors", "serve", "rules"], env={**os.environ, **environment},
+        [BIN / "monitors", "serve", "rules"], env={**os.environ, **addresses(home), **environment},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     output: list[str] = []
@@ -90,6 +91,6 @@ def test_a_mesh_for_one_owner_takes_its_owners_tokens(tmp_path: Path, loop_threa
 
 
 def test_a_mesh_for_one_owner_has_one_tenant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = load_settings({"MONITORS_HOME": str(tmp_path), "MONITORS_TENANTS": "acme"})
+    settings = load_settings({"MONITORS_HOME": str(tmp_path), "MONITORS_TENANTS": "acme", **addresses(tmp_path)})
     assert run_up(settings, (), host=False, mcp=False) == 1
     assert "MONITORS_TENANTS is set, but `monitors up`" in capsys.readouterr().err

@@ -35,6 +35,25 @@ def server_database_url(file: Path, service: str = "rules") -> str:
     return server.url(name)
 
 
+def addresses(home: Path) -> dict[str, str]:
+    """What a process with this home folder is to have in its environment. Embedded that's nothing: its databases are
+    `rules.db` and `notifier.db` in the folder."""
+    if not ON_SERVERS:
+        return {}
+    return {
+        "DATABASE_URL": database_url(home / "rules.db"),
+        "MONITORS_NOTIFIER_DATABASE_URL": database_url(home / "notifier.db", "notifier"),
+    }
+
+
+def in_files(home: Path) -> dict[str, str]:
+    """The same for a test of the files themselves, whatever the backend."""
+    return {
+        "DATABASE_URL": sqlite_url(home / "rules.db"),
+        "MONITORS_NOTIFIER_DATABASE_URL": sqlite_url(home / "notifier.db"),
+    }
+
+
 def engine_of(file: Path, service: str = "rules") -> Engine:
     """A bare connection to the same database, past the product."""
     return create_engine(database_url(file, service))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import wait_for
+from tests.waiting import wait_for
 
 INFLUXD = shutil.which("influxd")
 needs_influxdb = pytest.mark.skipif(INFLUXD is None, reason="InfluxDB isn't installed: apt-get install influxdb")

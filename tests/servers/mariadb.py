@@ -15,7 +15,7 @@ from typing import Any
 import pymysql
 import pytest
 
-from tests.processes import wait_for
+from tests.waiting import wait_for
 
 USER, PASSWORD = "monitors", "n0t-a-secret"
 START_SECONDS = 60.0

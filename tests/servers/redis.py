@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.processes import wait_for
+from tests.waiting import wait_for
 
 PROGRAM = shutil.which("redis-server")
 PASSWORD = "p@ss:word/of-redis"  # with all that must be escaped in a URL

@@ -46,7 +46,6 @@ async def open_mesh(settings: Settings, closing: asyncio.Event, console: Callabl
         open_channel(target, token) as channel,
         open_rules(settings.rules, closing, channel, shared.wakeups) as rules,
     ):
-        # Nobody else can hold a lease: this process holds the lock of the home folder.
         await rules.void_leases()
         key = await rules.ensure_local_key(settings.key_file)
         users = CachedAuthenticator(rules.authenticate)
