@@ -7,6 +7,7 @@ import re
 import secrets
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import grpc
+import jwt
 import pytest
 
 from monitors.bridge.oauth.settings import load_oauth_settings
@@ -117,6 +119,8 @@ def settings(found: Canaries, smtp_port: int) -> dict[str, str]:
         "MONITORS_MASTER_KEYS": f"first:{base64.b64encode(key.encode()).decode()}",
         "MONITORS_ALLOW_LOCAL_TARGETS": "true",
         "JWT_SECRET": found.new("jwt"),
+        "IDENTITY_REDIS_URL": f"redis://:{found.new('identityredis')}@127.0.0.1:{free_port()}/0",
+        "IDENTITY_DATABASE_URL": f"mysql+pymysql://ann:{found.new('identitydb')}@127.0.0.1:{free_port()}/users",
         "REDIS_URL": f"redis://:{found.new('redis')}@127.0.0.1:{free_port()}/0",
         "INFLUXDB_URL": f"http://127.0.0.1:{free_port()}",
         "INFLUXDB_TOKEN": found.new("influx"),
@@ -175,6 +179,12 @@ class Life:
         for wrong in (f"alk_local_x_{self._found.new('wrongkey')}_00000000", f"eyJh.{self._found.new('wrongjwt')}.x"):
             self.command("rules", "list", of="rules", changes={"MONITORS_KEY": wrong})
             self.command("channels", "list", changes={"MONITORS_KEY": wrong})
+        claims = {"user_id": "42", "session_id": self._found.new("session"), "tier": "pro", "permissions": []}
+        now = int(time.time())
+        token = jwt.encode(claims | {"iat": now, "exp": now + 600}, self._found.secrets["jwt"], "HS256")
+        self._found.secrets["token"] = token.rpartition(".")[2]
+        self.command("rules", "list", of="rules", changes={"MONITORS_KEY": token})
+        self.command("channels", "list", changes={"MONITORS_KEY": token})
         self.command("keys", "revoke", f"key_{key.split('_')[2]}", "--yes", of="rules")
         self.command("rules", "list", of="rules", changes={"MONITORS_KEY": key})
 

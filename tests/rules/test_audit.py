@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from monitors.mesh.audit import LONGEST_STATE
 from monitors.mesh.channel_links import open_token
 from monitors.mesh.times import MINUTE, now_nanos, to_timestamp
+from monitors.rules.identity.tenants import Tenants
 from monitors.v1 import audit_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from tests.auditing import Case, changing, states
@@ -277,6 +278,17 @@ def test_a_new_tenant_and_its_first_key_stand_there(client: Client) -> None:
     assert client.key.split("_")[3] not in str(key)
     assert client.loop.run(client.rules.add_tenant(client.tenant))
     assert [event.kind for event in events(client)] == ["key", "key", "tenant"]
+
+
+def test_a_tenant_that_comes_with_its_first_user_stands_there_once(client: Client) -> None:
+    tenants = Tenants(client.rules._database)
+    before = events(client)
+    client.loop.run(tenants.ensure(client.tenant, "pro"))
+    client.loop.run(tenants.ensure(client.tenant, "pro"))
+    (event, *rest) = events(client)
+    assert rest == before
+    assert (event.kind, event.resource_id, event.user) == ("tenant", client.tenant, "mesh")
+    assert states(event) == ({"tier": ""}, {"tier": "pro"})
 
 
 def test_what_the_mesh_records_for_itself_leaves_none(client: Client) -> None:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import grpc
 
-from monitors.mesh.audit import OURSELVES, Change, events_of
+from monitors.mesh.audit import Change
 from monitors.mesh.audit_keeping import keep_audit
-from monitors.mesh.audit_table import append
 from monitors.mesh.config import RulesSettings
 from monitors.mesh.database import Database, Session, storage_error
 from monitors.mesh.errors import Unauthenticated
@@ -23,7 +22,7 @@ from monitors.mesh.times import DAY
 from monitors.mesh.wakeups import ALERTS, NOTIFICATIONS, RULES, LocalWakeups, Wakeups
 from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.identity.opening import open_identity
-from monitors.rules.identity.tenants import Tenants
+from monitors.rules.identity.tenants import Tenants, keep_changes, put_tenant
 from monitors.rules.service import Core, RuleService, add_to_server
 from monitors.rules.service.polling import follow_others
 from monitors.rules.store import keys, outbox, requests, shards, watching
@@ -73,10 +72,10 @@ class Rules:
 
         def work(session: Session) -> None:
             with of_tenant(session, tenant):
-                changes = _add_tenant(session, tenant, tier, wanted.create_time)
+                changes = put_tenant(session, tenant, tier, wanted.create_time)
                 if self._api_keys.adopt(session, key, wanted):
                     changes.append(_made(key, wanted))
-                _keep(session, changes, wanted)
+                keep_changes(session, tenant, wanted.creator, wanted.create_time, changes)
 
         await self._database.write(work)
         return key.text
@@ -87,9 +86,10 @@ class Rules:
 
         def work(session: Session) -> ApiKey:
             with of_tenant(session, tenant):
-                changes = _add_tenant(session, tenant, tier, wanted.create_time)
+                changes = put_tenant(session, tenant, tier, wanted.create_time)
                 key = self._api_keys.make(session, wanted)
-                _keep(session, [*changes, _made(key, wanted)], wanted)
+                changes.append(_made(key, wanted))
+                keep_changes(session, tenant, wanted.creator, wanted.create_time, changes)
             return key
 
         return (await self._database.write(work)).text
@@ -183,20 +183,8 @@ def _first_key(tenant: str, now: int) -> keys.StoredKey:
     return keys.StoredKey(tenant, "", SCOPES, None, title=tenant, creator="operator", create_time=now)
 
 
-def _add_tenant(session: Session, tenant: str, tier: str, now: int) -> list[Change]:
-    before = keys.tier_of(session, tenant)
-    keys.add_tenant(session, tenant, now, tier)
-    return [Change("tenant", tenant, None if before is None else {"tier": before}, {"tier": tier})]
-
-
 def _made(key: ApiKey, wanted: keys.StoredKey) -> Change:
     return Change("key", key.key_id, None, key_to_proto(replace(wanted, id=key.key_id)))
-
-
-def _keep(session: Session, changes: list[Change], wanted: keys.StoredKey) -> None:
-    """Keeps the audit of what was done at the operator's wish, whom no call names."""
-    tenant, user, now = wanted.tenant, wanted.creator, wanted.create_time
-    append(session, audit, events_of(tenant, user, OURSELVES, "AddTenant", now, changes))
 
 
 def _read_key(path: Path) -> ApiKey | None:

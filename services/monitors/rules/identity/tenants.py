@@ -2,12 +2,27 @@
 
 import time
 
+from monitors.mesh.audit import BY_ITSELF, OURSELVES, Change, events_of
+from monitors.mesh.audit_table import append
 from monitors.mesh.database import Database, Session
 from monitors.mesh.identity import CACHE_SECONDS
 from monitors.mesh.tenancy import of_tenant
 from monitors.rules.store import keys
+from monitors.rules.store.tables import audit
 
 MOST_KNOWN = 10_000
+
+
+def put_tenant(session: Session, tenant: str, tier: str, now: int) -> list[Change]:
+    """Makes a tenant unless it's there, and gives it the tier. Returns that for the audit."""
+    before = keys.tier_of(session, tenant)
+    keys.add_tenant(session, tenant, now, tier)
+    return [Change("tenant", tenant, None if before is None else {"tier": before}, {"tier": tier})]
+
+
+def keep_changes(session: Session, tenant: str, user: str, now: int, changes: list[Change]) -> None:
+    """Keeps the audit of what no call has asked for: the operator has, or somebody came for the first time."""
+    append(session, audit, events_of(tenant, user, OURSELVES, "AddTenant", now, changes))
 
 
 class Tenants:
@@ -41,7 +56,8 @@ class Tenants:
 
         def make(session: Session) -> None:
             with of_tenant(session, tenant):
-                keys.add_tenant(session, tenant, self._database.now(), tier)
+                stamp = self._database.now()
+                keep_changes(session, tenant, BY_ITSELF, stamp, put_tenant(session, tenant, tier, stamp))
 
         await self._database.write(make, repeatable=True)
         self._remember(tenant, tier, now)
