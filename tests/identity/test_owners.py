@@ -11,7 +11,7 @@ from monitors.mesh.errors import IdentityUnavailable
 from monitors.mesh.identity.existing import ExistingDatabase, tenant_of_user
 from monitors.mesh.identity.owners import FRESH_SECONDS, STALE_SECONDS, MonitorsTable, NoOwners
 from tests.harness import LoopThread
-from tests.identity.user_system import UserTables, sqlite_at
+from tests.identity.user_system import UserTables, url_of
 
 
 class Clock:
@@ -27,8 +27,7 @@ class Clock:
 class Opened:
     """The table with two monitors of two users, and one of nobody."""
 
-    def __init__(self, folder: Path, loop: LoopThread) -> None:
-        url = sqlite_at(folder)
+    def __init__(self, url: str, loop: LoopThread) -> None:
         self.tables = UserTables(url)
         self.tables.add_monitor("mon_a", "user_a")
         self.tables.add_monitor("mon_b", "42")
@@ -41,9 +40,13 @@ class Opened:
         return dict(self._loop.run(self.table.owners(ids)))
 
 
-@pytest.fixture
-def opened(tmp_path: Path, loop_thread: LoopThread) -> Opened:
-    return Opened(tmp_path, loop_thread)
+@pytest.fixture(params=["sqlite", "mariadb"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path, loop_thread: LoopThread) -> Opened:
+    return Opened(url_of(request.param, tmp_path), loop_thread)
+
+
+def test_an_id_that_a_database_takes_for_the_same_is_another(opened: Opened) -> None:
+    assert opened.owners("MON_A", "mon_a ", "mon_a") == {"mon_a": "user_a"}
 
 
 def test_a_monitor_belongs_to_its_users_tenant(opened: Opened) -> None:

@@ -19,7 +19,7 @@ from monitors.mesh.times import SECOND
 from monitors.rules.identity.live_sessions import LiveSessions
 from monitors.rules.identity.sessions import Sessions
 from tests.harness import LoopThread
-from tests.identity.user_system import SECRET, SignedIn, UserSystem, UserTables, sqlite_at
+from tests.identity.user_system import SECRET, SignedIn, UserSystem, UserTables, sqlite_at, url_of
 from tests.servers.redis import RedisServer, redis_server
 
 
@@ -83,10 +83,12 @@ def users(
         yield opened
 
 
-@pytest.fixture
-def both(loop_thread: LoopThread, tmp_path: Path, server: RedisServer) -> Iterator[World]:
+@pytest.fixture(params=["sqlite", "mariadb"])
+def both(
+    request: pytest.FixtureRequest, loop_thread: LoopThread, tmp_path: Path, server: RedisServer
+) -> Iterator[World]:
     """A user system that has Redis and a database."""
-    with world(loop_thread, UserTables(sqlite_at(tmp_path)), server) as opened:
+    with world(loop_thread, UserTables(url_of(request.param, tmp_path)), server) as opened:
         yield opened
 
 
@@ -171,6 +173,17 @@ def test_a_session_that_redis_alone_knows_is_taken_if_the_tables_know_its_user(b
     assert both.who(session.token).tenant == "user_ann"
     both.system.tables.run("DELETE FROM users")
     assert "isn't active" in both.refusal(session.token)
+
+
+def test_what_a_database_takes_for_the_same_is_another_all_the_same(both: World) -> None:
+    session = both.system.sign_in("user_ann")
+    both.system.evict(session)
+    for session_id in (session.id.upper(), f"{session.id} "):
+        assert "has ended" in both.refusal(both.system.token("user_ann", session_id))
+    assert both.system.tables
+    token = both.system.token("USER_ANN", "shouted")
+    both.system.tables.add_session("shouted", "USER_ANN", token, ends=timedelta(hours=1))
+    assert "isn't active" in both.refusal(token)
 
 
 def test_permissions_are_those_of_the_session_and_else_the_tokens(both: World) -> None:

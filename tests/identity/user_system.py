@@ -11,6 +11,8 @@ import jwt
 import redis
 from sqlalchemy import create_engine, text
 
+from tests.servers.mariadb import shared_server
+
 SECRET = "a secret of the user system, which has 40"
 TABLES = (
     "CREATE TABLE users (id VARCHAR(64) PRIMARY KEY, email VARCHAR(200), tier VARCHAR(20), is_active BOOLEAN)",
@@ -25,6 +27,21 @@ def sqlite_at(folder: Path) -> str:
     url = f"sqlite:///{folder / 'users.db'}"
     UserTables(url).make()
     return url
+
+
+def mariadb() -> str:
+    """The URL of a user system's database on MariaDB, with its tables, which compare without regard to case."""
+    server = shared_server()
+    name = server.create_database()
+    server.execute(f"ALTER DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
+    url = server.url(name)
+    UserTables(url).make()
+    return url
+
+
+def url_of(kind: str, folder: Path) -> str:
+    """The URL of a user system's new database: `sqlite` or `mariadb`."""
+    return sqlite_at(folder) if kind == "sqlite" else mariadb()
 
 
 @dataclass

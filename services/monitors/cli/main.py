@@ -6,6 +6,7 @@ import typer
 
 from monitors.cli import alerts, channels, deliveries, history, keys, rules, secrets
 from monitors.cli.audit import audit
+from monitors.cli.importing.command import import_rules
 from monitors.cli.monitors import list_monitors
 from monitors.cli.preview import preview
 from monitors.cli.rule_files import commands as rule_files
@@ -35,6 +36,7 @@ app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(history.app, name="history")
 app.add_typer(keys.app, name="keys")
 app.add_typer(secrets.app, name="secrets")
+app.command("import")(import_rules)
 app.command()(audit)
 app.command()(status)
 

@@ -16,10 +16,24 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, TextClause, bindparam, create_engine, event, make_url, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Select,
+    TextClause,
+    bindparam,
+    create_engine,
+    event,
+    inspect,
+    literal_column,
+    make_url,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
@@ -38,6 +52,7 @@ _SESSION = text("SELECT id, user_id, token, expires_at, is_active FROM sessions 
 _USER = text("SELECT id, tier, is_active FROM users WHERE id = :id")
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 
 def tenant_of_user(user_id: str) -> str:
@@ -68,7 +83,15 @@ class ExistingDatabase:
         """As `fetch`, for a thread that may wait."""
         return self._run(lambda connection: [dict(row._mapping) for row in connection.execute(statement, values)])
 
-    def _run(self, work: Callable[[Connection], list[Row]]) -> list[Row]:
+    def table_names(self) -> frozenset[str]:
+        """The names of its tables. Raises IdentityUnavailable."""
+        return self._run(lambda connection: frozenset(inspect(connection).get_table_names()))
+
+    def rows_of(self, name: str) -> list[Row]:
+        """All rows of a table, with whatever columns it has. Raises IdentityUnavailable."""
+        return self._run(lambda connection: [dict(row) for row in connection.execute(_all_of(name)).mappings()])
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
         try:
             with self._engine.connect() as connection:
                 return work(connection)
@@ -108,6 +131,10 @@ class ExistingDatabase:
         """Waits for what is being read and closes all connections."""
         self._workers.shutdown(wait=True)
         self._engine.dispose()
+
+
+def _all_of(name: str) -> Select[Any]:
+    return select(literal_column("*")).select_from(table(name))
 
 
 def _engine(url: str) -> Engine:

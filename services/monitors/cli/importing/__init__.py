@@ -1,0 +1,1 @@
+"""`monitors import`: takes over the rules that a team made with the first product."""
