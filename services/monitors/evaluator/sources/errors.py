@@ -36,7 +36,9 @@ def refusal(status: int, said: str, bucket: str, org: str = "") -> SourceError:
     place = f"bucket {bucket!r}" + (f" of organisation {org!r}" if org else "")
     told = f" (it says: {short(said)})" if said else ""
     if status == HTTPStatus.UNAUTHORIZED:
-        return SourceRefused(f"doesn't accept the credential; check INFLUXDB_TOKEN{told}", status)
+        return SourceRefused(
+            f"doesn't accept the credential; check INFLUXDB_TOKEN, or user and password of a 1.x{told}", status
+        )
     if status == HTTPStatus.FORBIDDEN:
         return SourceRefused(f"doesn't let this token read {place}; give it the right to{told}", status)
     if status == HTTPStatus.NOT_FOUND:

@@ -220,9 +220,12 @@ class InfluxqlSource:
             raise self._failed(str(error)) from None
 
     def _failed(self, said: str) -> SourceError:
-        status = HTTPStatus.NOT_FOUND if "not found" in said else HTTPStatus.BAD_REQUEST
-        if "timeout" in said or "killed" in said:
-            status = HTTPStatus.SERVICE_UNAVAILABLE
+        """The error of a statement. What isn't known to stay so until somebody mends it may pass."""
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        if "not found" in said:
+            status = HTTPStatus.NOT_FOUND
+        elif "max-select" in said:
+            status = HTTPStatus.BAD_REQUEST
         return refusal(status, said, self._settings.bucket)
 
     def _form(self, query: str, parameters: dict[str, str | int], *, chunked: bool = True) -> dict[str, str]:

@@ -15,7 +15,7 @@ S = TypeVar("S", bound=Hashable)
 C = TypeVar("C", bound=Hashable)
 SPARE_ROWS = 100_000
 """How many rows of shapes that no longer come are kept, besides as many as there are series."""
-MOST_REMEMBERED = 4_000_000
+MOST_REMEMBERED = 1_000_000
 """How many rows of an answer are kept to compare the next one with; longer answers are back-fills, that come once."""
 
 
