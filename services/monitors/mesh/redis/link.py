@@ -78,17 +78,19 @@ class RedisLink:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 answer = await ask(self._client)
-        except ResponseError as error:
-            # It's there and quick, but can't do this: a replica that takes no writes, no memory left.
-            self._tell(error)
-            raise RedisAway from error
         except FAILURES as error:
-            self._is_usable = False
-            self._lost.set()
-            self._tell(error)
+            self.note(error)
             raise RedisAway from error
         self._problem = ""
         return answer
+
+    def note(self, error: BaseException) -> None:
+        """Takes a failure into account: unless Redis has answered, nobody asks it until a probe finds it well."""
+        # A replica that takes no writes, or one without memory, is there and quick, but can't do what was asked.
+        if not isinstance(error, ResponseError):
+            self._is_usable = False
+            self._lost.set()
+        self._tell(error)
 
     @asynccontextmanager
     async def subscribed(self, channel: str) -> AsyncIterator[PubSub]:

@@ -1,7 +1,6 @@
 """Wake-ups of all processes at the same Redis, by its publish and subscribe."""
 
 import asyncio
-import logging
 import random
 import secrets
 from collections.abc import Callable
@@ -12,8 +11,6 @@ from redis.asyncio import Redis
 
 from monitors.mesh.events import Changes
 from monitors.mesh.redis.link import FAILURES, RedisAway, RedisLink
-
-log = logging.getLogger(__name__)
 
 CHANNEL = "monitors:changes"
 FIRST_PAUSE = 0.1
@@ -69,8 +66,7 @@ class RedisWakeups:
             try:
                 await self._listen(connected)
             except FAILURES as error:
-                # The link tells what is wrong with Redis.
-                log.debug("the subscription to changes broke: %s", type(error).__name__)
+                self._link.note(error)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -80,7 +76,7 @@ class RedisWakeups:
             while True:
                 message: dict[str, Any] | None = await subscription.get_message(timeout=SILENCE_SECONDS)
                 if message is None and is_asked:
-                    return
+                    raise TimeoutError
                 is_asked = message is None
                 if message is None:
                     await subscription.ping()
