@@ -82,7 +82,7 @@ def test_an_administrator_makes_keys(client: Client) -> None:
     ordinary = client.call(pb.CreateKeyRequest(title="x")).key
     answer = client.stub.Authenticate(pb.AuthenticateRequest(credential=ordinary))
     assert set(answer.principal.scopes) == set(ORDINARY_SCOPES)
-    assert answer.cache_for.seconds == 30
+    assert answer.cache_for.seconds == 25
 
 
 def test_a_key_that_cannot_be_made_says_why(client: Client) -> None:

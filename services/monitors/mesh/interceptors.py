@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -21,11 +22,19 @@ from monitors.mesh.database import storage_error
 from monitors.mesh.errors import InvalidField, MeshError, MissingScope, Unauthenticated
 from monitors.mesh.identity import Authenticate, Principal, bind_principal
 from monitors.mesh.scopes import ANYBODY, SERVICE_ONLY, scope_of
+from monitors.mesh.statements import is_statement
 from monitors.mesh.times import to_duration
 
 log = logging.getLogger(__name__)
 
+AGAIN_SECONDS = 1.0
+"""How often a stream's credential is looked at. Mostly it's still known."""
+
 Context = grpc.aio.ServicerContext[Any, Any]
+
+
+Again = Callable[[], Awaitable[None]]
+"""Looks again at a call that goes on. Raises what ends it."""
 
 
 class AroundInterceptor(grpc.aio.ServerInterceptor):
@@ -35,8 +44,8 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
     """Whether what is raised within it still becomes a status that says what is wrong."""
 
     @abstractmethod
-    def around(self, method: str, context: Context) -> AbstractAsyncContextManager[None]:
-        """What surrounds a call of `/package.Service/Method`."""
+    def around(self, method: str, context: Context) -> AbstractAsyncContextManager[Again | None]:
+        """What surrounds a call of `/package.Service/Method`; what it gives is done at each message of a stream."""
 
     async def intercept_service(
         self,
@@ -56,14 +65,18 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
                 return UNREADABLE
 
         async def unary(request: Any, context: Context) -> Any:
-            async with self.around(method, context):
+            async with self.around(method, context) as again:
                 check_readable(request)
+                if again and handler.stream_unary:
+                    request = _watched(request, again)
                 return await (handler.stream_unary or handler.unary_unary)(request, context)
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self.around(method, context):
+            async with self.around(method, context) as again:
                 check_readable(request)
                 async for response in (handler.stream_stream or handler.unary_stream)(request, context):
+                    if again:
+                        await again()
                     yield response
 
         make: Any = {
@@ -77,6 +90,12 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
             request_deserializer=handler.request_deserializer if handler.request_streaming else deserialize,
             response_serializer=handler.response_serializer,
         )
+
+
+async def _watched(messages: AsyncIterator[Any], again: Again) -> AsyncIterator[Any]:
+    async for message in messages:
+        await again()
+        yield message
 
 
 UNREADABLE = object()
@@ -143,13 +162,37 @@ class Identity(AroundInterceptor):
         self._authenticate = authenticate
 
     @asynccontextmanager
-    async def around(self, method: str, context: Context) -> AsyncIterator[None]:
+    async def around(self, method: str, context: Context) -> AsyncIterator[Again | None]:
         scope = scope_of(method)
-        if scope != ANYBODY:
-            principal = await self._authenticate(credential_of(context))
-            check_scope(principal, scope)
-            bind_principal(principal, source_of(context.invocation_metadata() or ()))
-        yield
+        if scope == ANYBODY:
+            yield None
+            return
+        credential = credential_of(context)
+        principal = await self._authenticate(credential)
+        check_scope(principal, scope)
+        bind_principal(principal, source_of(context.invocation_metadata() or ()))
+        yield self._again(credential, scope)
+
+    def _again(self, credential: str, scope: str) -> Again | None:
+        """A stream may go on for days, but not with a credential that has ended meanwhile. That of a bridge is meant
+        for the beginning alone."""
+        if is_statement(credential):
+            return None
+        due = time.monotonic() + AGAIN_SECONDS
+
+        async def again() -> None:
+            nonlocal due
+            if time.monotonic() < due:
+                return
+            try:
+                check_scope(await self._authenticate(credential), scope)
+            except MeshError as error:
+                # While nobody can say whose it is, it stays what it was.
+                if error.code != "UNAVAILABLE":
+                    raise
+            due = time.monotonic() + AGAIN_SECONDS
+
+        return again
 
 
 def check_scope(principal: Principal, scope: str) -> None:

@@ -39,7 +39,7 @@ class BridgeStatements:
 
     async def identify(self, credential: str) -> Principal | None:
         """Whom a statement names; None if it's no statement. Raises Unauthenticated and UnknownTenant."""
-        if not _is_statement(credential):
+        if not is_statement(credential):
             return None
         principal = read_statement(credential, self.secrets)
         tier = await self.tier_of(principal.tenant)
@@ -54,7 +54,8 @@ def with_statements(secrets: Sequence[str], tier_of: TierOf, others: Authenticat
     return ahead_of(others, BridgeStatements(secrets, tier_of))
 
 
-def _is_statement(credential: str) -> bool:
+def is_statement(credential: str) -> bool:
+    """Whether a credential has the form of a statement."""
     token = read_unverified(credential)
     return token is not None and token.header.get("typ") == TYPE
 

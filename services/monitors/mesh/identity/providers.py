@@ -11,8 +11,8 @@ from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.identity.principals import SERVICE, Principal
 from monitors.mesh.times import SECOND, now_nanos
 
-# A logout or a revoked key must bite within half a minute.
-CACHE_SECONDS = 30.0
+# A logout or a revoked key must bite within half a minute, of which a stream may take some seconds to be looked at.
+CACHE_SECONDS = 25.0
 LONGEST_CREDENTIAL = 7 * 1024
 """Characters. From 8 KiB on gRPC itself refuses all of a call's metadata, and can't say why as plainly."""
 
@@ -62,7 +62,7 @@ def check_form(credential: str) -> None:
 
 @dataclass
 class CachedAuthenticator:
-    """Asks `source` for a credential it doesn't know and keeps the answer for 30 seconds, by the credential's hash, or
+    """Asks `source` for a credential it doesn't know and keeps the answer for 25 seconds, by the credential's hash, or
     until the credential ends."""
 
     source: Authenticate
@@ -83,7 +83,7 @@ class CachedAuthenticator:
 
 
 def seconds_to_trust(principal: Principal) -> float:
-    """For how long a principal that was found out now may be taken as known: 30 seconds, or less if it ends before."""
+    """For how long a principal that was found out now may be taken as known: 25 seconds, or less if it ends before."""
     if principal.expire_time is None:
         return CACHE_SECONDS
     return max(0.0, min(CACHE_SECONDS, (principal.expire_time - now_nanos()) / SECOND))
