@@ -29,6 +29,8 @@ from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.monitor_pb2 import FieldType, MonitorField
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+from tests.bridge.conftest import HttpBridge
+from tests.bridge.raw import http_call
 from tests.browser import fetch
 from tests.end_to_end.test_exported_trace import INSTRUMENT, environment
 from tests.harness import LoopThread
@@ -201,6 +203,18 @@ class Life:
         self._found.see("the page", done.html)
         self._found.see("the page", fetch(address).html)
 
+    def use_the_bridge(self) -> None:
+        """Claude calls through the bridge, with a key that is good and one that isn't."""
+        known = self._mesh.client_environment(self._mesh.rules)
+        keys = {"MONITORS_MCP_STATE_KEY": self._found.new("state"), "MONITORS_BRIDGE_SECRET": ""}
+        for changes in ({}, {"MONITORS_KEY": f"alk_local_x_{self._found.new('bridgewrong')}_00000000"}):
+            bridge = HttpBridge(**{**known, **keys, **changes})
+            try:
+                answer = http_call(bridge, "list_alert_rules", '{"include": "monitors"}')
+                self._found.see("the bridge", json.dumps(answer) + bridge.output)
+            finally:
+                bridge.close()
+
     def raise_an_alert(self) -> None:
         """An alert is told to the channels that refuse and those that take."""
         with self._mesh.channel(self._mesh.rules) as channel:
@@ -279,6 +293,7 @@ def test_no_secret_leaves_its_place(loop_thread: LoopThread, tmp_path: Path) -> 
             life.use_keys()
             life.use_the_page()
             life.raise_an_alert()
+            life.use_the_bridge()
             life.look_at_everything()
             wait_for(lambda: collector.deliveries, "the traces", 30)
         finally:
