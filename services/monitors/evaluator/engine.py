@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from monitors.evaluator.core import Core
-from monitors.evaluator.history import History, goes_on_from
+from monitors.evaluator.history import History, ReadWindow, goes_on_from
 from monitors.evaluator.leases import Leases
 from monitors.evaluator.loading import load
 from monitors.evaluator.model.evaluation import AMPLE, Capacity, Evaluation, Fill, Points
@@ -109,6 +109,15 @@ class Engine:
     def add_series(self, series: Sequence[Series]) -> None:
         """Makes new series known, before their first batch."""
         self._feed(list(series))
+
+    async def meet_series(self, series: Sequence[Series], until: int, read: ReadWindow) -> None:
+        """Makes new series known that may have had points before; up to `until` they are read as what was before."""
+        if not self.ready.is_set():
+            self._feed(list(series))
+            return
+        fill, keys = await self._core.call(lambda evaluation: evaluation.meet_series(series))
+        await self._fill(fill, until, hold=False, read=read)
+        await self._core.call(lambda evaluation: evaluation.wake(keys))
 
     def push(self, batch: Batch) -> None:
         """Evaluates a batch that has become durable; in the order of the batches."""
@@ -297,7 +306,7 @@ class Engine:
         self._recorder.add(transitions)
         return fill
 
-    async def _fill(self, fill: Fill, newest_batch: int, *, hold: bool) -> None:
+    async def _fill(self, fill: Fill, newest_batch: int, *, hold: bool, read: ReadWindow | None = None) -> None:
         """Brings points from before now into the window's rows that lack them."""
 
         def take(evaluation: Evaluation, batch: Batch) -> None:
@@ -309,7 +318,8 @@ class Engine:
         if len(fill.rows):
             # Points from the future are held of all series, also of those that lack none.
             series = None if hold else fill.rows.tolist()
-            async for batch in self._history.read_window(fill.oldest, newest_batch, series):
+            read = read or self._history.read_window
+            async for batch in read(fill.oldest, newest_batch, series):
                 await self._core.call(lambda evaluation, batch=batch: take(evaluation, batch))  # type: ignore[misc]
         await self._core.call(lambda evaluation: evaluation.filled(fill, self._core.seen()))
 

@@ -7,6 +7,9 @@ from monitors.evaluator.model.arrays import Booleans
 from monitors.evaluator.model.series import Batch, Series
 from monitors.evaluator.model.state import Checkpoint
 
+ReadWindow = Callable[[int, int, Collection[int] | None], AsyncIterator[Batch]]
+"""What `History.read_window` is."""
+
 
 class History(Protocol):
     """What an engine reads of the stored points."""

@@ -27,7 +27,7 @@ from monitors.evaluator.service import EvaluatorService, Parts
 from monitors.evaluator.store import Store
 from monitors.mesh.channels import open_channel
 from monitors.mesh.database import Database, sqlite_url
-from monitors.mesh.errors import QuotaExceeded, Unauthenticated
+from monitors.mesh.errors import QuotaExceeded, ServiceUnavailable, Unauthenticated
 from monitors.mesh.identity import Principal, with_service_token
 from monitors.mesh.server import MeshServer
 from monitors.mesh.times import DAY, SECOND
@@ -57,13 +57,15 @@ class RuleBook(RuleServiceServicer):
     def __init__(self) -> None:
         self.reported: list[tuple[str, str, str]] = []
         self.types: dict[tuple[str, str, str, str], int] = {}
-        self.full = False
+        self.full = self.away = False
 
     def add_to(self, server: grpc.aio.Server) -> str:
         add_RuleServiceServicer_to_server(self, server)
         return "monitors.v1.RuleService"
 
     async def ReportSeries(self, request: pb.ReportSeriesRequest, context: Any) -> pb.ReportSeriesResponse:
+        if self.away:
+            raise ServiceUnavailable("rules")
         if self.full:
             raise QuotaExceeded("the tenant has 100 monitors, which is the limit")
         types: list[Any] = []

@@ -1,7 +1,7 @@
 """RuleService and an evaluator that reads a real InfluxDB, in one process, for synchronous tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,11 @@ FAST = PollSettings(interval=0.2, allowance=SECOND)
 """So that tests needn't wait for long; the allowance is what a busy machine may need between measuring and writing."""
 
 
+def until(look: Callable[[], Any], what: str) -> Any:
+    """Waits for it, on a busy machine too."""
+    return wait_for(look, what, 60)
+
+
 @dataclass
 class Polled:
     """A mesh whose evaluator polls."""
@@ -62,9 +67,9 @@ class Polled:
         answer = self.service.ListSeries(request, metadata=self.client.metadata)
         return {(one.key.monitor_id, one.key.field): one.last_value for one in answer.series}
 
-    def create(self, monitor: str, condition: str, **fields: Any) -> str:
-        """Makes a rule once the monitor is known."""
-        wait_for(lambda: monitor in self.monitors(), f"the monitor {monitor}", 60)
+    def create(self, monitor: str, condition: str, *, known: str = "", **fields: Any) -> str:
+        """Makes a rule once the monitor, or the `known` one of a pattern, is known."""
+        wait_for(lambda: (known or monitor) in self.monitors(), f"the monitor {known or monitor}", 60)
         return self.client.create(condition, monitor_id=monitor, title=condition, **fields).id
 
     def alerts(self) -> list[tuple[str, str, str]]:

@@ -9,9 +9,8 @@ import pytest
 from monitors.evaluator.sources.settings import InfluxSettings
 from monitors.mesh.config import PollSettings
 from monitors.mesh.times import SECOND
-from tests.evaluator.polling.mesh import Polled, polled_mesh
+from tests.evaluator.polling.mesh import Polled, polled_mesh, until
 from tests.harness import LoopThread
-from tests.processes import wait_for
 from tests.servers.influxdb import InfluxServer, influx_server, needs_influxdb
 
 pytestmark = needs_influxdb
@@ -52,10 +51,10 @@ def test_m5_a_source_that_is_away_fires_and_resolves_nothing_and_loses_nothing(
     # It breaches in the last moment before the source goes, and a second rule is about to.
     before = write(server, 20)
     server.stop()
-    wait_for(lambda: is_away(mesh), "the problem in the status")
+    until(lambda: is_away(mesh), "the problem in the status")
     stopped = mesh.evaluated_to()
     # Longer than any of the rules waits.
-    wait_for(lambda: time.time_ns() > before + 12 * SECOND, "the outage to last")
+    until(lambda: time.time_ns() > before + 12 * SECOND, "the outage to last")
     assert mesh.evaluated_to() <= before + 2 * SECOND
     assert mesh.evaluated_to() >= stopped
     assert mesh.alerts() == []
@@ -66,10 +65,10 @@ def test_m5_a_source_that_is_away_fires_and_resolves_nothing_and_loses_nothing(
     write(server, -1, before + 4 * SECOND)
     write(server, -1, before + 7 * SECOND)
     back = write(server, 1)
-    wait_for(lambda: mesh.evaluated_to() > back, "the evaluation to catch up", 60)
+    until(lambda: mesh.evaluated_to() > back, "the evaluation to catch up")
     assert not is_away(mesh)
     expected = [("m", "value < 0 for 2s", "resolved"), ("m", "value > 10", "resolved")]
-    wait_for(lambda: mesh.alerts() == expected, "both alerts, and no other")
+    until(lambda: mesh.alerts() == expected, "both alerts, and no other")
     said = [record.message for record in caplog.records if "InfluxDB" in record.message]
     assert len([line for line in said if AWAY in line]) == 1
     assert len([line for line in said if "answers again" in line]) == 1
@@ -82,10 +81,10 @@ def test_an_evaluator_that_finds_no_source_at_its_start_waits_for_it(
     server.stop()
     (tmp_path / "other").mkdir()
     with polled_mesh(loop_thread, tmp_path / "other", InfluxSettings(server.url), poll=PATIENT) as mesh:
-        wait_for(lambda: is_away(mesh), "the problem in the status")
+        until(lambda: is_away(mesh), "the problem in the status")
         server.start()
         mesh.create("m", "value > 10")
-        wait_for(lambda: mesh.alerts() == [("m", "value > 10", "firing")], "the alert", 60)
+        until(lambda: mesh.alerts() == [("m", "value > 10", "firing")], "the alert")
 
 
 def test_what_was_written_while_the_evaluator_was_away_is_told_once(
@@ -98,16 +97,16 @@ def test_what_was_written_while_the_evaluator_was_away_is_told_once(
         mesh.create("m", "value > 5 for 3s")
         mesh.create("m", "no data for 1h")
         pending = write(server, 7)
-        wait_for(lambda: mesh.evaluated_to() > pending, "the evaluation")
+        until(lambda: mesh.evaluated_to() > pending, "the evaluation")
     write(server, 20, pending + SECOND)
     write(server, 6, pending + 2 * SECOND)
-    wait_for(lambda: time.time_ns() > pending + 4 * SECOND, "the future to have come")
+    until(lambda: time.time_ns() > pending + 4 * SECOND, "the future to have come")
     write(server, 6, pending + 4 * SECOND)
     with polled_mesh(loop_thread, tmp_path / "other", InfluxSettings(server.url), poll=PATIENT) as mesh:
-        wait_for(lambda: mesh.evaluated_to() > pending + 5 * SECOND, "the evaluation")
+        until(lambda: mesh.evaluated_to() > pending + 5 * SECOND, "the evaluation")
         expected = [("m", "value > 10", "resolved"), ("m", "value > 5 for 3s", "firing")]
-        wait_for(lambda: mesh.alerts() == expected, "the alerts")
+        until(lambda: mesh.alerts() == expected, "the alerts")
     with polled_mesh(loop_thread, tmp_path / "other", InfluxSettings(server.url), poll=PATIENT) as mesh:
         again = time.time_ns()
-        wait_for(lambda: mesh.evaluated_to() > again, "the evaluation")
+        until(lambda: mesh.evaluated_to() > again, "the evaluation")
         assert mesh.alerts() == expected

@@ -12,9 +12,8 @@ from monitors.mesh.times import HOUR, SECOND, to_duration, to_timestamp
 from monitors.v1 import evaluator_service_pb2 as pb
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as rules_pb
-from tests.evaluator.polling.mesh import Polled, polled_mesh
+from tests.evaluator.polling.mesh import Polled, polled_mesh, until
 from tests.harness import LoopThread
-from tests.processes import wait_for
 from tests.servers.influxdb import InfluxServer, influx_server, needs_influxdb
 
 pytestmark = needs_influxdb
@@ -52,16 +51,16 @@ def test_the_shapes_of_the_first_product_fire_and_resolve(
     mesh.create(monitor, condition)
     assert (monitor, condition, "firing") not in mesh.alerts()
     server.write(f"{line}{alarming} {time.time_ns()}")
-    wait_for(lambda: (monitor, condition, "firing") in mesh.alerts(), "the alert")
+    until(lambda: (monitor, condition, "firing") in mesh.alerts(), "the alert")
     server.write(f"{line}{calm} {time.time_ns()}")
-    wait_for(lambda: (monitor, condition, "resolved") in mesh.alerts(), "its end")
+    until(lambda: (monitor, condition, "resolved") in mesh.alerts(), "its end")
 
 
 def test_what_is_in_the_source_is_charted_tried_on_the_past_and_exported(server: InfluxServer, mesh: Polled) -> None:
     now = time.time_ns()
     times = [now - (60 - second) * SECOND for second in range(60)]
     server.write("\n".join(f"monitor_data,monitor_id=tried value={second} {at}" for second, at in enumerate(times)))
-    wait_for(lambda: mesh.series("tried") == {("tried", "value"): 59.0}, "the monitor")
+    until(lambda: mesh.series("tried") == {("tried", "value"): 59.0}, "the monitor")
 
     asked = pb.QuerySeriesRequest(monitor_id="tried", field="value", start_time=to_timestamp(times[0]))
     (series,) = mesh.service.QuerySeries(asked, metadata=mesh.client.metadata).series

@@ -102,6 +102,22 @@ class Evaluation:
         self._adopt_orphans(change.created)
         self._enable(np.array(change.created, dtype=np.intp))
 
+    def meet_series(self, series: Iterable[Series]) -> tuple[Fill, list[InstanceKey]]:
+        """Takes series that have become known and may have had points before. What they change rests until it's given
+        to `wake`."""
+        change = self.plan.add_series(series)
+        self._reserve(len(self.plan.series))
+        self._ended_meanwhile += self._ended(change, self.state.watermark)
+        self._follow(change)
+        self._rest(change)
+        places = np.array([*change.created, *change.kept], dtype=np.intp)
+        return self._lacking(change.series, self.state.watermark), self.plan.keys_of(places)
+
+    def wake(self, keys: Iterable[InstanceKey]) -> None:
+        """Lets instances be evaluated whose windows are filled, as far as they are still there."""
+        places = [self.plan.place_of(key) for key in keys]
+        self.activate_places([place for place in places if place is not None])
+
     def put_rule(self, spec: RuleSpec, now: int) -> tuple[Fill, list[Transition]]:
         """Adds or changes a rule; see `put_rules`."""
         return self.put_rules([spec], now)

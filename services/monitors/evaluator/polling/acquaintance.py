@@ -81,14 +81,14 @@ class Acquaintance:
     async def review(self) -> None:
         """Looks again whose the series are: some may have come to somebody, or to somebody else."""
         self._reserve()
-        self._indexes[self._indexes == NOBODYS] = UNSEEN
-        ours = np.flatnonzero(self._indexes >= 0).tolist()
+        met = np.flatnonzero((self._indexes >= 0) | (self._indexes == NOBODYS)).tolist()
         series = self._source.series
-        owners = await self._ask_owners({series[place].monitor for place in ours})
+        owners = await self._ask_owners({series[place].monitor for place in met})
         if owners is None:
             return
-        for place in ours:
-            tenant = self._catalogue[int(self._indexes[place])].key.tenant
+        for place in met:
+            index = int(self._indexes[place])
+            tenant = self._catalogue[index].key.tenant if index >= 0 else None
             if owners.get(series[place].monitor) != tenant:
                 self._indexes[place] = UNSEEN
 

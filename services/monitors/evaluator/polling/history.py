@@ -19,7 +19,7 @@ from monitors.evaluator.polling.interest import Interest
 from monitors.evaluator.readable import MAX_READ_POINTS, HistorySize, TooManyPoints
 from monitors.evaluator.sources.port import Selection, Source
 from monitors.mesh.errors import MeshError
-from monitors.mesh.times import HOUR, MINUTE, SECOND, now_nanos
+from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND, now_nanos
 
 log = logging.getLogger(__name__)
 
@@ -93,15 +93,20 @@ class PolledHistory:
     ) -> AsyncGenerator[Batch]:
         """See History. Of given series also what is on its way to the evaluation comes: it may have been asked for
         before they were wanted."""
-        if series is None:
-            selection, wanted = self.selection, None
-        else:
+        if series is not None:
             async with self.reading:
                 newest_batch = max(newest_batch, self.horizon.complete_to)
-            selection, wanted = self._selection_of(series), np.fromiter(series, np.int32)
+        async with aclosing(self.read_past(oldest, newest_batch, series)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def read_past(self, oldest: int, newest_batch: int, series: Collection[int] | None) -> AsyncGenerator[Batch]:
+        """As `read_window`, for whoever holds `reading`."""
+        selection = self.selection if series is None else self._selection_of(series)
+        wanted = None if series is None else np.fromiter(series, np.int32)
         at = oldest
         while at <= newest_batch:
-            until = min(newest_batch, at + self._step())
+            until = min(newest_batch, at + DAY)
             try:
                 async with aclosing(self._parts(selection, at, until)) as parts:
                     async for points in parts:

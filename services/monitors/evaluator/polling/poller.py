@@ -4,13 +4,16 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from typing import Protocol
 
 from monitors.evaluator.catalogue import Catalogue
+from monitors.evaluator.history import ReadWindow
 from monitors.evaluator.intake import Evaluation
 from monitors.evaluator.model.evaluation import CATCH_UP
-from monitors.evaluator.model.series import Arrival, Batch
+from monitors.evaluator.model.series import Arrival, Batch, Series
 from monitors.evaluator.polling.acquaintance import Acquaintance
 from monitors.evaluator.polling.cadence import Cadence
 from monitors.evaluator.polling.elsewhere import Elsewhere
@@ -27,10 +30,21 @@ JITTER = 0.2
 """By which share polls come earlier or later, so that evaluators don't all ask at once."""
 LONGEST_PAUSE = 30.0
 SHARE_OF_LOOKS = 0.05
+"""Which share of the time may be spent on looking what series have reported of late, and as much again on looking what
+others there are."""
 LONGEST_LOOK_PAUSE = 60.0
-"""Of the time at most this share is spent on looking what series there are, if they're looked for at least so often."""
+"""How many seconds are between two looks at most."""
+POLLS_BETWEEN_FULL_LOOKS = 12
+"""What was written with times of long ago is found that seldom at most."""
 LATE = 10 * SECOND
 """What takes longer than three polls and this has fallen behind."""
+
+
+class PolledEvaluation(Evaluation, Protocol):
+    """Whatever evaluates what is polled."""
+
+    async def meet_series(self, series: Sequence[Series], until: int, read: ReadWindow) -> None:
+        """Makes new series known that may have had points before; up to `until` they are read as what was before."""
 
 
 class Poller:
@@ -42,7 +56,7 @@ class Poller:
         history: PolledHistory,
         acquaintance: Acquaintance,
         catalogue: Catalogue,
-        evaluation: Evaluation,
+        evaluation: PolledEvaluation,
         settings: PollSettings,
         counts: Elsewhere,
         retention: int,
@@ -51,7 +65,7 @@ class Poller:
         self._catalogue, self._evaluation, self._counts = catalogue, evaluation, counts
         self._interval, self._allowance, self._retention = settings.interval, settings.allowance, retention
         self._cadence = Cadence()
-        self._listed_to = 0
+        self._listed_to, self._full_look_at = 0, 0.0
         self._fresh: dict[str, int] = {}
         """Monitors that a look has found, of which nothing has been read yet, and since when there may be points."""
         self._reason = self._problem = ""
@@ -181,20 +195,35 @@ class Poller:
     async def _look_around_for_ever(self) -> None:
         while True:
             began = time.monotonic()
+            full = began >= self._full_look_at
             try:
-                await self.look_around()
+                await self.look_around(full=full)
                 pause = max((time.monotonic() - began) / SHARE_OF_LOOKS, self._interval)
+                if full:
+                    self._full_look_at = began + max(pause, POLLS_BETWEEN_FULL_LOOKS * self._interval)
+                    pause = self._interval
                 await asyncio.sleep(min(pause, LONGEST_LOOK_PAUSE) * random.uniform(1 - JITTER, 1 + JITTER))
             except MeshError as error:
                 # A poll that fails as well says so.
                 log.debug("what series InfluxDB has isn't known yet: %s", error.message)
                 await asyncio.sleep(self._interval)
 
-    async def look_around(self) -> None:
-        """Learns which series there are, whose they are, and what each had last."""
+    async def _meet(self, until: int) -> None:
+        """Makes series known that have been found otherwise than by reading on, with their points up to `until`: later
+        ones are evaluated."""
+        async with self._history.reading:
+            new = self._catalogue.unsaved()
+            self._catalogue.mark_saved(new)
+            if new:
+                await self._evaluation.meet_series(new, until, self._history.read_past)
+
+    async def look_around(self, *, full: bool) -> None:
+        """Learns which series there are, whose they are, and what each had last. If it isn't `full`, only those are
+        found that have reported since the last time."""
         now, known = now_nanos(), len(self._catalogue)
         await self._acquaintance.review()
-        start = self._listed_to - self._allowance if self._listed_to else now - self._retention
+        recent = self._listed_to - self._allowance
+        start = now - self._retention if full else recent
         async with aclosing(self._source.newest(EVERYTHING, start, now)) as parts:
             async for part in parts:
                 points = await self._acquaintance.translate(part)
@@ -204,8 +233,9 @@ class Poller:
                     self._cadence.note(points.series[past], points.times[past])
         self._listed_to = now
         if self._history.listed.is_set():
+            await self._meet(recent)
             for index in range(known, len(self._catalogue)):
-                self._fresh.setdefault(self._catalogue[index].key.monitor, start)
+                self._fresh.setdefault(self._catalogue[index].key.monitor, recent)
         else:
             # The engine begins with these.
             self._catalogue.mark_saved(self._catalogue.unsaved())
