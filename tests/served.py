@@ -123,6 +123,8 @@ class ServedMesh:
         self.rules, self.evaluator, self.notifier = (
             ServedProcess(service, port, self.environment, command) for service, port in ports.items()
         )
+        self.credentials: dict[str, str] = {}
+        """Of tenants that have others than their first API keys."""
         self.processes = (self.rules, self.evaluator, self.notifier)
 
     def start(self) -> None:
@@ -137,7 +139,9 @@ class ServedMesh:
         return [process.end() for process in reversed(self.processes)]
 
     def key(self, tenant: str = "local") -> str:
-        """The first API key of a tenant."""
+        """A tenant's credential: its first API key, unless it has another one."""
+        if tenant in self.credentials:
+            return self.credentials[tenant]
         file = self.home / "key" if tenant == "local" else self.home / "tenants" / f"{tenant}.key"
         return file.read_text().strip()
 

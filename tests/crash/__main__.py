@@ -5,8 +5,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+from tests.crash.backends import Backends, backends
 from tests.crash.chaos import Chaos
 from tests.crash.invariants import check
 from tests.crash.launcher import BREAKS
@@ -14,12 +16,15 @@ from tests.crash.world import running
 from tests.harness import LoopThread
 
 
-def run(home: Path, seed: int, seconds: float, loop: LoopThread, broken: str = "", only: Sequence[str] = ()) -> str:
+def run(
+    home: Path, seed: int, seconds: float, loop: LoopThread, broken: str = "", only: Sequence[str] = (),
+    servers: Backends | None = None,
+) -> str:  # fmt: skip
     """One run, with all that can be done to the mesh or `only` some of it. Gives a line with what was counted.
 
     Raises AssertionError where an invariant doesn't hold.
     """
-    with running(home, seed=seed, loop=loop, broken=broken) as world:
+    with running(home, seed=seed, loop=loop, broken=broken, servers=servers) as world:
         world.make_rules()
         actions = {name: action for name, action in world.actions().items() if not only or name in only}
         chaos = Chaos(actions, seed)
@@ -41,12 +46,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1, help="how many, one after the other")
     parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--servers", action="store_true", help="on MariaDB and Redis, which are killed as well")
     parser.add_argument("--broken", choices=sorted(BREAKS), default="")
     given = parser.parse_args()
     loop = LoopThread()
     for seed in range(given.seed, given.seed + given.seeds):
-        with tempfile.TemporaryDirectory(prefix="monitors-crash-") as folder:
-            sys.stdout.write(run(Path(folder), seed, given.seconds, loop, given.broken) + "\n")
+        with tempfile.TemporaryDirectory(prefix="monitors-crash-") as folder, ExitStack() as stack:
+            servers = stack.enter_context(backends()) if given.servers else None
+            sys.stdout.write(run(Path(folder), seed, given.seconds, loop, given.broken, (), servers) + "\n")
             sys.stdout.flush()
     loop.close()
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
@@ -18,6 +18,7 @@ from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from monitors.v1.rule_pb2 import SEVERITY_CRITICAL, Rule
 from monitors.v1.rule_service_pb2 import CreateRuleRequest, ListAlertsRequest, ListAlertsResponse
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+from tests.crash.backends import Backends
 from tests.crash.chaos import Actions, stand_still
 from tests.crash.invariants import UNFINISHED, Outcome
 from tests.crash.launcher import BREAK
@@ -29,6 +30,7 @@ from tests.processes import wait_for
 from tests.served import ServedMesh, ServedProcess
 
 TENANTS = ("acme", "globex")
+RULES, RECEIVER = "rules", "the receiver"
 STANDSTILL = (0.5, 5.0)
 SILENCE = (0.5, 3.0)
 LONGEST_CALL = 30
@@ -43,10 +45,11 @@ class World:
     mesh: ServedMesh
     ledger: LedgerProcess
     load: Load
-    to_rules: FaultProxy
-    to_ledger: FaultProxy
+    proxies: Mapping[str, FaultProxy]
+    """By what they lead to."""
     loop: LoopThread
-    secrets: dict[str, str]
+    backends: Backends | None = None
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def actions(self) -> Actions:
         """What can be done to it, by name."""
@@ -58,10 +61,10 @@ class World:
             )
         doable["kill the receiver"] = lambda _: self.kill_receiver()
         doable["freeze the receiver"] = lambda choice: stand_still(self.ledger.pid, choice.uniform(*STANDSTILL))
-        for name, proxy in (("rules", self.to_rules), ("the receiver", self.to_ledger)):
+        for name, proxy in self.proxies.items():
             doable[f"reset connections to {name}"] = lambda _, proxy=proxy: self.on_loop(proxy.reset)  # type: ignore[misc]
             doable[f"silence connections to {name}"] = lambda choice, proxy=proxy: self.silence(proxy, choice)  # type: ignore[misc]
-        return doable
+        return {**doable, **(self.backends.actions() if self.backends else {})}
 
     def on_loop(self, work: Callable[[], None]) -> None:
         """Does something on the proxies' loop."""
@@ -156,7 +159,7 @@ class World:
             metadata = self.mesh.metadata(tenant)
             with self.mesh.channel(self.mesh.notifier) as channel:
                 made = notification_pb2.Channel(name="ops")
-                made.webhook.url = f"http://127.0.0.1:{self.to_ledger.port}/{tenant}"
+                made.webhook.url = f"http://127.0.0.1:{self.proxies[RECEIVER].port}/{tenant}"
                 request = CreateChannelRequest(channel=made)
                 answer = NotifierServiceStub(channel).CreateChannel(request, metadata=metadata)
                 self.secrets[tenant] = answer.webhook_secret
@@ -178,30 +181,30 @@ def _rule(monitor: str) -> Rule:
 
 @contextmanager
 def running(
-    home: Path, *, seed: int, loop: LoopThread, broken: str = "", monitors: int = 12,
-    environment: Mapping[str, str] | None = None,
-) -> Iterator[World]:  # fmt: skip
-    """A mesh with rules that count, and nothing written to it yet but one point of each monitor."""
+    home: Path, *, seed: int, loop: LoopThread, broken: str = "", monitors: int = 12, servers: Backends | None = None
+) -> Iterator[World]:
+    """A mesh with nothing written to it yet, in files of its own or on `servers`."""
     ledger = LedgerProcess(home / "ledger.jsonl", seed)
     mesh = ServedMesh(home, {}, [sys.executable, "-m", "tests.crash.launcher"])
-    to_rules, to_ledger = FaultProxy(mesh.rules.port), FaultProxy(ledger.port)
-    loop.run(started(to_rules, to_ledger))
+    proxies = {RULES: FaultProxy(mesh.rules.port), RECEIVER: FaultProxy(ledger.port)}
+    if servers:
+        proxies |= servers.proxies()
+    loop.run(started(*proxies.values()))
     mesh.environment |= {
         "MONITORS_TENANTS": ",".join(TENANTS),
         "MONITORS_ALLOW_LOCAL_TARGETS": "1",
-        "MONITORS_RULES_ADDRESS": f"127.0.0.1:{to_rules.port}",
+        "MONITORS_RULES_ADDRESS": f"127.0.0.1:{proxies[RULES].port}",
         BREAK: broken,
-        **(environment or {}),
+        **(servers.environment(proxies) if servers else {}),
     }
     try:
         ledger.start()
         mesh.start()
-        load = Load(
-            lambda: f"127.0.0.1:{mesh.http_port}", {tenant: mesh.key(tenant) for tenant in TENANTS}, monitors, seed
-        )
-        yield World(mesh, ledger, load, to_rules, to_ledger, loop, {})
+        keys = {tenant: mesh.key(tenant) for tenant in TENANTS}
+        load = Load(lambda: f"127.0.0.1:{mesh.http_port}", keys, monitors, seed)
+        yield World(mesh, ledger, load, proxies, loop, servers)
     finally:
         mesh.stop()
         ledger.kill()
-        for proxy in (to_rules, to_ledger):
+        for proxy in proxies.values():
             loop.run(proxy.stop())

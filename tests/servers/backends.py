@@ -105,14 +105,15 @@ def _statements(service: str) -> list[str]:
     """What makes a service's tables as its migrations do, only faster: each test has a database of its own."""
     server = shared_server()
     name = server.create_database()
-    _upgrade(server, name, service)
+    upgrade(server, name, service)
     tables = [row[0] for row in server.execute("SHOW TABLES", database=name)]
     made = [server.execute(f"SHOW CREATE TABLE `{table}`", database=name)[0][1] for table in tables]
     filled = [f"INSERT INTO `{table}` SELECT * FROM `{name}`.`{table}`" for table in tables]
     return made + filled
 
 
-def _upgrade(server: MariaDB, name: str, service: str) -> None:
+def upgrade(server: MariaDB, name: str, service: str) -> None:
+    """Makes a service's tables by its migrations."""
     database = Database(server.url(name), name=service, migrations=f"monitors.{service}.migrations")
     try:
         database.upgrade()
