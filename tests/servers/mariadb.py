@@ -1,6 +1,7 @@
 """A MariaDB server for tests: started once by each pytest process, a database for each test that asks for one."""
 
 import atexit
+import os
 import shutil
 import signal
 import socket
@@ -48,7 +49,9 @@ class MariaDB:
         self.options, self.prefix = list(options), list(prefix)
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = iter(range(1, 1_000_000))
-        _run(
+        # When it starts, a server deletes whatever others that share its temporary folder are at.
+        self._environment = {**os.environ, "TMPDIR": str(folder)}
+        self._run(
             "mariadb-install-db",
             "--no-defaults",
             "--user=root",
@@ -57,6 +60,11 @@ class MariaDB:
             "--skip-test-db",
             "--innodb-log-file-size=64M",
         )
+
+    def _run(self, name: str, *arguments: str) -> None:
+        command = [program(name), *arguments]
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self) -> None:
         """Starts it and waits until it serves."""
@@ -74,7 +82,7 @@ class MariaDB:
             *self.options,
         ]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
         wait_for(self._serves, f"MariaDB, whose log is in {self.folder / 'log'}", START_SECONDS)
 
     @property
@@ -141,11 +149,6 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} isn't installed; `apt-get install mariadb-server` brings it")
     return found
-
-
-def _run(name: str, *arguments: str) -> None:
-    done = subprocess.run([program(name), *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _free_port() -> int:
