@@ -313,6 +313,7 @@ def test_a_1x_elsewhere_packs_its_answers(
 # --- who answers ---
 
 
+@needs_influxdb
 def test_who_answers_is_found_out_or_believed(loop_thread: LoopThread, double: Influx2, influx: InfluxServer) -> None:
     for url, major, version in [
         (double.url, None, (2, "v2.7.12")),
