@@ -176,6 +176,18 @@ def test_the_key_that_it_works_with_ends_with_it(product: Product) -> None:
     assert [key.HasField("revoke_time") for key in keys if key.title == "monitors import"] == [True]
 
 
+def test_what_a_tier_has_no_room_for_is_left_and_the_rest_is_taken_over(product: Product) -> None:
+    client = product.clients["user_ann"]
+    client.loop.run(client.rules.add_tenant("user_ann", "free"))
+    for number in range(22):
+        product.add(f"r{number}")
+    outcome = product.run("--json", ok=False)
+    assert outcome.code == 1
+    left = [each for each in outcome.document["rules"] if each["outcome"] == "left"]
+    assert (len(left), len(product.rules())) == (2, 20)
+    assert all("20" in each["reason"] for each in left), left[0]
+
+
 def test_one_users_rules_can_be_taken_over_alone(product: Product) -> None:
     product.add("1")
     product.add("2", user="42")

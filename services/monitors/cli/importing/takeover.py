@@ -83,7 +83,10 @@ def _of_tenant(mesh: Mesh, olds: Sequence[OldRule], *, dry_run: bool) -> list[Re
 
 def _made(mesh: Mesh, new: Sequence[tuple[OldRule, Rule]], *, dry_run: bool) -> list[Result]:
     """Makes those rules that the mesh takes, all in one change."""
-    told = _change(mesh, [rule for _, rule in new], validate_only=True)
+    try:
+        told = _change(mesh, [rule for _, rule in new], validate_only=True)
+    except Failure as failure:
+        return [Result(old, Outcome.LEFT, reason=str(failure)) for old, _ in new]
     results, good = [], []
     for (old, rule), answer in zip(new, told, strict=True):
         if answer.problems:
