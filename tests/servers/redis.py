@@ -80,6 +80,16 @@ class RedisServer:
         finally:
             self._process.send_signal(signal.SIGCONT)
 
+    def listen_with_tls(self, certificate: Path, key: Path) -> int:
+        """Lets it listen on a port with TLS too, for clients without a certificate. Returns the port."""
+        port = _free_port()
+        with self.client as client:
+            client.config_set("tls-cert-file", str(certificate))
+            client.config_set("tls-key-file", str(key))
+            client.config_set("tls-auth-clients", "no")
+            client.config_set("tls-port", port)
+        return port
+
     def stored_keys(self) -> list[str]:
         """What it holds."""
         with self.client as client:
