@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 
 from monitors.mesh.channel_links import LIFETIME, ChannelLink, link_url, sign
@@ -51,10 +51,12 @@ def test_a_channel_too_many_is_refused_until_one_is_deleted(world: World) -> Non
         create(world, "three")
     error: Any = raised.value
     status, info = rpc_status.from_call(error), ErrorInfo()
+    retry = RetryInfo()
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "there are 2 channels already, and the tier 'free' allows 2" in error.details()
     assert status is not None
-    assert status.details[0].Unpack(info)
+    assert (status.details[0].Unpack(info), status.details[1].Unpack(retry)) == (True, True)
+    assert retry.retry_delay.seconds == 3600
     assert (info.reason, dict(info.metadata)) == (
         "QUOTA_EXCEEDED", {"quota": "channels", "limit": "2", "tier": "free"},
     )  # fmt: skip

@@ -5,12 +5,17 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from monitors.mesh.errors import QuotaExceeded
 from monitors.mesh.times import SECOND
 
 FREE, PRO, ENTERPRISE = "free", "pro", "enterprise"
 UNLIMITED = "unlimited"
 """The tier of the tenant `local`: whoever runs the mesh needs no protection from themselves."""
 LARGEST = 1_000_000_000
+
+
+# Waiting alone gives no room for another rule; a client that tries again by itself at least doesn't do so at once.
+RETRY_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,12 @@ class Quotas:
     """How many channels."""
     requests: int
     """How many requests a second, those to all services taken together; ten times as many at once. 0 for any number."""
+
+    def exceeded(self, quota: str, limit: str, message: str, retry_after: float = RETRY_SECONDS) -> QuotaExceeded:
+        """The error for what is too much, with when to try again, in seconds."""
+        return QuotaExceeded(
+            message, metadata={"quota": quota, "limit": limit, "tier": self.tier}, retry_after=retry_after
+        )
 
 
 NOT_BOUNDED = Quotas(UNLIMITED, rules=LARGEST, interval=0, channels=200, requests=0)

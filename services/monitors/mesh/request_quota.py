@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from monitors.mesh.errors import QuotaExceeded
 from monitors.mesh.identity import Principal, current_principal
 from monitors.mesh.interceptors import AroundInterceptor, Context
 from monitors.mesh.limits import TokenBuckets
@@ -40,9 +39,10 @@ class RequestQuota(AroundInterceptor):
         if wait:
             # Rounded up: who comes when they were told to is let through.
             wait = math.ceil(wait * 100) / 100
-            raise QuotaExceeded(
+            raise quotas.exceeded(
+                "requests",
+                str(rate),
                 f"there are more requests than the {rate:,} a second that the tier {quotas.tier!r} allows; try again "
                 f"in {wait:g} s, and make fewer calls",
-                metadata={"quota": "requests", "limit": str(rate), "tier": quotas.tier},
-                retry_after=wait,
+                wait,
             )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from monitors.mesh.audit import Change
 from monitors.mesh.database import Database, Session
-from monitors.mesh.errors import InvalidField, QuotaExceeded, ServiceUnavailable
+from monitors.mesh.errors import InvalidField, ServiceUnavailable
 from monitors.mesh.ids import new_id
 from monitors.mesh.quotas import NOT_BOUNDED, Quotas
 from monitors.mesh.secrets import Sealer
@@ -232,10 +232,11 @@ class Changes:
 
 def _check_quota(step: Step, present: int, quotas: Quotas) -> None:
     if step.before is None and present >= quotas.channels:
-        raise QuotaExceeded(
+        raise quotas.exceeded(
+            "channels",
+            str(quotas.channels),
             f"there are {present} channels already, and the tier {quotas.tier!r} allows {quotas.channels}; delete one "
             "that isn't needed",
-            metadata={"quota": "channels", "limit": str(quotas.channels), "tier": quotas.tier},
         )
 
 

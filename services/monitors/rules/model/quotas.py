@@ -1,6 +1,5 @@
 """What a tenant's tier allows of rules."""
 
-from monitors.mesh.errors import QuotaExceeded
 from monitors.mesh.quantities import format_duration
 from monitors.mesh.quotas import Quotas
 from monitors.rules.model.rule import Rule
@@ -12,10 +11,11 @@ def check_interval(rule: Rule, quotas: Quotas, current: Rule | None = None) -> N
     if rule.interval >= quotas.interval or (current is not None and rule.interval == current.interval):
         return
     shortest = format_duration(quotas.interval)
-    raise QuotaExceeded(
+    raise quotas.exceeded(
+        "interval",
+        shortest,
         f"rule.interval: {format_duration(rule.interval)} is shorter than the tier {quotas.tier!r} allows; send "
         f"{shortest} or more",
-        metadata={"quota": "interval", "limit": shortest, "tier": quotas.tier},
     )
 
 
@@ -24,8 +24,9 @@ def check_room(present: int, wanted: int, quotas: Quotas) -> None:
     if present + wanted <= quotas.rules:
         return
     asked = f", and {wanted:,} more were asked for" if wanted > 1 else ""
-    raise QuotaExceeded(
+    raise quotas.exceeded(
+        "rules",
+        str(quotas.rules),
         f"there are {present:,} rules already{asked}, and the tier {quotas.tier!r} allows {quotas.rules:,}; delete "
         "those that aren't needed",
-        metadata={"quota": "rules", "limit": str(quotas.rules), "tier": quotas.tier},
     )
