@@ -81,15 +81,15 @@ async def _evaluator(
     from monitors.app.sources import polling_of
     from monitors.evaluator.main import open_evaluator
 
-    polling = polling_of(settings)
-    async with open_channel(settings.rules_address, settings.service_token.reveal()) as rules:
-        authenticate = with_service_token(settings.service_token.reveal(), _users(settings, shared, rules))
-        evaluator_settings = dataclasses.replace(settings.evaluator, address=settings.evaluator_address)
-        opening = open_evaluator(evaluator_settings, rules, authenticate, closing, shared, polling)
-        async with opening as evaluator:
-            taken = f"points are taken at http://{settings.host}:{evaluator.http_port}"
-            _print_line("points are read from InfluxDB" if polling else taken)
-            yield evaluator, authenticate
+    with polling_of(settings) as polling:
+        async with open_channel(settings.rules_address, settings.service_token.reveal()) as rules:
+            authenticate = with_service_token(settings.service_token.reveal(), _users(settings, shared, rules))
+            evaluator_settings = dataclasses.replace(settings.evaluator, address=settings.evaluator_address)
+            opening = open_evaluator(evaluator_settings, rules, authenticate, closing, shared, polling)
+            async with opening as evaluator:
+                taken = f"points are taken at http://{settings.host}:{evaluator.http_port}"
+                _print_line("points are read from InfluxDB" if polling else taken)
+                yield evaluator, authenticate
 
 
 @asynccontextmanager

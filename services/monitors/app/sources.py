@@ -1,5 +1,7 @@
 """Where points come from besides our own endpoint."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from monitors.evaluator.polling.acquaintance import OneOwner
@@ -7,18 +9,37 @@ from monitors.evaluator.polling.opening import Polling
 from monitors.evaluator.sources.detect import open_source
 from monitors.evaluator.sources.settings import InfluxSettings, load_influx_settings
 from monitors.mesh.config import BadSetting, Settings
+from monitors.mesh.identity.existing import ExistingDatabase
+from monitors.mesh.identity.owners import MonitorsTable, Owners
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104
 LOCAL_TENANT = "local"
 
 
-def polling_of(settings: Settings) -> Polling | None:
+@contextmanager
+def polling_of(settings: Settings) -> Iterator[Polling | None]:
     """The InfluxDB to read from, if INFLUXDB_URL names one. Raises BadSetting if it can't be read from."""
     influx = load_influx_settings() if settings.influxdb_url else None
     if influx is None:
-        return None
+        yield None
+        return
     _check_address(settings, influx)
-    return Polling(lambda: open_source(influx), OneOwner(settings.evaluator.poll.tenant or LOCAL_TENANT))
+    with _owners(settings) as owners:
+        yield Polling(lambda: open_source(influx), owners)
+
+
+@contextmanager
+def _owners(settings: Settings) -> Iterator[Owners]:
+    """Whose the monitors are: one tenant's, if it's named, else whose the user system says, or else the local one's."""
+    url, tenant = settings.rules.identity.database_url, settings.evaluator.poll.tenant
+    if tenant or not url:
+        yield OneOwner(tenant or LOCAL_TENANT)
+        return
+    database = ExistingDatabase(url)
+    try:
+        yield MonitorsTable(database)
+    finally:
+        database.close()
 
 
 def _check_address(settings: Settings, influx: InfluxSettings) -> None:
