@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from monitors.evaluator.backing import Parts
 from monitors.evaluator.engine import Engine
 from monitors.evaluator.model.evaluation import Capacity
 from monitors.evaluator.model.instances import Limits
-from monitors.evaluator.service import Parts
 from monitors.mesh.config import EvaluatorSettings
 
 Work = Callable[[], Awaitable[None]]

@@ -241,6 +241,11 @@ class Catalogue:
 
     # --- listing ---------------------------------------------------------------------------------------------------
 
+    def count_of(self, tenant: str) -> int:
+        """How many series a tenant has."""
+        known = self._tenants.get(tenant)
+        return known.series_count if known else 0
+
     def tenants(self) -> list[str]:
         """All tenants that have series."""
         return [tenant for tenant, known in self._tenants.items() if known.monitor_count]

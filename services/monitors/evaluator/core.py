@@ -125,6 +125,11 @@ class Core:
         return dict(self._evaluation.plan.problems)
 
     @property
+    def tenants(self) -> tuple[str, ...]:
+        """The tenants that have rules, or had some."""
+        return self._evaluation.plan.tenants
+
+    @property
     def general_problems(self) -> list[str]:
         """What is wrong with the evaluation as a whole."""
         problems = []

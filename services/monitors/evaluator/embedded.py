@@ -9,6 +9,7 @@ from itertools import islice
 import grpc
 
 from monitors.evaluator.assembly import Assembly, capacity_of
+from monitors.evaluator.backing import Parts
 from monitors.evaluator.backtests import Backtests
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.engine import Engine
@@ -16,7 +17,6 @@ from monitors.evaluator.housekeeping import Housekeeping, Limits
 from monitors.evaluator.intake import Intake
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.registry import PAGE, Registry
-from monitors.evaluator.service import Parts
 from monitors.evaluator.store import Store
 from monitors.mesh.config import EvaluatorSettings
 from monitors.mesh.database import Database

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -48,6 +48,10 @@ class EngineStatus:
     unrecorded_transitions: int
     shard_count: int
     problems: list[str]
+    """What is wrong with the whole."""
+    rule_problems: Mapping[RuleKey, str]
+    tenants: tuple[str, ...]
+    """Those that have rules, or had some."""
     evaluated_batch: int = 0
     """The number of the last batch that has been evaluated."""
 
@@ -130,7 +134,6 @@ class Engine:
     def status(self) -> EngineStatus:
         """How it fares."""
         progress = self._core.progress
-        by_rule = {**self._core.problems, **self._watch.problems}
         general = (self._leases.problem, self._watch.problem, self._recorder.problem, self._saver.problem)
         return EngineStatus(
             rule_count=progress.rule_count,
@@ -140,11 +143,9 @@ class Engine:
             missed_slots=progress.missed_slots,
             unrecorded_transitions=self._recorder.waiting_count,
             shard_count=len(self._leases.held if self._follower is None else self._follower.shards),
-            problems=[
-                *filter(None, general),
-                *self._core.general_problems,
-                *(f"rule {key.rule_id}: {text}" for key, text in by_rule.items()),
-            ],
+            problems=[*filter(None, general), *self._core.general_problems],
+            rule_problems={**self._core.problems, **self._watch.problems},
+            tenants=self._core.tenants,
             evaluated_batch=progress.batch_number,
         )
 

@@ -47,6 +47,11 @@ class Housekeeping:
         """Why points go before their time; empty if they don't."""
 
     @property
+    def series_problems(self) -> list[str]:
+        """None: what is pushed is refused to whoever pushes it."""
+        return []
+
+    @property
     def problems(self) -> list[str]:
         """The same as a list."""
         return [self.problem] if self.problem else []

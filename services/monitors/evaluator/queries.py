@@ -44,7 +44,7 @@ def page_of_series(
     if not 0 <= size <= MAX_PAGE:
         raise InvalidField("page_size", f"{size}; send 1 to {MAX_PAGE:,}, or 0 for {DEFAULT_PAGE:,}")
     size = size or DEFAULT_PAGE
-    after = _read_token(token, monitors) if token else None
+    after = _read_token(token, tenant, monitors) if token else None
     page: list[Series] = []
     for monitor in _from(catalogue, tenant, monitors, after[0] if after else ""):
         own = catalogue.of_monitor(tenant, monitor)
@@ -63,25 +63,26 @@ def _from(catalogue: Catalogue, tenant: str, monitors: Sequence[str], first: str
         yield known[place]
 
 
-def token_after(series: Series, monitors: Sequence[str]) -> str:
+def token_after(series: Series, tenant: str, monitors: Sequence[str]) -> str:
     """The token of the page that begins after `series`."""
-    text = json.dumps([_fingerprint(monitors), *sort_key(series)], separators=(",", ":"))
+    text = json.dumps([_fingerprint(tenant, monitors), *sort_key(series)], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
-def _read_token(token: str, monitors: Sequence[str]) -> tuple[str, str, str, tuple[tuple[str, str], ...]]:
+def _read_token(token: str, tenant: str, monitors: Sequence[str]) -> tuple[str, str, str, tuple[tuple[str, str], ...]]:
     try:
         fingerprint, monitor, measurement, field, tags = json.loads(base64.urlsafe_b64decode(token))
         key = str(monitor), str(measurement), str(field), tuple((str(name), str(value)) for name, value in tags)
     except (ValueError, TypeError):
         raise InvalidPageToken from None
-    if fingerprint != _fingerprint(monitors):
+    if fingerprint != _fingerprint(tenant, monitors):
         raise InvalidPageToken
     return key
 
 
-def _fingerprint(monitors: Sequence[str]) -> str:
-    return hashlib.sha256("\0".join(sorted(set(monitors))).encode()).hexdigest()[:16]
+def _fingerprint(tenant: str, monitors: Sequence[str]) -> str:
+    """Of what must stay as it is from page to page; another tenant's token isn't one."""
+    return hashlib.sha256("\0".join([tenant, *sorted(set(monitors))]).encode()).hexdigest()[:16]
 
 
 def matching_series(catalogue: Catalogue, query: SeriesQuery) -> list[Series]:

@@ -1,20 +1,14 @@
 """EvaluatorService: requests to the intake, the catalogue and the store, and back."""
 
-from collections.abc import AsyncIterator, Collection
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 
-from monitors.evaluator.backtests import Backtests
-from monitors.evaluator.catalogue import Catalogue
-from monitors.evaluator.engine import EngineStatus
+from monitors.evaluator.backing import Parts
 from monitors.evaluator.export import definition_messages, exported_points, to_exported
-from monitors.evaluator.intake import Sink
 from monitors.evaluator.messages import size_of, to_explanation, to_series_info, to_series_points
-from monitors.evaluator.model.explanation import Explanation
 from monitors.evaluator.model.spec import RuleKey
-from monitors.evaluator.newest import Newest
 from monitors.evaluator.queries import (
     SeriesQuery,
     exported_series,
@@ -23,12 +17,11 @@ from monitors.evaluator.queries import (
     points_for_chart,
     token_after,
 )
-from monitors.evaluator.readable import Readable
 from monitors.evaluator.samples import SampleStream
+from monitors.evaluator.status import status_for
 from monitors.mesh.errors import InvalidField, Unauthenticated
-from monitors.mesh.identity import current_principal, current_tenant
-from monitors.mesh.shared import Shared
-from monitors.mesh.times import from_timestamp, now_nanos, to_duration, to_timestamp
+from monitors.mesh.identity import current_principal, current_tenant, tenant_of_caller
+from monitors.mesh.times import from_timestamp, now_nanos
 from monitors.v1 import evaluator_service_pb2 as pb
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceServicer, add_EvaluatorServiceServicer_to_server
 
@@ -38,47 +31,6 @@ NAME = pb.DESCRIPTOR.services_by_name["EvaluatorService"].full_name
 MAX_REJECTIONS = 100
 MAX_RESPONSE_BYTES = 3_000_000
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-
-
-class Evaluating(Protocol):
-    """Whatever evaluates, and can tell how it fares."""
-
-    def status(self) -> EngineStatus:
-        """How it fares."""
-
-    async def explain(self, key: RuleKey, monitors: Collection[str]) -> list[Explanation]:
-        """Why a rule's instances, or those of some monitors, are as they are; firing ones first."""
-
-
-class Keeping(Protocol):
-    """Whoever sees to it that points are there: keeps them, or reads them from where they are kept."""
-
-    @property
-    def source(self) -> str:
-        """What points are read from; empty if they are kept here."""
-
-    @property
-    def unowned_count(self) -> int:
-        """How many series there belong to no tenant."""
-
-    @property
-    def problems(self) -> list[str]:
-        """What is wrong."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the service answers from. `start_time` is when the evaluator began, in nanoseconds."""
-
-    points: Readable
-    catalogue: Catalogue
-    newest: Newest
-    intake: Sink
-    engine: Evaluating
-    keeping: Keeping
-    backtests: Backtests
-    start_time: int
-    shared: Shared = field(default_factory=Shared)
 
 
 class EvaluatorService(EvaluatorServiceServicer):
@@ -125,7 +77,7 @@ class EvaluatorService(EvaluatorServiceServicer):
             response.series.append(info)
         if more:
             last = page[len(response.series) - 1]
-            response.next_page_token = token_after(last, request.monitor_ids)
+            response.next_page_token = token_after(last, tenant, request.monitor_ids)
         return response
 
     async def QuerySeries(self, request: pb.QuerySeriesRequest, context: Context) -> pb.QuerySeriesResponse:
@@ -173,32 +125,7 @@ class EvaluatorService(EvaluatorServiceServicer):
         self, request: pb.GetEvaluatorStatusRequest, context: Context
     ) -> pb.GetEvaluatorStatusResponse:
         """How the evaluator fares."""
-        parts, engine = self._parts, self._parts.engine.status()
-        history = await parts.points.size()
-        response = pb.GetEvaluatorStatusResponse(
-            start_time=to_timestamp(parts.start_time),
-            rule_count=engine.rule_count,
-            instance_count=engine.instance_count,
-            series_count=len(parts.catalogue),
-            shard_count=engine.shard_count,
-            last_step_duration=to_duration(engine.last_step_duration),
-            missed_slot_count=engine.missed_slots,
-            unrecorded_transition_count=engine.unrecorded_transitions,
-            accepted_point_count=parts.intake.accepted_count,
-            rejected_point_count=parts.intake.refused_count,
-            history_bytes=history.bytes,
-            source=parts.keeping.source,
-            unowned_series_count=parts.keeping.unowned_count,
-            problems=[
-                *engine.problems,
-                *filter(None, [parts.intake.problem, *parts.keeping.problems, parts.shared.problem]),
-            ],
-        )
-        if engine.evaluated_to:
-            response.evaluated_time.CopyFrom(to_timestamp(engine.evaluated_to))
-        if history.start is not None:
-            response.history_start_time.CopyFrom(to_timestamp(history.start))
-        return response
+        return await status_for(tenant_of_caller(), self._parts)
 
 
 def _tenant_named(tenant: str) -> str:

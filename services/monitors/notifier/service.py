@@ -87,7 +87,7 @@ class NotifierService(NotifierServiceServicer):
 
     async def ListChannels(self, request: pb.ListChannelsRequest, context: Any) -> pb.ListChannelsResponse:
         tenant, limit = current_tenant(), page_limit(request.page_size)
-        position = read_token(request.page_token, "channels", [str])
+        position = read_token(request.page_token, _list_of(tenant, "channels"), [str])
         after = str(position[0]) if position else ""
         channels = await self._database.read(
             lambda session: self._channels.list_page(session, tenant, after, limit + 1)
@@ -96,7 +96,7 @@ class NotifierService(NotifierServiceServicer):
             channels=[from_channel(channel, self._sealer) for channel in channels[:limit]]
         )
         if len(channels) > limit:
-            response.next_page_token = make_token([channels[limit - 1].name], "channels")
+            response.next_page_token = make_token([channels[limit - 1].name], _list_of(tenant, "channels"))
         return response
 
     async def UpdateChannel(self, request: pb.UpdateChannelRequest, context: Any) -> pb.UpdateChannelResponse:
@@ -140,7 +140,7 @@ class NotifierService(NotifierServiceServicer):
     async def ListDeliveries(self, request: pb.ListDeliveriesRequest, context: Any) -> pb.ListDeliveriesResponse:
         tenant, limit = current_tenant(), page_limit(request.page_size)
         query = delivery_log.Query(request.alert_id, request.channel, _state(request.state), request.include_attempts)
-        position = read_token(request.page_token, repr(query), [int, str])
+        position = read_token(request.page_token, _list_of(tenant, repr(query)), [int, str])
         before = (int(position[0]), str(position[1])) if position else None
         found = await self._database.read(
             lambda session: delivery_log.list_page(session, tenant, query, before, limit + 1)
@@ -148,7 +148,7 @@ class NotifierService(NotifierServiceServicer):
         response = pb.ListDeliveriesResponse(deliveries=[from_delivery(delivery) for delivery in found[:limit]])
         if len(found) > limit:
             last = found[limit - 1]
-            response.next_page_token = make_token([last.created_at, last.id], repr(query))
+            response.next_page_token = make_token([last.created_at, last.id], _list_of(tenant, repr(query)))
         return response
 
     async def RetryDelivery(self, request: pb.RetryDeliveryRequest, context: Any) -> pb.RetryDeliveryResponse:
@@ -172,12 +172,14 @@ class NotifierService(NotifierServiceServicer):
         self, request: pb.ListNotifierAuditEventsRequest, context: Any
     ) -> pb.ListNotifierAuditEventsResponse:
         tenant, size, query = current_tenant(), page_size(request.page_size), read_query(request.query)
-        position = read_token(request.page_token, repr(query), [int, str])
+        position = read_token(request.page_token, _list_of(tenant, repr(query)), [int, str])
         after = (int(position[0]), str(position[1])) if position else None
         found = await self._database.read(lambda session: list_events(session, audit, tenant, query, after, size + 1))
         response = pb.ListNotifierAuditEventsResponse(events=map(event_to_proto, found[:size]))
         if len(found) > size:
-            response.next_page_token = make_token([found[size - 1].time, found[size - 1].id], repr(query))
+            response.next_page_token = make_token(
+                [found[size - 1].time, found[size - 1].id], _list_of(tenant, repr(query))
+            )
         return response
 
     async def GetNotifierStatus(
@@ -228,6 +230,11 @@ class NotifierService(NotifierServiceServicer):
 def _once(request: Any) -> Once:
     method = type(request).__name__.removesuffix("Request")
     return Once(caller(), method, request.request_id, request.SerializeToString(deterministic=True))
+
+
+def _list_of(tenant: str, query: str) -> str:
+    """What a page token belongs to: another tenant's isn't one."""
+    return repr((tenant, query))
 
 
 def _state(number: int) -> State | None:

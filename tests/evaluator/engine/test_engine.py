@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from monitors.evaluator.model.evaluation import Capacity
 from monitors.evaluator.model.instances import Limits
 from monitors.evaluator.model.reading import Tags
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
+from monitors.evaluator.model.spec import RuleKey
 from monitors.evaluator.model.state import Checkpoint
 from monitors.evaluator.parts import joined, named_by
 from monitors.mesh.times import MINUTE, SECOND, now_nanos, to_duration
@@ -148,7 +149,7 @@ def test_an_edit_resolves_what_it_no_longer_covers_and_a_deletion_says_nothing(p
 
 
 def test_a_rule_that_cannot_be_evaluated_is_reported_and_disturbs_no_other(play: Play) -> None:
-    async def scenario() -> list[str]:
+    async def scenario() -> Mapping[RuleKey, str]:
         odd = rule(rule_id="rule_2")
         odd.rule.condition.CopyFrom(condition_pb2.Condition(junction=condition_pb2.Junction()))
         await play.rules.put(odd)
@@ -156,9 +157,11 @@ def test_a_rule_that_cannot_be_evaluated_is_reported_and_disturbs_no_other(play:
         async with play.stage.engine() as engine:
             await write(play, engine, 20)
             await recorded(play, 1)
-            return engine.status().problems
+            return engine.status().rule_problems
 
-    assert [problem for problem in play.run(scenario()) if "rule_2" in problem and "are joined" in problem]
+    assert ["are joined" in problem for key, problem in play.run(scenario()).items() if key.rule_id == "rule_2"] == [
+        True
+    ]
 
 
 def test_an_edit_to_what_cannot_be_evaluated_leaves_no_alert_open(play: Play) -> None:
@@ -397,7 +400,8 @@ def test_what_a_rule_or_the_memory_has_no_room_for_is_told_by_the_status(play: P
                 await write(play, engine, 5)
             await write(play, engine, 20)
             await recorded(play, 1)
-            return engine.status().problems
+            status = engine.status()
+            return [*status.problems, *status.rule_problems.values()]
 
     problems = play.run(scenario())
     assert any("a rule's limit of 2 instances" in problem for problem in problems)

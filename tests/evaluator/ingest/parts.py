@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from monitors.evaluator.backing import Parts
 from monitors.evaluator.backtests import Backtests
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.engine import EngineStatus
@@ -23,7 +24,7 @@ from monitors.evaluator.model.state import Status
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.reader import LineReader
 from monitors.evaluator.registry import Registry
-from monitors.evaluator.service import EvaluatorService, Parts
+from monitors.evaluator.service import EvaluatorService
 from monitors.evaluator.store import Store
 from monitors.mesh.channels import open_channel
 from monitors.mesh.database import Database, sqlite_url
@@ -121,7 +122,9 @@ class Evaluated:
     def status(self) -> EngineStatus:
         return EngineStatus(
             rule_count=1, instance_count=2, evaluated_to=5, last_step_duration=6, missed_slots=7,
-            unrecorded_transitions=8, shard_count=256, problems=["rule r is skipped"],
+            unrecorded_transitions=8, shard_count=256, problems=[],
+            rule_problems={RuleKey("acme", "r"): "it is skipped", RuleKey("other", "s"): "it is skipped"},
+            tenants=("acme",),
         )  # fmt: skip
 
 

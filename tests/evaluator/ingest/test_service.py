@@ -290,7 +290,7 @@ def test_the_status_counts_what_was_taken_and_tells_how_far_the_engine_is(stub: 
     assert (status.accepted_point_count, status.rejected_point_count, status.series_count) == (1, 1, 1)
     assert status.history_start_time == to_timestamp(now)
     assert status.history_bytes >= 20
-    assert (status.rule_count, status.shard_count, list(status.problems)) == (1, 256, ["rule r is skipped"])
+    assert (status.rule_count, status.shard_count, list(status.problems)) == (1, 256, ["rule r: it is skipped"])
 
 
 def test_the_status_tells_what_is_wrong_with_the_ways_in_and_the_history(
@@ -298,7 +298,7 @@ def test_the_status_tells_what_is_wrong_with_the_ways_in_and_the_history(
 ) -> None:
     opened.intake.problem, opened.housekeeping.problem = "the disk is full", "the history is short"
     status = stub.GetEvaluatorStatus(pb.GetEvaluatorStatusRequest(), metadata=bearer())
-    assert list(status.problems) == ["rule r is skipped", "the disk is full", "the history is short"]
+    assert list(status.problems) == ["rule r: it is skipped", "the disk is full", "the history is short"]
 
 
 def test_the_engine_explains_the_tenants_own_rule(opened: WaysIn, stub: EvaluatorServiceStub) -> None:

@@ -138,6 +138,11 @@ class Identities:
         """Tenants and names."""
         return (self[number] for number in np.flatnonzero(self._entries.tenant[: self._size] != NONE).tolist())
 
+    @property
+    def tenant_names(self) -> tuple[str, ...]:
+        """The tenants of all that is, or was, in here."""
+        return tuple(self._tenants)
+
     def tenant(self, number: int) -> int:
         """A number for the tenant of a name, by which it differs from the others."""
         return int(self._entries.tenant[number])

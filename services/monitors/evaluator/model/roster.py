@@ -75,6 +75,11 @@ class Roster:
         """How many rules there are."""
         return self._book.count
 
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """The tenants that have rules, or had some."""
+        return self._book.ids.tenant_names
+
     def rules(self) -> Iterator[RuleKey]:
         """The keys of all rules."""
         return iter(self._book)

@@ -49,10 +49,14 @@ class Acquaintance:
         return int(np.count_nonzero(self._indexes == NOBODYS))
 
     @property
-    def problems(self) -> list[str]:
+    def problem(self) -> str:
+        """Why it can't be told whose series are; empty if it can."""
+        return self._owners_problem
+
+    @property
+    def series_problems(self) -> list[str]:
         """Why series of tenants aren't taken."""
-        told = [f"{count:,} series aren't evaluated: {reason}" for reason, count in self._reasons.items()]
-        return [*filter(None, [self._owners_problem]), *told]
+        return [f"{count:,} series aren't evaluated: {reason}" for reason, count in self._reasons.items()]
 
     async def translate(self, points: Points) -> Points:
         """Points whose `series` are the source's places, with ours instead. Raises ServiceUnavailable if some are new

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import grpc
 
 from monitors.evaluator.assembly import Assembly, capacity_of
+from monitors.evaluator.backing import Parts
 from monitors.evaluator.backtests import Backtests
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.engine import Engine
@@ -21,7 +22,6 @@ from monitors.evaluator.polling.interest import Interest
 from monitors.evaluator.polling.poller import Poller
 from monitors.evaluator.registering import Registrar
 from monitors.evaluator.registry import Registry
-from monitors.evaluator.service import Parts
 from monitors.evaluator.sources.port import Source
 from monitors.mesh.config import EvaluatorSettings
 from monitors.mesh.identity.owners import Owners

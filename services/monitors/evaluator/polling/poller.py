@@ -82,10 +82,15 @@ class Poller:
         return self._acquaintance.unowned_count
 
     @property
+    def series_problems(self) -> list[str]:
+        """Why series of tenants aren't taken."""
+        return self._acquaintance.series_problems
+
+    @property
     def problems(self) -> list[str]:
         """What keeps the evaluation up; none if nothing does."""
         horizon, now = self._history.horizon, now_nanos()
-        found = [self._problem, *self._acquaintance.problems]
+        found = [self._problem, self._acquaintance.problem]
         if horizon.away_since is not None:
             found.append(
                 f"{self._reason}; it answered last at {_clock(horizon.away_since)}. Until it does, no alert fires or "
