@@ -17,13 +17,18 @@ def guard(engine: Engine) -> None:
     """From now on, whatever isn't bound is refused on this engine with NotBound."""
     dialect: Any = engine.dialect
     dialect.statement_compiler = guarded(dialect.statement_compiler)
-    event.listen(engine, "before_cursor_execute", _check)
+    # What is returned is what is executed; SQLAlchemy would else wrap the function in another.
+    event.listen(engine, "before_cursor_execute", _check, retval=True)
 
 
-def _check(conn: Connection, _: Any, statement: str, __: Any, context: Any, ___: bool) -> None:
+def _check(conn: Connection, _: Any, statement: str, parameters: Any, context: Any, __: bool) -> tuple[str, Any]:
     scope = scope_of(conn)
-    if scope.reason:
-        return
+    if not scope.reason:
+        _refuse_unbound(scope, statement, context)
+    return statement, parameters
+
+
+def _refuse_unbound(scope: Scope, statement: str, context: Any) -> None:
     verdict = getattr(context.compiled, "verdict", None) if context is not None else None
     if verdict is not None:
         if verdict.problem:
