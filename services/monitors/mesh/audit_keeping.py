@@ -7,7 +7,7 @@ from sqlalchemy import Table
 
 from monitors.mesh.audit_table import forget_before, tenants_with_old
 from monitors.mesh.database import Database
-from monitors.mesh.times import HOUR, SECOND, now_nanos
+from monitors.mesh.times import HOUR, SECOND
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ async def keep_audit(database: Database, table: Table, kept: int) -> None:
     cancelled."""
     while kept:
         try:
-            await forget_old(database, table, now_nanos() - kept)
+            await forget_old(database, table, database.now() - kept)
         except Exception:
             # Where the operator lets nobody delete from the table, that is what is told.
             log.warning("the audit can't be shortened; MONITORS_AUDIT_DAYS=0 keeps all of it", exc_info=True)
