@@ -1,6 +1,8 @@
 """The three services as processes, of which the evaluator reads an InfluxDB that ordinary clients write to."""
 
 import json
+import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,9 +18,11 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
+from monitors.v1.evaluator_service_pb2 import GetEvaluatorStatusRequest
+from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
-from tests.processes import BIN, receiver, wait_for
-from tests.served import ServedMesh, served_mesh
+from tests.processes import BIN, Receiver, receiver, wait_for
+from tests.served import ServedMesh, ServedProcess, free_port, served_mesh
 from tests.servers.influxdb import INFLUXD, influx_server
 from tests.servers.influxdb2 import ORG, TOKEN, influx2
 
@@ -103,3 +107,69 @@ def test_what_is_written_to_an_influxdb_fires_and_resolves(
             status = command(mesh, "status")["evaluator"]
             assert status["source"].startswith("InfluxDB ")
             assert not [problem for problem in status["problems"] if "InfluxDB" in problem]
+
+
+@pytest.mark.parametrize("opened", [influxdb_1])
+def test_two_evaluators_share_what_is_in_an_influxdb_and_one_goes_on_alone(
+    opened: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    polling = {"MONITORS_POLL_SECONDS": "0.3", "MONITORS_POLL_LATENESS_SECONDS": "1"}
+    monitors = [f"shop-{number}" for number in range(12)]
+    with opened(tmp_path / "influx") as database, receiver() as hook:
+        environment = {**database.environment, **polling, "MONITORS_ALLOW_LOCAL_TARGETS": "1"}
+        with served_mesh(tmp_path / "home", environment) as mesh:
+            command(mesh, "channels", "create", "ops", "--webhook", hook.url)
+            port = free_port()
+            own = {"MONITORS_HOME": str(tmp_path / "second"), "MONITORS_HTTP_PORT": "0"}
+            own["MONITORS_EVALUATOR_ADDRESS"] = f"127.0.0.1:{port}"
+            second = ServedProcess("evaluator", port, {**mesh.environment, **own})
+            second.launch()
+            second.wait_until_ready()
+            try:
+                write_all(database, monitors, 120.0)
+                make_rules(mesh, monitors)
+                both = (mesh.evaluator, second)
+                until(lambda: [shards_of(mesh, one) for one in both] == [128, 128], "the shards to be shared")
+                write_all(database, monitors, 730.5)
+                until(lambda: told(hook, "alert.firing") == monitors, "all alerts")
+            finally:
+                second.end(signal.SIGKILL)
+            until(lambda: shards_of(mesh, mesh.evaluator) == 256, "the first one to have all shards")
+            write_all(database, monitors, 90.0)
+            until(lambda: told(hook, "alert.resolved") == monitors, "all ends")
+            assert told(hook, "alert.firing") == monitors
+
+
+def until(look: Callable[[], Any], what: str) -> None:
+    wait_for(look, what, 60, every=0.1)
+
+
+def write_all(database: Database, monitors: list[str], value: float) -> None:
+    for monitor in monitors:
+        database.write(monitor, value)
+
+
+def make_rules(mesh: ServedMesh, monitors: list[str]) -> None:
+    """A rule for each monitor, once all are known."""
+    with mesh.channel(mesh.rules) as channel:
+        rules, metadata = RuleServiceStub(channel), mesh.metadata()
+        known = pb.ListMonitorsRequest(page_size=100)
+        until(lambda: len(rules.ListMonitors(known, metadata=metadata).monitors) == len(monitors), "the monitors")
+        for monitor in monitors:
+            rule = rule_pb2.Rule(
+                monitor_id=monitor, title=monitor, condition_text="response_time > 500", notify=["ops"],
+                cooldown=duration_pb2.Duration(),
+            )  # fmt: skip
+            rules.CreateRule(pb.CreateRuleRequest(rule=rule), metadata=metadata)
+
+
+def shards_of(mesh: ServedMesh, evaluator: ServedProcess) -> int:
+    with mesh.channel(evaluator) as channel:
+        asked = GetEvaluatorStatusRequest()
+        return EvaluatorServiceStub(channel).GetEvaluatorStatus(asked, metadata=mesh.metadata()).shard_count
+
+
+def told(hook: Receiver, kind: str) -> list[str]:
+    """The titles of the rules of which there were messages of a kind, one for each message."""
+    found = [title for one in hook.of_type(kind) for title in re.findall(r"shop-\d+", one.body.decode())[:1]]
+    return sorted(found, key=lambda title: int(title.removeprefix("shop-")))
