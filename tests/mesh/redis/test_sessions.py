@@ -61,7 +61,7 @@ def test_nothing_is_remembered_for_longer_than_half_a_minute(
     loop_thread.run(one.sessions.put("token", b"ann", 3600))
     (key,) = server.stored_keys()
     with server.client as client:
-        assert 29_000 < client.pttl(key) <= 30_000
+        assert 1_000 < client.pttl(key) <= 30_000
     assert "token" not in key
 
 
