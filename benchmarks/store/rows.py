@@ -21,6 +21,8 @@ END = (
     "UPDATE alerts SET open_key = ?, suppress_reason = ?, resolve_time = ?, resolve_reason = ?, acknowledge_user = ?, "
     "acknowledge_time = ?, acknowledge_note = ?, severity = ?, severity_time = ? WHERE tenant_id = ? AND id = ?"
 )
+DOUBLINGS, LEAST_DOUBLED = 5, 50_000
+ROWS_A_COMMIT = 20_000
 Row = tuple[Any, ...]
 
 
@@ -81,16 +83,28 @@ class Batches:
 
 
 def fill_alerts(bare: Bare, count: int, open_count: int) -> None:
-    """Fills a database with alerts of one tenant, one a minute, the last ones open."""
-    ids, newest, part = id_series("alert"), now_nanos(), 20_000
+    """Fills a database with at least `count` alerts of one tenant, one a minute, the newest ones open.
+
+    Some come through the driver; then the database itself doubles those that are over, with earlier times.
+    """
+    doublings = DOUBLINGS if count >= LEAST_DOUBLED else 0
+    first = open_count + -(-(count - open_count) // 2**doublings)
+    ids, newest = id_series("alert"), now_nanos()
     with bare.transaction():
         bare.execute(ADD_TENANT, (TENANT, newest))
-    for start in range(0, count, part):
-        rows = []
-        for number in range(start, min(start + part, count)):
-            time = newest - (count - number) * MINUTE
-            is_open = number >= count - open_count
-            end = None if is_open else time + MINUTE
-            rows.append(alert_row(number, next(ids), time, severity=1 + number % 4, resolve_time=end))
+    rows = []
+    for number in range(first):
+        time = newest - (first - number) * MINUTE
+        end = None if number >= first - open_count else time + MINUTE
+        rows.append(alert_row(number, next(ids), time, severity=1 + number % 4, resolve_time=end))
+    for start in range(0, first, ROWS_A_COMMIT):
         with bare.transaction():
-            bare.insert(alerts, rows)
+            bare.insert(alerts, rows[start : start + ROWS_A_COMMIT])
+    changes = {"id": "REPLACE(id, 'alert_', ?)", "fire_time": "fire_time - ?"}
+    chosen = ", ".join(changes.get(column.name, f"`{column.name}`") for column in alerts.columns)
+    for step in range(doublings):
+        with bare.transaction():
+            bare.execute(
+                f"INSERT INTO alerts SELECT {chosen} FROM alerts WHERE open_key IS NULL",
+                (f"alert_{step}", first * 2**step * MINUTE),
+            )
