@@ -101,7 +101,7 @@ class Dispatcher:
         """Lets another notifier, or the next run, send at once what this one won't send to the end."""
         now = self._clock.now()
         try:
-            await self._database.write(lambda session: self._queue.give_up(session, claims, now))
+            await self._database.write(lambda session: self._queue.give_up(session, claims, now), repeatable=True)
         except Exception:
             log.warning("what was being sent is sent again when its lease ends", exc_info=True)
 

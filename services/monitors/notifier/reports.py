@@ -60,7 +60,7 @@ class Reporter:
         deliveries = await self._database.read(lambda session: delivery_log.unreported(session, BATCH))
         if deliveries:
             await self._report(deliveries)
-            await self._database.write(lambda session: delivery_log.mark_reported(session, deliveries))
+            await self._database.write(lambda session: delivery_log.mark_reported(session, deliveries), repeatable=True)
         return len(deliveries) == BATCH
 
     async def _report(self, deliveries: Sequence[Delivery]) -> None:

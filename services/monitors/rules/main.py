@@ -118,7 +118,7 @@ class Rules:
             watching.forget_before(session, horizon)
 
         try:
-            await self._database.write(work)
+            await self._database.write(work, repeatable=True)
         except Exception as error:
             # A full disk must not end the service: what is served says so by itself, and this is tried again.
             if known := storage_error(error):

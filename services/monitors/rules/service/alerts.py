@@ -70,7 +70,7 @@ class AlertCalls(Part):
         _check_note(request.note)
 
         def work(session: Session, who: Caller) -> pb.AcknowledgeAlertsResponse:
-            before = existing_alerts(session, who.tenant, ids)
+            before = existing_alerts(session, who.tenant, ids, lock=True)
             ledger = _ledger(session, who, before)
             after = [ledger.acknowledge(alert, who.user, request.note) for alert in before]
             save(session, ledger, encode_notification)
@@ -88,7 +88,7 @@ class AlertCalls(Part):
         _check_note(request.note)
 
         def work(session: Session, who: Caller) -> pb.ResolveAlertResponse:
-            (alert,) = existing_alerts(session, who.tenant, [request.alert_id])
+            (alert,) = existing_alerts(session, who.tenant, [request.alert_id], lock=True)
             if not alert.is_open:
                 raise WrongState(
                     f"alert {alert.id!r} is resolved already ({alert.resolve_reason}); nothing was changed",
@@ -96,8 +96,8 @@ class AlertCalls(Part):
                 )
             ledger = _ledger(session, who, [alert])
             closed = ledger.resolve(alert, "manual", who.user, request.note)
-            save(session, ledger, encode_notification)
             store.note_manual_resolution(session, closed, who.now)
+            save(session, ledger, encode_notification)
             who.changed("alert", alert.id, alert_to_proto(alert, who.now), alert_to_proto(closed, who.now))
             return pb.ResolveAlertResponse(alert=alert_to_proto(closed, who.now))
 
@@ -145,9 +145,10 @@ def _check_note(note: str) -> None:
         raise InvalidField("note", f"has {len(note):,} characters; at most {LONGEST_NOTE:,}")
 
 
-def existing_alerts(session: Session, tenant: str, ids: Sequence[str]) -> list[Alert]:
-    """The tenant's alerts in the order of the ids. Raises NotFound if one doesn't exist."""
-    found = store.find_alerts(session, tenant, ids)
+def existing_alerts(session: Session, tenant: str, ids: Sequence[str], *, lock: bool = False) -> list[Alert]:
+    """The tenant's alerts in the order of the ids; with `lock` nobody else changes them meanwhile. Raises NotFound if
+    one doesn't exist."""
+    found = store.find_alerts(session, tenant, ids, lock=lock)
     for alert_id in ids:
         if alert_id not in found:
             raise NotFound("alert", alert_id[:64], "ListAlerts shows those that there are")

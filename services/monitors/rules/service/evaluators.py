@@ -48,7 +48,7 @@ class EvaluatorCalls(Part):
         now = self.core.database.now()
         call = Call(request.evaluator_id, frozenset(request.released), request.exclusive, request.leaving)
         leased = await self.core.database.write(
-            lambda session: shards.lease_shards(session, call, request.address, now)
+            lambda session: shards.lease_shards(session, call, request.address, now), repeatable=True
         )
         return pb.LeaseShardsResponse(
             leases=[mesh_pb2.ShardLease(shard=shard, epoch=epoch) for shard, epoch in leased.leases],
@@ -84,7 +84,7 @@ class EvaluatorCalls(Part):
             if each.shard >= SHARDS:
                 raise InvalidField("states.shard", f"{each.shard} isn't a shard; send 0 to {SHARDS - 1}")
         states = [shards.SavedState(each.shard, each.epoch, each.state, now) for each in request.states]
-        await self.core.database.write(lambda session: shards.save_states(session, states))
+        await self.core.database.write(lambda session: shards.save_states(session, states), repeatable=True)
         return pb.SaveShardStateResponse()
 
     async def RecordTransitions(
@@ -107,9 +107,11 @@ class EvaluatorCalls(Part):
 
         with collector_paused():
             try:
-                ledger, response = await self.core.database.write(work)
+                ledger, response = await self.core.database.write(work, repeatable=True)
             except AlreadyRecorded:
-                ledger, response = await self.core.database.write(lambda session: work(session, look_up_all=True))
+                ledger, response = await self.core.database.write(
+                    lambda session: work(session, look_up_all=True), repeatable=True
+                )
         if ledger.events:
             self.core.alerts_changed.announce()
         if ledger.notifications:
@@ -138,7 +140,7 @@ class EvaluatorCalls(Part):
 
         known = await self.core.database.read(look)
         if not known.keys() >= set(names):
-            known = await self.core.database.write(remember)
+            known = await self.core.database.write(remember, repeatable=True)
         conflicts = [
             0 if known[name] is each.field.type else int(known[name]) for name, each in zip(names, seen, strict=True)
         ]

@@ -64,7 +64,7 @@ class NotifierCalls(Part):
     async def _give_back(self, token: str) -> None:
         """What was leased to a notifier that has gone is there for the next one, or for the same when it's back."""
         try:
-            await self.core.database.write(lambda session: outbox.give_back(session, token))
+            await self.core.database.write(lambda session: outbox.give_back(session, token), repeatable=True)
         except Exception:
             log.warning("what a notifier left behind is sent again when its lease ends", exc_info=True)
         self.core.outbox_changed.announce()
@@ -76,7 +76,10 @@ class NotifierCalls(Part):
         if not request.lease_token:
             raise InvalidField("lease_token", "is empty; send it as it came with the notifications")
         ids = list(request.notification_ids)
-        if await self.core.database.write(lambda session: outbox.take_over(session, request.lease_token, ids)):
+        taken = await self.core.database.write(
+            lambda session: outbox.take_over(session, request.lease_token, ids), repeatable=True
+        )
+        if taken:
             self.core.outbox_changed.announce()
         return pb.AcknowledgeNotificationsResponse()
 
@@ -94,7 +97,7 @@ class NotifierCalls(Part):
                 with of_tenant(session, tenant):
                     alerts.save_deliveries(session, tenant, reports)
 
-        await self.core.database.write(work)
+        await self.core.database.write(work, repeatable=True)
         return pb.ReportDeliveriesResponse()
 
     async def MirrorChannels(self, request: pb.MirrorChannelsRequest, context: Any) -> pb.MirrorChannelsResponse:
@@ -113,7 +116,7 @@ class NotifierCalls(Part):
             with of_tenant(session, request.tenant_id):
                 monitors.replace_channels(session, request.tenant_id, list(channels.values()))
 
-        await self.core.database.write(replace)
+        await self.core.database.write(replace, repeatable=True)
         return pb.MirrorChannelsResponse()
 
 

@@ -41,9 +41,9 @@ from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
 
-def existing(session: Session, tenant: str, rule_id: str) -> StoredRule:
-    """The tenant's rule. Raises NotFound."""
-    stored = find_rule(session, tenant, rule_id)
+def existing(session: Session, tenant: str, rule_id: str, *, lock: bool = False) -> StoredRule:
+    """The tenant's rule; with `lock` nobody else changes it meanwhile. Raises NotFound."""
+    stored = find_rule(session, tenant, rule_id, lock=lock)
     if stored is None:
         raise NotFound("rule", rule_id[:64], "ListRules shows those that there are")
     return stored
@@ -141,7 +141,7 @@ def update(
 ) -> pb.UpdateRuleResponse:
     """Changes a rule and what follows for its open alerts. `look_around` finds what a rule on a monitor can refer to,
     if somebody remembers that."""
-    stored = existing(session, who.tenant, rule_id)
+    stored = existing(session, who.tenant, rule_id, lock=True)
     current = rule_from_stored(stored)
     _check_etag(current, etag)
     proposal = propose_change(current, draft, mask)
@@ -171,10 +171,11 @@ def update(
 
 def delete(session: Session, who: Caller, rule_id: str, etag: str) -> pb.DeleteRuleResponse:
     """Deletes a rule and closes its open alerts."""
-    stored = existing(session, who.tenant, rule_id)
+    stored = existing(session, who.tenant, rule_id, lock=True)
     _check_etag(rule_from_stored(stored), etag)
-    count = close_alerts(session, who, rule_id, "deleted")
+    # A revision is taken before the numbers of events, here as everywhere: so nobody waits for one who waits for them.
     delete_rule(session, who.tenant, rule_id, who.now)
+    count = close_alerts(session, who, rule_id, "deleted")
     who.changed("rule", rule_id, stored_to_proto(stored, 0))
     return pb.DeleteRuleResponse(rule=stored_to_proto(stored, 0), resolved_alert_count=count)
 
@@ -186,7 +187,7 @@ def _check_etag(rule: Rule, etag: str) -> None:
 
 def close_alerts(session: Session, who: Caller, rule_id: str, reason: str) -> int:
     """Resolves the open alerts of a rule and returns how many there were."""
-    firing = open_alerts(session, who.tenant, rule_id)
+    firing = open_alerts(session, who.tenant, rule_id, lock=True)
     known = load_open(session, {who.tenant: [alert.instance_key for alert in firing]})
     ledger = Ledger(known, who.now)
     for alert in firing:
@@ -197,7 +198,7 @@ def close_alerts(session: Session, who: Caller, rule_id: str, reason: str) -> in
 
 def _regrade(session: Session, who: Caller, rule_id: str) -> None:
     """Lets open alerts at a level that the rule has no more go on at the rule's own severity."""
-    firing = open_alerts(session, who.tenant, rule_id)
+    firing = open_alerts(session, who.tenant, rule_id, lock=True)
     ledger = Ledger(load_open(session, {who.tenant: [alert.instance_key for alert in firing]}), who.now)
     facts = facts_of(existing(session, who.tenant, rule_id))
     for alert in firing:
@@ -206,7 +207,7 @@ def _regrade(session: Session, who: Caller, rule_id: str) -> None:
 
 
 def _follow_snooze(session: Session, who: Caller, rule_id: str) -> None:
-    firing = open_alerts(session, who.tenant, rule_id)
+    firing = open_alerts(session, who.tenant, rule_id, lock=True)
     instances = {who.tenant: [alert.instance_key for alert in firing]}
     known = load_open(session, instances)
     load_over(session, known, instances)

@@ -48,13 +48,14 @@ class WatchCalls(Part):
     async def _snapshot(self) -> AsyncIterator[bytes]:
         after = 0
 
-        def page(session: Session) -> list[bytes]:
-            nonlocal after
+        def page(session: Session) -> tuple[list[bytes], int]:
             bodies = watching.snapshot_page(session, after, RULES_A_PAGE)
-            after = bodies[-1][-1] if bodies else after
-            return list(encode_rules(bodies))
+            return list(encode_rules(bodies)), bodies[-1][-1] if bodies else after
 
-        while messages := await self.core.database.read(page):
+        while True:
+            messages, after = await self.core.database.read(page)
+            if not messages:
+                return
             for message in messages:
                 yield message
 

@@ -156,22 +156,25 @@ def note_manual_resolution(session: Session, alert: Alert, now: int) -> None:
     session.execute(row)
 
 
-def find_alerts(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, Alert]:
-    """Those of a tenant's alerts that exist, by id."""
+def find_alerts(session: Session, tenant: str, ids: Sequence[str], *, lock: bool = False) -> dict[str, Alert]:
+    """Those of a tenant's alerts that exist, by id; with `lock` nobody else changes them until the transaction ends."""
     found: dict[str, Alert] = {}
     for part in chunks(ids):
         query = select(alerts).where(alerts.c.tenant_id == tenant, alerts.c.id.in_(part))
-        found |= {alert.id: alert for alert in map(read_alert, session.execute(query))}
+        rows = session.execute(query.with_for_update() if lock else query)
+        found |= {alert.id: alert for alert in map(read_alert, rows)}
     return found
 
 
-def open_alerts(session: Session, tenant: str, rule_id: str | None = None) -> list[Alert]:
-    """The open alerts of a tenant, or of one of its rules; oldest first."""
+def open_alerts(session: Session, tenant: str, rule_id: str | None = None, *, lock: bool = False) -> list[Alert]:
+    """The open alerts of a tenant, or of one of its rules; oldest first. With `lock` nobody else changes them until the
+    transaction ends."""
     query = select(alerts).where(alerts.c.tenant_id == tenant, alerts.c.open_key.is_not(None))
     if rule_id is not None:
         query = query.where(alerts.c.rule_id == rule_id)
     # Sorted here: asked for in this order, SQLite would read all that ever fired.
-    return sorted(map(read_alert, session.execute(query)), key=lambda alert: (alert.fire_time, alert.id))
+    rows = session.execute(query.with_for_update() if lock else query)
+    return sorted(map(read_alert, rows), key=lambda alert: (alert.fire_time, alert.id))
 
 
 EPISODE_COLUMNS = (
@@ -323,8 +326,14 @@ def save_deliveries(session: Session, tenant: str, reports: Sequence[tuple[str, 
         }
         key = {"tenant_id": tenant, "notification_id": report.notification_id, "channel": report.channel}
         is_row = and_(*(deliveries.c[name] == value for name, value in key.items()))
-        if session.execute(update(deliveries).where(is_row).values(values)).rowcount == 0:  # type: ignore[attr-defined]
+        told = session.execute(
+            select(deliveries.c.attempt_count, deliveries.c.time).where(is_row).with_for_update()
+        ).first()
+        if told is None:
             session.execute(insert(deliveries).values(**key, **values))
+        elif tuple(told) <= (report.attempt_count, report.time):
+            # Of several notifiers, one may tell late what another has overtaken.
+            session.execute(update(deliveries).where(is_row).values(values))
 
 
 def find_ids(session: Session, tenant: str, ids: set[str]) -> set[str]:

@@ -53,6 +53,7 @@ def lock(session: Session, name: str) -> None:
 
 def raise_to(session: Session, name: str, value: int) -> None:
     """Makes a number at least `value`."""
-    missing = value - current(session, name)
-    if missing > 0:
-        take(session, name, missing)
+    is_less = counters.c.name == name, counters.c.value < value
+    session.execute(update(counters).where(*is_less).values(value=value))
+    if current(session, name) < value:
+        session.execute(insert(counters).values(name=name, value=value))

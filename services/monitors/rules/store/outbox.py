@@ -98,11 +98,15 @@ _SUPPRESS = (
     .values(state=SUPPRESSED)
 )
 _RESCHEDULE = update(outbox).where(*_OF_ALERT, _IS_HELD, outbox.c.lease_token == "").values(due_time=bindparam("due"))
-_RELEASED = select(outbox.c.alert_id).where(
-    outbox.c.tenant_id == bindparam("tenant"),
-    outbox.c.alert_id.in_(bindparam("ids", expanding=True)),
-    outbox.c.kind == int(EventKind.FIRING),
-    or_(outbox.c.state == TAKEN, outbox.c.lease_token != ""),
+# Also those that aren't released are locked: they mustn't go out while it's decided what becomes of them.
+_FIRING = (
+    select(outbox.c.alert_id, outbox.c.state, outbox.c.lease_token)
+    .where(
+        outbox.c.tenant_id == bindparam("tenant"),
+        outbox.c.alert_id.in_(bindparam("ids", expanding=True)),
+        outbox.c.kind == int(EventKind.FIRING),
+    )
+    .with_for_update()
 )
 
 
@@ -127,7 +131,8 @@ def released(session: Session, tenant: str, alert_ids: Sequence[str]) -> set[str
     """Those of the alerts whose message about firing has gone out, or is on its way."""
     found: set[str] = set()
     for part in chunks(alert_ids):
-        found |= set(session.scalars(_RELEASED, {"tenant": tenant, "ids": part}))
+        rows = session.execute(_FIRING, {"tenant": tenant, "ids": part})
+        found |= {row.alert_id for row in rows if row.state == TAKEN or row.lease_token}
     return found
 
 
@@ -147,16 +152,21 @@ _IS_BEHIND = or_(
     _OTHER.c.due_time > bindparam("last_due"),
     and_(_OTHER.c.due_time == bindparam("last_due"), _OTHER.c.sequence > bindparam("last_sequence")),
 )
-_DUE = select(outbox.c.tenant_id, outbox.c.id, outbox.c.sequence, outbox.c.body).where(
-    *_IS_DUE,
-    _IN_FRONT,
-    ~exists().where(
-        _OTHER.c.tenant_id == outbox.c.tenant_id,
-        _OTHER.c.stream_key == outbox.c.stream_key,
-        _OTHER.c.state == WAITING,
-        _OTHER.c.sequence < outbox.c.sequence,
-        or_(_IS_BEHIND, _OTHER.c.lease_until > bindparam("now")),
-    ),
+_DUE = (
+    select(outbox.c.tenant_id, outbox.c.id, outbox.c.sequence, outbox.c.body)
+    .where(
+        *_IS_DUE,
+        _IN_FRONT,
+        ~exists().where(
+            _OTHER.c.tenant_id == outbox.c.tenant_id,
+            _OTHER.c.stream_key == outbox.c.stream_key,
+            _OTHER.c.state == WAITING,
+            _OTHER.c.sequence < outbox.c.sequence,
+            or_(_IS_BEHIND, _OTHER.c.lease_until > bindparam("now")),
+        ),
+    )
+    # What is being suppressed or put off just now mustn't go out.
+    .with_for_update()
 )
 
 

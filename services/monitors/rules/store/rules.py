@@ -94,14 +94,16 @@ def delete_rule(session: Session, tenant: str, rule_id: str, now: int) -> None:
     )
 
 
-def find_rule(session: Session, tenant: str, rule_id: str) -> StoredRule | None:
-    """A tenant's rule."""
-    row = session.execute(select(*_COLUMNS).where(rules.c.tenant_id == tenant, rules.c.id == rule_id)).first()
+def find_rule(session: Session, tenant: str, rule_id: str, *, lock: bool = False) -> StoredRule | None:
+    """A tenant's rule; with `lock` nobody else changes it, or records that it fires, until the transaction ends."""
+    query = select(*_COLUMNS).where(rules.c.tenant_id == tenant, rules.c.id == rule_id)
+    row = session.execute(query.with_for_update() if lock else query).first()
     return StoredRule(*row) if row else None
 
 
 def find_enabled(session: Session, wanted: Iterable[tuple[str, str]]) -> list[StoredRule]:
-    """Those of the rules, named by tenant and id, that exist and are turned on."""
+    """Those of the rules, named by tenant and id, that exist and are turned on. They stay so until the transaction
+    ends: else an alert could begin just as its rule is deleted, and nobody would close it."""
     found: list[StoredRule] = []
     by_tenant: dict[str, list[str]] = {}
     for tenant, rule_id in wanted:
@@ -112,8 +114,10 @@ def find_enabled(session: Session, wanted: Iterable[tuple[str, str]]) -> list[St
     return found
 
 
-_ENABLED = select(*_COLUMNS).where(
-    rules.c.tenant_id == bindparam("tenant"), rules.c.id.in_(bindparam("ids", expanding=True)), rules.c.enabled
+_ENABLED = (
+    select(*_COLUMNS)
+    .where(rules.c.tenant_id == bindparam("tenant"), rules.c.id.in_(bindparam("ids", expanding=True)), rules.c.enabled)
+    .with_for_update(read=True)
 )
 
 

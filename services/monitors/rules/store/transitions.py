@@ -24,8 +24,11 @@ Encode = Callable[[Notification], bytes]
 """A notification as a serialised monitors.v1.Notification."""
 
 
-_OPEN = select(alerts).where(
-    alerts.c.tenant_id == bindparam("tenant"), alerts.c.open_key.in_(bindparam("keys", expanding=True))
+# Locked: what is decided about an alert is written as a whole, over whatever anybody else would write meanwhile.
+_OPEN = (
+    select(alerts)
+    .where(alerts.c.tenant_id == bindparam("tenant"), alerts.c.open_key.in_(bindparam("keys", expanding=True)))
+    .with_for_update()
 )
 _OVER = (
     select(alerts.c.tenant_id, alerts.c.instance_key, func.max(alerts.c.told_time), func.max(alerts.c.episode))
@@ -49,13 +52,15 @@ def load_known(
     """What is remembered about the instances and rules of a batch. Unless all are looked up, only of surprising
     transitions it's known whether they have been recorded: saving what was decided raises AlreadyRecorded if one of the
     others has."""
+    going_on = [each.instance for each in transitions if each.kind is not EventKind.RESOLVED]
+    wanted = sorted({(each.tenant, each.rule_id) for each in going_on})
+    # First, as who changes a rule has it first and its alerts then.
+    rules = {(rule.tenant, rule.id): facts_of(rule) for rule in find_enabled(session, wanted)}
     known = load_open(session, _by_tenant((each.instance.tenant, each.instance.key) for each in transitions))
+    known.rules = rules
     # What ends needs neither its rule nor what was told before, and what goes on at another level only its rule.
     firing = [each.instance for each in transitions if each.kind is EventKind.FIRING]
     load_over(session, known, _by_tenant((each.tenant, each.key) for each in firing))
-    going_on = [each.instance for each in transitions if each.kind is not EventKind.RESOLVED]
-    wanted = sorted({(each.tenant, each.rule_id) for each in going_on})
-    known.rules = {(rule.tenant, rule.id): facts_of(rule) for rule in find_enabled(session, wanted)}
     _load_recorded(session, known, (each for each in transitions if look_up_all or is_surprising(known, each)))
     return known
 
