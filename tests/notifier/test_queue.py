@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.database import Database
@@ -24,7 +24,7 @@ from monitors.notifier.model.message import Kind, Severity
 from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.queue import LEASE, Claim, Finished, Queue
-from monitors.notifier.store.tables import AttemptRow, ChannelRow, DeliveryRow
+from monitors.notifier.store.tables import AttemptRow, BreakerRow, ChannelRow, DeliveryRow
 from monitors.v1 import alert_pb2, notification_pb2, rule_pb2
 from tests.harness import LoopThread
 from tests.servers.backends import database_url
@@ -72,8 +72,10 @@ class Store:
 
     def empty(self) -> None:
         def remove(session: Session) -> None:
-            session.execute(delete(AttemptRow))
-            session.execute(delete(DeliveryRow))
+            # What was known of a channel counts for the next test as little as what was sent to it.
+            session.execute(update(ChannelRow).values(quiet_until=0))
+            for table in (AttemptRow, DeliveryRow, BreakerRow):
+                session.execute(delete(table))
 
         self.write(remove)
 
