@@ -8,10 +8,12 @@ from tests.tenancy.requests import Place
 from tests.tenancy.world import Outcome, Tenant
 
 VOLATILE = re.compile(
-    r'(seconds|nanos|times|status|attempt_count|open_alert_count): -?\d+|"(rule|chan|key|alk|audit|whsec|test)_[^"]*"'
+    r'(seconds|nanos|times|status|attempt_count): -?\d+|"(rule|chan|key|alk|audit|whsec|test)_[^"]*"'
     r"|only the last [^ ]* were"
     r'|(etag|url|secret_fingerprint|fingerprint|next_page_token|detail): "[^"]*"'
 )
+# Not told where it's 0; alerts begin and end meanwhile.
+COUNT = re.compile(r"\s*open_alert_count: \d+")
 
 
 class Stranger:
@@ -52,7 +54,7 @@ class Stranger:
             shown = type(message).FromString(message.SerializeToString())
             if "previous" in shown.DESCRIPTOR.fields_by_name:
                 shown.ClearField("previous")
-            responses.append(VOLATILE.sub("?", told(str(shown).encode()).decode()))
+            responses.append(VOLATILE.sub("?", COUNT.sub("", told(str(shown).encode()).decode())))
         metadata = tuple((key, told(text)) for key, text in outcome.metadata)
         return outcome.code, told(outcome.details.encode()), metadata, responses
 
