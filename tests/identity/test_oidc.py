@@ -17,6 +17,7 @@ from monitors.rules.identity.oidc import Oidc
 from tests.bridge.authorization_server import AuthorizationServer, SigningKey, authorization_server
 from tests.harness import LoopThread
 from tests.identity.forgeries import confused
+from tests.waiting import wait_for
 
 AUDIENCE = "https://mesh.example.org"
 
@@ -136,6 +137,16 @@ def test_a_new_key_is_fetched_when_a_token_names_it_but_made_up_ones_are_asked_f
     for number in range(20):
         world.refusal(world.token(SigningKey.new(f"made-up-{number}")))
     assert world.issuer.key_fetches == fetched
+
+
+def test_who_gives_up_asking_does_not_keep_the_keys_from_everybody(world: World) -> None:
+    world.issuer.answers.clear()
+    asking = world.loop.submit(world.oidc.identify(world.token()))
+    wait_for(lambda: world.issuer.asked, "the question to the issuer")
+    asking.cancel()
+    world.issuer.answers.set()
+    assert world.who(world.token()).tenant == "acme"
+    assert world.issuer.key_fetches == 1
 
 
 def test_while_the_issuer_is_away_its_keys_are_good_for_an_hour_and_then_nobody_is_let_in(world: World) -> None:

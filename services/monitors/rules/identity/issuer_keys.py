@@ -38,7 +38,7 @@ class IssuerKeys:
         self._clock = clock
         self._keys: list[Jwk] = []
         self._fetched = self._tried = float("-inf")
-        self._lock = asyncio.Lock()
+        self._renewing: asyncio.Task[None] | None = None
 
     async def find(self, key_id: object) -> Jwk | None:
         """The key of that id, or the only one if a token names none; None if there is no such key.
@@ -64,18 +64,23 @@ class IssuerKeys:
         return self._clock() - self._fetched
 
     async def _refresh(self) -> None:
-        async with self._lock:
+        if self._renewing is None or self._renewing.done():
             if self._clock() - self._tried < PAUSE_SECONDS:
                 return
-            self._tried = self._clock()
-            try:
-                async with asyncio.timeout(FETCH_SECONDS):
-                    self._keys = await self._fetch()
-            except (_Unfit, aiohttp.ClientError, TimeoutError) as error:
-                why = str(error) if isinstance(error, _Unfit) else type(error).__name__
-                log.warning("the keys of the issuer %s can't be had: %s", self._settings.issuer, why)
-            else:
-                self._fetched = self._tried
+            self._renewing = asyncio.create_task(self._renew())
+        # It goes on without whoever asked for it: else callers that give up at once could keep the keys from others.
+        await asyncio.shield(self._renewing)
+
+    async def _renew(self) -> None:
+        self._tried = self._clock()
+        try:
+            async with asyncio.timeout(FETCH_SECONDS):
+                self._keys = await self._fetch()
+        except (_Unfit, aiohttp.ClientError, TimeoutError) as error:
+            why = str(error) if isinstance(error, _Unfit) else type(error).__name__
+            log.warning("the keys of the issuer %s can't be had: %s", self._settings.issuer, why)
+        else:
+            self._fetched = self._tried
 
     async def _fetch(self) -> list[Jwk]:
         async with aiohttp.ClientSession(headers={"Accept": "application/json"}) as client:
