@@ -1,7 +1,8 @@
 """Remembers who a credential belongs to: each process for itself, and all of them together where they share a Redis.
 
 An answer is trusted for half a minute after it was given, however many caches it went through. What is shared is signed
-with the token by which the services know each other: whoever can write to Redis can make nobody somebody else.
+with the token by which the services know each other, and so is its end: whoever can write to Redis can make nobody
+somebody else, nor keep a credential going that has been revoked.
 """
 
 import hmac
@@ -18,7 +19,8 @@ from monitors.mesh.times import SECOND, now_nanos
 from monitors.v1 import mesh_pb2
 
 SIGNATURE_BYTES = 32
-PURPOSE = b"monitors session cache"
+END_BYTES = 8
+PURPOSE = b"monitors session cache, with its end"
 
 
 def remembered(source: Authenticate, shared: Shared, service_token: str) -> Authenticate:
@@ -38,28 +40,33 @@ class SharedAnswers:
 
     async def __call__(self, credential: str) -> Principal:
         known = await self.sessions.get(credential)
-        principal = known and self._opened(credential, known.value)
-        if known and principal:
+        opened = known and self._opened(credential, known.value)
+        if known and opened:
+            principal, end = opened
             # Nobody may trust it for longer than whoever asked: with this it's taken for over when the entry is.
-            end = now_nanos() + int(known.seconds_left * SECOND)
+            end = min(end, now_nanos() + int(known.seconds_left * SECOND))
             return replace(principal, expire_time=min(end, principal.expire_time or end))
         # Taken before the question: who is revoked while it's asked isn't known for longer than that.
         asked = time.monotonic()
         principal = await self.source(credential)
-        body = principal_to_proto(principal).SerializeToString()
         seconds = seconds_to_trust(principal) - (time.monotonic() - asked)
+        end = now_nanos() + int(seconds * SECOND)
+        body = end.to_bytes(END_BYTES) + principal_to_proto(principal).SerializeToString()
         await self.sessions.put(credential, self._signature(credential, body) + body, seconds)
         return principal
 
-    def _opened(self, credential: str, value: bytes) -> Principal | None:
-        """The principal of an entry; None if it isn't one of ours for this credential."""
+    def _opened(self, credential: str, value: bytes) -> tuple[Principal, int] | None:
+        """The principal of an entry and until when it may be taken for true, in nanoseconds since 1970; None if it
+        isn't one of ours for this credential, or over."""
         signature, body = value[:SIGNATURE_BYTES], value[SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, self._signature(credential, body)):
             return None
+        end = int.from_bytes(body[:END_BYTES])
         try:
-            return principal_from_proto(mesh_pb2.Principal.FromString(body))
+            principal = principal_from_proto(mesh_pb2.Principal.FromString(body[END_BYTES:]))
         except DecodeError:
             return None
+        return (principal, end) if now_nanos() < end else None
 
     def _signature(self, credential: str, body: bytes) -> bytes:
         key = hmac.digest(self.service_token.encode(), PURPOSE, "sha256")

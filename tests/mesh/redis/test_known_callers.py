@@ -1,11 +1,12 @@
 """Who a credential belongs to, remembered by all processes together, and trusted for no longer than by one."""
 
+import time
 from dataclasses import dataclass, field
 
 import pytest
 
 from monitors.mesh.errors import Unauthenticated
-from monitors.mesh.identity import Authenticate, Principal, seconds_to_trust
+from monitors.mesh.identity import CACHE_SECONDS, Authenticate, Principal, seconds_to_trust
 from monitors.mesh.known_callers import SharedAnswers, remembered
 from monitors.mesh.redis.sessions import PREFIX
 from monitors.mesh.session_cache import LocalSessionCache
@@ -134,6 +135,28 @@ def test_what_somebody_else_has_put_there_is_nobody(loop_thread: LoopThread, sou
 
     assert identity(loop_thread.run(forge())) == identity(ANN)
     assert len(source.asked) == (1 if change == "another credential" else 2)
+
+
+def test_what_is_put_back_after_its_time_is_nobody(
+    loop_thread: LoopThread, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = LocalSessionCache()
+    loop_thread.run(kept_and_put_back(source, cache))
+    assert source.asked == ["ann's"]
+    # Her key is revoked, but whoever can write to Redis has kept what was signed for it.
+    now = time.time_ns()
+    monkeypatch.setattr("time.time_ns", lambda: now + int((CACHE_SECONDS + 1) * SECOND))
+    loop_thread.run(kept_and_put_back(source, cache))
+    assert source.asked == ["ann's", "ann's"]
+
+
+async def kept_and_put_back(source: Source, cache: LocalSessionCache) -> None:
+    """Asks whose a credential is; what is remembered of it then may be kept for long."""
+    answers = SharedAnswers(source, cache, TOKEN)
+    assert (await answers("ann's")).tenant == ANN.tenant
+    entry = await cache.get("ann's")
+    assert entry is not None
+    await cache.put("ann's", entry.value)
 
 
 class Anybody:
