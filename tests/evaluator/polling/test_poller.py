@@ -55,8 +55,11 @@ class Owners:
 class Met(Evaluated):
     """Also keeps what series it met, and which points were read as theirs from before."""
 
+    before_reading: Callable[[], None] = staticmethod(lambda: None)
+
     async def meet_series(self, series: Sequence[Series], until: int, read: ReadWindow) -> None:
         rows = [one.index for one in series]
+        self.before_reading()
         past = [value async for batch in read(until - DAY, until, rows) for value in batch.values.tolist()]
         self.told.append(("met", ([one.key.monitor for one in series], past)))
 
@@ -183,7 +186,7 @@ def test_a_tenant_that_may_have_no_more_keeps_nobody_up(bench: Bench) -> None:
     bench.write("m", 1)
     assert bench.poll() == []
     assert len(bench.batches) == 1
-    assert any("which is the limit" in problem for problem in bench.poller.problems)
+    assert any("which is the limit" in problem for problem in bench.poller.series_problems)
 
 
 def test_an_outage_is_told_apart_in_what_is_evaluated_and_in_the_status(bench: Bench) -> None:
@@ -232,6 +235,20 @@ def test_what_a_monitor_had_before_it_was_found_is_what_was_before_and_not_evalu
     assert [what for kind, what in bench.evaluated.told if kind == "met"] == [(["m"], [1.0])]
     bench.interest.follow(RuleChanges(put=[rule("m")]))
     assert bench.poll() == []
+
+
+def test_a_source_that_goes_while_the_past_of_a_monitor_is_read_is_seen_to_be_away(bench: Bench) -> None:
+    def go() -> None:
+        bench.server.faults.statuses = [503] * 3
+
+    bench.look()
+    bench.write("m", 1, ago=300)
+    bench.evaluated.before_reading = go
+    bench.look(full=True)
+    assert [what for kind, what in bench.evaluated.told if kind == "met"] == [(["m"], [1.0])]
+    assert "no alert fires or resolves" in bench.poller.problems[0]
+    bench.poll()
+    assert bench.poller.problems == []
 
 
 def test_what_a_sender_kept_is_read_with_the_first_point_after_its_silence(bench: Bench) -> None:

@@ -100,8 +100,14 @@ class PolledHistory:
             async for batch in batches:
                 yield batch
 
-    async def read_past(self, oldest: int, newest_batch: int, series: Collection[int] | None) -> AsyncGenerator[Batch]:
-        """As `read_window`, for whoever holds `reading`."""
+    async def read_past(
+        self,
+        oldest: int,
+        newest_batch: int,
+        series: Collection[int] | None,
+        on_error: Callable[[MeshError], None] = lambda _: None,
+    ) -> AsyncGenerator[Batch]:
+        """As `read_window`, for whoever holds `reading`, who then hears of what goes wrong, since no poll does."""
         selection = self.selection if series is None else self._selection_of(series)
         wanted = None if series is None else np.fromiter(series, np.int32)
         at = oldest
@@ -115,6 +121,7 @@ class PolledHistory:
                 at = until + 1
             except MeshError as error:
                 # What has come comes again, and is taken once.
+                on_error(error)
                 await _wait_out(error)
 
     # --- in order ---

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from monitors.evaluator.catalogue import Catalogue
@@ -181,6 +182,10 @@ class Poller:
             async for _ in parts:
                 break
 
+    def _note_trouble(self, error: MeshError) -> None:
+        if isinstance(error, SourceError):
+            self._note_away(error)
+
     def _note_away(self, error: SourceError) -> None:
         horizon = self._history.horizon
         if horizon.away_since is None:
@@ -220,7 +225,8 @@ class Poller:
             new = self._catalogue.unsaved()
             self._catalogue.mark_saved(new)
             if new:
-                await self._evaluation.meet_series(new, until, self._history.read_past)
+                read = partial(self._history.read_past, on_error=self._note_trouble)
+                await self._evaluation.meet_series(new, until, read)
 
     async def look_around(self, *, full: bool) -> None:
         """Learns which series there are, whose they are, and what each had last. If it isn't `full`, only those are
