@@ -25,8 +25,8 @@ def write(mesh: MeshProcess, value: float) -> None:
 def test_what_breaks_a_rule_while_the_database_is_away_is_told_when_it_is_back(tmp_path: Path) -> None:
     with own_server() as server, receiver() as hook:
         environment = {
-            "DATABASE_URL": server.url(server.create_database()),
-            "MONITORS_NOTIFIER_DATABASE_URL": server.url(server.create_database()),
+            "DATABASE_URL": server.migrated_database("rules"),
+            "MONITORS_NOTIFIER_DATABASE_URL": server.migrated_database("notifier"),
         }
         with running_mesh(tmp_path, "--no-host", environment=environment) as mesh:
             write(mesh, 20)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, inspect, text
 
-from monitors.mesh.database import Database, sqlite_url
-from tests.servers.mariadb import MariaDB, shared_server
+from monitors.mesh.database import sqlite_url
+from tests.servers.mariadb import MariaDB, migrate, shared_server
 
 BACKENDS = os.environ.get("MONITORS_TESTS_BACKENDS", "embedded")
 assert BACKENDS in ("embedded", "servers"), f"MONITORS_TESTS_BACKENDS={BACKENDS!r} is neither embedded nor servers"
@@ -114,8 +114,4 @@ def _statements(service: str) -> list[str]:
 
 def upgrade(server: MariaDB, name: str, service: str) -> None:
     """Makes a service's tables by its migrations."""
-    database = Database(server.url(name), name=service, migrations=f"monitors.{service}.migrations")
-    try:
-        database.upgrade()
-    finally:
-        database.close()
+    migrate(server.url(name), service)

@@ -16,6 +16,7 @@ from typing import Any
 import pymysql
 import pytest
 
+from monitors.mesh.database import Database
 from tests.waiting import wait_for
 
 USER, PASSWORD = "monitors", "n0t-a-secret"
@@ -138,9 +139,25 @@ class MariaDB:
         self.execute(f"CREATE DATABASE {name}")
         return name
 
+    def migrated_database(self, *services: str) -> str:
+        """The URL of a new database that has the tables of services: `rules`, `notifier`."""
+        url = self.url(self.create_database())
+        for service in services:
+            migrate(url, service)
+        return url
+
     def url(self, database: str) -> str:
         """The SQLAlchemy URL of a database, with its user's password."""
         return f"mysql+pymysql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+
+def migrate(url: str, service: str) -> None:
+    """Makes a service's tables, as `monitors db upgrade` does."""
+    database = Database(url, name=service, migrations=f"monitors.{service}.migrations")
+    try:
+        database.upgrade()
+    finally:
+        database.close()
 
 
 def program(name: str) -> str:

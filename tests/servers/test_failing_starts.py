@@ -111,7 +111,7 @@ class Replica:
 @pytest.fixture(params=[300, -300], ids=["ahead", "behind"])
 def replicas(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Replica, Replica]]:
     """Two on one database: one whose clock is right, and one whose is five minutes ahead or behind."""
-    url = shared_server().url(shared_server().create_database())
+    url = shared_server().migrated_database("rules")
     right = Replica(tmp_path / "right", url)
     wrong = Replica(tmp_path / "wrong", url, request.param)
     yield right, wrong

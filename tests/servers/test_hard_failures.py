@@ -20,7 +20,7 @@ from tests.rules.client import Client
 from tests.rules.running import running
 from tests.servers.load import check_says_when_to_try_again, going_on
 from tests.servers.mariadb import PASSWORD as SERVER_PASSWORD
-from tests.servers.mariadb import MariaDB, own_server
+from tests.servers.mariadb import MariaDB, migrate, own_server
 from tests.small_disk import NO_MOUNT, Disk, can_mount
 
 USER, PASSWORD = "shop", "n0t-a-secret"
@@ -46,6 +46,7 @@ def served(server: MariaDB, folder: Path, loop: LoopThread) -> Iterator[Client]:
         f"CREATE OR REPLACE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}'", f"GRANT ALL ON {name}.* TO '{USER}'@'%'"
     )
     url = f"mysql+pymysql://{USER}:{PASSWORD}@127.0.0.1:{server.port}/{name}"
+    migrate(url, "rules")
     with (
         loop.opened(running(folder, url=url)) as opened,
         grpc.insecure_channel(f"127.0.0.1:{opened.port}") as channel,

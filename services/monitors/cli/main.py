@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from monitors.cli import alerts, channels, deliveries, history, keys, rules, secrets
+from monitors.cli import alerts, channels, databases, deliveries, history, keys, rules, secrets
 from monitors.cli.audit import audit
 from monitors.cli.importing.command import import_rules
 from monitors.cli.monitors import list_monitors
@@ -32,6 +32,7 @@ rules.app.command("test")(rule_tests.try_rules)
 app.add_typer(alerts.app, name="alerts")
 alerts.app.command("watch")(watch)
 app.add_typer(channels.app, name="channels")
+app.add_typer(databases.app, name="db")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(history.app, name="history")
 app.add_typer(keys.app, name="keys")

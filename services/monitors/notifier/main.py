@@ -82,7 +82,7 @@ async def open_notifier(
     egress = Egress(allow_local=settings.allow_local_targets)
     printer = Printer(console)
     try:
-        await asyncio.to_thread(database.upgrade)
+        await asyncio.to_thread(database.prepare)
         sealer.fingerprint_key = await _kept_fingerprint_key(database, sealer)
         senders = Senders(egress, settings.smtp, printer, shows_all)
         async with _running(settings, sealer, database, senders, rules, closing, clock, shared or Shared()) as notifier:

@@ -147,7 +147,7 @@ async def open_rules(
         connections=settings.database_connections,
     )
     try:
-        await asyncio.to_thread(database.upgrade)
+        await asyncio.to_thread(database.prepare)
         # The streams of a former run are gone. To a notifier of another process this is no harm: it knows a repeat.
         await database.write(outbox.give_back)
         stub = EvaluatorServiceStub(evaluator) if evaluator else None

@@ -25,6 +25,7 @@ class Dialect(Protocol):
     """What differs between a file and a server. `write` and `read` run in threads of `writers` and `readers`."""
 
     is_shared: bool
+    name: str
     write_engine: Engine
     writers: ThreadPoolExecutor
     readers: ThreadPoolExecutor
@@ -113,15 +114,38 @@ class Database:
 
         return await self.read(count)
 
-    def upgrade(self) -> None:
-        """Brings the schema to the newest version. Raises DatabaseUnusable if the database can't be used."""
+    def upgrade(self, to: str = "head") -> None:
+        """Brings the schema to the newest version, or to another. Raises DatabaseUnusable if the database can't be
+        used."""
         try:
             # Besides, this reads a server's clock.
             self._dialect.read(lambda session: None)
             if not self._schema.is_current():
-                self._schema.upgrade()
+                self._schema.upgrade(to)
         except DBAPIError as error:
             raise DatabaseUnusable(self._dialect.explain(error)) from error
+
+    def prepare(self) -> None:
+        """Sees that the schema can be worked with. A file is brought to the newest version, but a server, which others
+        may use, only by `monitors db upgrade`. Raises DatabaseUnusable, which says what to do."""
+        if not self.is_shared:
+            self.upgrade()
+        elif problem := self.schema_problem():
+            raise DatabaseUnusable(f"the database {self._dialect.name} can't be used: {problem}")
+
+    def schema_problem(self) -> str:
+        """Why the schema can't be worked with; empty if it can. Raises DatabaseUnusable if that can't be seen."""
+        try:
+            # Besides, this reads a server's clock.
+            self._dialect.read(lambda session: None)
+            return self._schema.problem()
+        except DBAPIError as error:
+            raise DatabaseUnusable(self._dialect.explain(error)) from error
+
+    @property
+    def versions(self) -> tuple[str, str]:
+        """The schema's version, empty if there is none, and the newest one."""
+        return self._schema.version(), self._schema.newest()
 
     def is_current(self) -> bool:
         """Whether the schema's version is the newest one."""

@@ -72,7 +72,7 @@ class Mysql:
     is_shared = True
 
     def __init__(self, url: str, name: str, connections: int) -> None:
-        self._url = make_url(url)
+        self.name = make_url(url).render_as_string(hide_password=True)
         writers = max(1, connections // 2)
         readers = max(1, connections - writers)
         self.write_engine = _engine(url, "READ COMMITTED", writers)
@@ -122,7 +122,7 @@ class Mysql:
         """Why the server can't be used and what to do about it. The password isn't in it."""
         known = storage_error(error)
         why = known.message.removesuffix("; nothing was changed") if known else f"it says: {error.orig}"
-        return f"the database {self._url.render_as_string(hide_password=True)} can't be used: {why}"
+        return f"the database {self.name} can't be used: {why}"
 
     def close(self) -> None:
         """Waits for what is being written and closes all connections."""

@@ -19,21 +19,52 @@ class Schema:
         self._engine = engine
         self._migrations = migrations
         # A file has one service's tables; those of several may be in one database of a server.
-        service = migrations.split(".")[1]
-        self._table = "alembic_version" if engine.dialect.name == "sqlite" else f"{service}_alembic_version"
+        self._service = migrations.split(".")[1]
+        self._table = "alembic_version" if engine.dialect.name == "sqlite" else f"{self._service}_alembic_version"
+
+    @property
+    def service(self) -> str:
+        """Whose tables they are: `rules`, for example."""
+        return self._service
+
+    def newest(self) -> str:
+        """The newest version that this program knows; empty if there is none."""
+        names = (file.name for file in files(self._migrations).iterdir())
+        return max((name.partition("_")[0] for name in names if name[0].isdigit()), default="")
+
+    def version(self) -> str:
+        """The version that the database has; empty if it has none."""
+        with self._engine.connect() as connection:
+            if not inspect(connection).has_table(self._table):
+                return ""
+            return connection.scalar(text(f"SELECT version_num FROM {self._table}")) or ""  # noqa: S608
 
     def is_current(self) -> bool:
         """Whether the schema's version is the newest one."""
-        names = (file.name for file in files(self._migrations).iterdir())
-        newest = max((name.partition("_")[0] for name in names if name[0].isdigit()), default=None)
-        with self._engine.connect() as connection:
-            if not inspect(connection).has_table(self._table):
-                return False
-            version: str | None = connection.scalar(text(f"SELECT version_num FROM {self._table}"))  # noqa: S608
-            return version == newest
+        return self.version() == self.newest()
 
-    def upgrade(self) -> None:
-        """Makes it the newest one."""
+    def problem(self) -> str:
+        """Why this program can't work with the schema, and what to do; empty if it can.
+
+        It can with the newest one that it knows, and with the next one: that only adds to it, so that programs of both
+        versions run side by side while they are being replaced.
+        """
+        has, knows = self.version(), self.newest()
+        if has == knows or (has and int(has) == int(knows) + 1):
+            return ""
+        if has > knows:
+            return (
+                f"it has the tables of {self._service} in version {has}, of a much newer program: update this one, "
+                f"which knows version {knows}"
+            )
+        there = f"in version {has}" if has else "not yet"
+        return (
+            f"it has the tables of {self._service} {there}, and this program needs version {knows}: run `monitors db "
+            "upgrade` with the same environment, then start again"
+        )
+
+    def upgrade(self, to: str) -> None:
+        """Brings it to a version; `head` is the newest one."""
         # Alembic takes a third of a second to import, and only a schema that isn't current needs it.
         from alembic import command
         from alembic.config import Config
@@ -46,7 +77,7 @@ class Schema:
             may_touch_all(connection, "migrations change what is there of all tenants")
             config.attributes["connection"] = connection
             config.attributes["version_table"] = self._table
-            command.upgrade(config, "head")
+            command.upgrade(config, to)
 
 
 @contextmanager

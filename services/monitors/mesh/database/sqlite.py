@@ -39,6 +39,7 @@ class Sqlite:
 
     def __init__(self, url: str, name: str, write_cache: int) -> None:
         self._url = url
+        self.name = url.removeprefix(SQLITE)
         self.write_engine = _engine(url, "BEGIN IMMEDIATE", f"cache_size=-{write_cache // 1024}")
         self.read_engine = _engine(url, "BEGIN")
         self.writers = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-writer")
