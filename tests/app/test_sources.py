@@ -56,12 +56,16 @@ def test_the_meshs_own_endpoint_is_no_source(environment: pytest.MonkeyPatch) ->
 
 def test_polls_are_set_in_seconds_and_nonsense_is_refused() -> None:
     poll = load_settings(
-        {"MONITORS_POLL_SECONDS": "2", "MONITORS_POLL_LATENESS_SECONDS": "0.5", "MONITORS_INFLUXDB_TENANT": "acme"}
+        {
+            "MONITORS_INFLUXDB_POLL_SECONDS": "2",
+            "MONITORS_INFLUXDB_LATENESS_SECONDS": "0.5",
+            "MONITORS_INFLUXDB_TENANT": "acme",
+        }
     ).evaluator.poll
     assert (poll.interval, poll.allowance, poll.tenant) == (2.0, SECOND // 2, "acme")
     for name, value in (
-        ("MONITORS_POLL_SECONDS", "0"),
-        ("MONITORS_POLL_LATENESS_SECONDS", "-1"),
+        ("MONITORS_INFLUXDB_POLL_SECONDS", "0"),
+        ("MONITORS_INFLUXDB_LATENESS_SECONDS", "-1"),
         ("MONITORS_INFLUXDB_TENANT", "a b"),
     ):
         with pytest.raises(BadSetting, match=name):

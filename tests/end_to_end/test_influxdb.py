@@ -77,7 +77,7 @@ def command(mesh: ServedMesh, *arguments: str) -> Any:
 def test_what_is_written_to_an_influxdb_fires_and_resolves(
     opened: Callable[[Path], Any], tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
-    polling = {"MONITORS_POLL_SECONDS": "0.3", "MONITORS_POLL_LATENESS_SECONDS": "1"}
+    polling = {"MONITORS_INFLUXDB_POLL_SECONDS": "0.3", "MONITORS_INFLUXDB_LATENESS_SECONDS": "1"}
     with opened(tmp_path / "influx") as database, receiver() as hook:
         environment = {**database.environment, **polling, "MONITORS_ALLOW_LOCAL_TARGETS": "1"}
         with served_mesh(tmp_path / "home", environment) as mesh:
@@ -113,7 +113,7 @@ def test_what_is_written_to_an_influxdb_fires_and_resolves(
 def test_two_evaluators_share_what_is_in_an_influxdb_and_one_goes_on_alone(
     opened: Callable[[Path], Any], tmp_path: Path
 ) -> None:
-    polling = {"MONITORS_POLL_SECONDS": "0.3", "MONITORS_POLL_LATENESS_SECONDS": "1"}
+    polling = {"MONITORS_INFLUXDB_POLL_SECONDS": "0.3", "MONITORS_INFLUXDB_LATENESS_SECONDS": "1"}
     monitors = [f"shop-{number}" for number in range(12)]
     with opened(tmp_path / "influx") as database, receiver() as hook:
         environment = {**database.environment, **polling, "MONITORS_ALLOW_LOCAL_TARGETS": "1"}

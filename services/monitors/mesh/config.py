@@ -333,9 +333,9 @@ def _check_quota(change: str) -> None:
 
 
 def _poll(env: Env) -> PollSettings:
-    allowance = env.float("MONITORS_POLL_LATENESS_SECONDS", PollSettings.allowance / SECOND, **LATENESS)
+    allowance = env.float("MONITORS_INFLUXDB_LATENESS_SECONDS", PollSettings.allowance / SECOND, **LATENESS)
     return PollSettings(
-        interval=env.float("MONITORS_POLL_SECONDS", PollSettings.interval, **POLL),
+        interval=env.float("MONITORS_INFLUXDB_POLL_SECONDS", PollSettings.interval, **POLL),
         allowance=int(allowance * SECOND),
         tenant=env.str("MONITORS_INFLUXDB_TENANT", "", validate=_check_tenant_or_none),
     )
