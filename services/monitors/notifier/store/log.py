@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import NotFound, WrongState
@@ -76,7 +76,12 @@ def list_page(
     if query.state is not None:
         statement = statement.where(DeliveryRow.state == query.state)
     if before is not None:
-        statement = statement.where(tuple_(DeliveryRow.created_at, DeliveryRow.id) < before)
+        time, delivery_id = before
+        # The first of these alone is what an index can begin at.
+        statement = statement.where(
+            DeliveryRow.created_at <= time,
+            or_(DeliveryRow.created_at < time, and_(DeliveryRow.created_at == time, DeliveryRow.id < delivery_id)),
+        )
     rows = session.scalars(statement.order_by(DeliveryRow.created_at.desc(), DeliveryRow.id.desc()).limit(limit)).all()
     attempts = _attempts(session, tenant, [row.id for row in rows]) if query.with_attempts else {}
     return [_delivery(row, attempts.get(row.id, [])) for row in rows]

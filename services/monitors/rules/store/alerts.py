@@ -226,6 +226,8 @@ def list_alerts(
     total = session.scalar(select(func.count()).select_from(counted)) or 0
     if after:
         time, alert_id = after
+        # The first of these alone is what an index can begin at.
+        conditions.append(alerts.c.fire_time <= time)
         conditions.append(or_(alerts.c.fire_time < time, and_(alerts.c.fire_time == time, alerts.c.id < alert_id)))
     query = select(alerts).where(*conditions).order_by(alerts.c.fire_time.desc(), alerts.c.id.desc()).limit(limit)
     return [read_alert(row) for row in session.execute(query)], total

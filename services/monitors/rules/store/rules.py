@@ -137,6 +137,8 @@ def list_rules(
     total = session.scalar(select(func.count()).select_from(rules).where(*conditions)) or 0
     if after:
         time, rule_id = after
+        # The first of these alone is what an index can begin at.
+        conditions.append(rules.c.create_time <= time)
         conditions.append(or_(rules.c.create_time < time, and_(rules.c.create_time == time, rules.c.id < rule_id)))
     query = select(*_COLUMNS).where(*conditions).order_by(rules.c.create_time.desc(), rules.c.id.desc()).limit(limit)
     return _stored(session.execute(query)), total
