@@ -103,10 +103,10 @@ class _Handler(BaseHTTPRequestHandler):
         faults = self.double.faults
         if faults.statuses:
             raise Refused(faults.statuses.pop(0), "unavailable", "the queue of queries is full")
-        if faults.silent:
-            faults.spoken.wait(30)
         self.double.queries.append(request)
         self.double.headers.append(dict(self.headers.items()))
+        if faults.silent:
+            faults.spoken.wait(30)
         annotations = dialect.get("annotations") or []
         message = ""
         try:

@@ -26,6 +26,7 @@ from monitors.evaluator.influx import (
 from monitors.evaluator.intake import Sink, Written
 from monitors.evaluator.lines import PRECISIONS, ParsedLines
 from monitors.evaluator.reader import LineReader
+from monitors.evaluator.turns import Turns
 from monitors.mesh.database import storage_error
 from monitors.mesh.errors import MeshError, Unauthenticated
 from monitors.mesh.identity import Authenticate
@@ -68,8 +69,7 @@ class Ingest:
         self._quota = quota
         self._parser = ThreadPoolExecutor(1, thread_name_prefix="lines")
         # Bounds the memory that large bodies take at the same time, and how many of them one tenant may have.
-        self._large = asyncio.Semaphore(LARGE_BODIES)
-        self._large_of_tenant: dict[str, asyncio.Semaphore] = {}
+        self._large = Turns(LARGE_BODIES, LARGE_BODIES_OF_TENANT)
 
     def application(self) -> web.Application:
         """All routes."""
@@ -99,19 +99,8 @@ class Ingest:
         length = request.content_length
         if length is not None and length <= INLINE_BYTES:
             return await self._take(request, tenant, PRECISIONS[precision])
-        async with self._place(tenant), self._large:
+        async with self._large.turn(tenant):
             return await self._take(request, tenant, PRECISIONS[precision])
-
-    @asynccontextmanager
-    async def _place(self, tenant: str) -> AsyncIterator[None]:
-        """A tenant's turn among its own large bodies; the others of its wait here, and in nobody's way."""
-        turn = self._large_of_tenant.setdefault(tenant, asyncio.Semaphore(LARGE_BODIES_OF_TENANT))
-        try:
-            async with turn:
-                yield
-        finally:
-            if not turn.locked():
-                self._large_of_tenant.pop(tenant, None)
 
     async def _writer(self, request: web.Request) -> str:
         principal = await self._authenticate(credential_of(request))

@@ -17,7 +17,7 @@ from monitors.evaluator.newest import Newest
 from monitors.evaluator.polling.acquaintance import Acquaintance
 from monitors.evaluator.polling.connecting import Connecting
 from monitors.evaluator.polling.elsewhere import Elsewhere
-from monitors.evaluator.polling.history import PolledHistory
+from monitors.evaluator.polling.history import READS_AT_ONCE, PolledHistory
 from monitors.evaluator.polling.interest import Interest
 from monitors.evaluator.polling.poller import Poller
 from monitors.evaluator.registering import Registrar
@@ -36,6 +36,7 @@ from tests.evaluator.ingest.parts import Evaluated, RuleBook, rule_book
 from tests.evaluator.polling.test_interest import rule
 from tests.harness import LoopThread
 from tests.servers.influxdb2 import ORG, TOKEN, Influx2, influx2
+from tests.waiting import wait_for
 
 
 @dataclass
@@ -187,6 +188,26 @@ def test_a_tenant_that_may_have_no_more_keeps_nobody_up(bench: Bench) -> None:
     assert bench.poll() == []
     assert len(bench.batches) == 1
     assert any("which is the limit" in problem for problem in bench.poller.series_problems)
+
+
+def test_charts_that_take_long_leave_polls_a_way_to_the_source(bench: Bench) -> None:
+    bench.interest.follow(RuleChanges(put=[rule("m")]))
+    bench.owners.others = {"of_u": "u", "of_v": "v"}
+    bench.write("m", 1)
+    bench.write("of_u", 1)
+    bench.write("of_v", 1)
+    bench.look(full=True)
+    bench.poll()
+    faults, asked = bench.server.faults, len(bench.server.queries)
+    faults.silent = True
+    charts = [bench.loop.submit(bench.history.read_series([index], 0, time.time_ns())) for index in (0, 1, 2, 0, 1, 2)]
+    wait_for(lambda: len(bench.server.queries) >= asked + READS_AT_ONCE, "the first charts' queries")
+    faults.silent = False
+    bench.write("m", 2)
+    assert bench.poll() == [("m", 2, POLLED)]
+    assert not any(chart.done() for chart in charts)
+    faults.spoken.set()
+    assert all(len(chart.result(60)) for chart in charts)
 
 
 def test_an_outage_is_told_apart_in_what_is_evaluated_and_in_the_status(bench: Bench) -> None:

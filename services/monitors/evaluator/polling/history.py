@@ -18,6 +18,7 @@ from monitors.evaluator.polling.acquaintance import Acquaintance
 from monitors.evaluator.polling.interest import Interest
 from monitors.evaluator.readable import MAX_READ_POINTS, HistorySize, TooManyPoints
 from monitors.evaluator.sources.port import Selection, Source
+from monitors.evaluator.turns import Turns
 from monitors.mesh.errors import MeshError
 from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND, now_nanos
 
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 BATCH_POINTS = 2_000_000
 """How many points a batch is meant to have at most."""
 PAUSE = 1.0
+READS_AT_ONCE, READS_OF_TENANT = 2, 1
+"""How many charts, backtests and exports are read at the same time. The source has four connections: the others are for
+the evaluation, which whoever asks for much mustn't keep up."""
 
 
 class PolledHistory:
@@ -54,6 +58,7 @@ class PolledHistory:
         """Held from when a stretch of time is asked for until it has been handed on."""
         self._source, self._acquaintance, self._catalogue = source, acquaintance, catalogue
         self._interest, self._newest, self._retention = interest, newest, retention
+        self._turns = Turns(READS_AT_ONCE, READS_OF_TENANT)
         self._rate = BATCH_POINTS / MINUTE
         """How many points come in a nanosecond."""
 
@@ -195,7 +200,11 @@ class PolledHistory:
         if not indexes or start > end:
             return EMPTY
         wanted, found, count = np.fromiter(indexes, np.int32), [EMPTY], 0
-        async with aclosing(self._parts(self._selection_of(indexes), start, end)) as parts:
+        tenant = self._catalogue[int(wanted[0])].key.tenant
+        async with (
+            self._turns.turn(tenant),
+            aclosing(self._parts(self._selection_of(indexes), start, end)) as parts,
+        ):
             async for points in parts:
                 found.append(points.take(np.isin(points.series, wanted)))
                 count += len(found[-1])
