@@ -19,7 +19,18 @@ METHODS = [
     for method in service.methods
 ]
 UNARY_METHODS = [method for method in METHODS if not method.server_streaming and not method.client_streaming]
-CHANGES = ("Create", "Update", "Delete", "BatchCreate", "Acknowledge", "Resolve", "Register", "Retry", "Revoke")
+CHANGES = (
+    "Create",
+    "Update",
+    "Delete",
+    "BatchCreate",
+    "Acknowledge",
+    "Resolve",
+    "Register",
+    "Retry",
+    "Revoke",
+    "Import",
+)
 # Made by the mesh itself, shown once only (a key), or worth nothing until it is used (a link).
 NOT_REPEATABLE = {"AcknowledgeNotifications", "CreateKey", "CreateChannelLink"}
 

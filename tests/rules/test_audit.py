@@ -60,6 +60,13 @@ def resolving(client: Client) -> Case:
     return Case(pb.ResolveAlertRequest(alert_id=alert_id, request_id="1"), "alert", lambda _: alert_id)
 
 
+def taking_in(client: Client) -> Case:
+    now = to_timestamp(now_nanos())
+    past = pb.PastAlert(key="17", rule_id=client.create().id, monitor_id="mon_host", fire_time=now, resolve_time=now)
+    request = pb.ImportAlertsRequest(alerts=[past], request_id="1")
+    return Case(request, "alert", lambda done: done.results[0].alert_id)
+
+
 def registering(client: Client) -> Case:
     return Case(pb.RegisterMonitorRequest(monitor_id="mon_new", request_id="1"), "monitor", lambda _: "mon_new")
 
@@ -88,6 +95,7 @@ CASES: dict[str, Callable[[Client], Case]] = {
     "DeleteRule": deleting,
     "AcknowledgeAlerts": acknowledging,
     "ResolveAlert": resolving,
+    "ImportAlerts": taking_in,
     "RegisterMonitor": registering,
     "CreateKey": making_a_key,
     "RevokeKey": revoking,
@@ -137,6 +145,7 @@ UNKNOWN = rule_pb2.Rule(monitor_id="mon_none", title="CPU", condition_text="cpu_
         pb.BatchCreateRulesRequest(rules=[RULE, UNKNOWN]),
         pb.DeleteRuleRequest(rule_id="rule_none"),
         pb.AcknowledgeAlertsRequest(alert_ids=["alert_none"]),
+        pb.ImportAlertsRequest(alerts=[pb.PastAlert(key="1", rule_id="rule_none", monitor_id="mon_host")]),
         pb.CreateKeyRequest(title="x", scopes=["none"]),
         pb.CreateChannelLinkRequest(channel_name="x" * 100),
     ],

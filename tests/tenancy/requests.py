@@ -49,6 +49,9 @@ def own_requests(a: Tenant) -> dict[str, Message]:
         times=struct.pack("<q", now_nanos()),
         values=struct.pack("<d", 1.0),
     )
+    past = rules.PastAlert(
+        key="mine", rule_id=a.ids["rule0"], monitor_id=a.monitor, fire_time=start, resolve_time=start
+    )
     query = evaluator.QuerySeriesRequest(monitor_id=a.monitor, field=f"field_{a.canary}", start_time=start)
     return {
         "CreateRule": rules.CreateRuleRequest(rule=rule),
@@ -63,6 +66,7 @@ def own_requests(a: Tenant) -> dict[str, Message]:
         "GetAlert": rules.GetAlertRequest(alert_id=a.ids["alert0"]),
         "AcknowledgeAlerts": rules.AcknowledgeAlertsRequest(alert_ids=[a.ids["alert0"]]),
         "ResolveAlert": rules.ResolveAlertRequest(alert_id=a.ids["alert1"]),
+        "ImportAlerts": rules.ImportAlertsRequest(alerts=[past]),
         "WatchAlerts": rules.WatchAlertsRequest(include_firing=True),
         "ExplainRule": rules.ExplainRuleRequest(rule_id=a.ids["rule0"]),
         "RegisterMonitor": rules.RegisterMonitorRequest(monitor_id=a.monitor),
@@ -113,6 +117,7 @@ def values_of(b: Tenant) -> dict[str, tuple[str, ...]]:
         "Rule.id": rule, "rule_id": rule, "Rule.key": (f"key-{c}-0",), "Rule.etag": (ids["rule0_etag"],),
         "Rule.notify": (f"ops-{c}",), "Rule.labels": tags, "Rule.annotations": tags, "Rule.group_by": (f"tag_{c}",),
         "Rule.creator": (ids["key"],), "Rule.updater": (ids["key"],),
+        "PastAlert.key": (f"past_{c}", ids["alert0"]), "PastAlert.detail": word, "Acknowledgement.user": (ids["key"],),
         "alert_id": (ids["alert0"],), "alert_ids": (ids["alert0"],),
         "Channel.id": channel, "channel_id": channel, "Channel.name": (f"ops-{c}",), "channel": (f"ops-{c}",),
         "channel_name": (f"ops-{c}",), "Channel.etag": (ids["channel_etag"],), "Channel.disabled_reason": word,

@@ -36,6 +36,7 @@ ENDS = {
 NAMES_ONE = {
     ("GetRule", "rule_id"), ("UpdateRule", "rule.id"), ("DeleteRule", "rule_id"), ("PreviewRule", "rule.id"),
     ("GetAlert", "alert_id"), ("AcknowledgeAlerts", "alert_ids"), ("ResolveAlert", "alert_id"),
+    ("ImportAlerts", "alerts.rule_id"),
     ("ExplainRule", "rule_id"), ("ExplainRule", "alert_id"), ("RevokeKey", "key_id"), ("GetChannel", "channel_id"),
     ("UpdateChannel", "channel.id"), ("DeleteChannel", "channel_id"), ("TestChannel", "channel_id"),
     ("RetryDelivery", "delivery_id"),
@@ -43,7 +44,15 @@ NAMES_ONE = {
 
 
 # What makes things of one's own under names that another has comes last: they are there from then on.
-MAKING = ("CreateRule", "UpdateRule", "BatchCreateRules", "RegisterMonitor", "CreateChannel", "WriteSamples")
+MAKING = (
+    "CreateRule",
+    "UpdateRule",
+    "BatchCreateRules",
+    "RegisterMonitor",
+    "CreateChannel",
+    "WriteSamples",
+    "ImportAlerts",
+)
 IN_ORDER = [*(name for name in FOR_USERS if name not in MAKING), *MAKING]
 
 

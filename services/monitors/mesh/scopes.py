@@ -10,7 +10,7 @@ _SCOPES = {
         "alerts:read": "ListAlerts GetAlert WatchAlerts",
         "alerts:write": "AcknowledgeAlerts ResolveAlert",
         "channels:write": "CreateChannelLink",
-        "admin": "CreateKey ListKeys RevokeKey ListAuditEvents",
+        "admin": "CreateKey ListKeys RevokeKey ListAuditEvents ImportAlerts",
         ANYBODY: "Authenticate",
         SERVICE_ONLY: "WatchRules LeaseShards LoadShardStates SaveShardState RecordTransitions ReportSeries "
         "LeaseNotifications AcknowledgeNotifications ReportDeliveries MirrorChannels",

@@ -14,6 +14,8 @@ from monitors.rules.model.rule import Severity
 from monitors.rules.model.texts import instance_json
 
 SHARDS = 256
+IMPORTED = "imported"
+"""Why an alert of another product's history was resolved, and how its events' once keys begin."""
 
 
 class EventKind(IntEnum):
@@ -145,6 +147,11 @@ class Event(NamedTuple):
     detail: str = ""
     once_key: str | None = None
     sequence: int = 0
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it's of another product's history: it didn't happen when it was recorded."""
+        return self.once_key is not None and self.once_key.startswith(IMPORTED)
 
 
 class Notification(NamedTuple):

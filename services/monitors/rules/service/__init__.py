@@ -10,6 +10,7 @@ from monitors.rules.service.evaluators import EvaluatorCalls
 from monitors.rules.service.keys import KeyCalls
 from monitors.rules.service.monitors import MonitorCalls
 from monitors.rules.service.notifications import NotifierCalls
+from monitors.rules.service.past_alerts import PastAlertCalls
 from monitors.rules.service.rules import RuleCalls
 from monitors.rules.service.watching import WatchCalls, add_watch_to
 from monitors.v1.rule_service_pb2_grpc import RuleServiceServicer, add_RuleServiceServicer_to_server
@@ -21,6 +22,7 @@ __all__ = ["Core", "RuleService", "add_to_server"]
 class RuleService(
     RuleCalls,
     AlertCalls,
+    PastAlertCalls,
     MonitorCalls,
     KeyCalls,
     ChannelLinkCalls,

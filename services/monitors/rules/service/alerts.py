@@ -127,6 +127,7 @@ class AlertCalls(Part):
                         alert=alert_to_proto(known[event.alert_id], now), event=event_to_proto(event)
                     )
                     for event in events
+                    if not event.is_imported
                 ],
                 len(events) == PAGE_OF_EVENTS,
             )

@@ -76,7 +76,7 @@ def make(session: Session, who: Caller, steps: Sequence[Step], *, validate_only:
         except MeshError as error:
             if not validate_only:
                 raise error.at(f"changes[{number}]") from None
-            response.results.append(pb.RuleChangeResult(problems=_problems(error)))
+            response.results.append(pb.RuleChangeResult(problems=problems_of(error)))
     if validate_only:
         for result in response.results:
             if not (result.HasField("previous") or result.problems):
@@ -103,7 +103,8 @@ def _make(session: Session, who: Caller, step: Step, look_around: Callable[[str]
             return pb.RuleChangeResult(previous=deleted.rule, resolved_alert_count=deleted.resolved_alert_count)
 
 
-def _problems(error: MeshError) -> list[pb.ChangeProblem]:
+def problems_of(error: MeshError) -> list[pb.ChangeProblem]:
+    """A refusal as a part of an answer."""
     if not error.violations:
         return [pb.ChangeProblem(description=error.message)]
     return [pb.ChangeProblem(field=one.field, description=one.description) for one in error.violations]

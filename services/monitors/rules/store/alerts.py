@@ -147,6 +147,12 @@ def insert_events(session: Session, events: Sequence[Event], first_sequence: int
     insert_rows(session, alert_events, _EVENT_COLUMNS, rows)
 
 
+def add_past(session: Session, past: Sequence[Alert], events: Sequence[Event]) -> None:
+    """Remembers alerts that are over and what happened to them. Nobody is told."""
+    insert_alerts(session, past)
+    insert_events(session, events, counters.take(session, counters.SEQUENCE, len(events)))
+
+
 def note_manual_resolution(session: Session, alert: Alert, now: int) -> None:
     """Remembers, for the evaluators, that somebody has resolved an alert; as a revision among those of the rules."""
     revision = counters.take(session, counters.REVISION)

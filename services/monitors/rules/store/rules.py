@@ -101,6 +101,14 @@ def find_rule(session: Session, tenant: str, rule_id: str, *, lock: bool = False
     return StoredRule(*row) if row else None
 
 
+def find_rules(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, StoredRule]:
+    """Those of a tenant's rules that exist, by id."""
+    found: list[StoredRule] = []
+    for part in chunks(ids):
+        found += _stored(session.execute(select(*_COLUMNS).where(rules.c.tenant_id == tenant, rules.c.id.in_(part))))
+    return {rule.id: rule for rule in found}
+
+
 def find_enabled(session: Session, wanted: Iterable[tuple[str, str]]) -> list[StoredRule]:
     """Those of the rules, named by tenant and id, that exist and are turned on. They stay so until the transaction
     ends: else an alert could begin just as its rule is deleted, and nobody would close it."""
