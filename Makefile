@@ -34,9 +34,9 @@ run: setup ## Start the whole mesh with its collectors, e.g. make run ARGS="--ch
 test: setup ## Run every test
 	$(VENV)/bin/pytest -n auto --dist loadfile $(ARGS)
 
-test-servers: setup ## Run what behaves the same on servers a second time, on MariaDB
+test-servers: setup ## Run what behaves the same on servers a second time, on MariaDB and Redis
 	MONITORS_TESTS_BACKENDS=servers $(VENV)/bin/pytest -n auto --dist loadfile \
-		tests/rules tests/notifier tests/bridge tests/cli tests/end_to_end $(ARGS)
+		tests/rules tests/notifier tests/tenancy tests/bridge tests/cli tests/end_to_end $(ARGS)
 
 fuzz: setup ## Compare the engine with its oracle on many random lives, and read random conditions, e.g. make fuzz EXAMPLES=1000000 SEED=7
 	@echo "seed $(SEED), $(EXAMPLES) examples; what fails is kept in .hypothesis and tried first by the next run"

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, create_engine, inspect, text
 
 from monitors.mesh.database import sqlite_url
 from tests.servers.mariadb import MariaDB, migrate, shared_server
+from tests.servers.redis import shared_redis
 
 BACKENDS = os.environ.get("MONITORS_TESTS_BACKENDS", "embedded")
 assert BACKENDS in ("embedded", "servers"), f"MONITORS_TESTS_BACKENDS={BACKENDS!r} is neither embedded nor servers"
@@ -43,6 +44,7 @@ def addresses(home: Path) -> dict[str, str]:
     return {
         "DATABASE_URL": database_url(home / "rules.db"),
         "MONITORS_NOTIFIER_DATABASE_URL": database_url(home / "notifier.db", "notifier"),
+        "REDIS_URL": shared_redis().url,
     }
 
 

@@ -1,5 +1,6 @@
 """A real redis-server of a test's own: private folder, private socket, nothing kept."""
 
+import atexit
 import shutil
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,23 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@cache
+def shared_redis() -> RedisServer:
+    """The server that all tests of this process share who only want to have one. It ends with the process."""
+    if PROGRAM is None:
+        pytest.skip("redis-server isn't installed")
+    folder = Path(tempfile.mkdtemp(prefix="redis-"))
+    server = RedisServer(folder)
+
+    def end() -> None:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+    server.start()
+    return server
 
 
 @contextmanager
