@@ -293,6 +293,20 @@ def test_a_3x_is_asked_in_the_url_for_one_statement_at_a_time(
 
 
 @needs_influxdb
+def test_a_url_has_room_for_ids_of_any_length_whoever_has_made_them(
+    loop_thread: LoopThread, influx: InfluxServer, database_of_influx: Database
+) -> None:
+    database_of_influx.renew()
+    long = [256 * chr(ord("😀") + number) for number in range(30)]
+    influx.write("\n".join(f"a,host=h,monitor_id={monitor} x=1 {T0}" for monitor in long))
+    with wire(influx.port) as one, loop_thread.opened(opened(InfluxSettings(one.url, major=3))) as source:
+        found = Reader(source, loop_thread).read(Selection((*long, "m"), ("a",)), T0, T0)
+        asked = one.asked
+    assert {series.monitor for series, _, _ in found} == {*long}
+    assert max(len(line) for line in asked.split(b"\r\n")) <= influxql.LONGEST_URL
+
+
+@needs_influxdb
 @pytest.mark.parametrize(("local", "encoding"), [(False, "gzip"), (True, "identity")])
 def test_a_1x_elsewhere_packs_its_answers(
     loop_thread: LoopThread,

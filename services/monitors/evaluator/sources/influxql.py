@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import aiohttp
 from yarl import URL
@@ -41,6 +41,7 @@ from monitors.evaluator.sources.influxql_text import (
     Statement,
     Texts,
     of_monitors,
+    quote_text,
     statements,
 )
 from monitors.evaluator.sources.port import Selection, SourceSeries, Version
@@ -50,7 +51,11 @@ from monitors.evaluator.sources.settings import InfluxSettings
 T = TypeVar("T")
 IDS_AT_ONCE = 1_000
 IDS_IN_URL = 100
-"""A URL may have 65,535 bytes, and an id takes about 200 where a measurement has both tags that name monitors."""
+LONGEST_URL = 65_535
+"""How many bytes servers take at most. A third is left for what isn't an id."""
+LENGTH_BESIDE_ID = 200
+"""How many bytes of a URL an id takes beside those of its own, which come twice where a measurement has both tags that
+name monitors."""
 LONGEST_REQUEST = 1_000_000
 """How many characters of statements go into one request; Go's servers take 10 MB of a form."""
 ROWS_OF_CHUNK = 10_000
@@ -143,7 +148,7 @@ class InfluxqlSource:
     def _requests(
         self, schema: Sequence[Measurement], selection: Selection, start: int, end: int, newest: bool
     ) -> Iterator[Request]:
-        for ids in _pages(selection.monitors, IDS_AT_ONCE if self._is_first else IDS_IN_URL):
+        for ids in _pages(selection.monitors) if self._is_first else _pages_for_urls(selection.monitors):
             texts = Texts(bound=self._is_first)
             times = f"time >= {texts.put(start)} AND time <= {texts.put(end)}"
             question = Question(selection, times, newest, self._policy)
@@ -256,10 +261,24 @@ class InfluxqlSource:
         return await asyncio.get_running_loop().run_in_executor(self._reader, work)
 
 
-def _pages(monitors: tuple[str, ...] | None, size: int) -> Iterator[list[str] | None]:
+def _pages(monitors: tuple[str, ...] | None) -> Iterator[list[str] | None]:
     if monitors is None:
         yield None
         return
     ids = [monitor for monitor in dict.fromkeys(monitors) if monitor]
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        yield ids[start : start + IDS_AT_ONCE]
+
+
+def _pages_for_urls(monitors: tuple[str, ...] | None) -> Iterator[list[str] | None]:
+    """The same for requests that are URLs: long ids of one tenant mustn't make them too long for all."""
+    page, length = list[str](), 0
+    for monitor in dict.fromkeys(filter(None, monitors or ())):
+        own = LENGTH_BESIDE_ID + 2 * len(quote_plus(quote_text(monitor)))
+        if page and (len(page) == IDS_IN_URL or length + own > 2 * LONGEST_URL // 3):
+            yield page
+            page, length = [], 0
+        page.append(monitor)
+        length += own
+    if page or monitors is None:
+        yield page or None
