@@ -19,6 +19,7 @@ from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
 from tests.mesh.test_server import Probe, bearer, failure
+from tests.waiting import wait_for
 
 BURST = BURST_SECONDS
 TIERS = Tiers(changed_quotas(["free.requests=1", "pro.requests=2"]), default="free")
@@ -30,10 +31,10 @@ async def authenticate(credential: str) -> Principal:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[int]:
+async def serving(service: Any = Probe) -> AsyncIterator[int]:
     quota = RequestQuota(LocalBuckets(), TIERS)
     server = MeshServer(with_service_token("mesh-token", authenticate), asyncio.Event(), quota)
-    server.host(Probe())  # type: ignore[abstract]  # what it lacks answers UNIMPLEMENTED
+    server.host(service())  # what it lacks answers UNIMPLEMENTED
     (port,) = await server.start(["127.0.0.1:0"], variable="MONITORS_GRPC_PORT")
     yield port
     await server.stop()
@@ -74,6 +75,42 @@ def test_streams_count_too(channel: grpc.Channel) -> None:
     stub = RuleServiceStub(channel)
     code, _, _ = failure(lambda: list(stub.WatchAlerts(pb.WatchAlertsRequest(), metadata=bearer("acme/free"))))
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class Endless(Probe):
+    """Its streams go on until they are left."""
+
+    async def WatchAlerts(self, request: pb.WatchAlertsRequest, context: Any) -> AsyncIterator[pb.WatchAlertsResponse]:
+        yield pb.WatchAlertsResponse()
+        await asyncio.Event().wait()
+
+
+def test_a_tenant_has_no_more_streams_open_than_it_may_make_calls_at_once(loop_thread: LoopThread) -> None:
+    with loop_thread.opened(serving(Endless)) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = RuleServiceStub(channel)
+
+        def opened(credential: str = "acme/free") -> Any:
+            return stub.WatchAlerts(pb.WatchAlertsRequest(), metadata=bearer(credential))
+
+        def told() -> str:
+            """What a further stream is answered: empty if it's open."""
+            try:
+                next(opened())
+            except grpc.RpcError as error:
+                return str(error.details())
+            return ""
+
+        streams = [opened() for _ in range(BURST)]
+        for stream in streams:
+            next(stream)
+        # As time goes by further requests are allowed, but no further streams.
+        said = wait_for(
+            lambda: next((said for said in [told()] if "requests than" not in said), None), "another answer"
+        )
+        assert f"{BURST} calls open" in said
+        assert next(opened("globex/free")) == pb.WatchAlertsResponse()
+        streams[0].cancel()
+        wait_for(lambda: told() == "", "room for another stream")
 
 
 def test_each_tenant_is_counted_for_itself_by_its_own_tier(channel: grpc.Channel) -> None:
