@@ -10,11 +10,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from monitors.mesh.quotas import Tiers, changed_quotas
-from monitors.v1 import rule_pb2
+from monitors.rules.service import monitors
+from monitors.v1 import monitor_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
-from tests.rules.client import Client
+from tests.rules.client import FLOAT, Client
 from tests.rules.running import Running, running
 from tests.servers.backends import server_database_url
 
@@ -67,6 +68,22 @@ def test_a_rule_too_many_is_refused_until_one_is_deleted_or_the_tier_is_higher(c
     assert client.refused(pb.CreateRuleRequest(rule=drafts(1)[0])).code == "RESOURCE_EXHAUSTED"
     in_tier(client, "pro").create(title="one more")
     assert count(client) == MOST + 1
+
+
+def test_monitors_cannot_be_made_known_without_end(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of new tenants one monitor with four fields is known.
+    monkeypatch.setattr(monitors, "MOST_KNOWN", 7)
+    field = monitor_pb2.MonitorField(measurement="m", field="f", type=FLOAT)
+    room = pb.RegisterMonitorRequest(monitor_id="first", fields=[field])
+    client.call(room)
+    more = pb.RegisterMonitorRequest(monitor_id="second")
+    error = client.refused(more)
+    assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
+    assert error.metadata == {"quota": "monitors", "limit": "7", "tier": "free"}
+    assert [each.id for each in client.call(pb.ListMonitorsRequest()).monitors] == ["first", "mon_host"]
+    # What is known may be said again, and whoever runs the mesh needs no protection from themselves.
+    assert client.call(room).monitor.id == "first"
+    assert in_tier(client, "unlimited").call(more).monitor.id == "second"
 
 
 def test_many_at_once_are_all_or_none(client: Client) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.identity import current_tenant
+from monitors.mesh.quotas import LARGEST
 from monitors.rules.model.pages import page_size, read_token, write_token
 from monitors.rules.model.quantities import shown
 from monitors.rules.model.rule import check_line
@@ -18,6 +19,9 @@ from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.evaluator_service_pb2 import SeriesInfo
 
 MOST_FIELDS = 1000
+MOST_KNOWN = 250_000
+"""How many monitors and fields may be known of a tenant for it to add others by itself. An evaluator takes 100,000
+series of one."""
 
 
 class MonitorCalls(Part):
@@ -45,6 +49,8 @@ class MonitorCalls(Part):
             store.remember(session, who.tenant, [request.monitor_id], seen, who.now)
             after = store.find_monitor(session, who.tenant, request.monitor_id)
             old, new = (monitor_to_proto(each, ()) if each else None for each in (before, after))
+            if old != new:
+                _check_room(session, who)
             who.changed("monitor", request.monitor_id, old, new)
             return pb.RegisterMonitorResponse(monitor=new)
 
@@ -77,4 +83,15 @@ class MonitorCalls(Part):
             channels=[
                 mesh_pb2.ChannelName(name=each.name, kind=each.kind, is_default=each.is_default) for each in channels
             ]
+        )
+
+
+def _check_room(session: Session, who: Caller) -> None:
+    """Raises QuotaExceeded if the tenant has made too much known."""
+    if who.quotas.rules < LARGEST and store.count_known(session, who.tenant) > MOST_KNOWN:
+        raise who.quotas.exceeded(
+            "monitors",
+            str(MOST_KNOWN),
+            f"there would be more than {MOST_KNOWN:,} monitors and fields; make known only what rules need before it "
+            "reports for the first time",
         )

@@ -92,6 +92,15 @@ def remember(
     return known
 
 
+def count_known(session: Session, tenant: str) -> int:
+    """How many monitors and fields are known, taken together."""
+    of_tenant = (
+        select(func.count()).select_from(table).where(table.c.tenant_id == tenant)
+        for table in (monitors, monitor_fields)
+    )
+    return sum(session.scalar(count) or 0 for count in of_tenant)
+
+
 def surroundings(session: Session, tenant: str, monitor_id: str) -> Surroundings:
     """What a rule on `monitor_id` can refer to."""
     return surroundings_of(session, tenant, [monitor_id])[monitor_id]
