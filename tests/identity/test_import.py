@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from monitors.cli.importing.source import Unusable, old_rule, rule_of
+from monitors.cli.importing.old_alerts import alert_of, old_alert
+from monitors.cli.importing.old_rules import Unusable, old_rule, rule_of
 from monitors.cli.main import app
 from monitors.v1 import rule_service_pb2 as pb
+from monitors.v1.alert_pb2 import Alert
 from monitors.v1.rule_pb2 import Rule, Severity
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.cli.conftest import Outcome
@@ -29,8 +32,11 @@ TABLES = (
     """CREATE TABLE alert_rules (id VARCHAR(64) PRIMARY KEY, user_id VARCHAR(64), monitor_id VARCHAR(64),
   name VARCHAR(300), `condition` TEXT, severity VARCHAR(20), cooldown_minutes INTEGER, is_active BOOLEAN,
   notification_channels TEXT)""",
-    "CREATE TABLE alerts (id VARCHAR(64) PRIMARY KEY, rule_id VARCHAR(64), status VARCHAR(20), message TEXT)",
+    """CREATE TABLE alerts (id VARCHAR(64) PRIMARY KEY, rule_id VARCHAR(64), user_id VARCHAR(64), status VARCHAR(20),
+  severity VARCHAR(20), message TEXT, value DOUBLE, triggered_at DATETIME, resolved_at DATETIME,
+  acknowledged_at DATETIME, acknowledged_by VARCHAR(64))""",
 )
+FIRED, ACKNOWLEDGED, RESOLVED = (datetime(2026, 1, 31, 12, minute) for minute in (0, 3, 5))  # noqa: DTZ001
 CONDITION = {"type": "threshold", "field": "cpu_percent", "operator": ">", "value": 90, "aggregation": "latest"}
 
 
@@ -56,6 +62,17 @@ class Product:
             id=identifier, user=user, **row,
         )  # fmt: skip
 
+    def add_alert(self, identifier: str, rule: str | None = "1", **changes: Any) -> None:
+        row = {
+            "user_id": None, "status": "resolved", "severity": None, "message": None, "value": None,
+            "triggered_at": FIRED, "resolved_at": RESOLVED, "acknowledged_at": None, "acknowledged_by": None,
+        } | changes  # fmt: skip
+        names = ("id", "rule_id", *row)
+        self.tables.run(
+            f"INSERT INTO alerts ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})",
+            id=identifier, rule_id=rule, **row,
+        )  # fmt: skip
+
     def run(self, *arguments: str, ok: bool = True, **environment: str) -> Outcome:
         result = CliRunner().invoke(app, ["import", *arguments], env={**self.environment, **environment})
         if result.exception and not isinstance(result.exception, SystemExit):
@@ -66,6 +83,13 @@ class Product:
     def report(self, *arguments: str, ok: bool = True) -> dict[str, dict[str, Any]]:
         rules = self.run(*arguments, "--json", ok=ok).document["rules"]
         return {rule["id"]: rule for rule in rules}
+
+    def told_of_alerts(self, *arguments: str, ok: bool = True) -> dict[str, dict[str, Any]]:
+        alerts = self.run(*arguments, "--json", ok=ok).document["alerts"]
+        return {alert["id"]: alert for alert in alerts}
+
+    def alerts(self, tenant: str = "user_ann") -> list[Alert]:
+        return list(self.clients[tenant].call(pb.ListAlertsRequest()).alerts)
 
     def rules(self, tenant: str = "user_ann") -> list[Rule]:
         return list(self.clients[tenant].call(pb.ListRulesRequest()).rules)
@@ -158,15 +182,126 @@ def test_what_cannot_be_taken_over_is_told_and_holds_nothing_else_back(product: 
     assert [rule.key for rule in product.rules()] == ["imported/good"]
 
 
-def test_channels_and_alerts_that_stay_behind_are_named(product: Product) -> None:
+def test_channels_that_stay_behind_are_named(product: Product) -> None:
     product.add("1", notification_channels='["ops"]')
-    product.tables.run(
-        "INSERT INTO alerts (id, rule_id, status) VALUES ('a', '1', 'active'), ('b', '1', 'resolved'), ('c', '1', 'OK')"
-    )
     outcome = product.run()
     assert "1 taken over" in outcome.stdout
-    assert "2 open and 1 past alerts stay where they are" in outcome.stdout
     assert "notification channels" in outcome.stderr
+
+
+def test_a_past_alert_becomes_history_of_its_rule(product: Product) -> None:
+    product.add("1", name="CPU is hot")
+    product.add("2", user="42")
+    product.add_alert(
+        "a", severity="critical", message="CPU is 97", value=97.5, acknowledged_at=ACKNOWLEDGED, acknowledged_by="ann"
+    )
+    product.add_alert("b", "2")
+    report = product.told_of_alerts()
+    assert [(each["outcome"], each["key"]) for each in report.values()] == [
+        ("taken over", "imported/a"),
+        ("taken over", "imported/b"),
+    ]
+    (alert,), (rule,) = product.alerts(), product.rules()
+    assert (alert.id, alert.rule_id, alert.monitor_id) == (report["a"]["alert_id"], rule.id, "mon_host")
+    assert (alert.title, alert.severity, alert.value) == ("CPU is hot", Severity.SEVERITY_CRITICAL, 97.5)
+    assert (alert.condition_text, alert.resolve_reason) == ("cpu_percent > 90", "imported")
+    taken = alert.acknowledgement
+    times = [each.ToDatetime(UTC) for each in (alert.fire_time, taken.time, alert.resolve_time)]
+    assert times == [each.replace(tzinfo=UTC) for each in (FIRED, ACKNOWLEDGED, RESOLVED)]
+    assert taken.user == "ann"
+    timeline = product.clients["user_ann"].alert(alert.id).timeline
+    assert [each.detail for each in timeline] == ["CPU is 97", "", "imported"]
+    (other,) = product.alerts("user.42")
+    assert (other.id, other.severity) == (report["b"]["alert_id"], Severity.SEVERITY_HIGH)
+
+
+def test_a_second_run_takes_in_only_what_has_ended_since(product: Product) -> None:
+    product.add("1")
+    product.add_alert("a")
+    product.add_alert("b", status="active", resolved_at=None)
+    first = product.told_of_alerts()
+    assert (first["b"]["outcome"], first["b"]["alert_id"]) == ("still open", "")
+    assert first["b"]["reason"] == "still open there; it fires anew here if its condition holds"
+    (before,) = product.alerts()
+    again = product.told_of_alerts()
+    assert (again["a"]["outcome"], again["a"]["alert_id"]) == ("already there", before.id)
+    assert product.alerts() == [before]
+    product.tables.run("UPDATE alerts SET status = 'resolved', resolved_at = :time WHERE id = 'b'", time=RESOLVED)
+    assert product.told_of_alerts()["b"]["outcome"] == "taken over"
+    assert {alert.id for alert in product.alerts()} > {before.id}
+
+
+def test_a_dry_run_takes_in_no_alert_and_says_the_same(product: Product) -> None:
+    product.add("1")
+    product.report()
+    product.add("2")
+    product.add_alert("a")
+    product.add_alert("b", "2")
+    product.add_alert("c", "2", resolved_at=datetime(2020, 1, 1))  # noqa: DTZ001
+    dry = product.told_of_alerts("--dry-run", ok=False)
+    assert product.alerts() == []
+    real = product.told_of_alerts(ok=False)
+    assert {name: each["outcome"] for name, each in dry.items()} == {"a": "taken over", "b": "taken over", "c": "left"}
+    assert [{**each, "alert_id": ""} for each in real.values()] == list(dry.values())
+
+
+def test_an_alert_that_cannot_be_taken_over_is_told_and_holds_nothing_else_back(product: Product) -> None:
+    product.add("1")
+    product.add("9", condition=None)
+    product.add_alert("good")
+    product.add_alert("left rule", "9")
+    product.add_alert("no rule", "none")
+    product.add_alert("null rule", None)
+    product.add_alert("somebody else's", user_id="42")
+    product.add_alert("never fired", triggered_at=None)
+    product.add_alert("no end", resolved_at=None)
+    product.add_alert("backwards", triggered_at=RESOLVED, resolved_at=FIRED)
+    product.add_alert("tomorrow", resolved_at=datetime(2200, 1, 1))  # noqa: DTZ001
+    product.add_alert("severity", severity="apocalyptic")
+    outcome = product.run("--json", ok=False)
+    assert outcome.code == 1
+    told = {each["id"]: each["reason"] for each in outcome.document["alerts"] if each["outcome"] == "left"}
+    assert outcome.document["alert_counts"] == {"taken over": 1, "already there": 0, "left": 9, "still open": 0}
+    for name, part in {
+        "left rule": "its rule 9 was left",
+        "no rule": "there is no rule 'none' in alert_rules",
+        "null rule": "there is no rule '' in alert_rules",
+        "somebody else's": "user_id '42' isn't that of its rule, 'user_ann'",
+        "never fired": "says when it fired",
+        "no end": "says since when",
+        "backwards": "resolved before it fired",
+        "tomorrow": "in the future",
+        "severity": "'apocalyptic' is none of",
+    }.items():
+        assert part in told[name], told
+    assert [alert.id for alert in product.alerts()] == [
+        each["alert_id"] for each in outcome.document["alerts"] if each["id"] == "good"
+    ]
+
+
+def test_what_people_read_tells_of_each_alert(product: Product) -> None:
+    product.add("1")
+    product.add_alert("a", acknowledged_at=datetime(2020, 1, 1))  # noqa: DTZ001
+    product.add_alert("b", status="active", resolved_at=None)
+    outcome = product.run()
+    assert "2 alerts: 1 taken over, 0 already there, 0 left, 1 still open." in outcome.stdout
+    assert product.alerts()[0].id in outcome.stdout
+    assert "its acknowledgement stays behind" in outcome.stderr
+
+
+def test_more_alerts_than_go_into_a_request_are_taken_over(product: Product) -> None:
+    product.add("1")
+    product.tables.run(
+        "INSERT INTO alerts (id, rule_id, status, message, triggered_at, resolved_at)"
+        " WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 600)"
+        " SELECT n, '1', 'resolved', :message, :fired, :resolved FROM numbers",
+        # Of these no 500 fit into a request.
+        message="ü" * 2000, fired=FIRED, resolved=RESOLVED,
+    )  # fmt: skip
+    report = product.told_of_alerts()
+    assert len(report) == 600
+    assert {each["outcome"] for each in report.values()} == {"taken over"}
+    assert {each["outcome"] for each in product.told_of_alerts().values()} == {"already there"}
 
 
 def test_the_key_that_it_works_with_ends_with_it(product: Product) -> None:
@@ -191,8 +326,12 @@ def test_what_a_tier_has_no_room_for_is_left_and_the_rest_is_taken_over(product:
 def test_one_users_rules_can_be_taken_over_alone(product: Product) -> None:
     product.add("1")
     product.add("2", user="42")
-    assert list(product.report("--user", "42")) == ["2"]
-    assert product.rules() == []
+    for number, (rule, user) in enumerate([("1", None), ("2", None), ("none", None), ("none", "42")]):
+        product.add_alert(str(number), rule, user_id=user)
+    report = product.run("--user", "42", "--json", ok=False).document
+    assert [each["id"] for each in report["rules"]] == ["2"]
+    assert [(each["id"], each["outcome"]) for each in report["alerts"]] == [("1", "taken over"), ("3", "left")]
+    assert (product.rules(), product.alerts()) == ([], [])
 
 
 def test_what_it_needs_it_asks_for(product: Product) -> None:
@@ -226,3 +365,24 @@ def test_whatever_a_row_holds_becomes_a_rule_or_a_reason(row: dict[str, Any]) ->
         assert len(rule.title) <= 200
         assert rule.key.startswith("imported/")
         assert rule.ByteSize()
+
+
+ALERT_COLUMNS = (
+    "id", "rule_id", "user_id", "status", "is_active", "title", "severity", "message", "value", "triggered_at",
+    "created_at", "resolved_at", "updated_at", "acknowledged_at", "acknowledged_by",
+)  # fmt: skip
+TIMES = st.datetimes() | st.datetimes().map(str) | st.integers() | st.floats()
+NOW = 1_800_000_000 * 10**9
+
+
+@given(
+    st.fixed_dictionaries({name: TIMES if name.endswith("_at") else ANYTHING for name in ALERT_COLUMNS}),
+)
+def test_whatever_a_row_holds_becomes_a_past_alert_or_a_reason(row: dict[str, Any]) -> None:
+    rule = old_rule({"id": "1", "user_id": row["user_id"], "monitor_id": "mon_host"})
+    with suppress(Unusable):
+        alert, _ = alert_of(old_alert(row), rule, "rule_1", NOW)
+        assert 0 <= alert.fire_time.ToNanoseconds() <= alert.resolve_time.ToNanoseconds() <= NOW
+        assert alert.key.startswith("imported/")
+        assert len(alert.title) <= 200
+        assert len(alert.detail) <= 2000

@@ -1,1 +1,1 @@
-"""`monitors import`: takes over the rules that a team made with the first product."""
+"""`monitors import`: takes over the rules and past alerts that a team has with the first product."""

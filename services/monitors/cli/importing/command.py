@@ -14,11 +14,11 @@ def import_rules(
     url: Annotated[
         str, typer.Argument(metavar="URL", help="The first product's database. IDENTITY_DATABASE_URL if left out.")
     ] = "",
-    user: Annotated[str, typer.Option("--user", metavar="ID", help="Only this user's rules.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would become of each rule.")] = False,
+    user: Annotated[str, typer.Option("--user", metavar="ID", help="Only what is this user's.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would become of each.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take over the rules of the first product, each for the tenant of its user.
+    """Take over the rules and past alerts of the first product, each for the tenant of its user.
 
     It may be repeated: what is there already stays as it is. It needs MONITORS_SERVICE_TOKEN, the mesh's own token.
     """
@@ -30,8 +30,8 @@ def import_rules(
     with failures_told():
         source = read_source(_checked_url(url), user)
     with connected(as_service=True) as mesh:
-        results = list(take_over(mesh, source.rules, dry_run=dry_run))
-    if not tell_results(source, results, dry_run=dry_run, as_json=as_json):
+        rules, alerts = take_over(mesh, source, dry_run=dry_run)
+    if not tell_results(rules, alerts, dry_run=dry_run, as_json=as_json):
         raise typer.Exit(ExitCode.FAILED)
 
 

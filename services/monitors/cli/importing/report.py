@@ -1,67 +1,86 @@
 """What became of each row, for people and for programs."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from monitors.cli.importing.source import Source
-from monitors.cli.importing.takeover import Outcome, Result
+from monitors.cli.importing.alert_takeover import AlertResult
+from monitors.cli.importing.results import Outcome
+from monitors.cli.importing.takeover import RuleResult
 from monitors.cli.output import print_json, print_table, say, tell
 
-ALERTS_STAY = (
-    "alerts stay where they are: the mesh keeps only what it saw itself, and opens its own where a condition still "
-    "holds"
-)
+OF_RULES = (Outcome.TAKEN_OVER, Outcome.THERE, Outcome.LEFT)
 
 
-def tell_results(source: Source, results: Sequence[Result], *, dry_run: bool, as_json: bool) -> bool:
+def tell_results(rules: Sequence[RuleResult], alerts: Sequence[AlertResult], *, dry_run: bool, as_json: bool) -> bool:
     """Tells what became of each row. Returns whether nothing was left."""
     if as_json:
-        print_json(_document(source, results, dry_run=dry_run))
+        print_json(_document(rules, alerts, dry_run=dry_run))
     else:
-        _show(source, results, dry_run=dry_run)
-    return all(result.outcome is not Outcome.LEFT for result in results)
+        _show(rules, alerts, dry_run=dry_run)
+    outcomes = {*(rule.outcome for rule in rules), *(alert.outcome for alert in alerts)}
+    return Outcome.LEFT not in outcomes
 
 
-def _show(source: Source, results: Sequence[Result], *, dry_run: bool) -> None:
-    if results:
+def _show(rules: Sequence[RuleResult], alerts: Sequence[AlertResult], *, dry_run: bool) -> None:
+    if rules:
         rows = [
-            (each.old.id, each.old.tenant if each.old.user_id else "", each.old.title, each.outcome, _told(each))
-            for each in results
+            (each.old.id, _tenant(each), each.old.title, each.outcome, each.new_id or each.reason) for each in rules
         ]
         print_table(("ID", "TENANT", "TITLE", "OUTCOME", "RULE OR REASON"), rows)
-    counts = Counter(each.outcome for each in results)
-    listed = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome)
-    say(f"{len(results)} rules: {listed}." + (" Nothing was changed: this was a dry run." if dry_run else ""))
-    if source.open_alerts or source.past_alerts:
-        say(f"{source.open_alerts} open and {source.past_alerts} past {ALERTS_STAY}.")
-    for each in results:
-        for warning in each.warnings:
-            tell(f"warning: {each.old.id}: {warning}")
+    if alerts:
+        told = [(each.old.id, each.old.rule_id, each.outcome, each.new_id or each.reason) for each in alerts]
+        print_table(("ID", "ITS RULE THERE", "OUTCOME", "ALERT OR REASON"), told)
+    say(f"{len(rules)} rules: {_listed(Counter(each.outcome for each in rules), OF_RULES)}.")
+    say(f"{len(alerts)} alerts: {_listed(Counter(each.outcome for each in alerts), Outcome)}.")
+    if dry_run:
+        say("Nothing was changed: this was a dry run.")
+    for rule in rules:
+        for warning in rule.warnings:
+            tell(f"warning: {rule.old.id}: {warning}")
+    for alert in alerts:
+        for warning in alert.warnings:
+            tell(f"warning: alert {alert.old.id}: {warning}")
 
 
-def _told(result: Result) -> str:
-    return result.rule_id or result.reason
+def _tenant(result: RuleResult) -> str:
+    return result.old.tenant if result.old.user_id else ""
 
 
-def _document(source: Source, results: Sequence[Result], *, dry_run: bool) -> dict[str, Any]:
-    counts = Counter(each.outcome for each in results)
+def _listed(counts: Counter[Outcome], outcomes: Iterable[Outcome]) -> str:
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in outcomes)
+
+
+def _document(rules: Sequence[RuleResult], alerts: Sequence[AlertResult], *, dry_run: bool) -> dict[str, Any]:
+    of_rules, of_alerts = Counter(each.outcome for each in rules), Counter(each.outcome for each in alerts)
     return {
         "dry_run": dry_run,
         "rules": [
             {
                 "id": each.old.id,
                 "user_id": each.old.user_id,
-                "tenant": each.old.tenant if each.old.user_id else "",
+                "tenant": _tenant(each),
                 "title": each.old.title,
                 "key": each.old.key,
                 "outcome": each.outcome.value,
-                "rule_id": each.rule_id,
+                "rule_id": each.new_id,
                 "reason": each.reason,
                 "warnings": list(each.warnings),
             }
-            for each in results
+            for each in rules
         ],
-        "counts": {outcome.value: counts[outcome] for outcome in Outcome},
-        "alerts": {"open": source.open_alerts, "past": source.past_alerts, "outcome": "left", "reason": ALERTS_STAY},
+        "counts": {outcome.value: of_rules[outcome] for outcome in OF_RULES},
+        "alerts": [
+            {
+                "id": each.old.id,
+                "old_rule_id": each.old.rule_id,
+                "key": each.old.key,
+                "outcome": each.outcome.value,
+                "alert_id": each.new_id,
+                "reason": each.reason,
+                "warnings": list(each.warnings),
+            }
+            for each in alerts
+        ],
+        "alert_counts": {outcome.value: of_alerts[outcome] for outcome in Outcome},
     }

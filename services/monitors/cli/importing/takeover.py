@@ -1,14 +1,17 @@
-"""Makes the rules of each tenant that aren't there yet, with a key of that tenant's for a while."""
+"""Makes what isn't there yet of each tenant's, with a key of that tenant's for a while."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import groupby
 
 from monitors.cli.client import Mesh, Target, new_request_id
 from monitors.cli.failures import Failure
-from monitors.cli.importing.source import NAMESPACE, OldRule, Unusable, rule_of
+from monitors.cli.importing.alert_takeover import AlertResult, take_in
+from monitors.cli.importing.old_alerts import OldAlert
+from monitors.cli.importing.old_rules import NAMESPACE, OldRule, Unusable, rule_of, shown
+from monitors.cli.importing.results import Outcome, Result
+from monitors.cli.importing.source import Source
+from monitors.cli.output import tell
 from monitors.cli.rule_files.calls import rules_of
 from monitors.mesh.times import MINUTE, now_nanos, to_timestamp
 from monitors.v1 import rule_service_pb2 as pb
@@ -16,41 +19,40 @@ from monitors.v1.rule_pb2 import Rule
 
 MOST_AT_ONCE = 200
 KEY_LIFE = 15 * MINUTE
-SCOPES = ("rules:read", "rules:write")
+# To take in alerts needs `admin`.
+SCOPES = ("rules:read", "rules:write", "admin")
+
+RuleResult = Result[OldRule]
 
 
-class Outcome(StrEnum):
-    """What became of a row."""
-
-    TAKEN_OVER = "taken over"
-    THERE = "already there"
-    LEFT = "left"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of a row, and why."""
-
-    old: OldRule
-    outcome: Outcome
-    rule_id: str = ""
-    reason: str = ""
-    warnings: tuple[str, ...] = ()
-
-
-def take_over(mesh: Mesh, rules: Iterable[OldRule], *, dry_run: bool) -> Iterator[Result]:
-    """Takes over the rules, tenant by tenant; one that can't be doesn't keep the others back. A dry run tells what
-    would become of them."""
-    for user_id, group in groupby(rules, key=lambda each: each.user_id):
+def take_over(mesh: Mesh, source: Source, *, dry_run: bool) -> tuple[list[RuleResult], list[AlertResult]]:
+    """Takes over the rules and then their alerts, tenant by tenant; one that can't be doesn't keep the others back. A
+    dry run tells what would become of them."""
+    rules: list[RuleResult] = []
+    alerts: list[AlertResult] = []
+    of_rules: dict[str, list[OldAlert]] = {}
+    for alert in source.alerts:
+        of_rules.setdefault(alert.rule_id, []).append(alert)
+    for user_id, group in groupby(source.rules, key=lambda each: each.user_id):
         olds = list(group)
-        if not user_id:
-            yield from (Result(old, Outcome.LEFT, reason="user_id is empty, so it's nobody's") for old in olds)
-            continue
+        theirs = [alert for old in olds for alert in of_rules.pop(old.id, ())]
+        reason = "" if user_id else "user_id is empty, so it's nobody's"
+        done: list[RuleResult] = []
+        told: list[AlertResult] = []
         try:
-            with _as_tenant(mesh, olds[0].tenant) as own:
-                yield from _of_tenant(own, olds, dry_run=dry_run)
+            if user_id:
+                with _as_tenant(mesh, olds[0].tenant) as own:
+                    done = _of_tenant(own, olds, dry_run=dry_run)
+                    told = list(take_in(own, theirs, {each.old.id: each for each in done}, dry_run=dry_run))
         except Failure as failure:
-            yield from (Result(old, Outcome.LEFT, reason=str(failure)) for old in olds)
+            reason = str(failure)
+        rules += done or [Result(old, Outcome.LEFT, reason=reason) for old in olds]
+        alerts += told or [Result(old, Outcome.LEFT, reason=f"its rule {old.rule_id} was left") for old in theirs]
+    orphans = (alert for group in of_rules.values() for alert in group)
+    alerts += (
+        Result(old, Outcome.LEFT, reason=f"there is no rule {shown(old.rule_id)} in alert_rules") for old in orphans
+    )
+    return rules, sorted(alerts, key=lambda each: (each.old.rule_id, each.old.id))
 
 
 @contextmanager
@@ -63,10 +65,13 @@ def _as_tenant(mesh: Mesh, tenant: str) -> Iterator[Mesh]:
         yield Mesh(mesh.channel, Target(mesh.address, made.key))
     finally:
         ending = pb.RevokeKeyRequest(key_id=made.key_id, tenant_id=tenant, request_id=new_request_id())
-        mesh.call(mesh.rules.RevokeKey, ending)
+        try:
+            mesh.call(mesh.rules.RevokeKey, ending)
+        except Failure as failure:
+            tell(f"warning: {made.key_id} of {tenant} couldn't be ended and ends by itself in 15 minutes: {failure}")
 
 
-def _of_tenant(mesh: Mesh, olds: Sequence[OldRule], *, dry_run: bool) -> list[Result]:
+def _of_tenant(mesh: Mesh, olds: Sequence[OldRule], *, dry_run: bool) -> list[RuleResult]:
     there = {rule.key: rule.id for rule in rules_of(mesh, NAMESPACE)}
     results = [Result(old, Outcome.THERE, there[old.key]) for old in olds if old.key in there]
     new: list[tuple[OldRule, Rule]] = []
@@ -81,7 +86,7 @@ def _of_tenant(mesh: Mesh, olds: Sequence[OldRule], *, dry_run: bool) -> list[Re
     return sorted(results, key=lambda each: each.old.id)
 
 
-def _made(mesh: Mesh, new: Sequence[tuple[OldRule, Rule]], *, dry_run: bool) -> list[Result]:
+def _made(mesh: Mesh, new: Sequence[tuple[OldRule, Rule]], *, dry_run: bool) -> list[RuleResult]:
     """Makes those rules that the mesh takes, all in one change."""
     try:
         told = _change(mesh, [rule for _, rule in new], validate_only=True)
