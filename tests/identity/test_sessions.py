@@ -152,6 +152,13 @@ def test_a_session_whose_time_is_over_or_unreadable_is_refused(both: World, end:
     assert "session has" in both.refusal(session.token)
 
 
+@pytest.mark.parametrize("end", ["2020-01-01T00:00:00Z", "soon"])
+def test_a_session_whose_time_in_redis_is_over_or_unreadable_is_refused(both: World, end: str) -> None:
+    session = both.system.sign_in()
+    both.system.keep(session, expires_at=end)
+    assert "session has" in both.refusal(session.token)
+
+
 def test_a_session_that_redis_has_lost_is_found_in_the_tables(both: World) -> None:
     session = both.system.sign_in(tier="enterprise")
     both.system.evict(session)

@@ -117,7 +117,7 @@ def _from_redis(asked: Asked, session: Mapping[str, Any], now: int) -> LiveSessi
     user = session.get("user")
     user = user if isinstance(user, dict) else {}
     _check_same(asked, session.get("session_id"), user.get("id"), session.get("token"))
-    expire_time = moment_of(session["expires_at"]) if session.get("expires_at") else None
+    expire_time = _end_of(session.get("expires_at") or None)
     _check_state(expire_time, now, is_active=is_true(session.get("is_active", True)))
     permissions = session.get("permissions")
     return LiveSession(user.get("tier"), permissions if isinstance(permissions, list) else None, expire_time)
@@ -131,15 +131,22 @@ def _from_tables(
     if row is not None:
         # The token of a session that is in Redis is the one there, which may have been renewed since.
         _check_same(asked, row["id"], row["user_id"], asked.token if in_redis else row["token"])
-        expire_time = moment_of(row["expires_at"])
-        if row["expires_at"] is not None and expire_time is None:
-            raise ended()
+        expire_time = _end_of(row["expires_at"])
         _check_state(expire_time, now, is_active=is_true(row["is_active"]))
     elif in_redis is None:
         raise ended()
     if user is None or not is_true(user["is_active"]):
         raise Unauthenticated("the account isn't active; ask whoever runs the user system")
     return LiveSession(user["tier"], in_redis.permissions if in_redis else None, expire_time)
+
+
+def _end_of(value: object) -> int | None:
+    """When a session ends, None if it doesn't say. Raises Unauthenticated if that can't be read: nobody is let in on a
+    guess."""
+    end = moment_of(value)
+    if value is not None and end is None:
+        raise ended()
+    return end
 
 
 def _check_same(asked: Asked, session_id: object, user_id: object, token: object) -> None:
