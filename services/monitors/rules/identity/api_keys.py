@@ -14,8 +14,8 @@ class ApiKeys:
     """Makes keys and knows whose they are. When they were used is kept here until it's written, so that no call waits
     for that.
 
-    With a pepper the database alone doesn't suffice to make a key that is taken. Of several the first is for new keys;
-    keys that were made with another one, or before there was one, go on working.
+    Of several peppers the first is for new keys; keys that were made with another one, or before there was one, go on
+    working.
     """
 
     def __init__(self, database: Database, peppers: Sequence[Secret] = ()) -> None:
