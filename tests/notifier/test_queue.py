@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from enum import IntEnum
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, update
+from sqlalchemy import delete, event, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.database import Database
@@ -126,6 +127,29 @@ def test_critical_ones_go_first_and_no_channel_takes_more_than_its_share(store: 
     assert ids(store, store.claim(capacity=2)) == ["n7", "n1"]
     assert ids(store, store.claim(busy={"chan_a": 2})) == ["n2"]
     assert store.claim(busy={"chan_a": 3}) == []
+
+
+def test_as_many_statements_claim_for_two_channels_as_for_one(store: Store) -> None:
+    def statements(*channels: str) -> int:
+        store.empty()
+        store.take_in(replace(arrival(1), channels=channels))
+        asked: list[str] = []
+
+        def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+            asked.append(statement)
+
+        def claim(session: Session) -> list[Claim]:
+            bind = session.get_bind()
+            event.listen(bind, "before_cursor_execute", note)
+            try:
+                return store.queue.claim(session, NOW, "token", capacity=100, busy={}, per_channel=3)
+            finally:
+                event.remove(bind, "before_cursor_execute", note)
+
+        assert len(store.write(claim)) == len(channels)
+        return len(asked)
+
+    assert statements("a", "b") == statements("a")
 
 
 def test_a_lease_that_ended_passes_on_and_its_late_result_is_refused(store: Store) -> None:

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import astuple, fields
-from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, tuple_
+from sqlalchemy import bindparam, delete, select, tuple_
 from sqlalchemy.orm import Session
 
 from monitors.notifier.model.breaker import FAILURES, Breaker, after_attempt
@@ -12,6 +11,19 @@ from monitors.notifier.model.delivery import OutcomeKind
 from monitors.notifier.store.tables import BreakerRow, ChannelRow
 
 _FIELDS = tuple(field.name for field in fields(Breaker))
+# Made once: to put a statement together takes longer than to execute it, and the delivery loop needs these each time.
+_TRYING = select(BreakerRow.channel_id).where(BreakerRow.open_until > 0)
+_OF_CHANNELS = (
+    select(BreakerRow)
+    .where(tuple_(BreakerRow.tenant_id, BreakerRow.channel_id).in_(bindparam("keys", expanding=True)))
+    .with_for_update()
+)
+_LOCK = (
+    select(ChannelRow.id)
+    .where(tuple_(ChannelRow.tenant_id, ChannelRow.id).in_(bindparam("keys", expanding=True)))
+    .order_by(ChannelRow.tenant_id, ChannelRow.id)
+    .with_for_update()
+)
 Key = tuple[str, str]
 """A channel: its tenant and its id."""
 Ended = tuple[Key, OutcomeKind, int]
@@ -24,8 +36,7 @@ def note(session: Session, ended: Iterable[Ended]) -> dict[Key, Breaker]:
     failing = {key for key, outcome, _ in attempts if outcome in FAILURES}
     if failing:
         # Two notifiers that count the first failure of one channel would both make the row.
-        session.execute(select(ChannelRow.id).where(_is_one_of(ChannelRow.tenant_id, ChannelRow.id, failing))
-                        .order_by(ChannelRow.tenant_id, ChannelRow.id).with_for_update())  # fmt: skip
+        session.execute(_LOCK, {"keys": sorted(failing)})
     rows = _rows(session, {key for key, _, _ in attempts})
     breakers: dict[Key, Breaker] = {key: _breaker(row) for key, row in rows.items()}
     for key, outcome, ended_at in attempts:
@@ -38,7 +49,7 @@ def note(session: Session, ended: Iterable[Ended]) -> dict[Key, Breaker]:
 
 def trying(session: Session) -> frozenset[str]:
     """The ids of the channels to which one attempt at most may be on its way."""
-    return frozenset(session.scalars(select(BreakerRow.channel_id).where(BreakerRow.open_until > 0)))
+    return frozenset(session.scalars(_TRYING))
 
 
 def open_channels(session: Session, tenant: str) -> list[str]:
@@ -57,13 +68,9 @@ def forget(session: Session, tenant: str, channel_id: str) -> None:
     session.execute(delete(BreakerRow).where(BreakerRow.tenant_id == tenant, BreakerRow.channel_id == channel_id))
 
 
-def _is_one_of(tenant: Any, channel: Any, keys: Iterable[Key]) -> ColumnElement[bool]:
-    return tuple_(tenant, channel).in_(sorted(keys))
-
-
 def _rows(session: Session, keys: Iterable[Key]) -> dict[Key, BreakerRow]:
-    wanted = select(BreakerRow).where(_is_one_of(BreakerRow.tenant_id, BreakerRow.channel_id, keys)).with_for_update()
-    return {(row.tenant_id, row.channel_id): row for row in session.scalars(wanted)}
+    found = session.scalars(_OF_CHANNELS, {"keys": sorted(keys)})
+    return {(row.tenant_id, row.channel_id): row for row in found}
 
 
 def _breaker(row: BreakerRow) -> Breaker:

@@ -1,9 +1,9 @@
 """Channels at rest, their targets sealed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import AlreadyExists, NotFound
@@ -23,6 +23,7 @@ from monitors.notifier.store import breakers
 from monitors.notifier.store.tables import ChannelRow
 
 NOT_FOUND_FIX = "`monitors channels list` shows those that exist"
+_NAMED = select(ChannelRow).where(tuple_(ChannelRow.tenant_id, ChannelRow.id).in_(bindparam("keys", expanding=True)))
 
 
 class ChannelStore:
@@ -50,6 +51,12 @@ class ChannelStore:
     def tenants(self, session: Session) -> Sequence[str]:
         """All tenants that have channels."""
         return session.scalars(select(ChannelRow.tenant_id).distinct()).all()
+
+    def find(self, session: Session, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Channel]:
+        """Those of the channels, named by tenant and id, that exist. All are read at once: the delivery loop would else
+        wait for the database once for each."""
+        rows = session.scalars(_NAMED, {"keys": sorted(keys)}) if keys else ()
+        return {(row.tenant_id, row.id): self.to_channel(row) for row in rows}
 
     def get(self, session: Session, tenant: str, id_or_name: str) -> Channel:
         """A channel by its id or name. Raises NotFound."""

@@ -24,7 +24,7 @@ from monitors.notifier.store import arriving, breakers
 from monitors.notifier.store.arriving import FIRING_NEVER_TOLD, SAYS_IT_FIRES, Told
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.sendable import sendable
-from monitors.notifier.store.tables import ChannelRow, DeliveryRow, attempts, audit, deliveries
+from monitors.notifier.store.tables import STANDING, ChannelRow, DeliveryRow, attempts, audit, deliveries
 
 LEASE = 30 * SECOND
 CUT_OFF = "the notifier stopped while it was being sent; whether it arrived is unknown"
@@ -63,7 +63,7 @@ _LEASED = ("state", "detail", "last_outcome", "attempt_count", "lease_token", "l
 _ENDED = ("state", "detail", "last_outcome", "next_at", "lease_token", "version", "report_due", "updated_at")
 _RELEASED = ("state", "detail", "last_outcome", "next_at", "lease_token")
 _IN_FLIGHT = (
-    select(deliveries)
+    select(*STANDING)
     .where(deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.id.in_(bindparam("ids", expanding=True)))
     .where(deliveries.c.state == int(State.IN_FLIGHT))
     .with_for_update()
@@ -96,6 +96,7 @@ class Queue:
         """
         claims: list[Claim] = []
         load, most = Counter(busy), defaultdict(lambda: per_channel, dict.fromkeys(breakers.trying(session), 1))
+        # Read once each, for their targets must be opened.
         channels: dict[tuple[str, str], Channel | None] = {}
         for query, severity in sendable(session):
             while len(claims) < capacity:
@@ -103,27 +104,21 @@ class Queue:
                 wanted = capacity - len(claims)
                 values = {"now": now, "full": full, "severity": severity, "wanted": wanted}
                 rows = session.execute(query, values).all()
+                unknown = {_channel_key(row) for row in rows} - channels.keys()
+                channels |= dict.fromkeys(unknown) | self._channels.find(session, unknown)
                 chosen = []
                 for row in rows:
                     if load[row.channel_id] < most[row.channel_id]:
                         chosen.append(row)
-                        if self._channel_of(session, row, channels):
+                        channel = channels[_channel_key(row)]
+                        if channel and not channel.unusable_reason:
                             load[row.channel_id] += 1
                 claims += self._lease(session, chosen, channels, token, now)
                 if len(rows) < wanted:
                     break  # That was all; a full channel's rest waits until one of its attempts has ended.
+            if len(claims) >= capacity:
+                break
         return claims
-
-    def _channel_of(
-        self, session: Session, row: Row[Any], known: dict[tuple[str, str], Channel | None]
-    ) -> Channel | None:
-        """A delivery's channel, if it can be sent to. Of each, the target is opened once."""
-        key = row.tenant_id, row.channel_id
-        if key not in known:
-            channel_row = session.get(ChannelRow, key)
-            known[key] = self._channels.to_channel(channel_row) if channel_row else None
-        channel = known[key]
-        return channel if channel and not channel.unusable_reason else None
 
     def _lease(
         self,
@@ -134,10 +129,12 @@ class Queue:
         now: int,
     ) -> list[Claim]:
         """Leases what has a channel, and ends the rest."""
+        if not rows:
+            return []
         _note_cut_off(session, rows, now)
         claims, leased, ended = [], [], []
         for row in rows:
-            channel = channels[row.tenant_id, row.channel_id]
+            channel = channels[_channel_key(row)]
             detail, outcome = _so_far(row)
             if channel is None or channel.unusable_reason:
                 reason = f"the channel is turned off: {channel.unusable_reason}" if channel else CHANNEL_DELETED
@@ -166,6 +163,8 @@ class Queue:
     def finish(self, session: Session, finished: Sequence[Finished]) -> list[Finished]:
         """Records attempts and their consequences. Returns those whose lease has passed to another: of them nothing is
         recorded."""
+        if not finished:
+            return []
         rows = _in_flight(session, [(one.claim.tenant, one.claim.delivery_id) for one in finished])
         kept: list[tuple[Finished, Row[Any]]] = []
         lost: list[Finished] = []
@@ -230,7 +229,7 @@ class Queue:
     @crosses_tenants("messages of all tenants are sent by one loop")
     def release_all(self, session: Session, now: int) -> None:
         """Makes everything due that a former run was sending; only if nobody else can be sending."""
-        rows = session.execute(select(deliveries).where(deliveries.c.state == int(State.IN_FLIGHT))).all()
+        rows = session.execute(select(*STANDING).where(deliveries.c.state == int(State.IN_FLIGHT))).all()
         _send_again(session, rows, now)
 
     @crosses_tenants("messages of all tenants are sent by one loop")
@@ -275,6 +274,10 @@ def _in_flight(session: Session, claimed: Iterable[tuple[str, str]]) -> dict[tup
         for tenant, of_tenant in sorted(ids.items())
         for row in session.execute(_IN_FLIGHT, {"tenant": tenant, "ids": sorted(of_tenant)})
     }
+
+
+def _channel_key(row: Row[Any]) -> tuple[str, str]:
+    return row.tenant_id, row.channel_id
 
 
 def _end(row: Row[Any], state: State, detail: str, outcome: int, next_at: int, now: int) -> tuple[Any, ...]:

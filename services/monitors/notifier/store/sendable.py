@@ -7,7 +7,10 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from monitors.notifier.model.delivery import UNFINISHED, State
-from monitors.notifier.store.tables import ChannelRow, deliveries
+from monitors.notifier.store.tables import STANDING, ChannelRow, deliveries
+
+# The rest of a row is for the log.
+_COLUMNS = (*STANDING, deliveries.c.channel_id, deliveries.c.payload)
 
 
 def sendable(session: Session) -> Iterator[tuple[Select[Any], int]]:
@@ -49,7 +52,7 @@ def _sendable(due: ColumnElement[bool]) -> Select[Any]:
         .exists()
     )
     return (
-        select(deliveries)
+        select(*_COLUMNS)
         .where(due, ~is_quiet, deliveries.c.channel_id.not_in(bindparam("full", expanding=True)), ~waits_for_earlier)
         .order_by(deliveries.c.next_at, deliveries.c.sequence)
         .limit(bindparam("wanted"))

@@ -1,10 +1,11 @@
 """The notifier's tables. Every row carries its tenant; times are nanoseconds since 1970, 0 where there is none."""
 
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    Column,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -158,3 +159,9 @@ class RequestRow(Base):
 # For what is done with many rows at once, where an object for each would cost more than the database.
 deliveries = cast("Table", DeliveryRow.__table__)
 attempts = cast("Table", AttemptRow.__table__)
+STANDING: tuple[Column[Any], ...] = (
+    deliveries.c.tenant_id, deliveries.c.id, deliveries.c.alert_id, deliveries.c.kind, deliveries.c.stream_key,
+    deliveries.c.state, deliveries.c.detail, deliveries.c.attempt_count, deliveries.c.last_outcome,
+    deliveries.c.next_at, deliveries.c.lease_token, deliveries.c.leased_at, deliveries.c.version,
+)  # fmt: skip
+"""Of a delivery, how it stands: what it takes to go on with it, but not what is sent."""
