@@ -46,6 +46,15 @@ def test_rules_are_made_changed_and_deleted_together(client: Client) -> None:
     assert titles(client) == ["new", "renamed"]
 
 
+def test_whose_answer_is_too_long_to_be_sent_is_undone_and_says_so(client: Client) -> None:
+    rule = client.create(title="old", annotations={f"a{number}": "x" * 1000 for number in range(30)})
+    refused = client.refused(together(*(change(rule.id, title=f"{number}") for number in range(100)), request_id="r"))
+    assert (refused.code, refused.metadata["field"]) == ("INVALID_ARGUMENT", "changes")
+    assert "the answer would have more than 4 MB; nothing was changed" in refused.message
+    assert titles(client) == ["old"]
+    assert client.call(together(change(rule.id, title="new"), request_id="r")).results[0].rule.title == "new"
+
+
 def test_one_that_is_refused_leaves_all_undone(client: Client) -> None:
     old = client.create(title="old")
     refused = client.refused(

@@ -14,6 +14,9 @@ from monitors.rules.translate.rules import check_rule_id, draft_from_proto
 from monitors.v1 import rule_service_pb2 as pb
 
 LARGEST_BATCH = 1000
+LARGEST_ANSWER = 4_000_000
+"""Bytes; a gRPC message has 4 MiB at most. Each change is answered with the whole rule, before and after: a short
+request may have a long answer, that nobody can receive, and that would be kept for repeats of the request."""
 
 
 class Undone(Exception):
@@ -67,9 +70,9 @@ def _read(change: pb.RuleChange) -> Step:
 
 def make(session: Session, who: Caller, steps: Sequence[Step], *, validate_only: bool) -> pb.BatchChangeRulesResponse:
     """Makes the changes in their order. Raises the first refusal with the number of its change, and with
-    `validate_only` always Undone."""
+    `validate_only` always Undone; InvalidField if there would be too much to answer."""
     look_around = cache(lambda monitor_id: surroundings(session, who.tenant, monitor_id))
-    response = pb.BatchChangeRulesResponse()
+    response, size = pb.BatchChangeRulesResponse(), 0
     for number, step in enumerate(steps):
         try:
             response.results.append(_make(session, who, step, look_around))
@@ -77,6 +80,13 @@ def make(session: Session, who: Caller, steps: Sequence[Step], *, validate_only:
             if not validate_only:
                 raise error.at(f"changes[{number}]") from None
             response.results.append(pb.RuleChangeResult(problems=problems_of(error)))
+        size += response.results[-1].ByteSize()
+        if size > LARGEST_ANSWER:
+            raise InvalidField(
+                "changes",
+                f"with the first {number + 1:,} of {len(steps):,} the answer would have more than 4 MB; nothing was "
+                "changed. Send fewer at once",
+            )
     if validate_only:
         for result in response.results:
             if not (result.HasField("previous") or result.problems):
