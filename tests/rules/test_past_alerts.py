@@ -1,5 +1,6 @@
 """ImportAlerts: what another product remembers becomes history that nobody is told of."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -79,6 +80,18 @@ def test_a_repeat_changes_nothing_and_what_is_new_comes_to_it(client: Client) ->
     assert (again.alert_id, again.was_there, new.was_there) == (before.alert_id, True, False)
     assert {alert.title for alert in alerts_of(client)} == {"As it was", "CPU"}
     assert len(client.alert(before.alert_id).timeline) == 2
+
+
+def test_what_several_take_in_at_once_is_taken_in_once(client: Client) -> None:
+    rule = client.create()
+    client.fire(rule, NOW)
+    # So many that one hasn't ended before the next begins.
+    sent = [past(rule, key=str(number)) for number in range(500)]
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(lambda _: take_in(client, *sent), range(4)))
+    assert sorted(each[0].was_there for each in told) == [False, True, True, True]
+    assert len({tuple(result.alert_id for result in each) for each in told}) == 1
+    assert client.call(pb.ListAlertsRequest(filter="state=resolved")).total_count == 500
 
 
 def test_two_tenants_alerts_of_the_same_key_are_two(client: Client) -> None:

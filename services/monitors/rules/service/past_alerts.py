@@ -11,7 +11,6 @@ from monitors.rules.model.past_alerts import PastAlert, check_past, episode_of, 
 from monitors.rules.service.base import Caller, Part
 from monitors.rules.service.batch_changes import problems_of
 from monitors.rules.store import alerts as store
-from monitors.rules.store import counters
 from monitors.rules.store.rules import StoredRule, find_rules
 from monitors.rules.translate.past_alerts import past_from_proto
 from monitors.rules.translate.rules import facts_of
@@ -95,8 +94,7 @@ def _told(known: _Known, sent: Sequence[Sent]) -> pb.ImportAlertsResponse:
 
 
 def _take_in(session: Session, who: Caller, sent: Sequence[Sent]) -> pb.ImportAlertsResponse:
-    # Whoever takes in the same at the same time waits here, and then finds it there.
-    counters.lock(session, counters.SEQUENCE)
+    # Who takes in the same at the same time clashes by the ids, is tried again, and then finds it there.
     known = _Known.of(session, who.tenant, sent)
     response, alerts, events = pb.ImportAlertsResponse(), [], []
     for number, each in enumerate(sent):
