@@ -13,11 +13,11 @@ from monitors.mesh.master_keys import key_ring
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import SECOND
 from monitors.notifier.model.channel import Channel, ConsoleTarget
-from monitors.notifier.model.delivery import Arrival, State
+from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State
 from monitors.notifier.model.message import Kind
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.log import Query, list_page, unreported
-from monitors.notifier.store.queue import Queue
+from monitors.notifier.store.queue import Finished, Queue
 from tests.harness import LoopThread
 from tests.tenants import of_all
 
@@ -99,3 +99,31 @@ def test_what_waits_for_a_channel_is_given_up_in_one_statement(
         (State.SUPPRESSED, "it's gone", NOW + 1, 2)
     ] * 6
     assert len(loop_thread.run(database.read(lambda session: unreported(session, 10)))) == 6
+
+
+def test_channels_and_their_breakers_are_looked_up_by_their_names(
+    loop_thread: LoopThread, queue: tuple[Database, Queue]
+) -> None:
+    database, tested = queue
+    failed = Outcome(OutcomeKind.RETRYABLE, "it answered 500", 500)
+
+    @of_all
+    def work(session: Session) -> list[str]:
+        def step(session: Session) -> None:
+            claims = tested.claim(session, NOW, "token", capacity=6, busy={}, per_channel=8)
+            again = Decision(State.PENDING, NOW + SECOND)
+            tested.finish(session, [Finished(claim, failed, again, NOW, NOW) for claim in claims])
+
+        connection = session.connection()
+        return [
+            row[3]
+            for statement, parameters in asked(session, step)
+            if statement.startswith("SELECT")
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+
+    steps = loop_thread.run(database.write(work))
+    assert any(step.startswith("SEARCH notifier_channels USING") for step in steps)
+    assert any(step.startswith("SEARCH notifier_breakers USING") for step in steps)
+    # Which breakers are open is asked of all: a row is there only of what has failed.
+    assert [step for step in steps if step.startswith("SCAN notifier_")] == ["SCAN notifier_breakers"]

@@ -1,31 +1,26 @@
 """The breakers at rest: a row for each channel whose endpoint has failed lately, and none for those that fare well."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import astuple, fields
 
-from sqlalchemy import bindparam, delete, select, tuple_
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from monitors.notifier.model.breaker import FAILURES, Breaker, after_attempt
 from monitors.notifier.model.delivery import OutcomeKind
+from monitors.notifier.store.named import Key, is_named, names
 from monitors.notifier.store.tables import BreakerRow, ChannelRow
 
 _FIELDS = tuple(field.name for field in fields(Breaker))
 # Made once: to put a statement together takes longer than to execute it, and the delivery loop needs these each time.
 _TRYING = select(BreakerRow.channel_id).where(BreakerRow.open_until > 0)
-_OF_CHANNELS = (
-    select(BreakerRow)
-    .where(tuple_(BreakerRow.tenant_id, BreakerRow.channel_id).in_(bindparam("keys", expanding=True)))
-    .with_for_update()
-)
+_OF_CHANNELS = select(BreakerRow).where(*is_named(BreakerRow.tenant_id, BreakerRow.channel_id)).with_for_update()
 _LOCK = (
     select(ChannelRow.id)
-    .where(tuple_(ChannelRow.tenant_id, ChannelRow.id).in_(bindparam("keys", expanding=True)))
+    .where(*is_named(ChannelRow.tenant_id, ChannelRow.id))
     .order_by(ChannelRow.tenant_id, ChannelRow.id)
     .with_for_update()
 )
-Key = tuple[str, str]
-"""A channel: its tenant and its id."""
 Ended = tuple[Key, OutcomeKind, int]
 """An attempt: to which channel, how it ended, and when."""
 
@@ -36,7 +31,7 @@ def note(session: Session, ended: Iterable[Ended]) -> dict[Key, Breaker]:
     failing = {key for key, outcome, _ in attempts if outcome in FAILURES}
     if failing:
         # Two notifiers that count the first failure of one channel would both make the row.
-        session.execute(_LOCK, {"keys": sorted(failing)})
+        session.execute(_LOCK, names(failing))
     rows = _rows(session, {key for key, _, _ in attempts})
     breakers: dict[Key, Breaker] = {key: _breaker(row) for key, row in rows.items()}
     for key, outcome, ended_at in attempts:
@@ -68,9 +63,9 @@ def forget(session: Session, tenant: str, channel_id: str) -> None:
     session.execute(delete(BreakerRow).where(BreakerRow.tenant_id == tenant, BreakerRow.channel_id == channel_id))
 
 
-def _rows(session: Session, keys: Iterable[Key]) -> dict[Key, BreakerRow]:
-    found = session.scalars(_OF_CHANNELS, {"keys": sorted(keys)})
-    return {(row.tenant_id, row.channel_id): row for row in found}
+def _rows(session: Session, keys: Collection[Key]) -> dict[Key, BreakerRow]:
+    found = {(row.tenant_id, row.channel_id): row for row in session.scalars(_OF_CHANNELS, names(keys))}
+    return {key: row for key, row in found.items() if key in keys}
 
 
 def _breaker(row: BreakerRow) -> Breaker:

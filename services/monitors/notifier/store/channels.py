@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import bindparam, func, or_, select, tuple_
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import AlreadyExists, NotFound
@@ -20,10 +20,11 @@ from monitors.notifier.model.channel import (
     WebhookTarget,
 )
 from monitors.notifier.store import breakers
+from monitors.notifier.store.named import Key, is_named, names
 from monitors.notifier.store.tables import ChannelRow
 
 NOT_FOUND_FIX = "`monitors channels list` shows those that exist"
-_NAMED = select(ChannelRow).where(tuple_(ChannelRow.tenant_id, ChannelRow.id).in_(bindparam("keys", expanding=True)))
+_NAMED = select(ChannelRow).where(*is_named(ChannelRow.tenant_id, ChannelRow.id))
 
 
 class ChannelStore:
@@ -52,11 +53,11 @@ class ChannelStore:
         """All tenants that have channels."""
         return session.scalars(select(ChannelRow.tenant_id).distinct()).all()
 
-    def find(self, session: Session, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Channel]:
+    def find(self, session: Session, keys: Collection[Key]) -> dict[Key, Channel]:
         """Those of the channels, named by tenant and id, that exist. All are read at once: the delivery loop would else
         wait for the database once for each."""
-        rows = session.scalars(_NAMED, {"keys": sorted(keys)}) if keys else ()
-        return {(row.tenant_id, row.id): self.to_channel(row) for row in rows}
+        rows = session.scalars(_NAMED, names(keys)) if keys else ()
+        return {(row.tenant_id, row.id): self.to_channel(row) for row in rows if (row.tenant_id, row.id) in keys}
 
     def get(self, session: Session, tenant: str, id_or_name: str) -> Channel:
         """A channel by its id or name. Raises NotFound."""
