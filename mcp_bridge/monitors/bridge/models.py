@@ -205,6 +205,8 @@ class AlertList(Page):
 
     alerts: list[Alert]
     total: int
+    total_is_capped: bool | None = None
+    """Whether there are more than `total`: no more are counted."""
     next_cursor: str | None = None
     explanations: list[Explanation] | None = None
 

@@ -40,6 +40,8 @@ def count(number_of: int, one: str, many: str = "") -> str:
     return f"{number_of} {one if number_of == 1 else many or one + 's'}"
 
 
-def shown(some: int, total: int, one: str, many: str = "") -> str:
-    """`5 rules`, or `2 of 5 rules`."""
+def shown(some: int, total: int, one: str, many: str = "", *, more: bool = False) -> str:
+    """`5 rules`, or `2 of 5 rules`; `2 of more than 5 rules` if there are `more`."""
+    if more:
+        return f"{some} of more than {count(total, one, many)}"
     return count(total, one, many) if some == total else f"{some} of {count(total, one, many)}"

@@ -65,7 +65,8 @@ def rules(output: RuleList, now: int) -> str:
 
 def alerts(output: AlertList, now: int) -> str:
     """list_alerts."""
-    lines = [f"{shown(len(output.alerts), output.total, 'alert')}:" if output.alerts else "No alert matches."]
+    how_many = shown(len(output.alerts), output.total, "alert", more=bool(output.total_is_capped))
+    lines = [f"{how_many}:" if output.alerts else "No alert matches."]
     lines += [f"- {_alert(alert, now)}" for alert in output.alerts]
     for explanation in output.explanations or []:
         lines += _explanation(explanation, now)

@@ -10,9 +10,6 @@ import tests
 NOT_HERE = {
     "s14": "a condition over the alert states of other rules can't be said",
     "s15": "annotations are plain texts: nothing is filled into them",
-    "m4": "points come by push alone: there is no query that could fail before other sources are polled",
-    "m5": "points come by push alone: there is no query that could fail before other sources are polled",
-    "m6": "points come by push alone: there is no answer that could be partial before other sources are polled",
 }
 STATEMENTS = [
     f"{section}{number}"

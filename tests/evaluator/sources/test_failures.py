@@ -161,7 +161,7 @@ def test_nobody_at_the_address_is_unavailable(loop_thread: LoopThread) -> None:
         assert "can't be reached" in error.message
 
 
-def test_an_answer_that_is_cut_is_an_error_after_its_first_parts(
+def test_m6_an_answer_that_is_cut_is_an_error_after_its_first_parts(
     loop_thread: LoopThread, wired: tuple[Database, Wire]
 ) -> None:
     database, one = wired

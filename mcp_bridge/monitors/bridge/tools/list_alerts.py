@@ -97,6 +97,8 @@ async def _page(caller: Caller, arguments: ListArguments, limit: int, now: int) 
     response = await caller.read(caller.stub.ListAlerts, request)
     row = alert_detail if arguments.detail == "detailed" else alert_row
     output = AlertList(alerts=[row(alert) for alert in response.alerts], total=response.total_count)
+    if response.total_count_is_capped:
+        output.total_is_capped = True
     if response.next_page_token:
         output.next_cursor = response.next_page_token + (f"{_SINCE_MARK}{since}" if since else "")
         counted = f"{'more than ' if response.total_count_is_capped else ''}{response.total_count}"
