@@ -3,11 +3,22 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, LargeBinary, MetaData, String, Table, create_engine, select
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    create_engine,
+    select,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import insert_rows, update_rows
+from monitors.mesh.rows import find_rows, insert_rows, update_rows
 from tests.servers.mariadb import shared_server
 
 TABLE = Table(
@@ -58,3 +69,20 @@ def test_many_rows_are_changed_each_to_its_own_values(engine: Engine) -> None:
         update_rows(session, TABLE, ("id",), ("name",), [])
         expected = [(0, "old", b"d"), (1, "n1", b"%s"), *changes[1:]]
         assert session.execute(select(TABLE).order_by(TABLE.c.id)).all() == expected
+
+
+def test_rows_that_are_listed_are_found_between_other_parameters(engine: Engine) -> None:
+    listed = (
+        select(TABLE)
+        .where(TABLE.c.id >= bindparam("least"), TABLE.c.name.in_(bindparam("names", expanding=True)))
+        .where(TABLE.c.id <= bindparam("most"))
+        .order_by(TABLE.c.id)
+    )
+    rows = [(number, f"%{number}s?", bytes([number])) for number in range(200)]
+    with Session(engine) as session:
+        insert_rows(session, TABLE, ("id", "name", "data"), rows)
+        for names in ([], ["%7s?"], ["nobody"], [row[1] for row in rows]):
+            found = find_rows(session, listed, {"most": 150, "least": 5}, "names", names)
+            values = {"most": 150, "least": 5, "names": names}
+            assert found == session.execute(listed, values).all()
+            assert list(map(tuple, found)) == [row for row in rows[5:151] if row[1] in names]

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Engine,
     String,
     and_,
+    bindparam,
     cast,
     column,
     create_engine,
@@ -31,7 +32,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased, contains_eager, joinedload, selectinload, subqueryload, undefer
 
-from monitors.mesh.rows import execute_rows, insert_rows
+from monitors.mesh.rows import execute_rows, find_rows, insert_rows
 from monitors.mesh.tenancy import NotBound, TenantSession, across_tenants, crosses_tenants, guard, of_tenant
 from tests.tenancy.tables import Base, Box, Loose, Thing, boxes, clock, fill, loose, things
 
@@ -69,6 +70,7 @@ def add(session: TenantSession, row: Base) -> None:
     session.flush()
 
 
+BY_IDS = select(boxes.c.title).where(boxes.c.id.in_(bindparam("ids", expanding=True)))
 READS: dict[str, Work] = {
     "core select of a table": lambda s: s.execute(select(boxes)).all(),
     "columns only": lambda s: s.scalars(select(boxes.c.title)).all(),
@@ -195,6 +197,8 @@ READS: dict[str, Work] = {
     "for update": lambda s: s.execute(select(boxes).with_for_update()).all(),
     "distinct": lambda s: s.scalars(select(boxes.c.tenant_id).distinct()).all(),
     "a stream": lambda s: list(s.execute(select(boxes), execution_options={"yield_per": 1})),
+    "find rows": lambda s: find_rows(s, BY_IDS.where(boxes.c.tenant_id == bindparam("t")), {"t": "b"}, "ids", ["1"]),
+    "find rows of all": lambda s: find_rows(s, BY_IDS, {}, "ids", ["1"]),
 }  # fmt: skip
 
 
@@ -327,6 +331,10 @@ OWN: dict[str, Work] = {
     "joinedload": lambda s: [
         thing.box.title
         for thing in s.scalars(select(Thing).where(Thing.tenant_id == "a").options(joinedload(Thing.box)))
+    ],
+    "find rows": lambda s: [
+        title
+        for (title,) in find_rows(s, BY_IDS.where(boxes.c.tenant_id == bindparam("t")), {"t": "a"}, "ids", ["1", "9"])
     ],
     "update returning": lambda s: s.scalars(
         update(boxes).where(boxes.c.tenant_id == "a").values(tenant_id="a").returning(boxes.c.title)

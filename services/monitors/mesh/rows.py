@@ -1,10 +1,10 @@
 """Many rows at once, without SQLAlchemy's work on each of them, which costs more than the database's own."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Insert, Table, Update, bindparam, insert, update
+from sqlalchemy import Insert, Row, Select, Table, Update, bindparam, insert, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Session
 
@@ -59,6 +59,24 @@ def update_rows(
         connection.exec_driver_sql(text, values, execution_options=options)
 
 
+def find_rows(
+    session: Session, query: Select[Any], given: Mapping[str, Any], listed: str, values: Sequence[Any]
+) -> Sequence[Row[Any]]:
+    """The rows of a query whose parameter `listed` is a list, of `values`; the other parameters are `given`.
+
+    What comes is as the driver has it: numbers, texts, bytes. The query should be made once.
+    """
+    if not values:
+        return []
+    connection = session.connection()
+    text, order, verdict = _selection(query, connection.dialect)
+    options = check_rows(connection, verdict, tuple(given), [tuple(given.values())])
+    marks = ", ".join(["?" if connection.dialect.name == "sqlite" else "%s"] * len(values))
+    parameters = [value for name in order for value in (values if name == listed else (given[name],))]
+    text = text.replace(f"__[POSTCOMPILE_{listed}]", marks)
+    return connection.exec_driver_sql(text, tuple(parameters), execution_options=options).all()
+
+
 def _parts(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
     for start in range(0, len(rows), ROWS_A_STATEMENT):
         yield rows[start : start + ROWS_A_STATEMENT]
@@ -100,3 +118,11 @@ def _compiled(
     order = tuple(names.index(name) for name in compiled.positiontup or ())
     verdict: Verdict = getattr(compiled, "verdict", Verdict())
     return str(compiled), None if order == tuple(range(len(names))) else order, verdict
+
+
+@lru_cache(maxsize=256)
+def _selection(query: Select[Any], dialect: Dialect) -> tuple[str, tuple[str, ...], Verdict]:
+    """The query's text, in which SQLAlchemy marks the place of a list, and its parameters in their order."""
+    compiled = query.compile(dialect=dialect)
+    verdict: Verdict = getattr(compiled, "verdict", Verdict())
+    return str(compiled), tuple(compiled.positiontup or ()), verdict

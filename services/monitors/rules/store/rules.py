@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import insert_rows
+from monitors.mesh.rows import find_rows, insert_rows
 from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Rule, Severity
 from monitors.rules.store import counters
@@ -118,7 +118,7 @@ def find_enabled(session: Session, wanted: Iterable[tuple[str, str]]) -> list[St
         by_tenant.setdefault(tenant, []).append(rule_id)
     for tenant, ids in by_tenant.items():
         for part in chunks(ids):
-            found += _stored(session.execute(_ENABLED, {"tenant": tenant, "ids": part}).all())
+            found += _stored(find_rows(session, _ENABLED, {"tenant": tenant}, "ids", part))
     return found
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from monitors.mesh.rows import find_rows
 from monitors.rules.model.alert import EventKind, Notification, former_once_key
 from monitors.rules.model.episodes import Known, Ledger, RuleFacts, Transition, is_surprising
 from monitors.rules.store import counters, outbox
@@ -97,7 +98,7 @@ def load_over(session: Session, known: Known, instances: Mapping[str, Sequence[s
 def _find(session: Session, query: Select[Any], keys: Mapping[str, Sequence[str]]) -> Iterator[Any]:
     for tenant, of_tenant in keys.items():
         for part in chunks(of_tenant):
-            yield from session.execute(query, {"tenant": tenant, "keys": part}).all()
+            yield from find_rows(session, query, {"tenant": tenant}, "keys", part)
 
 
 def _by_tenant(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
