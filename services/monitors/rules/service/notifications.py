@@ -88,7 +88,10 @@ class NotifierCalls(Part):
         if len(request.reports) > MOST_REPORTS:
             raise InvalidField("reports", f"there are {len(request.reports):,}; at most {MOST_REPORTS:,}")
         by_tenant: dict[str, list[tuple[str, Delivery]]] = {}
-        for report in request.reports:
+        for number, report in enumerate(request.reports):
+            place = f"reports[{number}].tenant_id"
+            for error in check_line(place, report.tenant_id, 40, "send the tenant that the delivery belongs to"):
+                raise error
             delivery = delivery_from_proto(report.delivery)
             by_tenant.setdefault(report.tenant_id, []).append((report.alert_id, delivery))
 
