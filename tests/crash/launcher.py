@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from monitors.cli.main import run
 from monitors.evaluator import recorder
+from monitors.mesh.tenancy import across_tenants
 from monitors.mesh.times import SECOND
 from monitors.notifier import delivery, intake
 from monitors.notifier.model import breaker
@@ -74,7 +75,8 @@ def no_fencing() -> None:
 
     def unfenced(self: queue.Queue, session: Session, finished: Sequence[queue.Finished]) -> list[queue.Finished]:
         for claim in (one.claim for one in finished):
-            session.execute(
+            _touch(
+                session,
                 update(DeliveryRow)
                 .where(
                     DeliveryRow.tenant_id == claim.tenant, DeliveryRow.id == claim.delivery_id,
@@ -83,7 +85,7 @@ def no_fencing() -> None:
                 .values(
                     lease_token=claim.lease_token, state=int(decisions.State.IN_FLIGHT),
                     attempt_count=DeliveryRow.attempt_count + 1,
-                )
+                ),
             )  # fmt: skip
         return finish(self, session, finished)
 
@@ -94,6 +96,11 @@ def no_fencing() -> None:
 
     queue.Queue.finish = unfenced  # type: ignore[method-assign]
     delivery.Dispatcher._send = slowly  # type: ignore[method-assign]
+
+
+def _touch(session: Session, statement: Any) -> None:
+    with across_tenants(session, "what is broken on purpose keeps no tenant out"):
+        session.execute(statement)
 
 
 def forget_transitions() -> None:

@@ -38,7 +38,7 @@ async def open_shared(settings: RedisSettings | None) -> AsyncIterator[Shared]:
         return
     # Its library takes a fifth of a second to import.
     from monitors.mesh.redis.buckets import RedisBuckets
-    from monitors.mesh.redis.link import open_redis
+    from monitors.mesh.redis.link import end, open_redis
     from monitors.mesh.redis.sessions import RedisSessionCache
     from monitors.mesh.redis.wakeups import RedisWakeups
 
@@ -48,6 +48,4 @@ async def open_shared(settings: RedisSettings | None) -> AsyncIterator[Shared]:
         try:
             yield Shared(wakeups, RedisBuckets(link), RedisSessionCache(link), link)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks)

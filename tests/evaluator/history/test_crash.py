@@ -97,7 +97,7 @@ def migrate(path: Path, revision: str) -> None:
     config.set_main_option("path_separator", "newline")
     engine = create_engine(sqlite_url(path))
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
+        config.attributes |= {"connection": connection, "version_table": "alembic_version"}
         command.upgrade(config, revision)
     engine.dispose()
 

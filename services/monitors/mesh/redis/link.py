@@ -168,6 +168,14 @@ async def open_redis(settings: RedisSettings) -> AsyncIterator[RedisLink]:
     try:
         yield link
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await end(keeping)
         await link.close()
+
+
+async def end(*tasks: asyncio.Task[None]) -> None:
+    """Cancels tasks until they have ended: the library may take a cancellation for a time-out of its own."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CALL_SECONDS)
