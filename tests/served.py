@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,18 +10,11 @@ from pathlib import Path
 
 import grpc
 
+from tests.ports import free_port as free_port
 from tests.processes import BIN, START_SECONDS, wait_for
 from tests.servers.backends import addresses
 
 SERVICE_TOKEN = "served-mesh-" + "0123456789abcdef" * 2
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 class ServedProcess:

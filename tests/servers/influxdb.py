@@ -1,7 +1,6 @@
 """A real InfluxDB 1.x, in a folder of its own and on free ports."""
 
 import shutil
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.waiting import wait_for
 
 INFLUXD = shutil.which("influxd")
@@ -50,7 +50,7 @@ class InfluxServer:
 
     def __init__(self, folder: Path, *, auth: bool = False, limits: str = "") -> None:
         self.folder = folder
-        self.port, rpc_port = _free_ports(2)
+        self.port, rpc_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._auth = auth
         self._process: subprocess.Popen[bytes] | None = None
@@ -127,15 +127,3 @@ def influx_server(folder: Path, *, auth: bool = False, limits: str = "") -> Iter
         yield server
     finally:
         server.stop()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

@@ -17,6 +17,7 @@ import pymysql
 import pytest
 
 from monitors.mesh.database import Database
+from tests.ports import free_port
 from tests.waiting import wait_for
 
 USER, PASSWORD = "monitors", "n0t-a-secret"
@@ -46,7 +47,7 @@ class MariaDB:
     def __init__(self, folder: Path, options: Sequence[str] = FAST, prefix: Sequence[str] = ()) -> None:
         self.folder = folder
         self.socket = folder / "mysqld.sock"
-        self.port = _free_port()
+        self.port = free_port()
         self.options, self.prefix = list(options), list(prefix)
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = iter(range(1, 1_000_000))
@@ -166,13 +167,6 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} isn't installed; `apt-get install mariadb-server` brings it")
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import atexit
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.ports import free_port
 from tests.waiting import wait_for
 
 PROGRAM = shutil.which("redis-server")
@@ -28,7 +28,7 @@ class RedisServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.socket = folder / "redis.sock"
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -84,7 +84,7 @@ class RedisServer:
 
     def listen_with_tls(self, certificate: Path, key: Path) -> int:
         """Lets it listen on a port with TLS too, for clients without a certificate. Returns the port."""
-        port = _free_port()
+        port = free_port()
         with self.client as client:
             client.config_set("tls-cert-file", str(certificate))
             client.config_set("tls-key-file", str(key))
@@ -97,13 +97,6 @@ class RedisServer:
         with self.client as client:
             found: Any = client.keys("*")
             return sorted(key.decode() for key in found)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @cache
