@@ -7,6 +7,7 @@ BASELINE := $(shell cat protos/BASELINE 2>/dev/null)
 ARGS ?=
 EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
+ON_SERVERS ?= tests/rules tests/notifier tests/tenancy tests/bridge tests/cli tests/end_to_end
 
 .PHONY: help setup run test test-servers fuzz crash crash-long lint format breaking clean \
 	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-store
@@ -36,7 +37,7 @@ test: setup ## Run every test
 
 test-servers: setup ## Run what behaves the same on servers a second time, on MariaDB and Redis
 	MONITORS_TESTS_BACKENDS=servers $(VENV)/bin/pytest -n auto --dist loadfile \
-		tests/rules tests/notifier tests/tenancy tests/bridge tests/cli tests/end_to_end $(ARGS)
+		$(ON_SERVERS) $(ARGS)
 
 fuzz: setup ## Compare the engine with its oracle on many random lives, and read random conditions, e.g. make fuzz EXAMPLES=1000000 SEED=7
 	@echo "seed $(SEED), $(EXAMPLES) examples; what fails is kept in .hypothesis and tried first by the next run"
