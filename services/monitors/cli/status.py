@@ -124,7 +124,8 @@ def show_status(found: Status) -> None:
     rows = []
     for service, document in (("evaluator", found.evaluator), ("notifier", found.notifier)):
         for name, value in (document or {}).items():
-            if value is not None and not isinstance(value, list):
+            # What is empty doesn't apply: a mesh that stores its points has no source.
+            if value not in (None, "") and not isinstance(value, list):
                 rows.append((service, name.replace("_", " "), _shown(name, value)))
     if rows:
         print_table(("SERVICE", "WHAT", "VALUE"), rows, whole=())
