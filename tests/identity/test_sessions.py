@@ -294,6 +294,18 @@ def test_with_both_away_nobody_is_let_in(loop_thread: LoopThread, tmp_path: Path
             opened.who(session.token)
 
 
+def test_a_session_that_only_a_redis_that_is_away_could_know_is_not_called_ended(
+    loop_thread: LoopThread, tmp_path: Path
+) -> None:
+    with redis_server() as own, world(loop_thread, UserTables(sqlite_at(tmp_path)), own) as opened:
+        session = opened.system.sign_in()
+        assert opened.system.tables
+        opened.system.tables.run("DELETE FROM sessions")
+        own.kill()
+        with pytest.raises(IdentityUnavailable, match="Redis"):
+            opened.who(session.token)
+
+
 def test_without_tables_nobody_is_let_in_while_redis_is_away(loop_thread: LoopThread) -> None:
     with redis_server() as own, world(loop_thread, None, own) as opened:
         session = opened.system.sign_in()

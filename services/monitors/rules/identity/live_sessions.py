@@ -71,6 +71,9 @@ class LiveSessions:
                 return in_redis
             what = "the user system (neither Redis nor its database)" if self._redis else "the user system's database"
             raise IdentityUnavailable(what) from None
+        if row is None and is_redis_away:
+            # It may be one that Redis alone knows: nothing says that it has ended.
+            raise IdentityUnavailable("the user system's Redis")
         return _from_tables(asked, row, user, in_redis, now)
 
     async def _cached(self, session_id: str) -> tuple[Mapping[str, Any] | None, bool]:
