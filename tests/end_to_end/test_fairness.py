@@ -13,6 +13,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from monitors.mesh.config import load_settings
 from monitors.rules.main import open_rules
+from monitors.v1.evaluator_service_pb2 import GetEvaluatorStatusRequest
+from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
 from monitors.v1.rule_pb2 import Rule
 from monitors.v1.rule_service_pb2 import CreateRuleRequest, ListAlertsRequest
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
@@ -76,7 +78,15 @@ def test_a_flood_of_one_tenant_delays_no_alert_of_another(tmp_path: Path) -> Non
             ours.CreateRule(CreateRuleRequest(rule=rule("quiet")))
             flood_metadata = (("authorization", f"Bearer {flood_key}"),)
             RuleServiceStub(channel).CreateRule(CreateRuleRequest(rule=rule("flood")), metadata=flood_metadata)
-            wait_for(lambda: f"{MOST_INSTANCES:,}" in mesh.command("status").stderr, "the limit to be told")
+            evaluator = EvaluatorServiceStub(channel)
+
+            # Told to those whose rule it is, and to nobody else.
+            def is_limit_told() -> bool:
+                status = evaluator.GetEvaluatorStatus(GetEvaluatorStatusRequest(), metadata=flood_metadata)
+                return any(f"{MOST_INSTANCES:,}" in problem for problem in status.problems)
+
+            wait_for(is_limit_told, "the limit to be told", every=0.1)
+            assert f"{MOST_INSTANCES:,}" not in mesh.command("status").stderr
 
             with ThreadPoolExecutor(SENDERS) as senders:
                 flood = [senders.submit(write, mesh, flood_key, body) for _ in range(WRITES)]

@@ -14,6 +14,8 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 DEEPEST_MESSAGE = 100
+# So much of what is too large is read to its end all the same, in largest bodies.
+FORGOTTEN_BODIES = 16
 TOO_DEEP = "…nested too deeply…"
 TOO_LONG = "…too many digits…"
 
@@ -89,7 +91,9 @@ class ReadableBodies:
             messages.append(message)
             body += message.get("body", b"")
             whole = not message.get("more_body", False)
-        if whole and messages[-1]["type"] == "http.request":
+        if not whole:
+            await self._read_on(receive)
+        elif messages[-1]["type"] == "http.request":
             messages = [{"type": "http.request", "body": _readable_bytes(body), "more_body": False}]
         waiting = iter(messages)
 
@@ -97,6 +101,14 @@ class ReadableBodies:
             return next(waiting, None) or await receive()
 
         await self._app(scope, receive_again, send)
+
+    async def _read_on(self, receive: Receive) -> None:
+        """Reads the rest and forgets it: who is still sending when the connection closes never sees the refusal."""
+        left, more = FORGOTTEN_BODIES * self._largest, True
+        while more and left > 0:
+            message = await receive()
+            left -= len(message.get("body", b""))
+            more = message.get("more_body", False)
 
 
 def _readable_bytes(body: bytes) -> bytes:
