@@ -1,0 +1,24 @@
+"""Settings from environment variables, as frozen dataclasses. A wrong value is refused at start with its name."""
+
+from monitors.mesh.config.evaluator import EvaluatorSettings, PollSettings
+from monitors.mesh.config.notifier import NotifierSettings, PageSettings, SmtpSettings
+from monitors.mesh.config.redis import RedisSettings
+from monitors.mesh.config.rules import POLL_SECONDS, RulesSettings
+from monitors.mesh.config.settings import BadSetting, FrozenEnv, Settings, load_settings
+from monitors.mesh.config.values import TENANT
+
+__all__ = [
+    "POLL_SECONDS",
+    "TENANT",
+    "BadSetting",
+    "EvaluatorSettings",
+    "FrozenEnv",
+    "NotifierSettings",
+    "PageSettings",
+    "PollSettings",
+    "RedisSettings",
+    "RulesSettings",
+    "Settings",
+    "SmtpSettings",
+    "load_settings",
+]

@@ -1,0 +1,118 @@
+"""NotifierService's settings."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from environs import Env, EnvError, validate
+
+from monitors.mesh.config import values
+from monitors.mesh.config.shared import AUDIT_KEPT, CONNECTIONS, Shared
+from monitors.mesh.masking import Secret, SecretUrl
+from monitors.mesh.master_keys import FORM, KeysMalformed, MasterKey, read_keys
+from monitors.mesh.quotas import Tiers
+
+
+@dataclass(frozen=True)
+class SmtpSettings:
+    """The mail server. `security` is `none`, `starttls` or `tls`."""
+
+    host: str
+    port: int
+    security: str
+    username: str
+    password: Secret
+    sender: str = "monitors@localhost"
+
+
+@dataclass(frozen=True)
+class PageSettings:
+    """The page on which people add channels: where it listens, and the URL by which they reach it."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    public_url: str = ""
+    """Without a trailing slash; empty if only this machine reaches it."""
+
+
+@dataclass(frozen=True)
+class NotifierSettings:
+    """NotifierService: its queue, its mail server, and whether it may send to this machine over plain http."""
+
+    database_url: str
+    master_key_file: Path
+    smtp: SmtpSettings | None
+    allow_local_targets: bool
+    page: PageSettings = PageSettings()
+    master_keys: tuple[MasterKey, ...] = ()
+    """What secrets are sealed with: the first one seals, all open, and the file's besides. None for the file alone."""
+    audit_kept: int = AUDIT_KEPT
+    """How long the audit is kept, in nanoseconds; 0 for ever."""
+    quotas: Tiers = field(default_factory=Tiers)
+    """What each tier allows."""
+    database_connections: int = CONNECTIONS
+
+
+def read_notifier(env: Env, default_url: SecretUrl, home: Path, host: str, shared: Shared) -> NotifierSettings:
+    """Reads the environment. Raises EnvError."""
+    return NotifierSettings(
+        database_url=values.database_url(env, "MONITORS_NOTIFIER_DATABASE_URL", default_url),
+        master_key_file=home / "master.key",
+        smtp=_smtp(env),
+        allow_local_targets=env.bool("MONITORS_ALLOW_LOCAL_TARGETS", False),
+        page=_page(env, host),
+        master_keys=_master_keys(env),
+        audit_kept=shared.audit_kept,
+        quotas=shared.quotas,
+        database_connections=shared.connections,
+    )
+
+
+def _smtp(env: Env) -> SmtpSettings | None:
+    host = env.str("SMTP_HOST", "")
+    if not host:
+        return None
+    security = env.str("SMTP_SECURITY", "starttls", validate=validate.OneOf(["none", "starttls", "tls"]))
+    return SmtpSettings(
+        host=host,
+        port=env.int("SMTP_PORT", {"none": 25, "starttls": 587, "tls": 465}[security], **values.PORT),
+        security=security,
+        username=env.str("SMTP_USERNAME", ""),
+        password=Secret(env.str("SMTP_PASSWORD", "")),
+        sender=env.str("SMTP_FROM", "monitors@localhost"),
+    )
+
+
+def _page(env: Env, host: str) -> PageSettings:
+    """Secrets are entered on the page, so without an https address of its own only this machine reaches it."""
+    url = env.str("MONITORS_CHANNEL_PAGE_URL", "").rstrip("/")
+    try:
+        parts = urlsplit(url)
+        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+        plain = not ("?" in url or "#" in url or "@" in parts.netloc) and url.isprintable() and " " not in url
+        usable = bool(parts.hostname) and parts.port != 0 and (parts.scheme == "https" or local) and plain
+    except ValueError:
+        usable = False
+    if url and not usable:
+        raise EnvError("MONITORS_CHANNEL_PAGE_URL must be the https URL at which people reach the page for channels")
+    port = env.int("MONITORS_CHANNEL_PAGE_PORT", 0, **values.PORT)
+    return PageSettings(host if url.startswith("https:") else PageSettings.host, port, url)
+
+
+def _master_keys(env: Env) -> tuple[MasterKey, ...]:
+    """The keys in a variable, or in the file that another one names."""
+    text, path = env.str("MONITORS_MASTER_KEYS", ""), env.str("MONITORS_MASTER_KEYS_FILE", "")
+    if text and path:
+        raise EnvError("MONITORS_MASTER_KEYS and MONITORS_MASTER_KEYS_FILE are both set; set one of them")
+    name = "MONITORS_MASTER_KEYS_FILE" if path else "MONITORS_MASTER_KEYS"
+    try:
+        keys = read_keys(Path(path).expanduser().read_text() if path else text)
+    except OSError as error:
+        raise EnvError(f"{name}: {path} can't be read ({error.strerror}); name a file that holds the keys") from None
+    except UnicodeDecodeError:
+        raise EnvError(f"{name}: the file {FORM}") from None
+    except KeysMalformed as error:
+        raise EnvError(f"{name} {error}") from None
+    if path and not keys:
+        raise EnvError(f"{name}: {path} is empty; its text {FORM}")
+    return keys

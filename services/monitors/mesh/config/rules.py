@@ -1,0 +1,72 @@
+"""RuleService's settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from environs import Env, ValidationError
+
+from monitors.mesh.config import values
+from monitors.mesh.config.shared import AUDIT_KEPT, CONNECTIONS, Shared
+from monitors.mesh.identity.settings import NOBODY_ELSE, IdentitySettings, read_identity
+from monitors.mesh.masking import Secret, SecretUrl
+from monitors.mesh.quotas import DEFAULTS, Tiers
+
+POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class RulesSettings:
+    """RuleService: where it keeps what it knows, and whom it serves."""
+
+    database_url: str
+    database_connections: int = CONNECTIONS
+    """How many connections to a server each process keeps at most."""
+    tenants: tuple[str, ...] = ()
+    """Tenants besides `local`."""
+    tiers: Mapping[str, str] = field(default_factory=dict)
+    """The tiers of those of the tenants that have one."""
+    bridge_secrets: tuple[Secret, ...] = ()
+    """What MCP bridges sign their statements with; any of them is taken, so that one can be replaced by another."""
+    key_peppers: tuple[Secret, ...] = ()
+    """What API keys are hashed with: new ones with the first. None for bare hashes."""
+    audit_kept: int = AUDIT_KEPT
+    """How long the audit is kept, in nanoseconds; 0 for ever."""
+    quotas: Tiers = field(default_factory=Tiers)
+    """What each tier allows."""
+    poll_seconds: float = POLL_SECONDS
+    """How often it looks for what other processes have changed, which Redis tells at once, but may fail to."""
+    identity: IdentitySettings = NOBODY_ELSE
+    """Who else may say who somebody is."""
+
+    def tier_of(self, tenant: str) -> str:
+        """A tenant's tier; empty if it has none of its own."""
+        return self.tiers.get(tenant, "")
+
+
+def read_rules(env: Env, url: SecretUrl, shared: Shared) -> RulesSettings:
+    """Reads the environment. Raises EnvError."""
+    tenants = dict(map(_tenant_and_tier, values.listed(env, "MONITORS_TENANTS", _check_tenant)))
+    return RulesSettings(
+        database_url=url,
+        database_connections=shared.connections,
+        tenants=tuple(tenants),
+        tiers={tenant: tier for tenant, tier in tenants.items() if tier},
+        bridge_secrets=tuple(map(Secret, values.listed(env, "MONITORS_BRIDGE_SECRET", values.check_secret))),
+        key_peppers=tuple(map(Secret, values.listed(env, "MONITORS_KEY_PEPPER", values.check_secret))),
+        audit_kept=shared.audit_kept,
+        quotas=shared.quotas,
+        poll_seconds=env.float("MONITORS_POLL_SECONDS", POLL_SECONDS, **values.SECONDS),
+        identity=read_identity(env),
+    )
+
+
+def _tenant_and_tier(text: str) -> tuple[str, str]:
+    name, _, tier = text.partition("=")
+    return name.strip(), tier.strip()
+
+
+def _check_tenant(text: str) -> None:
+    name, tier = _tenant_and_tier(text)
+    values.check_tenant(name)
+    if "=" in text and tier not in DEFAULTS:
+        raise ValidationError(f"{tier!r} isn't a tier; `{name}=pro` gives {name} one of {', '.join(DEFAULTS)}")

@@ -1,0 +1,83 @@
+"""Kinds of values that settings have, and how a wrong one is refused: by its name, with what is accepted."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from environs import Env, EnvError, ValidationError, validate
+
+from monitors.mesh.database_urls import check_database_url
+from monitors.mesh.masking import SecretUrl
+
+
+def _bounded(least: float, most: float, accepted: str) -> dict[str, Any]:
+    """For a number within bounds, both included."""
+    return {
+        "validate": validate.Range(min=least, max=most, error=accepted),
+        "error_messages": {"invalid": accepted},
+    }
+
+
+PORT = _bounded(0, 65535, "must be a port, 0 to 65535 (0 takes a free one)")
+SECONDS = _bounded(0.05, 3600, "must be a number of seconds, 0.05 to 3600")
+POLL = _bounded(0.2, 300, "must be a number of seconds, 0.2 to 300")
+LATENESS = _bounded(0, 600, "must be a number of seconds, 0 to 600")
+DAYS = _bounded(0.01, 3650, "must be a number of days, 0.01 to 3650")
+COUNT = _bounded(1, 100_000_000, "must be a whole number, 1 to 100000000")
+BIG_COUNT = _bounded(100_000, 100_000_000_000, "must be a whole number, 100000 to 100000000000")
+GIGABYTES = _bounded(0.01, 1_000_000, "must be a number of gigabytes, 0.01 to 1000000")
+CONNECTION_COUNT = _bounded(2, 1000, "must be a whole number, 2 to 1000")
+
+MORE_DAYS = "must be a number of days, 1 to 36500, or 0 for ever"
+
+
+def _check_audit_days(days: float) -> None:
+    if days and not 1 <= days <= 36_500:
+        raise ValidationError(MORE_DAYS)
+
+
+AUDIT_DAYS: dict[str, Any] = {"validate": _check_audit_days, "error_messages": {"invalid": MORE_DAYS}}
+
+TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+SHORTEST_SECRET = 32
+
+
+def listed(env: Env, name: str, check: Callable[[str], object]) -> tuple[str, ...]:
+    """What is given between commas, once each."""
+    given: list[str] = env.list(name, [], validate=_each(check))
+    return tuple(dict.fromkeys(part.strip() for part in given if part.strip()))
+
+
+def _each(check: Callable[[str], object]) -> Callable[[list[str]], None]:
+    def check_all(parts: list[str]) -> None:
+        for part in parts:
+            if part.strip():
+                check(part.strip())
+
+    return check_all
+
+
+def check_tenant(name: str) -> None:
+    """A tenant's name."""
+    if not TENANT.fullmatch(name):
+        raise ValidationError(f"{name!r} isn't a tenant: 1 to 40 letters, digits, `_`, `.` or `-`, such as `acme`")
+
+
+def check_secret(secret: str) -> None:
+    """A secret; not a word of it is in the error."""
+    if len(secret) < SHORTEST_SECRET:
+        raise ValidationError(
+            f"has a secret of fewer than {SHORTEST_SECRET} characters; make one with `openssl rand -hex 32`"
+        )
+
+
+def database_url(env: Env, name: str, default: SecretUrl) -> SecretUrl:
+    """A database's URL. Raises EnvError, without the URL, which may hold a password."""
+    url = env.str(name, "")
+    if not url:
+        return default
+    try:
+        check_database_url(url)
+    except ValueError as error:
+        raise EnvError(f"{name} {error}") from None
+    return SecretUrl(url)
