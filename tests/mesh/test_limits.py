@@ -49,3 +49,15 @@ def test_each_key_has_a_bucket_of_its_own_and_full_ones_are_forgotten(loop_threa
         return buckets
 
     assert len(loop_thread.run(take_many())._full) <= MOST_BUCKETS
+
+
+def test_whoever_chooses_the_keys_cannot_make_the_buckets_grow(loop_thread: LoopThread) -> None:
+    async def take_many() -> LocalBuckets:
+        buckets = LocalBuckets()
+        await buckets.take("emptied", 0.001, 1)
+        for number in range(3 * MOST_BUCKETS):
+            await buckets.take(f"{number}", 0.01, 60)
+        assert await buckets.take("emptied", 0.001, 1) > 0
+        return buckets
+
+    assert len(loop_thread.run(take_many())._full) <= MOST_BUCKETS

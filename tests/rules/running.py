@@ -8,6 +8,7 @@ from pathlib import Path
 
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import POLL_SECONDS, RulesSettings
+from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import CachedAuthenticator, with_service_token
 from monitors.mesh.identity.settings import NOBODY_ELSE, IdentitySettings
 from monitors.mesh.quotas import Tiers
@@ -55,7 +56,7 @@ async def running(
         users = CachedAuthenticator(rules.authenticate)
         vouched = with_statements(bridge_secrets, rules.tier_of, users)
         quota = RequestQuota(shared.buckets, quotas)
-        server = MeshServer(with_service_token(SERVICE_TOKEN, vouched), closing, quota)
+        server = MeshServer(with_service_token(SERVICE_TOKEN, vouched), closing, quota, Guesses(shared.buckets))
         server.host(rules)
         (port,) = await server.start([f"127.0.0.1:{port}"], variable="MONITORS_GRPC_PORT")
         yield Running(port, rules, key)

@@ -16,7 +16,8 @@ from monitors.v1 import rule_service_pb2 as pb
 KEY_PREFIX = "alk_"
 _SECONDS = 5.0
 _MOST_KNOWN = 10_000
-_REFUSED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT)
+# RESOURCE_EXHAUSTED is said of a key that isn't known when too many weren't: through here they all have one address.
+_REFUSED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _NO_KEY = Refusal(
     401,
     "invalid_token",

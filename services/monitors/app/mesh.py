@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from monitors.evaluator.main import Evaluator, open_evaluator
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import Settings
+from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import CachedAuthenticator, with_service_token
 from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.server import MeshServer
@@ -51,7 +52,8 @@ async def open_mesh(settings: Settings, closing: asyncio.Event, console: Callabl
         users = CachedAuthenticator(rules.authenticate)
         vouched = with_statements([each.reveal() for each in settings.rules.bridge_secrets], rules.tier_of, users)
         authenticate = with_service_token(token, vouched)
-        server = MeshServer(authenticate, closing, RequestQuota(shared.buckets, settings.quotas))
+        quota, guesses = RequestQuota(shared.buckets, settings.quotas), Guesses(shared.buckets)
+        server = MeshServer(authenticate, closing, quota, guesses)
         evaluator_settings = dataclasses.replace(settings.evaluator, address=target)
         notifier_settings = dataclasses.replace(settings.notifier, allow_local_targets=True)
         try:

@@ -12,6 +12,7 @@ from monitors.app.lifetime import explain, run_until_closed, settle
 from monitors.app.logs import log_to_terminal
 from monitors.mesh.channels import open_channel, refusal_of, unavailable
 from monitors.mesh.config import BadSetting, Settings
+from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import Authenticate, Principal, with_service_token
 from monitors.mesh.known_callers import remembered
 from monitors.mesh.principals import principal_from_proto
@@ -46,7 +47,8 @@ async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> No
             open_shared(settings.redis) as shared,
             opened(settings, closing, shared) as (hosted, authenticate),
         ):
-            server = MeshServer(authenticate, closing, RequestQuota(shared.buckets, settings.quotas))
+            quota, guesses = RequestQuota(shared.buckets, settings.quotas), Guesses(shared.buckets)
+            server = MeshServer(authenticate, closing, quota, guesses)
             server.host(hosted)
             address = f"{settings.host}:{settings.grpc_port}"
             await server.start([address], variable="MONITORS_GRPC_PORT")

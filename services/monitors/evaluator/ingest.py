@@ -29,6 +29,7 @@ from monitors.evaluator.reader import LineReader
 from monitors.evaluator.turns import Turns
 from monitors.mesh.database import storage_error
 from monitors.mesh.errors import MeshError, Unauthenticated
+from monitors.mesh.guesses import Guesses, counted_address
 from monitors.mesh.identity import Authenticate
 from monitors.mesh.interceptors import check_scope
 from monitors.mesh.request_quota import RequestQuota
@@ -61,12 +62,14 @@ class Ingest:
         authenticate: Authenticate,
         healthy: Callable[[], bool],
         quota: RequestQuota | None = None,
+        guesses: Guesses | None = None,
     ) -> None:
         self._intake = intake
         self._reader = reader
         self._authenticate = authenticate
         self._healthy = healthy
         self._quota = quota
+        self._guesses = guesses
         self._parser = ThreadPoolExecutor(1, thread_name_prefix="lines")
         # Bounds the memory that large bodies take at the same time, and how many of them one tenant may have.
         self._large = Turns(LARGE_BODIES, LARGE_BODIES_OF_TENANT)
@@ -103,7 +106,13 @@ class Ingest:
             return await self._take(request, tenant, PRECISIONS[precision])
 
     async def _writer(self, request: web.Request) -> str:
-        principal = await self._authenticate(credential_of(request))
+        credential = credential_of(request)
+        try:
+            principal = await self._authenticate(credential)
+        except Unauthenticated as error:
+            if self._guesses is None:
+                raise
+            raise await self._guesses.counted(counted_address(request.remote), error) from None
         check_scope(principal, SCOPE)
         if not principal.tenant:
             raise Unauthenticated("a service has no tenant of its own; write with a user's API key")

@@ -16,6 +16,7 @@ from monitors.evaluator.polling.opening import Polling, polled
 from monitors.evaluator.reader import LineReader
 from monitors.evaluator.service import EvaluatorService
 from monitors.mesh.config import EvaluatorSettings
+from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import Authenticate
 from monitors.mesh.memory import give_back_freed_memory, keep_freed_memory
 from monitors.mesh.request_quota import RequestQuota
@@ -64,7 +65,8 @@ async def open_evaluator(
             ready, parts = made.engine.ready, replace(made.parts, shared=shared or Shared())
             try:
                 quota = RequestQuota(parts.shared.buckets, settings.quotas)
-                ingest = Ingest(parts.intake, LineReader(parts.catalogue), authenticate, ready.is_set, quota)
+                guesses = Guesses(parts.shared.buckets)
+                ingest = Ingest(parts.intake, LineReader(parts.catalogue), authenticate, ready.is_set, quota, guesses)
                 async with listening(ingest, settings.http_host, settings.http_port) as port:
                     yield Evaluator(EvaluatorService(parts), ready, port)
             finally:

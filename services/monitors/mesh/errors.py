@@ -189,6 +189,19 @@ class Unauthenticated(MeshError):
     code, reason = "UNAUTHENTICATED", "UNAUTHENTICATED"
 
 
+class TooManyFailures(MeshError):
+    """A credential isn't valid, and too many that weren't have come from its address."""
+
+    code, reason = "RESOURCE_EXHAUSTED", "TOO_MANY_FAILURES"
+
+    def __init__(self, why: str, retry_after: float) -> None:
+        super().__init__(
+            f"{why}. Too many credentials that aren't valid have come from this address; try again in "
+            f"{retry_after:g} s, with one that is",
+            retry_after=retry_after,
+        )
+
+
 class MissingScope(MeshError):
     """The caller lacks a scope."""
 

@@ -20,6 +20,7 @@ from grpc_status import rpc_status
 from monitors.mesh.audit import source_of
 from monitors.mesh.database import storage_error
 from monitors.mesh.errors import InvalidField, MeshError, MissingScope, Unauthenticated
+from monitors.mesh.guesses import Guesses, address_of_peer
 from monitors.mesh.identity import Authenticate, Principal, bind_principal
 from monitors.mesh.scopes import ANYBODY, SERVICE_ONLY, scope_of
 from monitors.mesh.statements import is_statement
@@ -158,20 +159,39 @@ def to_status(error: MeshError) -> grpc.Status:
 class Identity(AroundInterceptor):
     """Makes the caller known and checks that they may call the method. Stands inside of Errors."""
 
-    def __init__(self, authenticate: Authenticate) -> None:
+    def __init__(self, authenticate: Authenticate, guesses: Guesses | None = None) -> None:
         self._authenticate = authenticate
+        self._guesses = guesses
 
     @asynccontextmanager
     async def around(self, method: str, context: Context) -> AsyncIterator[Again | None]:
         scope = scope_of(method)
         if scope == ANYBODY:
-            yield None
+            try:
+                yield None
+            except Unauthenticated as error:
+                # Of those only Authenticate asks whose a credential is; a service does so for a caller that it counts.
+                raise error if await self._is_service(context) else await self._failed(context, error) from None
             return
         credential = credential_of(context)
-        principal = await self._authenticate(credential)
+        try:
+            principal = await self._authenticate(credential)
+        except Unauthenticated as error:
+            raise await self._failed(context, error) from None
         check_scope(principal, scope)
         bind_principal(principal, source_of(context.invocation_metadata() or ()))
         yield self._again(credential, scope)
+
+    async def _failed(self, context: Context, error: Unauthenticated) -> MeshError:
+        if self._guesses is None:
+            return error
+        return await self._guesses.counted(address_of_peer(context.peer()), error)
+
+    async def _is_service(self, context: Context) -> bool:
+        try:
+            return (await self._authenticate(credential_of(context))).is_service
+        except MeshError:
+            return False
 
     def _again(self, credential: str, scope: str) -> Again | None:
         """A stream may go on for days, but not with a credential that has ended meanwhile. That of a bridge is meant

@@ -46,6 +46,8 @@ class LocalBuckets:
         """As TokenBuckets says."""
         now = time.monotonic()
         if len(self._full) >= MOST_BUCKETS and key not in self._full:
-            self._full = {known: full for known, full in self._full.items() if full > now}
+            emptiest = sorted(((full, known) for known, full in self._full.items() if full > now), reverse=True)
+            # Whoever may choose keys can't make this grow: what is nearly full again is given for full.
+            self._full = {known: full for full, known in emptiest[: MOST_BUCKETS // 2]}
         self._full[key], wait = decide(self._full.get(key, now), now, rate, burst)
         return wait

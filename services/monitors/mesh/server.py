@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import Authenticate
 from monitors.mesh.interceptors import AroundInterceptor, Errors, Identity
 from monitors.mesh.request_quota import RequestQuota
@@ -47,10 +48,11 @@ class MeshServer:
         authenticate: Authenticate,
         closing: asyncio.Event,
         quota: RequestQuota | None = None,
+        guesses: Guesses | None = None,
         *,
         with_reflection: bool = True,
     ) -> None:
-        surroundings: list[AroundInterceptor] = [Tracing(), Errors(), Identity(authenticate)]
+        surroundings: list[AroundInterceptor] = [Tracing(), Errors(), Identity(authenticate, guesses)]
         if quota:
             surroundings.append(quota)
         self._server = grpc.aio.server(interceptors=surroundings, options=OPTIONS)

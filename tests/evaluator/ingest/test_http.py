@@ -16,6 +16,7 @@ from influxdb_client.rest import ApiException
 from monitors.evaluator.influx import MAX_BODY, VERSION
 from monitors.evaluator.ingest import WRITES_ONLY, Ingest, listening
 from monitors.evaluator.reader import LineReader
+from monitors.mesh.guesses import MOST_AT_ONCE, Guesses
 from monitors.mesh.limits import LocalBuckets
 from monitors.mesh.quotas import Tiers, changed_quotas
 from monitors.mesh.request_quota import RequestQuota
@@ -307,3 +308,18 @@ def test_a_tenant_that_writes_too_often_is_told_when_to_try_again(loop_thread: L
         assert refused.json["code"] == "too many requests"
         assert "the tier 'free' allows" in refused.json["message"]
         assert int(refused.headers["Retry-After"]) >= 1
+
+
+def test_an_address_that_guesses_keys_is_told_to_wait_and_a_good_key_from_there_still_writes(
+    loop_thread: LoopThread, opened: WaysIn
+) -> None:
+    guesses = Guesses(LocalBuckets())
+    ingest = Ingest(opened.intake, LineReader(opened.catalogue), authenticate, lambda: True, guesses=guesses)
+    with loop_thread.opened(listening(ingest, "127.0.0.1", 0)) as port:
+        limited = replace(opened, http_port=port)
+        answers = [
+            call(limited, "/api/v2/write", "m x=1", {"Authorization": "Token wrong"}) for _ in range(MOST_AT_ONCE + 20)
+        ]
+        assert {answer.status for answer in answers} == {401, 429}
+        assert int(answers[-1].headers["Retry-After"]) >= 1
+        assert call(limited, "/api/v2/write", "m x=1").status == 204
