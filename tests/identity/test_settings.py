@@ -21,6 +21,7 @@ from monitors.mesh.config import BadSetting, load_settings
             "both set",
         ),
         ({"MONITORS_KEY_PEPPER": "geheim"}, "MONITORS_KEY_PEPPER"),
+        ({"MONITORS_TAKE_BARE_KEYS": "false"}, "MONITORS_KEY_PEPPER isn.t set"),
     ],
 )
 def test_a_wrong_setting_of_an_identity_is_refused_with_its_name(environment: dict[str, str], told: str) -> None:

@@ -125,14 +125,18 @@ def test_an_expired_or_wrong_key_is_refused(loop_thread: LoopThread, tmp_path: P
     database.close()
 
 
-def peppered(folder: Path, *peppers: str) -> AbstractAsyncContextManager[Rules]:
-    settings = RulesSettings(database_url(folder / "rules.db"), key_peppers=tuple(map(Secret, peppers)))
+def peppered(folder: Path, *peppers: str, takes_bare: bool = True) -> AbstractAsyncContextManager[Rules]:
+    settings = RulesSettings(
+        database_url(folder / "rules.db"), key_peppers=tuple(map(Secret, peppers)), takes_bare_keys=takes_bare
+    )
     return open_rules(settings, asyncio.Event(), None)
 
 
-async def with_peppers(folder: Path, *peppers: str, keys: Sequence[str] = ()) -> tuple[str, list[bool]]:
+async def with_peppers(
+    folder: Path, *peppers: str, keys: Sequence[str] = (), takes_bare: bool = True
+) -> tuple[str, list[bool]]:
     """A new key, the first under the peppers; and which keys are taken under them."""
-    async with peppered(folder, *peppers) as rules:
+    async with peppered(folder, *peppers, takes_bare=takes_bare) as rules:
         taken = []
         for key in keys:
             try:
@@ -149,12 +153,45 @@ def test_keys_go_on_working_when_a_pepper_comes_and_is_replaced(loop_thread: Loo
     bare, _ = loop_thread.run(with_peppers(tmp_path))
     first, taken = loop_thread.run(with_peppers(tmp_path, old, keys=[bare]))
     assert taken == [True]
-    second, taken = loop_thread.run(with_peppers(tmp_path, new, old, keys=[bare, first]))
-    assert taken == [True, True]
+    second, taken = loop_thread.run(with_peppers(tmp_path, new, old, keys=[first]))
+    assert taken == [True]
+    # The first was used under the new one, the bare one only under the old one.
     _, taken = loop_thread.run(with_peppers(tmp_path, new, keys=[bare, first, second]))
-    assert taken == [True, False, True]
+    assert taken == [False, True, True]
     _, taken = loop_thread.run(with_peppers(tmp_path, keys=[bare, first, second]))
-    assert taken == [True, False, False]
+    assert taken == [False, False, False]
+
+
+def test_bare_keys_are_refused_on_demand_but_for_those_that_were_used_with_the_pepper(
+    loop_thread: LoopThread, tmp_path: Path
+) -> None:
+    pepper = "p" * 32
+    used, _ = loop_thread.run(with_peppers(tmp_path))
+    unused, _ = loop_thread.run(with_peppers(tmp_path, keys=[used]))
+    loop_thread.run(with_peppers(tmp_path, pepper, keys=[used]))
+    _, taken = loop_thread.run(with_peppers(tmp_path, pepper, keys=[used, unused], takes_bare=False))
+    assert taken == [True, False]
+
+    async def refusal() -> str:
+        async with peppered(tmp_path, pepper, takes_bare=False) as rules:
+            with pytest.raises(Unauthenticated) as refused:
+                await rules.authenticate(unused)
+            return str(refused.value)
+
+    told = loop_thread.run(refusal())
+    assert "before MONITORS_KEY_PEPPER was set" in told
+    assert "monitors keys create" in told
+
+
+def test_the_key_in_the_file_is_hashed_anew_when_bare_keys_are_refused(loop_thread: LoopThread, tmp_path: Path) -> None:
+    async def key_under(*peppers: str, takes_bare: bool) -> str:
+        async with peppered(tmp_path, *peppers, takes_bare=takes_bare) as rules:
+            key = await rules.ensure_local_key(tmp_path / "key")
+            await rules.authenticate(key)
+            return key
+
+    key = loop_thread.run(key_under(takes_bare=True))
+    assert loop_thread.run(key_under("p" * 32, takes_bare=False)) == key
 
 
 def test_the_key_in_the_file_survives_a_lost_pepper(loop_thread: LoopThread, tmp_path: Path) -> None:

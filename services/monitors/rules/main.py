@@ -108,11 +108,13 @@ class Rules:
             await self._tidy_up()
 
     async def _tidy_up(self) -> None:
-        uses = self._api_keys.take_uses()
+        uses, outdated = self._api_keys.take_uses(), self._api_keys.take_outdated()
         horizon = self._database.now() - MEMORY
 
         def work(session: Session) -> None:
             keys.note_uses(session, uses)
+            for key_id, digest in outdated.items():
+                keys.set_digest(session, key_id, digest)
             requests.forget_before(session, horizon)
             outbox.forget_before(session, horizon)
             watching.forget_before(session, horizon)
@@ -151,7 +153,7 @@ async def open_rules(
         # The streams of a former run are gone. To a notifier of another process this is no harm: it knows a repeat.
         await database.write(outbox.give_back)
         stub = EvaluatorServiceStub(evaluator) if evaluator else None
-        api_keys, tenants = ApiKeys(database, settings.key_peppers), Tenants(database)
+        api_keys, tenants = _api_keys(database, settings), Tenants(database)
         topic = (wakeups or LocalWakeups()).topic
         changed = topic(RULES), topic(ALERTS), topic(NOTIFICATIONS)
         async with open_identity(settings.identity, api_keys, tenants) as authenticate:
@@ -177,6 +179,10 @@ async def _kept(opened: Rules, core: Core, settings: RulesSettings) -> AsyncIter
         for task in (shortening, polling):
             task.cancel()
         await asyncio.gather(housekeeping, shortening, polling, return_exceptions=True)
+
+
+def _api_keys(database: Database, settings: RulesSettings) -> ApiKeys:
+    return ApiKeys(database, settings.key_peppers, takes_bare=settings.takes_bare_keys)
 
 
 def _first_key(tenant: str, now: int) -> keys.StoredKey:

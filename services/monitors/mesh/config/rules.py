@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from environs import Env, ValidationError
+from environs import Env, EnvError, ValidationError
 
 from monitors.mesh.config import values
 from monitors.mesh.config.shared import AUDIT_KEPT, CONNECTIONS, Shared
@@ -29,6 +29,8 @@ class RulesSettings:
     """What MCP bridges sign their statements with; any of them is taken, so that one can be replaced by another."""
     key_peppers: tuple[Secret, ...] = ()
     """What API keys are hashed with: new ones with the first. None for bare hashes."""
+    takes_bare_keys: bool = True
+    """Whether keys are taken that were made, and last used, before there was a pepper."""
     audit_kept: int = AUDIT_KEPT
     """How long the audit is kept, in nanoseconds; 0 for ever."""
     quotas: Tiers = field(default_factory=Tiers)
@@ -45,6 +47,10 @@ class RulesSettings:
 
 def read_rules(env: Env, url: SecretUrl, shared: Shared) -> RulesSettings:
     """Reads the environment. Raises EnvError."""
+    peppers = tuple(map(Secret, values.listed(env, "MONITORS_KEY_PEPPER", values.check_secret)))
+    takes_bare = env.bool("MONITORS_TAKE_BARE_KEYS", True)
+    if not (peppers or takes_bare):
+        raise EnvError("MONITORS_TAKE_BARE_KEYS is off, but MONITORS_KEY_PEPPER isn't set; set it, or no key is taken")
     tenants = dict(map(_tenant_and_tier, values.listed(env, "MONITORS_TENANTS", _check_tenant)))
     return RulesSettings(
         database_url=url,
@@ -52,7 +58,8 @@ def read_rules(env: Env, url: SecretUrl, shared: Shared) -> RulesSettings:
         tenants=tuple(tenants),
         tiers={tenant: tier for tenant, tier in tenants.items() if tier},
         bridge_secrets=tuple(map(Secret, values.listed(env, "MONITORS_BRIDGE_SECRET", values.check_secret))),
-        key_peppers=tuple(map(Secret, values.listed(env, "MONITORS_KEY_PEPPER", values.check_secret))),
+        key_peppers=peppers,
+        takes_bare_keys=takes_bare,
         audit_kept=shared.audit_kept,
         quotas=shared.quotas,
         poll_seconds=env.float("MONITORS_POLL_SECONDS", POLL_SECONDS, **values.SECONDS),

@@ -24,8 +24,8 @@ class ApiKey:
         """What may be stored of it, 32 bytes each; for a new key the first. 256 random bits need no slow hash.
 
         With peppers it's HMAC-SHA-256 under each of them, so that who can read the database can't try whether a text is
-        a key; and the bare SHA-256 comes last, for keys that were made before there was a pepper. So who can write to
-        the database can still make a key.
+        a key; and the bare SHA-256 comes last, for keys that were made before there was a pepper. As long as that is
+        taken, who can write to the database can still make a key.
         """
         text = self.text.encode()
         peppered = [hmac.digest(pepper.encode(), text, "sha256") for pepper in peppers]

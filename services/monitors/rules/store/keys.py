@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Row, and_, insert, or_, select, update
@@ -33,6 +33,8 @@ class StoredKey:
     create_time: int = 0
     last_use_time: int | None = None
     revoke_time: int | None = None
+    digest: bytes = field(default=b"", repr=False)
+    """What is stored of it."""
 
 
 def add_tenant(session: Session, tenant: str, now: int, tier: str = "") -> None:
@@ -97,11 +99,11 @@ def find_key(session: Session, key_id: str, digests: Sequence[bytes], now: int) 
 
 
 @crosses_tenants("a key's text names no tenant: whose it is follows from it")
-def set_digest(session: Session, key_id: str, digests: Sequence[bytes]) -> bool:
-    """Makes the first digest that of a key, unless it has one of them; whether there is such a key."""
+def set_digest(session: Session, key_id: str, digest: bytes) -> bool:
+    """Makes the digest that of a key; whether there is such a key."""
     row = session.execute(select(keys.c.digest).where(keys.c.id == key_id)).first()
-    if row is not None and bytes(row.digest) not in digests:
-        session.execute(update(keys).where(keys.c.id == key_id).values(digest=digests[0]))
+    if row is not None and bytes(row.digest) != digest:
+        session.execute(update(keys).where(keys.c.id == key_id).values(digest=digest))
     return row is not None
 
 
@@ -141,6 +143,7 @@ def _key_of(row: Row[Any]) -> StoredKey:
         row.create_time,
         row.last_use_time,
         row.revoke_time,
+        bytes(row.digest),
     )
 
 
