@@ -71,6 +71,25 @@ def test_many_rows_are_changed_each_to_its_own_values(engine: Engine) -> None:
         assert session.execute(select(TABLE).order_by(TABLE.c.id)).all() == expected
 
 
+def test_what_many_rows_have_in_common_is_the_same_in_each(engine: Engine) -> None:
+    count = 600
+    with Session(engine) as session:
+        insert_rows(session, TABLE, ("id", "data", "name"), [(number, b"d", "old") for number in range(count)])
+        update_rows(session, TABLE, ("name", "id"), ("data",), [("old", number, b"%s") for number in range(2, count)])
+        update_rows(session, TABLE, ("id",), ("data", "name"), [(0, None, "one %")])
+        update_rows(session, TABLE, ("id",), ("name", "data"), [(1, "one", b"?")] * 2)
+        expected = [(0, "one %", None), (1, "one", b"?"), *[(number, "old", b"%s") for number in range(2, count)]]
+        assert session.execute(select(TABLE).order_by(TABLE.c.id)).all() == expected
+
+
+def test_a_conflict_among_many_rows_leaves_nothing_of_its_transaction(engine: Engine) -> None:
+    rows = [(number % 590, "n", b"") for number in range(600)]
+    with Session(engine) as session:
+        with pytest.raises(IntegrityError), session.begin():
+            insert_rows(session, TABLE, ("id", "name", "data"), rows)
+        assert session.execute(select(TABLE)).all() == []
+
+
 def test_rows_that_are_listed_are_found_between_other_parameters(engine: Engine) -> None:
     listed = (
         select(TABLE)

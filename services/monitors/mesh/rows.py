@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Insert, Row, Select, Table, Update, bindparam, insert, update
@@ -34,7 +35,14 @@ def execute_rows(
     options = check_rows(connection, verdict, names, listed)
     if order is not None:
         listed = [tuple([row[place] for place in order]) for row in listed]
-    connection.exec_driver_sql(text, listed, execution_options=options)
+    if connection.dialect.name == "sqlite" and isinstance(statement, Insert):
+        whole = len(listed) - len(listed) % ROWS_A_STATEMENT
+        for part in _parts(listed[:whole]):
+            values = tuple(chain.from_iterable(part))
+            connection.exec_driver_sql(_joined_insertion(text), values, execution_options=options)
+        listed = listed[whole:]
+    if listed:
+        connection.exec_driver_sql(text, listed, execution_options=options)
 
 
 def update_rows(
@@ -53,10 +61,17 @@ def update_rows(
     *_, verdict = _compiled(change, names, connection.dialect)
     options = check_rows(connection, verdict, names, listed)
     quote = connection.dialect.identifier_preparer.quote
+    quoted = quote(table.name), tuple(map(quote, key)), tuple(map(quote, columns))
     for part in _parts(listed):
-        text = _joined_change(quote(table.name), tuple(map(quote, key)), tuple(map(quote, columns)), len(part))
-        values = tuple([value for row in part for value in row])
-        connection.exec_driver_sql(text, values, execution_options=options)
+        # What all have in common is sent once: the driver writes each value into the statement, in Python.
+        same = tuple([values.count(values[0]) == len(values) for values in zip(*part, strict=True)])
+        changing = [value for row in part for value, is_same in zip(row, same, strict=True) if not is_same]
+        named, new = (
+            [value for value, is_same in zip(part[0][place], same[place], strict=True) if is_same]
+            for place in (slice(None, len(key)), slice(len(key), None))
+        )
+        text = _joined_change(*quoted, same, len(part))
+        connection.exec_driver_sql(text, (*changing, *new, *named), execution_options=options)
 
 
 def find_rows(
@@ -94,13 +109,31 @@ def _change(table: Table, key: tuple[str, ...], columns: tuple[str, ...]) -> Upd
 
 
 @lru_cache(maxsize=256)
-def _joined_change(table: str, key: tuple[str, ...], columns: tuple[str, ...], count: int) -> str:
-    """For MySQL and MariaDB, whose driver puts values in place of `%s`."""
-    first = ", ".join(f"%s AS {name}" for name in (*key, *columns))
-    others = f" UNION ALL SELECT {', '.join(['%s'] * (len(key) + len(columns)))}" * (count - 1)
-    same = " AND ".join(f"{table}.{name} = given.{name}" for name in key)
-    changes = ", ".join(f"{table}.{name} = given.{name}" for name in columns)
-    return f"UPDATE {table} JOIN (SELECT {first}{others}) AS given ON {same} SET {changes}"  # noqa: S608
+def _joined_insertion(text: str) -> str:
+    """For SQLite: an INSERT of one row as one of ROWS_A_STATEMENT. It works on them without the interpreter's lock,
+    while other threads go on. FAIL leaves it to the transaction to undo what was inserted before a conflict, so that
+    the statement needn't keep the pages that it changes."""
+    marks = text[text.rindex("(") :]
+    return text.replace("INSERT INTO", "INSERT OR FAIL INTO", 1) + f", {marks}" * (ROWS_A_STATEMENT - 1)
+
+
+@lru_cache(maxsize=256)
+def _joined_change(
+    table: str, key: tuple[str, ...], columns: tuple[str, ...], same: tuple[bool, ...], count: int
+) -> str:
+    """For MySQL and MariaDB, whose driver puts values in place of `%s`. First those stand that differ from row to row,
+    row by row, then those that all have in common, the columns' before the key's; `same` says which are."""
+    named = dict(zip((*key, *columns), same, strict=True))
+    given = [name for name, is_same in named.items() if not is_same]
+    source = table
+    if given:
+        first = ", ".join(f"%s AS {name}" for name in given)
+        others = f" UNION ALL SELECT {', '.join(['%s'] * len(given))}" * (count - 1)
+        source = f"(SELECT {first}{others}) AS given JOIN {table}"
+    values = {name: "%s" if is_same else f"given.{name}" for name, is_same in named.items()}
+    is_row = " AND ".join(f"{table}.{name} = {values[name]}" for name in key)
+    changes = ", ".join(f"{table}.{name} = {values[name]}" for name in columns)
+    return f"UPDATE {source} SET {changes} WHERE {is_row}"  # noqa: S608
 
 
 @lru_cache(maxsize=256)
