@@ -81,6 +81,33 @@ def test_what_is_next_is_read_in_order_and_not_sorted(loop_thread: LoopThread, q
     assert not [line for line in plan if "TEMP B-TREE" in line or line.startswith("SCAN notifier_deliveries")], plan
 
 
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda queue, session: queue.next_due(session, NOW),
+        lambda queue, session: queue.suppress_waiting(session, "acme", "chan_a", "it's gone", NOW),
+    ],
+)
+def test_what_waits_is_looked_through_by_its_order(
+    loop_thread: LoopThread, queue: tuple[Database, Queue], work: Callable[[Queue, Session], object]
+) -> None:
+    database, tested = queue
+
+    @of_all
+    def plans(session: Session) -> list[str]:
+        connection = session.connection()
+        return [
+            row[3]
+            for statement, parameters in asked(session, lambda session: work(tested, session))
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            if "notifier_deliveries" in row[3]
+        ]
+
+    plan = loop_thread.run(database.write(plans))
+    assert plan
+    assert all("INDEX ix_deliveries_order (state=?" in line for line in plan), plan
+
+
 def test_what_waits_for_a_channel_is_given_up_in_one_statement(
     loop_thread: LoopThread, queue: tuple[Database, Queue]
 ) -> None:

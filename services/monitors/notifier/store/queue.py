@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy import Row, bindparam, func, select, union_all, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.audit import BY_ITSELF, OURSELVES, Change, events_of
@@ -19,7 +19,7 @@ from monitors.mesh.times import HOUR, SECOND
 from monitors.notifier.model.breaker import GIVES_UP_AFTER
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State, never_told
-from monitors.notifier.model.message import Kind
+from monitors.notifier.model.message import Kind, Severity
 from monitors.notifier.store import arriving, breakers
 from monitors.notifier.store.arriving import FIRING_NEVER_TOLD, SAYS_IT_FIRES, Told
 from monitors.notifier.store.channels import ChannelStore
@@ -223,6 +223,8 @@ class Queue:
             DeliveryRow.tenant_id == tenant,
             DeliveryRow.channel_id == channel_id,
             DeliveryRow.state == State.PENDING,
+            # Any: so that what waits is looked through, and not all that the tenant was ever told.
+            DeliveryRow.severity >= 0,
         )
         _end_waiting(session, is_waiting, State.SUPPRESSED, reason, now)
 
@@ -253,10 +255,19 @@ class Queue:
         return min(found, default=None)
 
 
+_NEXT_OF_EACH = union_all(
+    *(
+        select(func.min(DeliveryRow.next_at).label("next_at")).where(
+            DeliveryRow.state == State.PENDING,
+            DeliveryRow.severity == int(severity),
+            DeliveryRow.next_at > bindparam("now"),
+        )
+        for severity in Severity
+    )
+).subquery()
 _DUE = (
-    select(func.min(DeliveryRow.next_at)).where(
-        DeliveryRow.state == State.PENDING, DeliveryRow.next_at > bindparam("now")
-    ),
+    # Severity by severity, as what waits is in order.
+    select(func.min(_NEXT_OF_EACH.c.next_at)),
     select(func.min(DeliveryRow.lease_until)).where(
         DeliveryRow.state == State.IN_FLIGHT, DeliveryRow.lease_until > bindparam("now")
     ),
