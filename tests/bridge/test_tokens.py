@@ -26,6 +26,7 @@ from monitors.bridge.oauth.settings import OAuthSettings
 from monitors.bridge.oauth.tokens import TENANT_KEY, TokenRefused, Tokens, UserRefused
 from tests.bridge.authorization_server import RESOURCE, AuthorizationServer, SigningKey, authorization_server
 from tests.harness import LoopThread
+from tests.waiting import wait_for
 
 SECRET = "s" * 32
 
@@ -188,6 +189,18 @@ def test_a_token_without_a_key_id_is_checked_with_the_only_key(issuer: Authoriza
     issuer.published.append(SigningKey.new("second"))
     verify.now += FRESH_SECONDS + 1
     assert "doesn't have" in verify.refusal(token)
+
+
+def test_who_gives_up_asking_does_not_keep_the_keys_from_everybody(
+    issuer: AuthorizationServer, verify: Verifier
+) -> None:
+    issuer.answers.clear()
+    asking = verify.loop_thread.submit(verify.tokens.verify(issuer.mint()))
+    wait_for(lambda: issuer.asked, "the question to the issuer")
+    asking.cancel()
+    issuer.answers.set()
+    assert verify(issuer.mint()).subject == "auth0|ann"
+    assert issuer.key_fetches == 1
 
 
 def test_known_keys_outlive_an_outage_of_the_issuer_for_an_hour(issuer: AuthorizationServer, verify: Verifier) -> None:

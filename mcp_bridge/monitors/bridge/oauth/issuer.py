@@ -1,5 +1,6 @@
 """The issuer's public keys: found by its metadata, kept, and fetched again when they are old or one is missing."""
 
+import asyncio
 import json
 import logging
 import time
@@ -7,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
 import httpx2
 
 from monitors.bridge.oauth.settings import OAuthSettings, is_safe
@@ -25,7 +25,6 @@ PAUSE_SECONDS = 30
 FETCH_SECONDS = 5
 LARGEST_DOCUMENT = 256 * 1024
 HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
-UNFINISHED = "it was asked, but not to the end"
 
 
 class IssuerAway(Exception):
@@ -40,8 +39,8 @@ class IssuerKeys:
         self._clock = clock
         self._keys: list[Jwk] = []
         self._fetched = self._tried = float("-inf")
-        self._failure = UNFINISHED
-        self._lock = anyio.Lock()
+        self._failure = ""
+        self._renewing: asyncio.Task[None] | None = None
 
     async def find(self, key_id: str | None) -> Jwk | None:
         """The key of that id, or the only one if a token names none; None if there is no such key.
@@ -67,23 +66,28 @@ class IssuerKeys:
         return self._clock() - self._fetched
 
     async def _refresh(self) -> None:
-        async with self._lock:
+        if self._renewing is None or self._renewing.done():
             if self._clock() - self._tried < PAUSE_SECONDS:
                 return
-            self._tried, self._failure = self._clock(), UNFINISHED
-            try:
-                with anyio.fail_after(FETCH_SECONDS):
-                    self._keys = await self._fetch()
-            except TimeoutError:
-                self._failure = f"it didn't answer within {FETCH_SECONDS} s"
-            except IssuerAway as away:
-                self._failure = str(away)
-            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-                self._failure = f"it can't be reached ({type(error).__name__})"
-            else:
-                self._fetched, self._failure = self._clock(), ""
-                return
-            log.warning("the keys of the issuer %s can't be had: %s", self._settings.issuer, self._failure)
+            self._renewing = asyncio.create_task(self._renew())
+        # It goes on without whoever asked for it: else callers that give up at once could keep the keys from others.
+        await asyncio.shield(self._renewing)
+
+    async def _renew(self) -> None:
+        self._tried = self._clock()
+        try:
+            async with asyncio.timeout(FETCH_SECONDS):
+                self._keys = await self._fetch()
+        except TimeoutError:
+            self._failure = f"it didn't answer within {FETCH_SECONDS} s"
+        except IssuerAway as away:
+            self._failure = str(away)
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            self._failure = f"it can't be reached ({type(error).__name__})"
+        else:
+            self._fetched, self._failure = self._clock(), ""
+            return
+        log.warning("the keys of the issuer %s can't be had: %s", self._settings.issuer, self._failure)
 
     async def _fetch(self) -> list[Jwk]:
         async with httpx2.AsyncClient(timeout=FETCH_SECONDS, headers=HEADERS) as client:
