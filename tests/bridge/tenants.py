@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import grpc
 
-from monitors.rules.main import LOCAL_TENANT
+from monitors.mesh.config import LOCAL_TENANT
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
 from tests.rules.client import FIELDS

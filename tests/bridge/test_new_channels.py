@@ -23,11 +23,11 @@ from mcp_types import (
 from monitors.bridge import new_channels
 from monitors.bridge.settings import MeshSettings
 from monitors.mesh.channels import open_channel
-from monitors.mesh.config import NotifierSettings, RulesSettings
+from monitors.mesh.config import LOCAL_TENANT, NotifierSettings, RulesSettings
 from monitors.mesh.identity import with_service_token
 from monitors.mesh.server import MeshServer
 from monitors.notifier.main import open_notifier
-from monitors.rules.main import LOCAL_TENANT, open_rules
+from monitors.rules.main import open_rules
 from monitors.v1 import monitor_pb2
 from monitors.v1 import notifier_service_pb2 as notifier_pb
 from monitors.v1 import rule_service_pb2 as pb

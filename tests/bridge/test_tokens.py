@@ -141,6 +141,7 @@ def test_a_symmetric_or_encrypting_key_among_the_published_ones_is_none(
         ({"tenant": None}, "no claim 'tenant'"),
         ({"tenant": "../x"}, "isn't a tenant"),
         ({"tenant": 7}, "isn't a tenant"),
+        ({"tenant": "local"}, "the tenant of whoever runs the mesh"),
         ({"sub": "x" * 101}, "'sub'"),
         ({"sub": "ann\nbob"}, "'sub'"),
     ],

@@ -96,6 +96,10 @@ def test_scopes_may_be_a_list_and_others_than_the_meshs_count_for_nothing(world:
         ({"tenant": None}, "'tenant' names no tenant"),
         ({"tenant": "../x"}, "'tenant' names no tenant"),
         ({"tenant": ["acme"]}, "'tenant' names no tenant"),
+        ({"tenant": "local"}, "names 'local', which is kept for"),
+        ({"tenant": "user_ann"}, "names 'user_ann', which is kept for"),
+        ({"tenant": "user.42"}, "names 'user.42', which is kept for"),
+        ({"tenant": f"user-{'0' * 32}"}, "which is kept for"),
     ],
 )
 def test_a_token_that_is_not_whole_is_refused_with_the_reason(world: World, claims: dict[str, Any], told: str) -> None:

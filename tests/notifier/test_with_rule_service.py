@@ -12,11 +12,11 @@ import grpc
 import pytest
 
 from monitors.mesh.channels import open_channel
-from monitors.mesh.config import NotifierSettings, RulesSettings
+from monitors.mesh.config import LOCAL_TENANT, NotifierSettings, RulesSettings
 from monitors.mesh.identity import with_service_token
 from monitors.mesh.server import MeshServer
 from monitors.notifier.main import open_notifier
-from monitors.rules.main import LOCAL_TENANT, open_rules
+from monitors.rules.main import open_rules
 from monitors.v1 import alert_pb2, mesh_pb2, monitor_pb2, rule_pb2
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1 import rule_service_pb2 as rules_pb

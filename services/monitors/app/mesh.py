@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from monitors.evaluator.main import Evaluator, open_evaluator
 from monitors.mesh.channels import open_channel
-from monitors.mesh.config import Settings
+from monitors.mesh.config import LOCAL_TENANT, Settings
 from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import CachedAuthenticator, with_service_token
 from monitors.mesh.request_quota import RequestQuota
@@ -20,7 +20,7 @@ from monitors.mesh.server import MeshServer
 from monitors.mesh.shared import open_shared
 from monitors.mesh.statements import with_statements
 from monitors.notifier.main import Notifier, open_notifier
-from monitors.rules.main import LOCAL_TENANT, Rules, open_rules
+from monitors.rules.main import Rules, open_rules
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ from monitors.evaluator.polling.acquaintance import OneOwner
 from monitors.evaluator.polling.opening import Polling
 from monitors.evaluator.sources.detect import open_source
 from monitors.evaluator.sources.settings import InfluxSettings, load_influx_settings
-from monitors.mesh.config import BadSetting, Settings
+from monitors.mesh.config import LOCAL_TENANT, BadSetting, Settings
 from monitors.mesh.identity.existing import ExistingDatabase
 from monitors.mesh.identity.owners import MonitorsTable, Owners
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104
-LOCAL_TENANT = "local"
 
 
 @contextmanager

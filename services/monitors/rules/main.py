@@ -12,7 +12,7 @@ import grpc
 
 from monitors.mesh.audit import Change
 from monitors.mesh.audit_keeping import keep_audit
-from monitors.mesh.config import RulesSettings
+from monitors.mesh.config import LOCAL_TENANT, RulesSettings
 from monitors.mesh.database import Database, Session, storage_error
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.identity import SCOPES, ApiKey, parse_api_key
@@ -32,7 +32,6 @@ from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
 
 log = logging.getLogger(__name__)
 
-LOCAL_TENANT = "local"
 # Repeats of a request, watchers that were away and the audit of messages reach back this far.
 MEMORY = 7 * DAY
 HOUSEKEEPING_SECONDS = 60.0

@@ -12,6 +12,7 @@ TENANT, TENANT_CLAIM = "MONITORS_MCP_TENANT", "MONITORS_MCP_TENANT_CLAIM"
 ACCEPT_KEYS, SECRET = "MONITORS_MCP_ACCEPT_KEYS", "MONITORS_BRIDGE_SECRET"
 DEFAULT_TENANT_CLAIM = "tenant"
 SHORTEST_SECRET = 32
+LOCAL_TENANT = "local"
 TENANT_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 TENANT_IN_WORDS = "1 to 40 letters, digits, '_', '.' or '-'"
 _WORDS = {"": False, "no": False, "false": False, "0": False, "yes": True, "true": True, "1": True}

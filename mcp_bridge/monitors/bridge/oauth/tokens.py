@@ -6,7 +6,7 @@ import jwt
 from mcp.server.auth.provider import AccessToken
 
 from monitors.bridge.oauth.issuer import IssuerKeys, Jwk
-from monitors.bridge.oauth.settings import TENANT_FORM, TENANT_IN_WORDS, OAuthSettings
+from monitors.bridge.oauth.settings import LOCAL_TENANT, TENANT_FORM, TENANT_IN_WORDS, OAuthSettings
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Asymmetric ones alone: who can check a token can't make one."""
@@ -73,6 +73,11 @@ class Tokens:
         tenant = claims[name]
         if not (isinstance(tenant, str) and TENANT_FORM.fullmatch(tenant)):
             raise UserRefused(f"its claim {name!r} isn't a tenant: {TENANT_IN_WORDS}")
+        if tenant == LOCAL_TENANT:
+            raise UserRefused(
+                f"its claim {name!r} names {tenant!r}, the tenant of whoever runs the mesh; name another, or set "
+                "MONITORS_MCP_TENANT for everybody"
+            )
         return tenant
 
 

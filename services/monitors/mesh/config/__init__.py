@@ -5,9 +5,10 @@ from monitors.mesh.config.notifier import NotifierSettings, PageSettings, SmtpSe
 from monitors.mesh.config.redis import RedisSettings
 from monitors.mesh.config.rules import POLL_SECONDS, RulesSettings
 from monitors.mesh.config.settings import BadSetting, FrozenEnv, Settings, load_settings
-from monitors.mesh.config.values import TENANT
+from monitors.mesh.config.values import LOCAL_TENANT, TENANT
 
 __all__ = [
+    "LOCAL_TENANT",
     "POLL_SECONDS",
     "TENANT",
     "BadSetting",

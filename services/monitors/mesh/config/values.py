@@ -39,6 +39,8 @@ def _check_audit_days(days: float) -> None:
 AUDIT_DAYS: dict[str, Any] = {"validate": _check_audit_days, "error_messages": {"invalid": MORE_DAYS}}
 
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+LOCAL_TENANT = "local"
+"""The tenant of whoever runs the mesh."""
 SHORTEST_SECRET = 32
 
 

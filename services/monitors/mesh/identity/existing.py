@@ -45,6 +45,7 @@ WORKERS = 4
 CONNECT_SECONDS = 3
 READ_SECONDS = 5
 MOST_AT_ONCE = 500
+_USERS_OWN = ("user_", "user.", "user-")
 _VERBATIM = re.compile(r"user_[A-Za-z0-9_.-]{1,35}")
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,35}")
 
@@ -66,6 +67,11 @@ def tenant_of_user(user_id: str) -> str:
     if _PLAIN.fullmatch(user_id):
         return f"user.{user_id}"
     return f"user-{hashlib.sha256(user_id.encode(errors='replace')).hexdigest()[:32]}"
+
+
+def is_tenant_of_user(tenant: str) -> bool:
+    """Whether a tenant's name is one that `tenant_of_user` gives."""
+    return tenant.startswith(_USERS_OWN)
 
 
 class ExistingDatabase:

@@ -5,9 +5,10 @@ from typing import Any
 
 import jwt
 
-from monitors.mesh.config import TENANT
+from monitors.mesh.config import LOCAL_TENANT, TENANT
 from monitors.mesh.errors import Unauthenticated, UnknownTenant
 from monitors.mesh.identity import SCOPES, Principal
+from monitors.mesh.identity.existing import is_tenant_of_user
 from monitors.mesh.identity.settings import OidcSettings
 from monitors.mesh.identity.tokens import read_unverified, refusal_of
 from monitors.mesh.times import SECOND
@@ -82,6 +83,11 @@ class Oidc:
         if not (isinstance(tenant, str) and TENANT.fullmatch(tenant)):
             raise _refused(
                 f"its claim {self._settings.tenant_claim!r} names no tenant (1 to 40 letters, digits, '_', '.' or '-')"
+            )
+        if tenant == LOCAL_TENANT or is_tenant_of_user(tenant):
+            raise _refused(
+                f"its claim {self._settings.tenant_claim!r} names {tenant!r}, which is kept for who runs the mesh and "
+                "for users of the user system; name another tenant, or set OIDC_TENANT"
             )
         return tenant
 
