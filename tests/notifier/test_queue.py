@@ -25,7 +25,7 @@ from monitors.notifier.model.message import Kind, Severity
 from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.queue import LEASE, Claim, Finished, Queue
-from monitors.notifier.store.tables import AttemptRow, BreakerRow, ChannelRow, DeliveryRow
+from monitors.notifier.store.tables import AttemptRow, BreakerRow, ChannelRow, DeliveryRow, RepeatRow
 from monitors.v1 import alert_pb2, notification_pb2, rule_pb2
 from tests.harness import LoopThread
 from tests.servers.backends import database_url
@@ -75,7 +75,7 @@ class Store:
         def remove(session: Session) -> None:
             # What was known of a channel counts for the next test as little as what was sent to it.
             session.execute(update(ChannelRow).values(quiet_until=0))
-            for table in (AttemptRow, DeliveryRow, BreakerRow):
+            for table in (AttemptRow, DeliveryRow, BreakerRow, RepeatRow):
                 session.execute(delete(table))
 
         self.write(remove)

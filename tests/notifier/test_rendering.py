@@ -46,6 +46,8 @@ FIRING = Message(
     annotations={"summary": "Customers wait", "runbook_url": "https://example.org/run?a=1&b=2"},
 )
 
+AGAIN = FIRING.fire_time + 15_125 * SECOND
+STILL_FIRING = replace(FIRING, kind=Kind.STILL_FIRING, event_time=AGAIN, create_time=AGAIN, repeat_number=2)
 ESCALATED = replace(FIRING, kind=Kind.SEVERITY_CHANGED, former_severity=Severity.HIGH)
 
 texts = st.text(max_size=300) | st.text(min_size=1, max_size=3).map(lambda text: text * 3000)
@@ -53,7 +55,7 @@ maps = st.dictionaries(texts, texts, max_size=8)
 messages = st.builds(
     Message,
     id=st.just("note_1_chan_1"),
-    kind=st.sampled_from([Kind.TEST, Kind.FIRING, Kind.RESOLVED, Kind.SEVERITY_CHANGED]),
+    kind=st.sampled_from([Kind.TEST, Kind.FIRING, Kind.RESOLVED, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING]),
     title=texts,
     severity=st.sampled_from(list(Severity)),
     former_severity=st.none() | st.sampled_from(list(Severity)),
@@ -106,6 +108,24 @@ def test_that_it_got_worse_says_from_which_severity_to_which_in_every_channel() 
     assert (body["data"]["severity"], body["data"]["former_severity"]) == ("critical", "high")
     eased = replace(ESCALATED, severity=Severity.LOW)
     assert as_text(eased, NOW).startswith("EASED high → low: ")
+
+
+def test_a_repeat_says_for_how_long_it_has_been_firing_in_every_channel() -> None:
+    now = AGAIN + SECOND
+    text = as_text(STILL_FIRING, now)
+    assert text.startswith("STILL FIRING for 4 h 12 min (critical): Checkout is slow\n")
+    assert "value 731.457 when it fired\n" in text
+    assert text.endswith("Acknowledge: monitors alerts ack alert_7k2m9x4cqv0d")
+    line = render_line(STILL_FIRING, now, UTC)
+    assert " STILL FIRING critical · Checkout is slow · " in line
+    assert " · firing for 4 h 12 min · monitors alerts ack" in line
+    mail = render_mail(STILL_FIRING, "monitors@example.org", ("ann@example.org",), now)
+    assert mail["Subject"] == "STILL FIRING for 4 h 12 min (critical): Checkout is slow"
+    assert "STILL FIRING for 4 h 12 min" in json.loads(render_slack(STILL_FIRING, now))["text"]
+    body = json.loads(render_webhook(STILL_FIRING))
+    assert (body["type"], body["data"]["state"]) == ("alert.still_firing", "firing")
+    told = (body["data"]["text"], body["data"]["firing_seconds"], body["data"]["repeat"], body["data"]["sequence"])
+    assert told == ("still firing for 4 h 12 min", 15_125, 2, 7)
 
 
 def test_a_late_message_says_so_in_words_but_not_in_the_webhooks_body_which_never_changes() -> None:

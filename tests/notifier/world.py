@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 from aiohttp import web
+from google.protobuf.duration_pb2 import Duration
 
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import NotifierSettings, PageSettings, SmtpSettings
@@ -36,6 +37,8 @@ FIRING = alert_pb2.ALERT_EVENT_KIND_FIRING
 RESOLVED = alert_pb2.ALERT_EVENT_KIND_RESOLVED
 ACKNOWLEDGED = alert_pb2.ALERT_EVENT_KIND_ACKNOWLEDGED
 SNOOZED = alert_pb2.ALERT_EVENT_KIND_SNOOZED
+SEVERITY_CHANGED = alert_pb2.ALERT_EVENT_KIND_SEVERITY_CHANGED
+REPEAT_CHANGED = alert_pb2.ALERT_EVENT_KIND_REPEAT_CHANGED
 
 
 class Record(Generic[T]):
@@ -331,8 +334,10 @@ def notification(
     tenant: str = "acme",
     title: str = "CPU is hot",
     now: int | None = None,
+    repeat: int = 0,
+    repeat_after: int | None = None,
 ) -> Notification:
-    """A notification as RuleService makes it."""
+    """A notification as RuleService makes it. `repeat` is seconds, 0 for never."""
     time = to_timestamp(now_nanos() if now is None else now)
     return Notification(
         id=identifier,
@@ -359,4 +364,6 @@ def notification(
         sequence=sequence,
         event_time=time,
         create_time=time,
+        repeat_interval=Duration(seconds=repeat) if repeat else None,
+        repeat_after_time=None if repeat_after is None else to_timestamp(repeat_after),
     )

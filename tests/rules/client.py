@@ -4,7 +4,7 @@ import itertools
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -27,6 +27,7 @@ FIRING, RESOLVED, ACKNOWLEDGED, SNOOZED = (
     alert_pb2.ALERT_EVENT_KIND_ACKNOWLEDGED,
     alert_pb2.ALERT_EVENT_KIND_SNOOZED,
 )
+REPEAT_CHANGED = alert_pb2.ALERT_EVENT_KIND_REPEAT_CHANGED
 FLOAT, STRING = monitor_pb2.FIELD_TYPE_FLOAT, monitor_pb2.FIELD_TYPE_STRING
 SECOND = 10**9
 DEADLINE = 20
@@ -87,9 +88,9 @@ class Client:
     def report(self, monitor_id: str, fields: Sequence[tuple[str, str, Any]]) -> list[int]:
         series = [
             evaluator_service_pb2.SeriesDefinition(
-                key=monitor_pb2.SeriesKey(monitor_id=monitor_id, measurement=measurement, field=field), type=kind
+                key=monitor_pb2.SeriesKey(monitor_id=monitor_id, measurement=measurement, field=name), type=kind
             )
-            for measurement, field, kind in fields
+            for measurement, name, kind in fields
         ]
         return list(self.mesh(pb.ReportSeriesRequest(tenant_id=self.tenant, series=series)).types)
 
@@ -142,6 +143,8 @@ class Outbox:
 
     client: Client
     stream: Any
+    repeats: list[Any] = field(default_factory=list)
+    """What came of how alerts are told again, beside what people are told."""
 
     def batches(self) -> Iterator[Any]:
         """Batches with something of the tenant in them; what is others' is acknowledged."""
@@ -156,12 +159,13 @@ class Outbox:
         self.client.mesh(pb.AcknowledgeNotificationsRequest(lease_token=token, notification_ids=ids))
 
     def take(self, count: int) -> list[Any]:
-        """The next notifications of the tenant, taken over."""
+        """The next of the tenant's notifications that people are told, taken over with what comes along."""
         taken: list[Any] = []
         for batch in self.batches():
             own = [each for each in batch.notifications if each.tenant_id == self.client.tenant]
             self.acknowledge(batch.lease_token, [each.id for each in own])
-            taken += own
+            taken += [each for each in own if each.kind != REPEAT_CHANGED]
+            self.repeats += [each for each in own if each.kind == REPEAT_CHANGED]
             if len(taken) >= count:
                 break
         return taken

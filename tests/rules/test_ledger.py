@@ -127,6 +127,7 @@ def told_of_level(told: int, snooze_until: int, now: int, severity: Severity) ->
     return [
         (each.event.kind.name, moved.get(each.alert.id, each.due_time), each.event.detail)
         for each in ledger.notifications
+        if each.event not in ledger.untold
     ]
 
 

@@ -10,6 +10,7 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from monitors.mesh.database import Database, Session, storage_error
 from monitors.mesh.errors import CommitUnknown
@@ -18,7 +19,7 @@ from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock
 from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, decide
 from monitors.notifier.store.queue import Claim, Finished, Queue
-from monitors.notifier.translate import message_from_payload
+from monitors.notifier.translate import message_from_payload, repeat_of
 
 log = logging.getLogger(__name__)
 
@@ -120,10 +121,7 @@ class Dispatcher:
             for lost in self._queue.finish(session, finished):
                 log.warning("delivery %s was taken over before its attempt ended", lost.claim.delivery_id)
             unprinted = self._queue.take_in(session, [one for arrivals, _ in inbox for one in arrivals], now)
-            claims = self._queue.claim(
-                session, now, token, capacity=capacity, busy=busy, per_channel=MAX_SENDING_PER_CHANNEL
-            )
-            return unprinted, claims, self._queue.next_due(session, now)
+            return unprinted, *self._claim(session, now, token, capacity, busy)
 
         try:
             unprinted, claims, due = await self._database.write(transaction)
@@ -148,6 +146,25 @@ class Dispatcher:
         # Also where nothing came or ended: what was due may have been given up because its channel is gone.
         self._on_change()
         return due
+
+    def _claim(
+        self, session: Session, now: int, token: str, capacity: int, busy: Counter[str]
+    ) -> tuple[list[Claim], int | None]:
+        """Leases what is due, and says when something is next. What is told again takes the room that news leaves."""
+        claims = self._queue.claim(
+            session, now, token, capacity=capacity, busy=busy, per_channel=MAX_SENDING_PER_CHANNEL
+        )
+        room, again = capacity - len(claims), self._queue.next_repeat(session)
+        if room and again is not None and again <= now:
+            is_more = self._queue.repeat(session, now, room, partial(repeat_of, now)) == room
+            load = busy + Counter(claim.channel.id for claim in claims)
+            claims += self._queue.claim(
+                session, now, token, capacity=room, busy=load, per_channel=MAX_SENDING_PER_CHANNEL
+            )
+            again = now if is_more else self._queue.next_repeat(session)
+        # Without room it goes on when an attempt has ended.
+        upcoming = (self._queue.next_due(session, now), again if room else None)
+        return claims, min((time for time in upcoming if time is not None), default=None)
 
     async def _wait(self, due: int | None) -> None:
         limit = self._clock.now() + POLL

@@ -2,7 +2,7 @@
 
 from monitors.mesh.errors import InvalidField, NotBuilt
 from monitors.mesh.secrets import Sealer
-from monitors.mesh.times import from_timestamp, to_timestamp
+from monitors.mesh.times import from_duration, from_timestamp, to_timestamp
 from monitors.notifier.kinds import KINDS
 from monitors.notifier.model.channel import (
     Change,
@@ -18,13 +18,13 @@ from monitors.notifier.model.channel import (
 from monitors.notifier.model.delivery import Arrival
 from monitors.notifier.model.message import Kind, Message, Severity
 from monitors.notifier.store.log import Attempt, Delivery
-from monitors.v1 import alert_pb2, mesh_pb2
+from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import notification_pb2 as pb
 from monitors.v1.notifier_service_pb2 import UpdateChannelRequest
 
 BUILT = "console, webhook, email and slack are there, and a webhook reaches anything that takes JSON"
 KNOWN_KINDS = frozenset(field.name for field in pb.Channel.DESCRIPTOR.oneofs_by_name["kind"].fields)
-KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.TEST)}
+KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.TEST), int(Kind.STILL_FIRING)}
 KNOWN_SEVERITIES = frozenset(map(int, Severity))
 PLAIN_HTTP = "the endpoint is reached over plain http, so anybody on the way can read the alerts"
 
@@ -109,8 +109,27 @@ def from_channel(channel: Channel, sealer: Sealer) -> pb.Channel:
 
 def to_arrival(notification: pb.Notification) -> Arrival | None:
     """A notification from RuleService; None if it's of a kind that this version doesn't know."""
-    if int(notification.kind) not in KNOWN_EVENTS:
-        return None
+    return _arrival(notification) if int(notification.kind) in KNOWN_EVENTS else None
+
+
+def repeat_of(now: int, payload: bytes, number: int, severity: int) -> Arrival:
+    """What tells again, at `now`, an alert that was told before; `payload` is the notification as it was told then.
+
+    It has the place of what it repeats in their stream: before all that comes later.
+    """
+    notification = pb.Notification.FromString(payload)
+    notification.id = f"{notification.id}_{number}"
+    notification.kind = alert_pb2.ALERT_EVENT_KIND_STILL_FIRING
+    notification.repeat_number = number
+    notification.alert.severity = rule_pb2.Severity.ValueType(severity)
+    for field in ("former_severity", "detail", "user"):
+        notification.ClearField(field)
+    notification.event_time.CopyFrom(to_timestamp(now))
+    notification.create_time.CopyFrom(to_timestamp(now))
+    return _arrival(notification)
+
+
+def _arrival(notification: pb.Notification) -> Arrival:
     return Arrival(
         tenant=notification.tenant_id,
         notification_id=notification.id,
@@ -121,6 +140,8 @@ def to_arrival(notification: pb.Notification) -> Arrival | None:
         stream_key=notification.stream_key,
         sequence=notification.sequence,
         payload=notification.SerializeToString(),
+        repeat_interval=from_duration(notification.repeat_interval),
+        repeat_after=from_timestamp(notification.repeat_after_time),
     )
 
 
@@ -148,6 +169,7 @@ def message_from_payload(payload: bytes, channel_id: str) -> Message:
         event_time=from_timestamp(notification.event_time),
         create_time=from_timestamp(notification.create_time),
         sequence=notification.sequence,
+        repeat_number=notification.repeat_number,
         user=notification.user,
         note=notification.detail,
         labels=dict(alert.labels),

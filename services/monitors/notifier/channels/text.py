@@ -15,6 +15,7 @@ VERBS = {
     Kind.ACKNOWLEDGED: "ACKNOWLEDGED",
     Kind.SNOOZED: "SNOOZED",
     Kind.SEVERITY_CHANGED: "ESCALATED",
+    Kind.STILL_FIRING: "STILL FIRING",
 }
 # Characters that change what a reader sees without being seen themselves: controls, and direction overrides.
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
@@ -67,10 +68,13 @@ def format_tags(tags: Mapping[str, str]) -> str:
 
 
 def headline(message: Message) -> str:
-    """What happened in one line: `FIRING (high): CPU is hot`, `ESCALATED high → critical: CPU is hot`."""
+    """What happened in one line: `FIRING (high): CPU is hot`, `ESCALATED high → critical: CPU is hot`,
+    `STILL FIRING for 4 h 12 min (high): CPU is hot`."""
     severity = severity_words(message)
     if message.kind is not Kind.SEVERITY_CHANGED and severity:
         severity = f"({severity})"
+    if message.kind is Kind.STILL_FIRING:
+        severity = f"for {format_duration(message.firing_duration)} {severity}"
     return f"{verb(message)} {severity}".rstrip() + f": {clean(message.title)}"
 
 
@@ -96,6 +100,8 @@ def facts(message: Message, now: int, zone: tzinfo = UTC) -> list[tuple[str, str
     found = [("What", clean(message.summary)), ("Monitor", clean(message.monitor_id) + format_tags(message.group))]
     if message.condition:
         value = "" if message.value is None else f", value {format_value(message.value)}"
+        # By now it's another one.
+        value += " when it fired" if value and message.kind is Kind.STILL_FIRING else ""
         found.append(("Condition", clean(message.condition) + value))
     if message.kind is Kind.RESOLVED:
         found.append(("Over since", format_time(message.resolve_time or message.event_time, zone)))
@@ -104,6 +110,8 @@ def facts(message: Message, now: int, zone: tzinfo = UTC) -> list[tuple[str, str
         found.append(("Reason", clean(message.resolve_reason).replace("_", " ")))
     elif message.active_time or message.fire_time:
         found.append(("Since", format_time(message.active_time or message.fire_time, zone)))
+    if message.kind is Kind.STILL_FIRING:
+        found.append(("Firing for", format_duration(message.firing_duration)))
     if message.kind is Kind.ACKNOWLEDGED:
         found.append(("By", clean(message.user)))
         found.append(("Note", clean(message.note)))

@@ -114,6 +114,10 @@ class Arrival:
     stream_key: str
     sequence: int
     payload: bytes
+    repeat_interval: int = 0
+    """How long after it was told it's told again while it fires, in nanoseconds; 0 is never."""
+    repeat_after: int = 0
+    """Nothing is told again before, in nanoseconds since 1970."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ class Kind(IntEnum):
     ACKNOWLEDGED = 3
     SNOOZED = 4
     SEVERITY_CHANGED = 5
+    STILL_FIRING = 6
+    REPEAT_CHANGED = 7
+    """How it's told again has changed; nobody is told of that."""
 
 
 class Severity(IntEnum):
@@ -52,6 +55,8 @@ class Message:
     event_time: int = 0
     create_time: int = 0
     sequence: int = 0
+    repeat_number: int = 0
+    """With STILL_FIRING: the how manieth time it's told again, from 1."""
     user: str = ""
     note: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -60,7 +65,12 @@ class Message:
     @property
     def fires(self) -> bool:
         """Whether it asks somebody to take care."""
-        return self.kind in (Kind.FIRING, Kind.SEVERITY_CHANGED)
+        return self.kind in (Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING)
+
+    @property
+    def firing_duration(self) -> int:
+        """With STILL_FIRING: for how long, in nanoseconds, as of when this was said; the same at every attempt."""
+        return max(0, self.event_time - (self.fire_time or self.event_time))
 
     @property
     def summary(self) -> str:

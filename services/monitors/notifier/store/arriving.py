@@ -11,6 +11,7 @@ from monitors.mesh.rows import insert_rows
 from monitors.notifier.model.channel import ConsoleTarget
 from monitors.notifier.model.delivery import Arrival, Planned, State, never_told, plan
 from monitors.notifier.model.message import Kind
+from monitors.notifier.store import repeats
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.tables import deliveries
 
@@ -49,11 +50,17 @@ def take_in(session: Session, channels: ChannelStore, arrivals: Sequence[Arrival
         if new:
             present = channels.list_all(session, tenant)
             planned += [(arrival, plan(arrival, present)) for arrival in new]
+    insert(session, planned, now)
+    repeats.follow(session, planned, now)
+    return [arrival for arrival, plans in planned if not _is_printed(plans)]
+
+
+def insert(session: Session, planned: repeats.Plans, now: int) -> None:
+    """Makes the deliveries that are planned."""
     told = _told(session, planned)
     ids = id_series("dlv")
     rows = [_row(next(ids), arrival, one, told, now) for arrival, plans in planned for one in plans]
     insert_rows(session, deliveries, _COLUMNS, rows)
-    return [arrival for arrival, plans in planned if not _is_printed(plans)]
 
 
 def _is_printed(plans: Sequence[Planned]) -> bool:

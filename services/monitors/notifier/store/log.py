@@ -122,6 +122,7 @@ def retry(session: Session, tenant: str, delivery_id: str, now: int) -> tuple[De
             DeliveryRow.alert_id == row.alert_id,
             DeliveryRow.sequence > row.sequence,
             DeliveryRow.state == State.SUPERSEDED,
+            DeliveryRow.kind == int(Kind.RESOLVED),
         )
         .with_for_update()
     )

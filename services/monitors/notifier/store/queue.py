@@ -20,7 +20,8 @@ from monitors.notifier.model.breaker import GIVES_UP_AFTER
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State, never_told
 from monitors.notifier.model.message import Kind, Severity
-from monitors.notifier.store import arriving, breakers
+from monitors.notifier.model.repeats import IS_OVER
+from monitors.notifier.store import arriving, breakers, repeats
 from monitors.notifier.store.arriving import FIRING_NEVER_TOLD, SAYS_IT_FIRES, Told
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.sendable import sendable
@@ -185,6 +186,7 @@ class Queue:
             for one, row in kept
         ]  # fmt: skip
         update_rows(session, deliveries, _KEY, _ENDED, ends)
+        _count_repeats(session, kept)
         for one, row in kept:
             if one.decision.state is State.DEAD and row.kind in SAYS_IT_FIRES:
                 _supersede_end(session, row, one.ended_at)
@@ -229,6 +231,14 @@ class Queue:
         _end_waiting(session, is_waiting, State.SUPPRESSED, reason, now)
 
     @crosses_tenants("messages of all tenants are sent by one loop")
+    def repeat(self, session: Session, now: int, most: int, compose: repeats.Compose) -> int:
+        """Lets at most `most` alerts that are due be told again. Returns how many were due; if that is `most` there may
+        be more."""
+        made, due = repeats.take_due(session, self._channels.find, compose, now, most)
+        arriving.insert(session, made, now)
+        return due
+
+    @crosses_tenants("messages of all tenants are sent by one loop")
     def release_all(self, session: Session, now: int) -> None:
         """Makes everything due that a former run was sending; only if nobody else can be sending."""
         rows = session.execute(select(*STANDING).where(deliveries.c.state == int(State.IN_FLIGHT))).all()
@@ -253,6 +263,11 @@ class Queue:
         """When something becomes due by itself after `now`; None if nothing does."""
         found = [time for query in _DUE if (time := session.scalar(query, {"now": now})) is not None]
         return min(found, default=None)
+
+    @crosses_tenants("messages of all tenants are sent by one loop")
+    def next_repeat(self, session: Session) -> int | None:
+        """When the next alert is told again, which may have been; None if none is."""
+        return repeats.first_due(session)
 
 
 _NEXT_OF_EACH = union_all(
@@ -335,6 +350,20 @@ def _attempt(row: Row[Any], started_at: int, ended_at: int, outcome: Outcome) ->
         row.tenant_id, row.id, row.attempt_count, started_at, ended_at, int(outcome.kind), outcome.status,
         outcome.detail[:1000],
     )  # fmt: skip
+
+
+def _count_repeats(session: Session, kept: Sequence[tuple[Finished, Row[Any]]]) -> None:
+    unwanted = repeats.note(
+        session,
+        (
+            repeats.Ended(row.tenant_id, row.id, row.alert_id, one.claim.channel.id, Kind(row.kind), one.decision.state,
+                          one.ended_at)
+            for one, row in kept
+        ),
+    )  # fmt: skip
+    for each in unwanted:
+        is_row = DeliveryRow.tenant_id == each.tenant, DeliveryRow.id == each.delivery_id
+        _end_waiting(session, is_row, State.SUPERSEDED, IS_OVER, each.ended_at)
 
 
 def _supersede_end(session: Session, firing: Row[Any], now: int) -> None:

@@ -130,6 +130,25 @@ class BreakerRow(Base):
     window_failures: Mapped[int] = mapped_column(Integer)
 
 
+class RepeatRow(Base):
+    """When an alert that fires is told again to a channel; see `model.repeats`. `delivery_id` is what told it last that
+    was news; `repeat_count` is how often it was told again."""
+
+    __tablename__ = "notifier_repeats"
+    __table_args__ = (Index("ix_repeats_due", "due_at"),)
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    alert_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    channel_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    severity: Mapped[int] = mapped_column(SmallInteger)
+    repeat_interval: Mapped[int] = mapped_column(BigInteger)
+    told_at: Mapped[int] = mapped_column(BigInteger)
+    quiet_until: Mapped[int] = mapped_column(BigInteger)
+    due_at: Mapped[int] = mapped_column(BigInteger)
+    delivery_id: Mapped[str] = mapped_column(String(32))
+    repeat_count: Mapped[int] = mapped_column(Integer)
+
+
 class SealedKeyRow(Base):
     """A key of ours that outlives the master keys, encrypted with one of them. It belongs to the mesh as a whole."""
 
@@ -157,6 +176,7 @@ class RequestRow(Base):
 # For what is done with many rows at once, where an object for each would cost more than the database.
 deliveries = cast("Table", DeliveryRow.__table__)
 attempts = cast("Table", AttemptRow.__table__)
+repeats = cast("Table", RepeatRow.__table__)
 STANDING: tuple[Column[Any], ...] = (
     deliveries.c.tenant_id, deliveries.c.id, deliveries.c.alert_id, deliveries.c.kind, deliveries.c.stream_key,
     deliveries.c.state, deliveries.c.detail, deliveries.c.attempt_count, deliveries.c.last_outcome,

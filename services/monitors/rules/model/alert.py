@@ -26,6 +26,8 @@ class EventKind(IntEnum):
     ACKNOWLEDGED = 3
     SNOOZED = 4
     SEVERITY_CHANGED = 5
+    REPEAT_CHANGED = 7
+    """Only told to the notifier: no timeline has it."""
 
 
 class Instance(NamedTuple):
@@ -163,6 +165,10 @@ class Notification(NamedTuple):
     due_time: int
     former_severity: Severity | None = None
     """How bad it was before, if that is what people should be told."""
+    repeat_interval: int = 0
+    """How long after it was told it's told again while it fires; 0 is never."""
+    repeat_after: int | None = None
+    """With REPEAT_CHANGED: nothing is told again before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,7 @@ class RuleFacts(NamedTuple):
     snooze_until: int | None
     levels: frozenset[Severity] = frozenset()
     """Further severities at which its alerts may be."""
+    repeat_interval: int = 0
 
     def severity_of(self, told: Severity | None) -> Severity:
         """The severity that an evaluator tells; the rule's own if it tells none, or one that the rule has no more."""
@@ -132,6 +133,8 @@ class Ledger:
         self.retimed: set[str] = set()
         """Those of `altered` whose `told_time` may be different."""
         self.events: list[Event] = []
+        self.untold: list[Event] = []
+        """What only the notifier learns, by a notification, and no timeline has."""
         self.notifications: list[Notification] = []
         self.suppressed: list[tuple[str, str]] = []
         """Tenant and id of alerts whose held message must not be sent any more."""
@@ -188,7 +191,10 @@ class Ledger:
         self._known.open[key] = self.opened[alert.id] = alert
         late = transition.delay >= NOTEWORTHY_DELAY
         detail = f"delayed by {format_duration(transition.delay - transition.delay % MINUTE)}" if late else ""
-        self._note(alert, EventKind.FIRING, transition.time, value=alert.value, detail=detail, once=once, due=due)
+        self._note(
+            alert, EventKind.FIRING, transition.time, value=alert.value, detail=detail, once=once, due=due,
+            repeat=facts.repeat_interval,
+        )  # fmt: skip
         return alert
 
     def _follow_level(self, alert: Alert | None, transition: Transition, facts: RuleFacts, once: str | None) -> Result:
@@ -236,8 +242,14 @@ class Ledger:
                 self.rescheduled.append((alert.tenant, alert.id, due))
         self._replace(turned)
         detail = f"{alert.severity.name.lower()} → {severity.name.lower()}"
-        kind = EventKind.SEVERITY_CHANGED
-        self._note(turned, kind, time, value=value, user=user, detail=detail, once=once, due=due, former=alert.severity)
+        kind, repeat = EventKind.SEVERITY_CHANGED, facts.repeat_interval
+        self._note(
+            turned, kind, time, value=value, user=user, detail=detail, once=once, due=due, former=alert.severity,
+            repeat=repeat,
+        )  # fmt: skip
+        if due is None:
+            # Nobody is told, but whoever is told again is told how bad it is then.
+            self.follow_repeats(turned, facts)
 
     def _held_until(self, alert: Alert) -> int | None:
         """When the message that an alert fires is sent, None if it isn't held back (any more)."""
@@ -299,6 +311,15 @@ class Ledger:
         if facts.snooze_until is not None and facts.snooze_until > self._now:
             self._note(alert, EventKind.SNOOZED, self._now, user=user, due=None if is_held else self._now)
 
+    def follow_repeats(self, alert: Alert, facts: RuleFacts) -> None:
+        """Lets the notifier know how an open alert is told again from now on. One that was acknowledged isn't."""
+        if alert.told_time is None or alert.acknowledge_time is not None:
+            return
+        event = Event(alert.tenant, alert.id, EventKind.REPEAT_CHANGED, self._now, self._now)
+        self.untold.append(event)
+        told = Notification(next(self._note_ids), event, alert, self._now, repeat_interval=facts.repeat_interval)
+        self.notifications.append(told._replace(repeat_after=facts.snooze_until))
+
     def _replace(self, alert: Alert) -> None:
         if alert.id in self.opened:
             self.opened[alert.id] = alert
@@ -323,6 +344,7 @@ class Ledger:
         detail: str = "",
         once: str | None = None,
         former: Severity | None = None,
+        repeat: int = 0,
     ) -> None:
         event = Event(
             tenant=alert.tenant,
@@ -342,7 +364,7 @@ class Ledger:
             # What isn't held is due at once, even where the data's clock runs ahead of ours.
             may_wait = kind in (EventKind.FIRING, EventKind.SEVERITY_CHANGED) and alert.suppress_reason
             due = due if may_wait else min(due, self._now)
-            self.notifications.append(Notification(next(self._note_ids), event, alert, due, former))
+            self.notifications.append(Notification(next(self._note_ids), event, alert, due, former, repeat))
 
 
 def _when_to_tell(facts: RuleFacts, fire_time: int, last_told: int | None) -> tuple[int, str]:

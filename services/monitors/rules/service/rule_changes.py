@@ -159,8 +159,8 @@ def update(
         who.changed("rule", rule.id, stored_to_proto(stored, 0), rule_to_proto(rule))
         if current.enabled and not rule.enabled:
             close_alerts(session, who, rule_id, "paused")
-        elif rule.snooze_until != current.snooze_until:
-            _follow_snooze(session, who, rule_id)
+        elif (rule.snooze_until, rule.repeat_interval) != (current.snooze_until, current.repeat_interval):
+            _follow_change(session, who, rule_id, is_snooze=rule.snooze_until != current.snooze_until)
         if rule.enabled and severities_of(current) - severities_of(rule) and (rule.levels or current.levels):
             _regrade(session, who, rule_id)
     message = rule_to_proto(rule)
@@ -206,7 +206,8 @@ def _regrade(session: Session, who: Caller, rule_id: str) -> None:
     save(session, ledger, encode_notification)
 
 
-def _follow_snooze(session: Session, who: Caller, rule_id: str) -> None:
+def _follow_change(session: Session, who: Caller, rule_id: str, *, is_snooze: bool) -> None:
+    """Lets open alerts follow a change of when they're told: the rule's snooze, or its repeat interval."""
     firing = open_alerts(session, who.tenant, rule_id, lock=True)
     instances = {who.tenant: [alert.instance_key for alert in firing]}
     known = load_open(session, instances)
@@ -214,5 +215,7 @@ def _follow_snooze(session: Session, who: Caller, rule_id: str) -> None:
     ledger = Ledger(known, who.now)
     facts = facts_of(existing(session, who.tenant, rule_id))
     for alert in firing:
-        ledger.snooze(alert, facts, who.user)
+        if is_snooze:
+            ledger.snooze(alert, facts, who.user)
+        ledger.follow_repeats(alert, facts)
     save(session, ledger, encode_notification)

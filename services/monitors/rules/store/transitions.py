@@ -113,15 +113,17 @@ def save(session: Session, ledger: Ledger, encode: Encode) -> None:
     # What ends makes room first: an instance's next alert may begin in the same batch, and one alone can be open.
     update_alerts(session, ledger.altered.values(), ledger.retimed)
     insert_alerts(session, list(ledger.opened.values()))
-    if not ledger.events:
+    # What only the notifier learns is in no timeline, but has its place in the order.
+    numbered = [*ledger.events, *ledger.untold]
+    if not numbered:
         outbox.reschedule(session, ledger.rescheduled)
         return
-    first = counters.take(session, counters.SEQUENCE, len(ledger.events))
+    first = counters.take(session, counters.SEQUENCE, len(numbered))
     try:
         insert_events(session, ledger.events, first)
     except IntegrityError as error:
         raise AlreadyRecorded from error
-    sequences = {id(event): first + number for number, event in enumerate(ledger.events)}
+    sequences = {id(event): first + number for number, event in enumerate(numbered)}
     rows = [
         outbox.Waiting(
             each.alert.tenant,

@@ -1,5 +1,6 @@
 """Alert, notification and transition messages and the model's values."""
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from monitors.mesh.errors import InvalidField
@@ -54,7 +55,7 @@ def _fill_alert(message: pb.Alert, alert: Alert, now: int) -> None:
         _fill_time(message.acknowledgement.time, alert.acknowledge_time)
 
 
-def _fill_time(message: Timestamp, nanos: int) -> None:
+def _fill_time(message: Timestamp | Duration, nanos: int) -> None:
     message.SetInParent()
     message.seconds, message.nanos = divmod(nanos, SECOND)
 
@@ -121,6 +122,10 @@ def encode_notification(notification: Notification) -> bytes:
     message.traceparent = alert.traceparent
     if notification.former_severity is not None:
         message.former_severity = int(notification.former_severity)  # type: ignore[assignment]
+    if notification.repeat_interval:
+        _fill_time(message.repeat_interval, notification.repeat_interval)
+    if notification.repeat_after is not None:
+        _fill_time(message.repeat_after_time, notification.repeat_after)
     return message.SerializeToString()
 
 

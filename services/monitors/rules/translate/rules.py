@@ -205,6 +205,7 @@ def facts_of(stored: StoredRule) -> RuleFacts:
         channels=tuple(message.notify),
         cooldown=from_duration(message.cooldown),
         snooze_until=from_timestamp(message.snooze_until_time) if message.HasField("snooze_until_time") else None,
+        repeat_interval=from_duration(message.repeat_interval),
     )
 
 

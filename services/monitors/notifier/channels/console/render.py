@@ -7,7 +7,7 @@ from monitors.notifier.channels.text import acknowledge_command, clean, facts, s
 from monitors.notifier.model.message import Message
 
 MAX_LINE = 1000
-_WANTED = ("What", "Monitor", "Condition", "Lasted", "Reason", "By", "Note", "Delayed by")
+_WANTED = ("What", "Monitor", "Condition", "Firing for", "Lasted", "Reason", "By", "Note", "Delayed by")
 
 
 def render(message: Message, now: int, zone: tzinfo | None = None) -> str:

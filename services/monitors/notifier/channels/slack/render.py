@@ -16,6 +16,7 @@ _ICONS = {
     Kind.ACKNOWLEDGED: "👀",
     Kind.SNOOZED: "💤",
     Kind.SEVERITY_CHANGED: "⏫",
+    Kind.STILL_FIRING: "🔁",
 }
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 

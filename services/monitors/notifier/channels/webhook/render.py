@@ -5,7 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from monitors.notifier.channels.text import acknowledge_command, format_rfc3339, shorten
+from monitors.mesh.times import SECOND
+from monitors.notifier.channels.text import acknowledge_command, format_duration, format_rfc3339, shorten
 from monitors.notifier.model.message import Kind, Message
 
 MAX_BODY = 20_000
@@ -14,6 +15,7 @@ TYPES = {
     Kind.FIRING: "alert.firing",
     Kind.RESOLVED: "alert.resolved",
     Kind.SEVERITY_CHANGED: "alert.severity_changed",
+    Kind.STILL_FIRING: "alert.still_firing",
 }
 # How much of each text and how many entries of each map are kept, tried in order until the body is small enough.
 _CUTS = ((4096, 64), (1024, 32), (256, 32), (100, 16), (50, 8))
@@ -54,9 +56,22 @@ def _data(message: Message) -> dict[str, Any]:
         "resolve_reason": message.resolve_reason,
         "labels": dict(message.labels),
         "annotations": dict(message.annotations),
-        # Grows within an alert's stream: a receiver may drop what is older than what it has.
+        # Grows within an alert's stream: a receiver may drop what is older than what it has. What tells again has that
+        # of what it repeats, and counts up in `repeat`.
         "sequence": message.sequence,
+        **_repeat(message),
         "acknowledge_command": acknowledge_command(message),
+    }
+
+
+def _repeat(message: Message) -> dict[str, Any]:
+    if message.kind is not Kind.STILL_FIRING:
+        return {}
+    duration = message.firing_duration
+    return {
+        "repeat": message.repeat_number,
+        "firing_seconds": duration // SECOND,
+        "text": f"still firing for {format_duration(duration)}",
     }
 
 

@@ -1,0 +1,235 @@
+"""When alerts are told again: a row for each alert that fires and each channel to which it was or will be told."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from monitors.mesh.rows import execute_rows, find_rows, update_rows
+from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.delivery import UNFINISHED, Arrival, Planned, State
+from monitors.notifier.model.message import Kind
+from monitors.notifier.model.repeats import COUNTS, IS_OVER, NEVER, Timer, is_told
+from monitors.notifier.store.named import Key
+from monitors.notifier.store.tables import deliveries, repeats
+
+Compose = Callable[[bytes, int, int], Arrival]
+"""Makes a repeat of what was told: from its payload, the number of the repeat, and how bad it is now."""
+FindChannels = Callable[[Session, Collection[Key]], Mapping[Key, Channel]]
+Plans = Sequence[tuple[Arrival, Sequence[Planned]]]
+
+_COLUMNS = tuple(column.name for column in repeats.columns)
+_KEY = ("tenant_id", "alert_id", "channel_id")
+_CHANGED = ("severity", "repeat_interval", "quiet_until", "told_at", "due_at")
+_CHUNK = 500
+_ENDS = (Kind.RESOLVED, Kind.ACKNOWLEDGED)
+_CHANGES = (Kind.SEVERITY_CHANGED, Kind.REPEAT_CHANGED)
+# One that is there already stays: an alert fires once.
+_INSERT = insert(repeats).prefix_with("OR IGNORE", dialect="sqlite").prefix_with("IGNORE", dialect="mysql")
+_OF_ALERTS = (
+    select(repeats)
+    .where(repeats.c.tenant_id == bindparam("tenant"), repeats.c.alert_id.in_(bindparam("ids", expanding=True)))
+    .with_for_update()
+)
+_FORGET = delete(repeats).where(
+    repeats.c.tenant_id == bindparam("tenant"), repeats.c.alert_id.in_(bindparam("ids", expanding=True))
+)
+_IS_REPEAT = deliveries.c.kind == int(Kind.STILL_FIRING)
+_SUPERSEDE = (
+    update(deliveries)
+    .where(deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.alert_id.in_(bindparam("ids", expanding=True)))
+    .where(_IS_REPEAT, deliveries.c.state == int(State.PENDING))
+    .values(
+        state=int(State.SUPERSEDED),
+        detail=IS_OVER,
+        version=deliveries.c.version + 1,
+        report_due=True,
+        updated_at=bindparam("now"),
+    )
+)
+_FIRST = select(func.min(repeats.c.due_at))
+# What another notifier is about to tell again is passed over.
+_DUE = (
+    select(repeats)
+    .where(repeats.c.due_at <= bindparam("now"))
+    .order_by(repeats.c.due_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_TOLD = select(deliveries.c.tenant_id, deliveries.c.id, deliveries.c.channel_name, deliveries.c.payload).where(
+    deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.id.in_(bindparam("ids", expanding=True))
+)
+_ON_THEIR_WAY = select(deliveries.c.alert_id, deliveries.c.channel_id).where(
+    deliveries.c.tenant_id == bindparam("tenant"),
+    deliveries.c.alert_id.in_(bindparam("ids", expanding=True)),
+    _IS_REPEAT,
+    deliveries.c.state.in_(list(map(int, UNFINISHED))),
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A delivery whose attempt has ended, and the state in which that leaves it."""
+
+    tenant: str
+    delivery_id: str
+    alert_id: str
+    channel_id: str
+    kind: Kind
+    state: State
+    ended_at: int
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Which timer is concerned."""
+        return self.tenant, self.alert_id, self.channel_id
+
+
+def follow(session: Session, planned: Plans, now: int) -> None:
+    """Sets, changes and ends timers as new notifications say, which stand in the order of their streams."""
+    over = {(one.tenant, one.alert_id) for one, _ in planned if one.kind in _ENDS}
+    begun = [
+        _first_row(arrival, one.channel.id)
+        for arrival, plans in planned
+        if arrival.kind is Kind.FIRING and (arrival.tenant, arrival.alert_id) not in over
+        for one in plans
+        if one.channel and one.state is State.PENDING
+    ]
+    execute_rows(session, _INSERT, _COLUMNS, begun)
+    # What is over needs no change before, and of several changes the last one counts.
+    changed = {(one.tenant, one.alert_id): one for one, _ in planned if one.kind in _CHANGES}
+    for tenant in sorted({tenant for tenant, _ in over | changed.keys()}):
+        ended = sorted(alert for of, alert in over if of == tenant)
+        rows = _of_alerts(session, tenant, [*ended, *(alert for of, alert in changed if of == tenant)])
+        for part in _chunks(ended if rows else []):
+            session.execute(_FORGET, {"tenant": tenant, "ids": part})
+        going_on = (row for row in rows if (tenant, row.alert_id) not in over)
+        timers = [_changed_row(row, changed[tenant, row.alert_id], now) for row in going_on]
+        update_rows(session, repeats, _KEY, _CHANGED, timers)
+        for part in _chunks(sorted({row.alert_id for row in rows if row.repeat_count})):
+            session.execute(_SUPERSEDE, {"tenant": tenant, "ids": part, "now": now})
+
+
+def _first_row(arrival: Arrival, channel_id: str) -> tuple[Any, ...]:
+    values = {
+        "tenant_id": arrival.tenant,
+        "alert_id": arrival.alert_id,
+        "channel_id": channel_id,
+        "severity": arrival.severity,
+        "repeat_interval": arrival.repeat_interval,
+        "told_at": 0,
+        "quiet_until": 0,
+        "due_at": NEVER,
+        "delivery_id": "",
+        "repeat_count": 0,
+    }
+    return tuple([values[name] for name in _COLUMNS])
+
+
+def _changed_row(row: Row[Any], arrival: Arrival, now: int) -> tuple[Any, ...]:
+    # That it got worse is about to be told, which begins a new interval.
+    told_at = now if row.told_at and arrival.kind is Kind.SEVERITY_CHANGED else row.told_at
+    timer = Timer(arrival.repeat_interval, told_at, arrival.repeat_after)
+    return (
+        row.tenant_id, row.alert_id, row.channel_id, arrival.severity, timer.interval, timer.quiet_until, timer.told_at,
+        timer.due_at,
+    )  # fmt: skip
+
+
+def note(session: Session, ended: Iterable[Ended]) -> list[Ended]:
+    """Counts anew from what was told. Gives the repeats that wait to be tried again and that nobody wants any more."""
+    concerned = {one.key: one for one in ended if one.kind in COUNTS and _matters(one)}
+    rows = {
+        (row.tenant_id, row.alert_id, row.channel_id): row
+        for tenant in sorted({tenant for tenant, _, _ in concerned})
+        for row in _of_alerts(session, tenant, sorted({alert for of, alert, _ in concerned if of == tenant}))
+    }
+    told = [
+        _told_row(rows[key], one) for key, one in concerned.items() if key in rows and one.state is not State.PENDING
+    ]
+    update_rows(session, repeats, _KEY, ("told_at", "due_at", "delivery_id"), told)
+    return [
+        one
+        for key, one in concerned.items()
+        if one.state is State.PENDING and (key not in rows or rows[key].quiet_until > one.ended_at)
+    ]
+
+
+def _matters(one: Ended) -> bool:
+    return is_told(one.kind, one.state) or (one.kind is Kind.STILL_FIRING and one.state is State.PENDING)
+
+
+def _told_row(row: Row[Any], one: Ended) -> tuple[Any, ...]:
+    timer = Timer(row.repeat_interval, one.ended_at, row.quiet_until)
+    is_news = one.kind is not Kind.STILL_FIRING and one.state is not State.DEAD
+    return (*one.key, timer.told_at, timer.due_at, one.delivery_id if is_news else row.delivery_id)
+
+
+def first_due(session: Session) -> int | None:
+    """When the next alert is told again, which may have been; None if none is."""
+    found: int | None = session.scalar(_FIRST)
+    return None if found in (None, NEVER) else found
+
+
+def take_due(
+    session: Session, find: FindChannels, compose: Compose, now: int, most: int
+) -> tuple[list[tuple[Arrival, list[Planned]]], int]:
+    """At most `most` repeats that are due, with the channel of each; and how many timers were due. Each is set anew:
+    one whose channel is turned off, or whose last repeat is still on its way, has its next turn."""
+    rows = session.execute(_DUE, {"now": now, "most": most}).all()
+    if not rows:
+        return [], 0
+    channels = find(session, {(row.tenant_id, row.channel_id) for row in rows})
+    told, busy = _look_up(session, rows)
+    made, timers, gone = [], [], []
+    for row in rows:
+        channel, original = channels.get((row.tenant_id, row.channel_id)), told.get((row.tenant_id, row.delivery_id))
+        if channel is None or original is None:
+            gone.append({"tenant": row.tenant_id, "alert": row.alert_id, "channel": row.channel_id})
+            continue
+        number = row.repeat_count
+        if not channel.unusable_reason and (row.tenant_id, row.alert_id, row.channel_id) not in busy:
+            number += 1
+            arrival = compose(original.payload, number, row.severity)
+            made.append((arrival, [Planned(original.channel_name, channel, State.PENDING)]))
+        timers.append((row.tenant_id, row.alert_id, row.channel_id, now + row.repeat_interval, number))
+    update_rows(session, repeats, _KEY, ("due_at", "repeat_count"), timers)
+    if gone:
+        session.execute(_FORGET_ONE, gone)
+    return made, len(rows)
+
+
+_FORGET_ONE = delete(repeats).where(
+    repeats.c.tenant_id == bindparam("tenant"),
+    repeats.c.alert_id == bindparam("alert"),
+    repeats.c.channel_id == bindparam("channel"),
+)
+
+
+def _look_up(
+    session: Session, rows: Sequence[Row[Any]]
+) -> tuple[dict[tuple[str, str], Row[Any]], set[tuple[str, str, str]]]:
+    """The deliveries that told alerts, by tenant and id; and the timers whose last repeat is still on its way."""
+    told: dict[tuple[str, str], Row[Any]] = {}
+    busy: set[tuple[str, str, str]] = set()
+    for tenant in sorted({row.tenant_id for row in rows}):
+        of_tenant = [row for row in rows if row.tenant_id == tenant]
+        ids = [row.delivery_id for row in of_tenant]
+        told |= {(tenant, each.id): each for each in session.execute(_TOLD, {"tenant": tenant, "ids": ids})}
+        alerts = [row.alert_id for row in of_tenant if row.repeat_count]
+        if alerts:
+            found = session.execute(_ON_THEIR_WAY, {"tenant": tenant, "ids": alerts})
+            busy |= {(tenant, each.alert_id, each.channel_id) for each in found}
+    return told, busy
+
+
+def _of_alerts(session: Session, tenant: str, alert_ids: Sequence[str]) -> list[Row[Any]]:
+    return [
+        row for part in _chunks(alert_ids) for row in find_rows(session, _OF_ALERTS, {"tenant": tenant}, "ids", part)
+    ]
+
+
+def _chunks(items: Sequence[str]) -> list[Sequence[str]]:
+    return [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]

@@ -1,0 +1,129 @@
+"""The timers of repeats, on a real database, against a plain model."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitors.mesh.times import HOUR, MINUTE
+from monitors.notifier.model.delivery import Arrival, Decision, OutcomeKind, State
+from monitors.notifier.model.message import Kind
+from monitors.notifier.translate import repeat_of, to_arrival
+from monitors.v1 import alert_pb2, notification_pb2
+from tests.harness import LoopThread
+from tests.notifier.test_queue import NOW, Store
+from tests.notifier.world import notification
+
+
+@pytest.fixture(scope="module")
+def opened(loop_thread: LoopThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    store = Store(loop_thread, tmp_path_factory.mktemp("repeats"))
+    yield store
+    store.database.close()
+
+
+@pytest.fixture
+def store(opened: Store) -> Store:
+    opened.empty()
+    return opened
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["wait", "wait", "wait", "interval", "snooze", "acknowledge", "end", "again"]),
+            st.integers(1, 40),
+        ),
+        max_size=14,
+    ),
+)
+def test_it_is_told_again_exactly_when_the_plain_model_says(store: Store, steps: list[tuple[str, int]]) -> None:
+    store.empty()
+    oracle, number, now = Oracle(), 0, NOW
+    told: list[int] = []
+
+    def tell(kind: Kind, **how: int) -> None:
+        nonlocal number
+        number += 1
+        oracle.hear(kind, now, **how)
+        payload = notification(f"n{number}", alert=oracle.alert, sequence=number, now=NOW).SerializeToString()
+        one = Arrival("acme", f"n{number}", oracle.alert, kind, 2, (), "s", number, payload, **how)
+        store.take_in(one, now=now)
+
+    def look() -> None:
+        store.write(lambda session: store.queue.repeat(session, now, 10, partial(repeat_of, now)))
+        for claim in store.claim(now):
+            notified = notification_pb2.Notification.FromString(claim.payload)
+            if notified.kind == alert_pb2.ALERT_EVENT_KIND_STILL_FIRING:
+                told.append(now)
+            store.finish(claim, OutcomeKind.OK, Decision(State.DELIVERED), now)
+
+    tell(Kind.FIRING, repeat_interval=5 * MINUTE)
+    for what, amount in steps:
+        if what == "interval":
+            tell(Kind.REPEAT_CHANGED, repeat_interval=amount * MINUTE, repeat_after=oracle.quiet_until)
+        elif what == "snooze":
+            tell(Kind.REPEAT_CHANGED, repeat_interval=oracle.interval, repeat_after=now + amount * MINUTE)
+        elif what == "acknowledge":
+            tell(Kind.ACKNOWLEDGED)
+        elif what == "end" and not oracle.is_over:
+            tell(Kind.RESOLVED)
+        elif what == "again" and oracle.is_over:
+            tell(Kind.FIRING, repeat_interval=amount * MINUTE)
+        for _ in range(amount if what == "wait" else 1):
+            look()
+            oracle.look(now)
+            now += MINUTE
+    assert told == oracle.told
+
+
+@dataclass
+class Oracle:
+    """One alert after another of one instance, in plain words: when it's told again."""
+
+    episode: int = 0
+    interval: int = 0
+    last: int = 0
+    quiet_until: int = 0
+    is_over: bool = True
+    is_live: bool = False
+    told: list[int] = field(default_factory=list)
+
+    @property
+    def alert(self) -> str:
+        return f"alert_{self.episode}"
+
+    def hear(self, kind: Kind, now: int, repeat_interval: int = 0, repeat_after: int = 0) -> None:
+        if kind is Kind.FIRING:
+            self.episode += 1
+            self.is_live, self.is_over, self.last, self.quiet_until = True, False, now, 0
+        if kind in (Kind.ACKNOWLEDGED, Kind.RESOLVED):
+            self.is_live = False
+            self.is_over = self.is_over or kind is Kind.RESOLVED
+        else:
+            self.interval, self.quiet_until = repeat_interval, repeat_after
+
+    def look(self, now: int) -> None:
+        if self.is_live and now >= self.last + self.interval and now >= self.quiet_until:
+            self.told.append(now)
+            self.last = now
+
+
+def test_what_is_told_again_takes_only_the_room_that_news_leaves(store: Store) -> None:
+    told = [notification(f"n{n}", alert=f"alert_{n}", stream=f"s{n}", sequence=n, repeat=60) for n in range(1, 6)]
+    store.take_in(*(arrival for one in told if (arrival := to_arrival(one))))
+    for _ in range(2):
+        for claim in store.claim():
+            store.finish(claim, OutcomeKind.OK, Decision(State.DELIVERED))
+    later = NOW + HOUR
+    assert store.write(lambda session: store.queue.next_repeat(session)) == NOW + MINUTE
+    taken = store.write(lambda session: store.queue.repeat(session, later, 2, partial(repeat_of, later)))
+    assert (taken, len(store.claim(later))) == (2, 2)
+    # The others are due still, and those two have their next turn in time, whatever becomes of them.
+    assert store.write(lambda session: store.queue.next_repeat(session)) == NOW + MINUTE
+    assert store.write(lambda session: store.queue.repeat(session, later, 9, partial(repeat_of, later))) == 3
+    assert store.write(lambda session: store.queue.next_repeat(session)) == later + MINUTE
