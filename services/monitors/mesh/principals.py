@@ -13,6 +13,7 @@ def principal_to_proto(principal: Principal) -> mesh_pb2.Principal:
         scopes=sorted(principal.scopes),
         is_service=principal.is_service,
         tier=principal.tier,
+        account=principal.account,
     )
     if principal.expire_time is not None:
         message.expire_time.CopyFrom(to_timestamp(principal.expire_time))
@@ -28,4 +29,5 @@ def principal_from_proto(message: mesh_pb2.Principal) -> Principal:
         is_service=message.is_service,
         tier=message.tier,
         expire_time=from_timestamp(message.expire_time) if message.HasField("expire_time") else None,
+        account=message.account,
     )

@@ -156,7 +156,16 @@ async def open_rules(
         topic = (wakeups or LocalWakeups()).topic
         changed = topic(RULES), topic(ALERTS), topic(NOTIFICATIONS)
         async with open_identity(settings.identity, api_keys, tenants) as authenticate:
-            core = Core(database, authenticate, api_keys, closing, stub, *changed, tiers=settings.quotas)
+            core = Core(
+                database,
+                authenticate,
+                api_keys,
+                closing,
+                stub,
+                *changed,
+                tiers=settings.quotas,
+                knows_accounts=_knows_accounts(settings),
+            )
             opened = Rules(core, tenants)
             async with _kept(opened, core, settings):
                 yield opened
@@ -182,6 +191,11 @@ async def _kept(opened: Rules, core: Core, settings: RulesSettings) -> AsyncIter
 
 def _api_keys(database: Database, settings: RulesSettings) -> ApiKeys:
     return ApiKeys(database, settings.key_peppers, takes_bare=settings.takes_bare_keys)
+
+
+def _knows_accounts(settings: RulesSettings) -> bool:
+    sessions = settings.identity.sessions
+    return sessions is not None and bool(sessions.database_url)
 
 
 def _first_key(tenant: str, now: int) -> keys.StoredKey:

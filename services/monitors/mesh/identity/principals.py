@@ -18,7 +18,8 @@ class Principal:
     """Who calls and what they may do. `tenant` is empty for a service of the mesh.
 
     `tier` is what the tenant may use, see `quotas`; empty for that of tenants that have none. `expire_time` is when the
-    credential ends, in nanoseconds since 1970; None if it doesn't.
+    credential ends, in nanoseconds since 1970; None if it doesn't. `account` is the id of the account in the existing
+    user system with which everything ends that is made with the credential; empty if there is none.
     """
 
     tenant: str
@@ -27,6 +28,7 @@ class Principal:
     is_service: bool = False
     tier: str = ""
     expire_time: int | None = None
+    account: str = ""
 
 
 SERVICE = Principal(tenant="", user="mesh", is_service=True)

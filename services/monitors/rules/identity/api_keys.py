@@ -1,15 +1,18 @@
 """API keys, as RuleService's own database knows them."""
 
 import hmac
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import Unauthenticated
-from monitors.mesh.identity import ApiKey, Principal, new_api_key, parse_api_key
+from monitors.mesh.identity import ApiKey, IdentityProvider, Principal, new_api_key, parse_api_key
 from monitors.mesh.identity.keys import KEY_PREFIX
 from monitors.mesh.masking import Secret
 from monitors.rules.store import keys
+
+CheckAccount = Callable[[str], Awaitable[None]]
+"""Raises Unauthenticated unless an account of the existing user system is active, or IdentityUnavailable."""
 
 
 class ApiKeys:
@@ -42,7 +45,14 @@ class ApiKeys:
         if not hmac.compare_digest(stored.digest, digests[0]):
             self._outdated[stored.id] = digests[0]
         scopes = frozenset(stored.scopes)
-        return Principal(stored.tenant, stored.id, scopes, tier=stored.tier, expire_time=stored.expire_time)
+        return Principal(
+            stored.tenant,
+            stored.id,
+            scopes,
+            tier=stored.tier,
+            expire_time=stored.expire_time,
+            account=stored.account,
+        )
 
     def make(self, session: Session, wanted: keys.StoredKey) -> ApiKey:
         """Makes a key for a tenant that is there; `wanted` says everything but its id."""
@@ -68,3 +78,26 @@ class ApiKeys:
         """The digests by their ids of keys that have others and were used since this was asked last."""
         outdated, self._outdated = self._outdated, {}
         return outdated
+
+
+@dataclass(frozen=True)
+class EndingWithAccounts:
+    """Takes a key that somebody with an account has made only as long as that account is active."""
+
+    keys: IdentityProvider
+    check_account: CheckAccount
+
+    async def identify(self, credential: str) -> Principal | None:
+        """As IdentityProvider says."""
+        principal = await self.keys.identify(credential)
+        if principal and principal.account:
+            await self.check_account(principal.account)
+        return principal
+
+
+async def no_accounts(account: str) -> None:
+    """Refuses all: nobody can be asked."""
+    raise Unauthenticated(
+        "the API key ends with its maker's account, which nobody can be asked about: JWT_SECRET and "
+        "IDENTITY_DATABASE_URL of RuleService aren't set any more; use a key that the mesh's operator has made"
+    )

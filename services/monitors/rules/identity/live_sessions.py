@@ -76,6 +76,14 @@ class LiveSessions:
             raise IdentityUnavailable("the user system's Redis")
         return _from_tables(asked, row, user, in_redis, now)
 
+    async def check_account(self, user_id: str) -> None:
+        """Raises Unauthenticated unless the tables have an active user of this id, or IdentityUnavailable."""
+        user = await self._database.find_user(user_id) if self._database else None
+        if user is None or not is_true(user["is_active"]):
+            raise Unauthenticated(
+                "the account of whoever made the API key isn't active; use a key of somebody whose account is"
+            )
+
     async def _cached(self, session_id: str) -> tuple[Mapping[str, Any] | None, bool]:
         """What Redis has of a session, and whether it couldn't be asked."""
         if self._redis is None:

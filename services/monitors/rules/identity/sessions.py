@@ -68,6 +68,7 @@ class Sessions:
             scopes_of(granted if isinstance(granted, list) else (), self._permissions),
             tier=tier,
             expire_time=min(int(min(claims["exp"], 1e10)) * SECOND, session.expire_time or END_OF_TIME),
+            account=user_id,
         )
 
     def _verified(self, credential: str) -> Mapping[str, Any]:

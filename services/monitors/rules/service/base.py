@@ -70,6 +70,8 @@ class Core:
     alerts_changed: Changes = field(default_factory=Changes)
     outbox_changed: Changes = field(default_factory=Changes)
     tiers: Tiers = field(default_factory=Tiers)
+    knows_accounts: bool = False
+    """Whether it can be asked which accounts of the existing user system are active."""
     channel_pages: dict[str, ChannelPage] = field(default_factory=dict)
     """The pages of the notifiers that are there, by the lease of each."""
 

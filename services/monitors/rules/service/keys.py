@@ -7,7 +7,7 @@ from typing import Any
 
 from monitors.mesh.config import TENANT
 from monitors.mesh.database import Session
-from monitors.mesh.errors import InvalidField, Unauthenticated
+from monitors.mesh.errors import InvalidField, Unauthenticated, WrongState
 from monitors.mesh.identity import ORDINARY_SCOPES, SCOPES, current_principal, current_tenant, seconds_to_trust
 from monitors.mesh.principals import principal_to_proto
 from monitors.mesh.tenancy import of_tenant
@@ -27,7 +27,15 @@ class KeyCalls(Part):
 
     async def CreateKey(self, request: pb.CreateKeyRequest, context: Any) -> pb.CreateKeyResponse:
         """Makes an API key."""
-        tenant, user, now = _tenant_named(request.tenant_id), current_principal().user, self.core.database.now()
+        maker, now = current_principal(), self.core.database.now()
+        tenant = _tenant_named(request.tenant_id)
+        if maker.account and not self.core.knows_accounts:
+            raise WrongState(
+                "a key that you make ends with your account, and the mesh can't look at accounts, since "
+                "IDENTITY_DATABASE_URL isn't set; ask whoever runs it to set that, or to make the key: "
+                f"`MONITORS_SERVICE_TOKEN=… monitors keys create --tenant {tenant}`",
+                metadata={"state": "accounts unknown"},
+            )
         for error in check_line("title", request.title, 100, "say what the key is for"):
             raise error
         expire_time = None
@@ -36,7 +44,14 @@ class KeyCalls(Part):
             if not now < expire_time <= LONGEST_TIME:
                 raise InvalidField("expire_time", "isn't ahead; send a time in the future, or none for no end")
         wanted = store.StoredKey(
-            tenant, "", _checked_scopes(request.scopes), expire_time, title=request.title, creator=user, create_time=now
+            tenant,
+            "",
+            _checked_scopes(request.scopes),
+            expire_time,
+            title=request.title,
+            creator=maker.user,
+            create_time=now,
+            account=maker.account,
         )
 
         def work(session: Session, who: Caller) -> pb.CreateKeyResponse:

@@ -33,6 +33,8 @@ class StoredKey:
     create_time: int = 0
     last_use_time: int | None = None
     revoke_time: int | None = None
+    account: str = ""
+    """The account in the existing user system with which it ends; empty if with none."""
     digest: bytes = field(default=b"", repr=False)
     """What is stored of it."""
 
@@ -77,6 +79,7 @@ def add_key(session: Session, digest: bytes, stored: StoredKey) -> None:
             create_time=stored.create_time,
             expire_time=stored.expire_time,
             creator=stored.creator,
+            account=stored.account or None,
         )
     )
 
@@ -143,6 +146,7 @@ def _key_of(row: Row[Any]) -> StoredKey:
         row.create_time,
         row.last_use_time,
         row.revoke_time,
+        row.account or "",
         bytes(row.digest),
     )
 

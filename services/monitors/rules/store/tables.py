@@ -59,6 +59,8 @@ keys = Table(
     Column("revoke_time", BigInteger),
     # None for the keys that were made before it was noted.
     Column("creator", String(100)),
+    # The user's in the existing user system, whose ids may be of any length; None for a key that ends with none.
+    Column("account", Text),
     ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
     # The key's text names the id alone; the tenant follows from it.
     UniqueConstraint("id"),
