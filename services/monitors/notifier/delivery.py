@@ -18,8 +18,9 @@ from monitors.mesh.times import SECOND
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock
 from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, decide
+from monitors.notifier.store.notices import Notices
 from monitors.notifier.store.queue import Claim, Finished, Queue
-from monitors.notifier.translate import message_from_payload, repeat_of
+from monitors.notifier.translate import message_from_payload, notice_to_arrival, repeat_of
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +38,17 @@ class Dispatcher:
     """Owns the queue. `on_change` is called when there is something that RuleService should know."""
 
     def __init__(
-        self, database: Database, queue: Queue, senders: Senders, clock: Clock, on_change: Callable[[], None]
+        self,
+        database: Database,
+        queue: Queue,
+        notices: Notices,
+        senders: Senders,
+        clock: Clock,
+        on_change: Callable[[], None],
     ) -> None:
         self._database = database
         self._queue = queue
+        self._notices = notices
         self._senders = senders
         self._clock = clock
         self._on_change = on_change
@@ -118,8 +126,11 @@ class Dispatcher:
         def transaction(session: Session) -> tuple[list[Arrival], list[Claim], int | None]:
             if unknown:
                 self._queue.take_back(session, unknown)
-            for lost in self._queue.finish(session, finished):
-                log.warning("delivery %s was taken over before its attempt ended", lost.claim.delivery_id)
+            lost = self._queue.finish(session, finished)
+            for one in lost:
+                log.warning("delivery %s was taken over before its attempt ended", one.claim.delivery_id)
+            recorded = [one for one in finished if one not in lost]
+            self._notices.follow(session, recorded, now, partial(notice_to_arrival, now))
             unprinted = self._queue.take_in(session, [one for arrivals, _ in inbox for one in arrivals], now)
             return unprinted, *self._claim(session, now, token, capacity, busy)
 

@@ -27,6 +27,7 @@ from monitors.notifier.model.channel import Policy
 from monitors.notifier.reports import Reporter
 from monitors.notifier.service import NotifierService
 from monitors.notifier.store.channels import ChannelStore
+from monitors.notifier.store.notices import Notices
 from monitors.notifier.store.queue import Queue
 from monitors.notifier.store.requests import RequestStore
 from monitors.notifier.store.sealed import keep_fingerprint_key
@@ -109,7 +110,7 @@ async def _running(
     queue = Queue(channels)
     mirror = Mirror(database, channels, stub)
     reporter = Reporter(database, stub)
-    dispatcher = Dispatcher(database, queue, senders, clock, reporter.look)
+    dispatcher = Dispatcher(database, queue, Notices(channels), senders, clock, reporter.look)
     changes = Changes(database, channels, queue, requests, mirror, senders, sealer, clock)
     policy = Policy(settings.allow_local_targets, settings.smtp is not None)
     maker = ChannelMaker(changes, channels, sealer, policy, settings.quotas, clock)

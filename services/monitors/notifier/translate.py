@@ -16,7 +16,8 @@ from monitors.notifier.model.channel import (
     shorten,
 )
 from monitors.notifier.model.delivery import Arrival
-from monitors.notifier.model.message import Kind, Message, Severity
+from monitors.notifier.model.message import ABOUT_NO_ALERT, Kind, Message, Severity
+from monitors.notifier.model.notices import Notice
 from monitors.notifier.store.log import Attempt, Delivery
 from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import notification_pb2 as pb
@@ -24,7 +25,7 @@ from monitors.v1.notifier_service_pb2 import UpdateChannelRequest
 
 BUILT = "console, webhook, email and slack are there, and a webhook reaches anything that takes JSON"
 KNOWN_KINDS = frozenset(field.name for field in pb.Channel.DESCRIPTOR.oneofs_by_name["kind"].fields)
-KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.TEST), int(Kind.STILL_FIRING)}
+KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.STILL_FIRING), *map(int, ABOUT_NO_ALERT)}
 KNOWN_SEVERITIES = frozenset(map(int, Severity))
 PLAIN_HTTP = "the endpoint is reached over plain http, so anybody on the way can read the alerts"
 
@@ -126,6 +127,22 @@ def repeat_of(now: int, payload: bytes, number: int, severity: int) -> Arrival:
         notification.ClearField(field)
     notification.event_time.CopyFrom(to_timestamp(now))
     notification.create_time.CopyFrom(to_timestamp(now))
+    return _arrival(notification)
+
+
+def notice_to_arrival(now: int, notice: Notice) -> Arrival:
+    """What the notifier says of itself at `now`."""
+    notification = pb.Notification(
+        id=notice.id,
+        tenant_id=notice.tenant,
+        kind=alert_pb2.ALERT_EVENT_KIND_NOTICE,
+        alert=alert_pb2.Alert(title=notice.title, severity=rule_pb2.Severity.ValueType(notice.severity)),
+        detail=notice.text,
+        stream_key=notice.id,
+        sequence=now,
+        event_time=to_timestamp(now),
+        create_time=to_timestamp(now),
+    )
     return _arrival(notification)
 
 

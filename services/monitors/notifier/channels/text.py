@@ -16,6 +16,8 @@ VERBS = {
     Kind.SNOOZED: "SNOOZED",
     Kind.SEVERITY_CHANGED: "ESCALATED",
     Kind.STILL_FIRING: "STILL FIRING",
+    Kind.NOTICE: "NOTICE",
+    Kind.HEARTBEAT: "ALIVE",
 }
 # Characters that change what a reader sees without being seen themselves: controls, and direction overrides.
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
@@ -86,8 +88,8 @@ def verb(message: Message) -> str:
 
 
 def severity_words(message: Message) -> str:
-    """How bad it is: `high`, or `high → critical` if it was something else before; empty for a test."""
-    if message.kind is Kind.TEST:
+    """How bad it is: `high`, or `high → critical` if it was something else before; empty if there's no alert."""
+    if not message.is_about_alert:
         return ""
     now, former = message.severity.name.lower(), message.former_severity
     return f"{former.name.lower()} → {now}" if message.kind is Kind.SEVERITY_CHANGED and former else now
@@ -97,6 +99,8 @@ def facts(message: Message, now: int, zone: tzinfo = UTC) -> list[tuple[str, str
     """The rest, as label and text, in the order in which a reader needs it. Texts are single clean lines."""
     if message.kind is Kind.TEST:
         return [("Note", "This is a test. Alerts that name this channel will arrive here.")]
+    if not message.is_about_alert:
+        return [("What", clean(message.note))]
     found = [("What", clean(message.summary)), ("Monitor", clean(message.monitor_id) + format_tags(message.group))]
     if message.condition:
         value = "" if message.value is None else f", value {format_value(message.value)}"

@@ -17,6 +17,8 @@ class Kind(IntEnum):
     STILL_FIRING = 6
     REPEAT_CHANGED = 7
     """How it's told again has changed; nobody is told of that."""
+    NOTICE = 8
+    HEARTBEAT = 9
 
 
 class Severity(IntEnum):
@@ -26,6 +28,9 @@ class Severity(IntEnum):
     MEDIUM = 2
     HIGH = 3
     CRITICAL = 4
+
+
+ABOUT_NO_ALERT = frozenset({Kind.TEST, Kind.NOTICE, Kind.HEARTBEAT})
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,11 @@ class Message:
     note: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_about_alert(self) -> bool:
+        """Whether there is an alert that it tells of."""
+        return self.kind not in ABOUT_NO_ALERT
 
     @property
     def fires(self) -> bool:

@@ -63,6 +63,12 @@ def insert(session: Session, planned: repeats.Plans, now: int) -> None:
     insert_rows(session, deliveries, _COLUMNS, rows)
 
 
+def insert_once(session: Session, arrival: Arrival, planned: Sequence[Planned], now: int) -> None:
+    """Makes the deliveries of something, unless they have been made before."""
+    if not _known(session, arrival.tenant, [arrival.notification_id]):
+        insert(session, [(arrival, planned)], now)
+
+
 def _is_printed(plans: Sequence[Planned]) -> bool:
     return any(isinstance(one.channel.target, ConsoleTarget) for one in plans if one.channel)
 

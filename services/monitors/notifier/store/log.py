@@ -136,7 +136,7 @@ def _wait_again(row: DeliveryRow, now: int) -> None:
     row.state = State.PENDING
     row.next_at = now
     row.version += 1
-    row.report_due = True
+    row.report_due = bool(row.alert_id)
     row.updated_at = now
 
 

@@ -40,6 +40,7 @@ class Claim:
     tenant: str
     delivery_id: str
     channel: Channel
+    kind: Kind
     payload: bytes
     attempt: int
     broken_before: bool
@@ -145,6 +146,7 @@ class Queue:
                 tenant=row.tenant_id,
                 delivery_id=row.id,
                 channel=channel,
+                kind=Kind(row.kind),
                 payload=row.payload,
                 attempt=row.attempt_count + 1,
                 broken_before=outcome == OutcomeKind.CONFIGURATION_BROKEN,
@@ -307,8 +309,9 @@ def _channel_key(row: Row[Any]) -> tuple[str, str]:
 
 
 def _end(row: Row[Any], state: State, detail: str, outcome: int, next_at: int, now: int) -> tuple[Any, ...]:
-    """A row on its way to a state that RuleService should know."""
-    return (row.tenant_id, row.id, int(state), detail[:1000], outcome, next_at, "", row.version + 1, True, now)
+    """A row on its way to a state that RuleService should know, if it's about an alert."""
+    is_told = bool(row.alert_id)
+    return (row.tenant_id, row.id, int(state), detail[:1000], outcome, next_at, "", row.version + 1, is_told, now)
 
 
 def _end_waiting(session: Session, is_waiting: tuple[Any, ...], state: State, reason: str, now: int) -> None:
@@ -320,7 +323,7 @@ def _end_waiting(session: Session, is_waiting: tuple[Any, ...], state: State, re
             detail=reason[:1000],
             lease_token="",
             version=DeliveryRow.version + 1,
-            report_due=True,
+            report_due=DeliveryRow.alert_id != "",
             updated_at=now,
         )
     )

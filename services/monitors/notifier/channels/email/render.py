@@ -12,8 +12,10 @@ from monitors.notifier.model.message import Kind, Message
 
 MAX_SUBJECT = 200
 MAX_FACT = 4096
-_BAD = "#b3261e"
-_COLOURS = {Kind.FIRING: _BAD, Kind.SEVERITY_CHANGED: _BAD, Kind.STILL_FIRING: _BAD, Kind.RESOLVED: "#1e7b34"}
+_COLOURS = {
+    **dict.fromkeys((Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING, Kind.NOTICE), "#b3261e"),
+    Kind.RESOLVED: "#1e7b34",
+}
 
 
 def render(message: Message, sender: str, recipients: tuple[str, ...], now: int) -> EmailMessage:

@@ -17,6 +17,8 @@ _ICONS = {
     Kind.SNOOZED: "💤",
     Kind.SEVERITY_CHANGED: "⏫",
     Kind.STILL_FIRING: "🔁",
+    Kind.NOTICE: "⚠️",
+    Kind.HEARTBEAT: "💓",
 }
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 

@@ -16,6 +16,8 @@ TYPES = {
     Kind.RESOLVED: "alert.resolved",
     Kind.SEVERITY_CHANGED: "alert.severity_changed",
     Kind.STILL_FIRING: "alert.still_firing",
+    Kind.NOTICE: "notifier.notice",
+    Kind.HEARTBEAT: "notifier.heartbeat",
 }
 # How much of each text and how many entries of each map are kept, tried in order until the body is small enough.
 _CUTS = ((4096, 64), (1024, 32), (256, 32), (100, 16), (50, 8))
@@ -37,6 +39,8 @@ def render(message: Message) -> bytes:
 def _data(message: Message) -> dict[str, Any]:
     if message.kind is Kind.TEST:
         return {"title": message.title}
+    if not message.is_about_alert:
+        return {"notification_id": message.notification_id, "title": message.title, "text": message.note}
     finite = message.value is not None and math.isfinite(message.value)
     return {
         "notification_id": message.notification_id,
