@@ -14,6 +14,7 @@ def test_a_higher_tier_allows_no_less() -> None:
         assert lower.rules < higher.rules
         assert lower.interval > higher.interval
         assert lower.channels <= higher.channels
+        assert lower.keys < higher.keys
         assert lower.requests < (higher.requests or float("inf"))
 
 

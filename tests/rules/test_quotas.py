@@ -10,17 +10,20 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from monitors.mesh.quotas import Tiers, changed_quotas
+from monitors.mesh.times import now_nanos, to_timestamp
 from monitors.rules.service import monitors
 from monitors.v1 import monitor_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
-from tests.rules.client import FLOAT, Client
+from tests.rules.client import FLOAT, SERVICE, Client
 from tests.rules.running import Running, running
 from tests.servers.backends import server_database_url
 
 MOST = 3
-TIERS = Tiers(changed_quotas([f"free.rules={MOST}", "free.interval=30", "free.requests=0", "pro.rules=1000"]))
+TIERS = Tiers(
+    changed_quotas([f"free.rules={MOST}", "free.interval=30", "free.requests=0", "free.keys=2", "pro.rules=1000"])
+)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,25 @@ def test_monitors_cannot_be_made_known_without_end(client: Client, monkeypatch: 
     # What is known may be said again, and whoever runs the mesh needs no protection from themselves.
     assert client.call(room).monitor.id == "first"
     assert in_tier(client, "unlimited").call(more).monitor.id == "second"
+
+
+def test_keys_cannot_be_made_without_end(client: Client) -> None:
+    # The one that the tenant began with, and that of the tier.
+    error = client.refused(pb.CreateKeyRequest(title="one more"))
+    assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
+    assert error.metadata == {"quota": "keys", "limit": "2", "tier": "free"}
+    assert "there are 2 API keys already, and the tier 'free' allows 2; revoke" in error.message
+    oldest = client.call(pb.ListKeysRequest()).keys[-1]
+    client.call(pb.RevokeKeyRequest(key_id=oldest.id))
+    soon = to_timestamp(now_nanos() + 60 * 10**9)
+    client.call(pb.CreateKeyRequest(title="in its place", expire_time=soon))
+    assert client.refused(pb.CreateKeyRequest(title="one more")).reason == "QUOTA_EXCEEDED"
+
+
+def test_whoever_runs_the_mesh_makes_keys_beyond_a_tenants_number(client: Client) -> None:
+    request = pb.CreateKeyRequest(title="one more", tenant_id=client.tenant)
+    for _ in range(3):
+        client.stub.CreateKey(request, metadata=SERVICE)
 
 
 def test_many_at_once_are_all_or_none(client: Client) -> None:

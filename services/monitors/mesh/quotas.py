@@ -29,6 +29,8 @@ class Quotas:
     """The shortest interval of a rule, in nanoseconds."""
     channels: int
     """How many channels."""
+    keys: int
+    """How many API keys that haven't ended."""
     requests: int
     """How many requests a second, those to all services taken together; ten times as many at once. 0 for any number."""
 
@@ -39,19 +41,19 @@ class Quotas:
         )
 
 
-NOT_BOUNDED = Quotas(UNLIMITED, rules=LARGEST, interval=0, channels=200, requests=0)
+NOT_BOUNDED = Quotas(UNLIMITED, rules=LARGEST, interval=0, channels=200, keys=LARGEST, requests=0)
 DEFAULTS: Mapping[str, Quotas] = MappingProxyType(
     {
         each.tier: each
         for each in (
-            Quotas(FREE, rules=20, interval=30 * SECOND, channels=3, requests=5),
-            Quotas(PRO, rules=500, interval=10 * SECOND, channels=30, requests=50),
-            Quotas(ENTERPRISE, rules=50_000, interval=SECOND, channels=200, requests=1_000),
+            Quotas(FREE, rules=20, interval=30 * SECOND, channels=3, keys=10, requests=5),
+            Quotas(PRO, rules=500, interval=10 * SECOND, channels=30, keys=100, requests=50),
+            Quotas(ENTERPRISE, rules=50_000, interval=SECOND, channels=200, keys=1_000, requests=1_000),
             NOT_BOUNDED,
         )
     }
 )
-NAMES = ("rules", "interval", "channels", "requests")
+NAMES = ("rules", "interval", "channels", "keys", "requests")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a tenant's tier allows of rules."""
+"""What a tenant's tier allows of rules and keys."""
 
 from monitors.mesh.quantities import format_duration
 from monitors.mesh.quotas import Quotas
@@ -30,3 +30,14 @@ def check_room(present: int, wanted: int, quotas: Quotas) -> None:
         f"there are {present:,} rules already{asked}, and the tier {quotas.tier!r} allows {quotas.rules:,}; delete "
         "those that aren't needed",
     )
+
+
+def check_room_for_key(present: int, quotas: Quotas) -> None:
+    """Raises QuotaExceeded if there are as many keys already as the tier allows."""
+    if present >= quotas.keys:
+        raise quotas.exceeded(
+            "keys",
+            str(quotas.keys),
+            f"there are {present:,} API keys already, and the tier {quotas.tier!r} allows {quotas.keys:,}; revoke "
+            "those that aren't needed: `monitors keys list`, `monitors keys revoke`",
+        )

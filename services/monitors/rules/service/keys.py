@@ -15,6 +15,7 @@ from monitors.mesh.times import SECOND, from_timestamp, to_duration
 from monitors.rules.model.catalogue import did_you_mean
 from monitors.rules.model.pages import page_size, read_token, write_token
 from monitors.rules.model.quantities import shown
+from monitors.rules.model.quotas import check_room_for_key
 from monitors.rules.model.rule import LONGEST_TIME, check_line
 from monitors.rules.service.base import Caller, Part
 from monitors.rules.store import keys as store
@@ -57,6 +58,8 @@ class KeyCalls(Part):
         def work(session: Session, who: Caller) -> pb.CreateKeyResponse:
             if store.ensure_tenant(session, tenant, now):
                 who.changed("tenant", tenant, None, {"tier": ""})
+            if not maker.is_service:
+                check_room_for_key(store.count_live(session, tenant, now), who.quotas)
             key = self.core.api_keys.make(session, wanted)
             who.changed("key", key.key_id, None, key_to_proto(replace(wanted, id=key.key_id)))
             return pb.CreateKeyResponse(key=key.text, key_id=key.key_id)

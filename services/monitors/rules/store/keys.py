@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Row, and_, insert, or_, select, update
+from sqlalchemy import Row, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -108,6 +108,12 @@ def set_digest(session: Session, key_id: str, digest: bytes) -> bool:
     if row is not None and bytes(row.digest) != digest:
         session.execute(update(keys).where(keys.c.id == key_id).values(digest=digest))
     return row is not None
+
+
+def count_live(session: Session, tenant: str, now: int) -> int:
+    """How many keys of the tenant haven't ended."""
+    has_not_ended = and_(keys.c.revoke_time.is_(None), or_(keys.c.expire_time.is_(None), keys.c.expire_time > now))
+    return session.scalar(select(func.count()).where(keys.c.tenant_id == tenant, has_not_ended)) or 0
 
 
 def list_keys(session: Session, tenant: str, after: tuple[int, str] | None, limit: int) -> list[StoredKey]:
