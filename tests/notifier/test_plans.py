@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from monitors.mesh.database import Database, sqlite_url
 from monitors.mesh.master_keys import key_ring
 from monitors.mesh.secrets import Sealer
-from monitors.mesh.times import SECOND
-from monitors.notifier.model.channel import Channel, ConsoleTarget
+from monitors.mesh.times import MINUTE, SECOND
+from monitors.notifier.model.channel import Channel, ConsoleTarget, EmailTarget
 from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State
 from monitors.notifier.model.message import Kind
 from monitors.notifier.store.channels import ChannelStore
@@ -36,6 +36,7 @@ def queue(loop_thread: LoopThread, tmp_path: Path) -> Iterator[tuple[Database, Q
     @of_all
     def fill(session: Session) -> None:
         channels.insert(session, Channel("acme", "chan_a", "a", ConsoleTarget(), is_default=True))
+        channels.insert(session, Channel("acme", "chan_m", "m", EmailTarget(("ann@example.org",))))
         queue.take_in(session, arrivals, NOW)
 
     loop_thread.run(database.write(fill))
@@ -154,3 +155,33 @@ def test_channels_and_their_breakers_are_looked_up_by_their_names(
     assert any(step.startswith("SEARCH notifier_breakers USING") for step in steps)
     # Which breakers are open is asked of all: a row is there only of what has failed.
     assert [step for step in steps if step.startswith("SCAN notifier_")] == ["SCAN notifier_breakers"]
+
+
+def test_a_groups_members_and_the_rest_of_their_streams_are_found_by_an_index(
+    loop_thread: LoopThread, queue: tuple[Database, Queue]
+) -> None:
+    database, tested = queue
+    later = NOW + MINUTE
+
+    @of_all
+    def work(session: Session) -> list[str]:
+        arrivals = [
+            Arrival("acme", f"m{n}", "al", Kind.FIRING, 2, ("m",), f"m{n}", n, b"", rule_id="r") for n in (8, 9)
+        ]
+        tested.take_in(session, arrivals, NOW)
+
+        def claim(session: Session) -> None:
+            assert tested.claim(session, later, "token", capacity=100, busy={}, per_channel=8)
+
+        connection = session.connection()
+        return [
+            row[3]
+            for statement, parameters in asked(session, claim)
+            if statement.startswith("SELECT")
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+
+    plan = loop_thread.run(database.write(work))
+    assert any("ix_deliveries_group (tenant_id=? AND group_key=? AND state=?)" in line for line in plan), plan
+    assert any("ix_deliveries_stream (tenant_id=? AND stream_key=? AND state=?)" in line for line in plan), plan
+    assert not [line for line in plan if line.startswith("SCAN notifier_deliveries")], plan

@@ -46,21 +46,26 @@ def test_it_is_told_again_exactly_when_the_plain_model_says(store: Store, steps:
     oracle, number, now = Oracle(), 0, NOW
     told: list[int] = []
 
-    def tell(kind: Kind, **how: int) -> None:
+    def tell(kind: Kind, repeat_interval: int = 0, repeat_after: int = 0) -> None:
         nonlocal number
         number += 1
+        how = {"repeat_interval": repeat_interval, "repeat_after": repeat_after}
         oracle.hear(kind, now, **how)
         payload = notification(f"n{number}", alert=oracle.alert, sequence=number, now=NOW).SerializeToString()
-        one = Arrival("acme", f"n{number}", oracle.alert, kind, 2, (), "s", number, payload, **how)
+        one = Arrival(
+            "acme", f"n{number}", oracle.alert, kind, 2, (), "s", number, payload, repeat_interval, repeat_after
+        )
         store.take_in(one, now=now)
 
     def look() -> None:
         store.write(lambda session: store.queue.repeat(session, now, 10, partial(repeat_of, now)))
-        for claim in store.claim(now):
-            notified = notification_pb2.Notification.FromString(claim.payload)
-            if notified.kind == alert_pb2.ALERT_EVENT_KIND_STILL_FIRING:
-                told.append(now)
-            store.finish(claim, OutcomeKind.OK, Decision(State.DELIVERED), now)
+        # One after the other: a stream may have several to tell.
+        while claims := store.claim(now):
+            for claim in claims:
+                notified = notification_pb2.Notification.FromString(claim.parts[0].payload)
+                if notified.kind == alert_pb2.ALERT_EVENT_KIND_STILL_FIRING:
+                    told.append(now)
+                store.finish(claim, OutcomeKind.OK, Decision(State.DELIVERED), now)
 
     tell(Kind.FIRING, repeat_interval=5 * MINUTE)
     for what, amount in steps:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Insert, Row, Select, Table, Update, bindparam, insert, update
 from sqlalchemy.engine import Dialect
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from monitors.mesh.tenancy import Verdict, check_rows
 
+T = TypeVar("T")
 ROWS_A_STATEMENT = 250
 
 
@@ -37,7 +38,7 @@ def execute_rows(
         listed = [tuple([row[place] for place in order]) for row in listed]
     if connection.dialect.name == "sqlite" and isinstance(statement, Insert):
         whole = len(listed) - len(listed) % ROWS_A_STATEMENT
-        for part in _parts(listed[:whole]):
+        for part in in_parts(listed[:whole], ROWS_A_STATEMENT):
             values = tuple(chain.from_iterable(part))
             connection.exec_driver_sql(_joined_insertion(text), values, execution_options=options)
         listed = listed[whole:]
@@ -62,7 +63,7 @@ def update_rows(
     options = check_rows(connection, verdict, names, listed)
     quote = connection.dialect.identifier_preparer.quote
     quoted = quote(table.name), tuple(map(quote, key)), tuple(map(quote, columns))
-    for part in _parts(listed):
+    for part in in_parts(listed, ROWS_A_STATEMENT):
         # What all have in common is sent once: the driver writes each value into the statement, in Python.
         same = tuple([values.count(values[0]) == len(values) for values in zip(*part, strict=True)])
         changing = [value for row in part for value, is_same in zip(row, same, strict=True) if not is_same]
@@ -92,9 +93,10 @@ def find_rows(
     return connection.exec_driver_sql(text, tuple(parameters), execution_options=options).all()
 
 
-def _parts(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    for start in range(0, len(rows), ROWS_A_STATEMENT):
-        yield rows[start : start + ROWS_A_STATEMENT]
+def in_parts(values: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:
+    """The values, `size` at a time: as many as a statement takes well."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
 
 
 def _named(column: str) -> str:

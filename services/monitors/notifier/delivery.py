@@ -17,10 +17,11 @@ from monitors.mesh.errors import CommitUnknown
 from monitors.mesh.times import SECOND
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock
+from monitors.notifier.model.bundle import Content
 from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, decide
 from monitors.notifier.store.notices import Notices
 from monitors.notifier.store.queue import Claim, Finished, Queue
-from monitors.notifier.translate import message_from_payload, notice_to_arrival, repeat_of
+from monitors.notifier.translate import content_of, message_from_payload, notice_to_arrival, repeat_of
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ MIN_LEASE = 20 * SECOND
 POLL = 10 * SECOND
 STOP_SECONDS = 3.0
 PAUSE_AFTER_FAULT = 1.0
+FEW = 20
 
 
 class Dispatcher:
@@ -205,16 +207,25 @@ class Dispatcher:
             now=ended,
             jitter=random.uniform(-1, 1),
             broken_before=claim.broken_before,
+            fewest=claim.fewest_attempts,
         )
         self._finished.append(Finished(claim, outcome, decision, started, ended))
 
     async def _send(self, claim: Claim, now: int) -> Outcome:
         try:
-            message = message_from_payload(claim.payload, claim.channel.id)
+            content = await _content(claim)
             async with asyncio.timeout(ATTEMPT_SECONDS):
-                return await self._senders.send(claim.channel.target, message, now)
+                return await self._senders.send(claim.channel.target, content, now)
         except TimeoutError:
             return Outcome(OutcomeKind.AMBIGUOUS, "it took too long; whether it has arrived is unknown")
         except Exception:
             log.exception("sending %s failed by a fault of ours", claim.delivery_id)
             return Outcome(OutcomeKind.RETRYABLE, "a fault of the notifier, which its log explains")
+
+
+async def _content(claim: Claim) -> Content:
+    """What is sent. To put many together takes so long that others would wait for it."""
+    payloads = [part.payload for part in claim.parts]
+    if len(payloads) <= FEW:
+        return content_of(payloads, claim.channel.id, claim.message_id)
+    return await asyncio.to_thread(content_of, payloads, claim.channel.id, claim.message_id)

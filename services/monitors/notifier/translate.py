@@ -1,9 +1,12 @@
 """Between the contract's messages and the model."""
 
+from collections.abc import Sequence
+
 from monitors.mesh.errors import InvalidField, NotBuilt
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import from_duration, from_timestamp, to_timestamp
 from monitors.notifier.kinds import KINDS
+from monitors.notifier.model.bundle import Content, put_together
 from monitors.notifier.model.channel import (
     Change,
     Channel,
@@ -159,7 +162,18 @@ def _arrival(notification: pb.Notification) -> Arrival:
         payload=notification.SerializeToString(),
         repeat_interval=from_duration(notification.repeat_interval),
         repeat_after=from_timestamp(notification.repeat_after_time),
+        former_severity=int(notification.former_severity),
+        rule_id=notification.alert.rule_id,
+        monitor_id=notification.alert.monitor_id,
+        labels=dict(notification.alert.labels) | dict(notification.alert.group),
     )
+
+
+def content_of(payloads: Sequence[bytes], channel_id: str, message_id: str) -> Content:
+    """What one message to a channel says, from notifications as they were stored, in the order of their sequence."""
+    if len(payloads) == 1:
+        return message_from_payload(payloads[0], channel_id)
+    return put_together(message_id, [message_from_payload(payload, channel_id) for payload in payloads])
 
 
 def message_from_payload(payload: bytes, channel_id: str) -> Message:

@@ -11,6 +11,7 @@ from monitors.notifier.channels.email.send import send as send_email
 from monitors.notifier.channels.slack.send import send as post_to_slack
 from monitors.notifier.channels.webhook.send import send as post_webhook
 from monitors.notifier.egress import Egress
+from monitors.notifier.model.bundle import Content
 from monitors.notifier.model.channel import LOST_REASON, ConsoleTarget, EmailTarget, SlackTarget, Target, WebhookTarget
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.message import Message
@@ -31,16 +32,16 @@ class Senders:
         if self.shows_all:
             self.printer.print_soon(render(message, now))
 
-    async def send(self, target: Target, message: Message, now: int) -> Outcome:
+    async def send(self, target: Target, content: Content, now: int) -> Outcome:
         """Makes one attempt. `now` is nanoseconds since 1970."""
         match target:
             case ConsoleTarget():
-                return await print_message(message, now, self.printer)
+                return await print_message(content, now, self.printer)
             case WebhookTarget():
-                return await post_webhook(target, message, now // SECOND, self.egress)
+                return await post_webhook(target, content, now // SECOND, self.egress)
             case EmailTarget():
-                return await send_email(target, message, now, self.smtp)
+                return await send_email(target, content, now, self.smtp)
             case SlackTarget():
-                return await post_to_slack(target, message, now, self.egress)
+                return await post_to_slack(target, content, now, self.egress)
             case _:
                 return Outcome(OutcomeKind.CONFIGURATION_BROKEN, LOST_REASON)

@@ -82,6 +82,8 @@ def headline(message: Message) -> str:
 
 def verb(message: Message) -> str:
     """What happened in a word."""
+    if message.fired_too:
+        return "FIRED AND RECOVERED"
     former = message.former_severity
     eased = message.kind is Kind.SEVERITY_CHANGED and former is not None and former > message.severity
     return "EASED" if eased else VERBS[message.kind]

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from monitors.mesh.errors import EtagMismatch, InvalidField
 from monitors.mesh.masking import Secret
 from monitors.notifier.model.addresses import is_local_name, may_name
+from monitors.notifier.model.grouping import Grouping, default_grouping
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ID_PREFIX = "chan_"
@@ -90,6 +91,11 @@ class Channel:
     def kind(self) -> str:
         """`console`, `webhook`, `email` or `slack`."""
         return self.target.kind
+
+    @property
+    def grouping(self) -> Grouping:
+        """How it groups."""
+        return default_grouping(self.kind)
 
     @property
     def etag(self) -> str:

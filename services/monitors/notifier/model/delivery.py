@@ -1,7 +1,7 @@
 """Deliveries: who is told of a notification, and what follows from each attempt."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from monitors.mesh.times import HOUR, MINUTE, SECOND
@@ -78,10 +78,19 @@ def schedule_of(kind: str) -> Sequence[int]:
 
 
 def decide(
-    outcome: Outcome, *, channel_kind: str, attempt: int, now: int, jitter: float, broken_before: bool
+    outcome: Outcome,
+    *,
+    channel_kind: str,
+    attempt: int,
+    now: int,
+    jitter: float,
+    broken_before: bool,
+    fewest: int | None = None,
 ) -> Decision:
     """What follows from attempt number `attempt` (from 1). `jitter` is random in [-1, 1].
 
+    What is told together ends together: `attempt` is then the number of what was tried most often, which says how long
+    to wait, and `fewest` that of what was tried least often, which says whether to go on.
     An endpoint that refuses the whole channel twice in a row turns the channel off: once may be a deployment.
     """
     if outcome.kind is OutcomeKind.OK:
@@ -95,9 +104,9 @@ def decide(
     floor = now + min(outcome.retry_after, MAX_RETRY_AFTER)
     quiet_until = floor if outcome.kind is OutcomeKind.THROTTLED and outcome.retry_after else 0
     schedule = schedule_of(channel_kind)
-    if attempt >= len(schedule):
+    if (attempt if fewest is None else fewest) >= len(schedule):
         return Decision(State.DEAD, quiet_until=quiet_until)
-    wait = int(schedule[attempt] * (1 + JITTER * max(-1.0, min(1.0, jitter))))
+    wait = int(schedule[min(attempt, len(schedule) - 1)] * (1 + JITTER * max(-1.0, min(1.0, jitter))))
     return Decision(State.PENDING, max(now + wait, floor), quiet_until)
 
 
@@ -118,6 +127,11 @@ class Arrival:
     """How long after it was told it's told again while it fires, in nanoseconds; 0 is never."""
     repeat_after: int = 0
     """Nothing is told again before, in nanoseconds since 1970."""
+    former_severity: int = 0
+    rule_id: str = ""
+    monitor_id: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The rule's labels and the tags of the alert's instance, which count for more."""
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,8 @@ class Message:
     note: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    fired_too: bool = False
+    """With RESOLVED: that it fired wasn't told before; this message tells both."""
 
     @property
     def is_about_alert(self) -> bool:

@@ -1,26 +1,29 @@
 """How notifications become deliveries: all that come at once are looked up, planned and inserted together."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.ids import id_series
-from monitors.mesh.rows import insert_rows
+from monitors.mesh.rows import in_parts, insert_rows
 from monitors.notifier.model.channel import ConsoleTarget
 from monitors.notifier.model.delivery import Arrival, Planned, State, never_told, plan
+from monitors.notifier.model.flushing import Group, admit, group_key, is_urgent
+from monitors.notifier.model.grouping import GroupBy
 from monitors.notifier.model.message import Kind
-from monitors.notifier.store import repeats
+from monitors.notifier.store import groups, repeats
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.tables import deliveries
 
 FIRING_NEVER_TOLD = "that the alert fired was never told, so its end isn't either"
 SAYS_IT_FIRES = (Kind.FIRING, Kind.SEVERITY_CHANGED)
 _COLUMNS = tuple(column.name for column in deliveries.columns)
-_CHUNK = 500
 Told = dict[tuple[str, str, str], list[State]]
 """States of what said that alerts fire, by tenant, stream and alert."""
+Times = dict[tuple[str, str], tuple[str, int]]
+"""Group and time of what is sent, by notification and name of the channel."""
 
 _KNOWN = select(deliveries.c.notification_id).where(
     deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.notification_id.in_(bindparam("ids", expanding=True))
@@ -34,6 +37,17 @@ _TOLD = (
     )
     # Locked, so that the end of an alert and the end of all attempts to tell its firing don't miss each other.
     .with_for_update(read=True)
+)
+_HURRY = (
+    update(deliveries)
+    .where(
+        deliveries.c.tenant_id == bindparam("tenant"),
+        deliveries.c.stream_key.in_(bindparam("streams", expanding=True)),
+        deliveries.c.state == int(State.PENDING),
+        deliveries.c.attempt_count == 0,
+        deliveries.c.next_at > bindparam("now"),
+    )
+    .values(next_at=bindparam("now"))
 )
 
 
@@ -58,9 +72,53 @@ def take_in(session: Session, channels: ChannelStore, arrivals: Sequence[Arrival
 def insert(session: Session, planned: repeats.Plans, now: int) -> None:
     """Makes the deliveries that are planned."""
     told = _told(session, planned)
+    times = _times(session, planned, now)
     ids = id_series("dlv")
-    rows = [_row(next(ids), arrival, one, told, now) for arrival, plans in planned for one in plans]
+    rows = [
+        _row(next(ids), arrival, one, told, times.get((arrival.notification_id, one.channel_name), ("", now)), now)
+        for arrival, plans in planned
+        for one in plans
+    ]
     insert_rows(session, deliveries, _COLUMNS, rows)
+    _hurry(session, planned, now)
+
+
+def _times(session: Session, planned: Sequence[tuple[Arrival, Sequence[Planned]]], now: int) -> Times:
+    """Of what isn't told alone."""
+    grouped = [
+        (arrival, one, one.channel.grouping, (arrival.tenant, group))
+        for arrival, plans in planned
+        for one in plans
+        if one.channel and one.state is State.PENDING
+        if (group := group_key(arrival, one.channel.id, one.channel.grouping))
+    ]
+    if not grouped:
+        return {}
+    before = groups.load(session, {key for *_, key in grouped})
+    after = dict(before)
+    times: Times = {}
+    for arrival, one, grouping, key in grouped:
+        send_at, after[key] = admit(after.get(key, Group()), arrival, grouping, now)
+        times[arrival.notification_id, one.channel_name] = key[1], send_at
+    groups.save(session, before, after, now)
+    return times
+
+
+def _hurry(session: Session, planned: Sequence[tuple[Arrival, Sequence[Planned]]], now: int) -> None:
+    """Lets what is urgent wait for nothing earlier of its stream that waits for others of its group. An end doesn't
+    hurry: it's told along with its firing."""
+    streams: dict[str, dict[str, None]] = {}
+    for arrival, plans in planned:
+        for one in plans if arrival.kind is not Kind.RESOLVED else ():
+            if (
+                one.channel
+                and one.channel.grouping.by is not GroupBy.ALONE
+                and is_urgent(arrival, one.channel.grouping)
+            ):
+                streams.setdefault(arrival.tenant, {})[stream_of(one.channel.id, arrival.stream_key)] = None
+    for tenant, keys in streams.items():
+        for part in in_parts(list(keys)):
+            session.execute(_HURRY, {"tenant": tenant, "streams": part, "now": now})
 
 
 def insert_once(session: Session, arrival: Arrival, planned: Sequence[Planned], now: int) -> None:
@@ -75,7 +133,7 @@ def _is_printed(plans: Sequence[Planned]) -> bool:
 
 def _known(session: Session, tenant: str, ids: Sequence[str]) -> set[str]:
     found: set[str] = set()
-    for part in _chunks(ids):
+    for part in in_parts(ids):
         found |= set(session.scalars(_KNOWN, {"tenant": tenant, "ids": part}))
     return found
 
@@ -95,17 +153,14 @@ def _told(session: Session, planned: Sequence[tuple[Arrival, Sequence[Planned]]]
 
 def add_told(session: Session, told: Told, tenant: str, stream_keys: Collection[str]) -> None:
     """Looks up what was told in streams."""
-    for part in _chunks(list(stream_keys)):
+    for part in in_parts(list(stream_keys)):
         for stream, alert_id, state in session.execute(_TOLD, {"tenant": tenant, "streams": part}):
             told.setdefault((tenant, stream, alert_id), []).append(State(state))
 
 
-def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]
-
-
-def _row(delivery_id: str, arrival: Arrival, planned: Planned, told: Told, now: int) -> tuple[object, ...]:
+def _row(
+    delivery_id: str, arrival: Arrival, planned: Planned, told: Told, time: tuple[str, int], now: int
+) -> tuple[object, ...]:
     """A row in the table's order. What says that an alert fires is noted in `told`: its end may come along with it."""
     channel_id = _channel_id(planned)
     stream_key = stream_of(channel_id, arrival.stream_key)
@@ -131,7 +186,7 @@ def _row(delivery_id: str, arrival: Arrival, planned: Planned, told: Told, now: 
         "detail": reason,
         "attempt_count": 0,
         "last_outcome": 0,
-        "next_at": now,
+        "next_at": time[1],
         "lease_token": "",
         "leased_at": 0,
         "lease_until": 0,
@@ -139,6 +194,8 @@ def _row(delivery_id: str, arrival: Arrival, planned: Planned, told: Told, now: 
         "report_due": state is not State.PENDING,
         "created_at": now,
         "updated_at": now,
+        "group_key": time[0],
+        "message_id": "",
     }
     return tuple([values[name] for name in _COLUMNS])
 

@@ -4,7 +4,7 @@ Each step does many at once, with as many statements as for one.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,35 +17,78 @@ from monitors.mesh.rows import insert_rows, update_rows
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.mesh.times import HOUR, SECOND
 from monitors.notifier.model.breaker import GIVES_UP_AFTER
+from monitors.notifier.model.bundle import bundle_id
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State, never_told
 from monitors.notifier.model.message import Kind, Severity
 from monitors.notifier.model.repeats import IS_OVER
-from monitors.notifier.store import arriving, breakers, repeats
+from monitors.notifier.store import arriving, breakers, groups, repeats
 from monitors.notifier.store.arriving import FIRING_NEVER_TOLD, SAYS_IT_FIRES, Told
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.sendable import sendable
+from monitors.notifier.store.standing import (
+    ATTEMPT,
+    ENDED,
+    KEY,
+    attempt,
+    end,
+    end_waiting,
+    in_flight,
+    note_cut_off,
+    send_again,
+    so_far,
+)
 from monitors.notifier.store.tables import STANDING, ChannelRow, DeliveryRow, attempts, audit, deliveries
 
 LEASE = 30 * SECOND
-CUT_OFF = "the notifier stopped while it was being sent; whether it arrived is unknown"
 FAILED_FOR_DAYS = f"nothing has arrived for {GIVES_UP_AFTER // HOUR} hours"
 CHANNEL_DELETED = "the channel was deleted"
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A delivery that is ours to attempt until `lease_until`. `attempt` counts from 1."""
+class Part:
+    """A delivery that a claim covers. `attempt` counts from 1."""
 
-    tenant: str
     delivery_id: str
-    channel: Channel
-    kind: Kind
     payload: bytes
     attempt: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Deliveries that are told by one message, which is ours to attempt until `lease_until`; in the order of their
+    sequence."""
+
+    tenant: str
+    channel: Channel
+    kind: Kind
+    """What the first of them tells."""
+    parts: tuple[Part, ...]
+    message_id: str
+    """Empty if it tells one delivery, for that has an id of its own."""
     broken_before: bool
     lease_token: str
     lease_until: int
+
+    @property
+    def delivery_id(self) -> str:
+        """The first of the deliveries, by which the log names the message."""
+        return self.parts[0].delivery_id
+
+    @property
+    def keys(self) -> list[tuple[str, str]]:
+        """The deliveries, each by its tenant and id."""
+        return [(self.tenant, part.delivery_id) for part in self.parts]
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt for what was tried most often."""
+        return max(part.attempt for part in self.parts)
+
+    @property
+    def fewest_attempts(self) -> int:
+        """The number of the attempt for what was tried least often."""
+        return min(part.attempt for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -59,17 +102,9 @@ class Finished:
     ended_at: int
 
 
-_KEY = ("tenant_id", "id")
-_ATTEMPT = tuple(column.name for column in attempts.columns)
-_LEASED = ("state", "detail", "last_outcome", "attempt_count", "lease_token", "leased_at", "lease_until")
-_ENDED = ("state", "detail", "last_outcome", "next_at", "lease_token", "version", "report_due", "updated_at")
-_RELEASED = ("state", "detail", "last_outcome", "next_at", "lease_token")
-_IN_FLIGHT = (
-    select(*STANDING)
-    .where(deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.id.in_(bindparam("ids", expanding=True)))
-    .where(deliveries.c.state == int(State.IN_FLIGHT))
-    .with_for_update()
-)
+_LEASED = (
+    "state", "detail", "last_outcome", "attempt_count", "lease_token", "leased_at", "lease_until", "message_id",
+)  # fmt: skip
 
 
 class Queue:
@@ -90,8 +125,9 @@ class Queue:
     def claim(
         self, session: Session, now: int, token: str, *, capacity: int, busy: Mapping[str, int], per_channel: int
     ) -> list[Claim]:
-        """Leases at most `capacity` due deliveries under a token, none before an earlier one of its stream: first those
+        """Leases at most `capacity` due messages under a token, none before an earlier one of its stream: first those
         whose lease has run out, then what waits, critical ones first. What another notifier is claiming is left to it.
+        A message tells a delivery, together with all others of its group that are due.
 
         `busy` counts what is being sent per channel id; no channel gets more than `per_channel` at once, and one that
         is tried again after it had failed gets one.
@@ -108,10 +144,11 @@ class Queue:
                 rows = session.execute(query, values).all()
                 unknown = {_channel_key(row) for row in rows} - channels.keys()
                 channels |= dict.fromkeys(unknown) | self._channels.find(session, unknown)
-                chosen = []
+                chosen, together = [], set()
                 for row in rows:
-                    if load[row.channel_id] < most[row.channel_id]:
+                    if load[row.channel_id] < most[row.channel_id] and _group(row) not in together:
                         chosen.append(row)
+                        together |= {_group(row)} if row.group_key else set()
                         channel = channels[_channel_key(row)]
                         if channel and not channel.unusable_reason:
                             load[row.channel_id] += 1
@@ -133,33 +170,25 @@ class Queue:
         """Leases what has a channel, and ends the rest."""
         if not rows:
             return []
-        _note_cut_off(session, rows, now)
+        together = groups.companions(session, rows, now)
+        messages = [together.get(_group(row), [row]) for row in rows]
+        note_cut_off(session, [row for message in messages for row in message], now)
         claims, leased, ended = [], [], []
-        for row in rows:
-            channel = channels[_channel_key(row)]
-            detail, outcome = _so_far(row)
+        for message in messages:
+            channel = channels[_channel_key(message[0])]
             if channel is None or channel.unusable_reason:
                 reason = f"the channel is turned off: {channel.unusable_reason}" if channel else CHANNEL_DELETED
-                ended.append(_end(row, State.SUPPRESSED, reason, outcome, row.next_at, now))
+                ended += [end(row, State.SUPPRESSED, reason, so_far(row)[1], row.next_at, now) for row in message]
                 continue
-            claim = Claim(
-                tenant=row.tenant_id,
-                delivery_id=row.id,
-                channel=channel,
-                kind=Kind(row.kind),
-                payload=row.payload,
-                attempt=row.attempt_count + 1,
-                broken_before=outcome == OutcomeKind.CONFIGURATION_BROKEN,
-                lease_token=token,
-                lease_until=now + LEASE,
-            )
+            claim = _claim(message, channel, token, now + LEASE)
             claims.append(claim)
-            leased.append(
-                (row.tenant_id, row.id, int(State.IN_FLIGHT), detail, outcome, claim.attempt, claim.lease_token, now,
-                 claim.lease_until)
-            )  # fmt: skip
-        update_rows(session, deliveries, _KEY, _LEASED, leased)
-        update_rows(session, deliveries, _KEY, _ENDED, ended)
+            leased += [
+                (row.tenant_id, row.id, int(State.IN_FLIGHT), *so_far(row), row.attempt_count + 1, claim.lease_token,
+                 now, claim.lease_until, claim.message_id)
+                for row in message
+            ]  # fmt: skip
+        update_rows(session, deliveries, KEY, _LEASED, leased)
+        update_rows(session, deliveries, KEY, ENDED, ended)
         return claims
 
     @crosses_tenants("messages of all tenants are sent by one loop")
@@ -168,30 +197,32 @@ class Queue:
         recorded."""
         if not finished:
             return []
-        rows = _in_flight(session, [(one.claim.tenant, one.claim.delivery_id) for one in finished])
-        kept: list[tuple[Finished, Row[Any]]] = []
+        rows = in_flight(session, [key for one in finished for key in one.claim.keys])
+        kept: list[tuple[Finished, list[Row[Any]]]] = []
         lost: list[Finished] = []
         for one in finished:
-            row = rows.get((one.claim.tenant, one.claim.delivery_id))
-            if row is None or row.lease_token != one.claim.lease_token:
-                lost.append(one)
+            # What comes a second time isn't under its lease any more.
+            covered = [rows.pop(key, None) for key in one.claim.keys]
+            leased = [row for row in covered if row is not None and row.lease_token == one.claim.lease_token]
+            if leased:
+                kept.append((one, leased))
             else:
-                # What comes a second time isn't under its lease any more.
-                del rows[one.claim.tenant, one.claim.delivery_id]
-                kept.append((one, row))
+                lost.append(one)
         insert_rows(
-            session, attempts, _ATTEMPT, [_attempt(row, one.started_at, one.ended_at, one.outcome) for one, row in kept]
-        )
+            session, attempts, ATTEMPT,
+            [attempt(row, one.started_at, one.ended_at, one.outcome) for one, leased in kept for row in leased],
+        )  # fmt: skip
         ends = [
-            _end(row, one.decision.state, one.outcome.detail, int(one.outcome.kind),
-                 one.decision.next_time or row.next_at, one.ended_at)
-            for one, row in kept
+            end(row, one.decision.state, _detail(one), int(one.outcome.kind), one.decision.next_time or row.next_at,
+                 one.ended_at)
+            for one, leased in kept
+            for row in leased
         ]  # fmt: skip
-        update_rows(session, deliveries, _KEY, _ENDED, ends)
-        _count_repeats(session, kept)
-        for one, row in kept:
-            if one.decision.state is State.DEAD and row.kind in SAYS_IT_FIRES:
-                _supersede_end(session, row, one.ended_at)
+        update_rows(session, deliveries, KEY, ENDED, ends)
+        _count_repeats(session, [(one, row) for one, leased in kept for row in leased])
+        for one, leased in kept:
+            if one.decision.state is State.DEAD:
+                _supersede_ends(session, [row for row in leased if row.kind in SAYS_IT_FIRES], one.ended_at)
             if one.decision.quiet_until:
                 _keep_quiet(session, one.claim, one.decision.quiet_until)
             if one.decision.disable_reason:
@@ -230,7 +261,7 @@ class Queue:
             # Any: so that what waits is looked through, and not all that the tenant was ever told.
             DeliveryRow.severity >= 0,
         )
-        _end_waiting(session, is_waiting, State.SUPPRESSED, reason, now)
+        end_waiting(session, is_waiting, State.SUPPRESSED, reason, now)
 
     @crosses_tenants("messages of all tenants are sent by one loop")
     def repeat(self, session: Session, now: int, most: int, compose: repeats.Compose) -> int:
@@ -244,14 +275,14 @@ class Queue:
     def release_all(self, session: Session, now: int) -> None:
         """Makes everything due that a former run was sending; only if nobody else can be sending."""
         rows = session.execute(select(*STANDING).where(deliveries.c.state == int(State.IN_FLIGHT))).all()
-        _send_again(session, rows, now)
+        send_again(session, rows, now)
 
     @crosses_tenants("messages of all tenants are sent by one loop")
     def give_up(self, session: Session, claims: Sequence[Claim], now: int) -> None:
         """Makes due what was being sent and won't be to the end."""
         tokens = {claim.lease_token for claim in claims}
-        rows = _in_flight(session, [(claim.tenant, claim.delivery_id) for claim in claims]).values()
-        _send_again(session, [row for row in rows if row.lease_token in tokens], now)
+        rows = in_flight(session, [key for claim in claims for key in claim.keys]).values()
+        send_again(session, [row for row in rows if row.lease_token in tokens], now)
 
     @crosses_tenants("messages of all tenants are sent by one loop")
     def take_back(self, session: Session, token: str) -> None:
@@ -292,67 +323,31 @@ _DUE = (
 )
 
 
-def _in_flight(session: Session, claimed: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Row[Any]]:
-    """What is being sent of what was claimed, by tenant and id. It's locked."""
-    ids: dict[str, list[str]] = {}
-    for tenant, delivery_id in claimed:
-        ids.setdefault(tenant, []).append(delivery_id)
-    return {
-        (row.tenant_id, row.id): row
-        for tenant, of_tenant in sorted(ids.items())
-        for row in session.execute(_IN_FLIGHT, {"tenant": tenant, "ids": sorted(of_tenant)})
-    }
+def _claim(message: Sequence[Row[Any]], channel: Channel, token: str, until: int) -> Claim:
+    return Claim(
+        tenant=channel.tenant,
+        channel=channel,
+        kind=Kind(message[0].kind),
+        parts=tuple([Part(row.id, row.payload, row.attempt_count + 1) for row in message]),
+        message_id=bundle_id([row.id for row in message], channel.id) if len(message) > 1 else "",
+        broken_before=any(so_far(row)[1] == OutcomeKind.CONFIGURATION_BROKEN for row in message),
+        lease_token=token,
+        lease_until=until,
+    )
+
+
+def _detail(finished: Finished) -> str:
+    """How an attempt ended, and that it told other things as well."""
+    others = len(finished.claim.parts) - 1
+    return f"{finished.outcome.detail}; told together with {others:,} more" if others else finished.outcome.detail
+
+
+def _group(row: Row[Any]) -> tuple[str, str]:
+    return row.tenant_id, row.group_key
 
 
 def _channel_key(row: Row[Any]) -> tuple[str, str]:
     return row.tenant_id, row.channel_id
-
-
-def _end(row: Row[Any], state: State, detail: str, outcome: int, next_at: int, now: int) -> tuple[Any, ...]:
-    """A row on its way to a state that RuleService should know, if it's about an alert."""
-    is_told = bool(row.alert_id)
-    return (row.tenant_id, row.id, int(state), detail[:1000], outcome, next_at, "", row.version + 1, is_told, now)
-
-
-def _end_waiting(session: Session, is_waiting: tuple[Any, ...], state: State, reason: str, now: int) -> None:
-    session.execute(
-        update(DeliveryRow)
-        .where(*is_waiting)
-        .values(
-            state=int(state),
-            detail=reason[:1000],
-            lease_token="",
-            version=DeliveryRow.version + 1,
-            report_due=DeliveryRow.alert_id != "",
-            updated_at=now,
-        )
-    )
-
-
-def _so_far(row: Row[Any]) -> tuple[str, int]:
-    """The detail and the outcome of a row's last attempt. One that is still being sent was cut off."""
-    is_cut_off = row.state == State.IN_FLIGHT
-    return (CUT_OFF, int(OutcomeKind.AMBIGUOUS)) if is_cut_off else (row.detail, row.last_outcome)
-
-
-def _note_cut_off(session: Session, rows: Sequence[Row[Any]], now: int) -> None:
-    outcome = Outcome(OutcomeKind.AMBIGUOUS, CUT_OFF)
-    cut_off = [_attempt(row, row.leased_at, now, outcome) for row in rows if row.state == State.IN_FLIGHT]
-    insert_rows(session, attempts, _ATTEMPT, cut_off)
-
-
-def _send_again(session: Session, rows: Sequence[Row[Any]], now: int) -> None:
-    _note_cut_off(session, rows, now)
-    released = [(row.tenant_id, row.id, int(State.PENDING), *_so_far(row), now, "") for row in rows]
-    update_rows(session, deliveries, _KEY, _RELEASED, released)
-
-
-def _attempt(row: Row[Any], started_at: int, ended_at: int, outcome: Outcome) -> tuple[Any, ...]:
-    """A row of the attempts, in the table's order."""
-    return (
-        row.tenant_id, row.id, row.attempt_count, started_at, ended_at, int(outcome.kind), outcome.status,
-        outcome.detail[:1000],
-    )  # fmt: skip
 
 
 def _count_repeats(session: Session, kept: Sequence[tuple[Finished, Row[Any]]]) -> None:
@@ -366,22 +361,24 @@ def _count_repeats(session: Session, kept: Sequence[tuple[Finished, Row[Any]]]) 
     )  # fmt: skip
     for each in unwanted:
         is_row = DeliveryRow.tenant_id == each.tenant, DeliveryRow.id == each.delivery_id
-        _end_waiting(session, is_row, State.SUPERSEDED, IS_OVER, each.ended_at)
+        end_waiting(session, is_row, State.SUPERSEDED, IS_OVER, each.ended_at)
 
 
-def _supersede_end(session: Session, firing: Row[Any], now: int) -> None:
+def _supersede_ends(session: Session, firings: Sequence[Row[Any]], now: int) -> None:
+    """Of alerts of which it's certain that nobody will have been told of them, the end isn't told either."""
     told: Told = {}
-    arriving.add_told(session, told, firing.tenant_id, [firing.stream_key])
-    if not never_told(told.get((firing.tenant_id, firing.stream_key, firing.alert_id), [])):
-        return
-    is_end = (
-        DeliveryRow.tenant_id == firing.tenant_id,
-        DeliveryRow.stream_key == firing.stream_key,
-        DeliveryRow.alert_id == firing.alert_id,
-        DeliveryRow.kind == int(Kind.RESOLVED),
-        DeliveryRow.state == int(State.PENDING),
-    )
-    _end_waiting(session, is_end, State.SUPERSEDED, FIRING_NEVER_TOLD, now)
+    for tenant in sorted({row.tenant_id for row in firings}):
+        arriving.add_told(session, told, tenant, [row.stream_key for row in firings if row.tenant_id == tenant])
+    for row in firings:
+        if never_told(told.get((row.tenant_id, row.stream_key, row.alert_id), [])):
+            is_end = (
+                DeliveryRow.tenant_id == row.tenant_id,
+                DeliveryRow.stream_key == row.stream_key,
+                DeliveryRow.alert_id == row.alert_id,
+                DeliveryRow.kind == int(Kind.RESOLVED),
+                DeliveryRow.state == int(State.PENDING),
+            )
+            end_waiting(session, is_end, State.SUPERSEDED, FIRING_NEVER_TOLD, now)
 
 
 def _keep_quiet(session: Session, claim: Claim, until: int) -> None:

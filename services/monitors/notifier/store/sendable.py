@@ -10,7 +10,10 @@ from monitors.notifier.model.delivery import UNFINISHED, State
 from monitors.notifier.store.tables import STANDING, ChannelRow, deliveries
 
 # The rest of a row is for the log.
-_COLUMNS = (*STANDING, deliveries.c.channel_id, deliveries.c.payload)
+COLUMNS = (
+    *STANDING, deliveries.c.channel_id, deliveries.c.payload, deliveries.c.sequence, deliveries.c.group_key,
+    deliveries.c.lease_until,
+)  # fmt: skip
 
 
 def sendable(session: Session) -> Iterator[tuple[Select[Any], int]]:
@@ -26,10 +29,10 @@ def sendable(session: Session) -> Iterator[tuple[Select[Any], int]]:
         severity = session.scalar(_HIGHEST, {"severity": severity})
 
 
-def _sendable(due: ColumnElement[bool]) -> Select[Any]:
-    """Of what is due, what nothing holds up. What another notifier is about to claim is passed over."""
+def nothing_earlier() -> ColumnElement[bool]:
+    """That no earlier message of the same stream is on its way."""
     earlier = deliveries.alias()
-    waits_for_earlier = (
+    return ~(
         select(earlier.c.id)
         # Left to choose, MariaDB reads all rows of a tenant for each that is due.
         .with_hint(earlier, "FORCE INDEX (ix_deliveries_stream)", "mysql")
@@ -41,6 +44,10 @@ def _sendable(due: ColumnElement[bool]) -> Select[Any]:
         )
         .exists()
     )
+
+
+def _sendable(due: ColumnElement[bool]) -> Select[Any]:
+    """Of what is due, what nothing holds up. What another notifier is about to claim is passed over."""
     # Not joined: it would be locked along with the delivery, and hold up what others claim for the same channel.
     is_quiet = (
         select(ChannelRow.id)
@@ -52,8 +59,8 @@ def _sendable(due: ColumnElement[bool]) -> Select[Any]:
         .exists()
     )
     return (
-        select(*_COLUMNS)
-        .where(due, ~is_quiet, deliveries.c.channel_id.not_in(bindparam("full", expanding=True)), ~waits_for_earlier)
+        select(*COLUMNS)
+        .where(due, ~is_quiet, deliveries.c.channel_id.not_in(bindparam("full", expanding=True)), nothing_earlier())
         .order_by(deliveries.c.next_at, deliveries.c.sequence)
         .limit(bindparam("wanted"))
         .with_for_update(skip_locked=True)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -22,6 +23,7 @@ from monitors.mesh.tenancy import OF_THE_MESH
 
 # MySQL's own kinds of texts and blobs hold no more than 64 KiB.
 BLOB = LargeBinary(2**32 - 1)
+IN_A_GROUP = "group_key <> ''"
 
 
 class Base(DeclarativeBase):
@@ -54,7 +56,9 @@ class DeliveryRow(Base):
     """One message to one channel: the queue and the log at once.
 
     `stream_key` is a hash of the channel and the notification's own stream; within it, rows are told by `sequence`.
-    `version` grows with each change that RuleService should know; `report_due` says that it doesn't yet.
+    `group_key` names the group within which it's told, empty if it's told alone, and `message_id` the message that told
+    it last together with others. `version` grows with each change that RuleService should know; `report_due` says that
+    it doesn't yet.
     """
 
     __tablename__ = "notifier_deliveries"
@@ -65,6 +69,8 @@ class DeliveryRow(Base):
         Index("ix_deliveries_newest", "tenant_id", "created_at", "id"),
         Index("ix_deliveries_alert", "tenant_id", "alert_id"),
         Index("ix_deliveries_report", "report_due"),
+        # In a file, what is told alone isn't in it and costs nothing.
+        Index("ix_deliveries_group", "tenant_id", "group_key", "state", "sequence", sqlite_where=text(IN_A_GROUP)),
     )
 
     tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -90,6 +96,20 @@ class DeliveryRow(Base):
     report_due: Mapped[bool] = mapped_column(Boolean)
     created_at: Mapped[int] = mapped_column(BigInteger)
     updated_at: Mapped[int] = mapped_column(BigInteger)
+    group_key: Mapped[str] = mapped_column(String(64), server_default="")
+    message_id: Mapped[str] = mapped_column(String(80), server_default="")
+
+
+class GroupRow(Base):
+    """When the messages of a group go; see `model.flushing`."""
+
+    __tablename__ = "notifier_groups"
+    __table_args__ = (Index("ix_groups_flush", "flush_at"),)
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    group_key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    flush_at: Mapped[int] = mapped_column(BigInteger)
+    is_opening: Mapped[bool] = mapped_column(Boolean)
 
 
 class AttemptRow(Base):
@@ -177,6 +197,7 @@ class RequestRow(Base):
 deliveries = cast("Table", DeliveryRow.__table__)
 attempts = cast("Table", AttemptRow.__table__)
 repeats = cast("Table", RepeatRow.__table__)
+groups = cast("Table", GroupRow.__table__)
 STANDING: tuple[Column[Any], ...] = (
     deliveries.c.tenant_id, deliveries.c.id, deliveries.c.alert_id, deliveries.c.kind, deliveries.c.stream_key,
     deliveries.c.state, deliveries.c.detail, deliveries.c.attempt_count, deliveries.c.last_outcome,

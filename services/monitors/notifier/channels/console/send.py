@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from monitors.notifier.channels.console import several
 from monitors.notifier.channels.console.render import render
+from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
-from monitors.notifier.model.message import Message
 
 
 class Printer:
@@ -30,10 +31,12 @@ class Printer:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-async def send(message: Message, now: int, printer: Printer) -> Outcome:
-    """Prints one line. A terminal that is gone may come back."""
+async def send(content: Content, now: int, printer: Printer) -> Outcome:
+    """Prints one line for each alert. A terminal that is gone may come back."""
+    lines = several.render(content, now) if isinstance(content, Bundle) else [render(content, now)]
     try:
-        await printer.print_line(render(message, now))
+        for line in lines:
+            await printer.print_line(line)
     except OSError:
         return Outcome(OutcomeKind.RETRYABLE, "the terminal can't be written to")
     return Outcome(OutcomeKind.OK, "printed")

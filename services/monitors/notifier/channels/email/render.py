@@ -1,5 +1,6 @@
 """A message as an e-mail: plain text, and simple HTML that shows the same."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -20,33 +21,52 @@ _COLOURS = {
 
 def render(message: Message, sender: str, recipients: tuple[str, ...], now: int) -> EmailMessage:
     """The mail. Its Message-ID is the same at every attempt, and all mails of one alert make a thread."""
-    domain = parseaddr(sender)[1].rpartition("@")[2] or "monitors.invalid"
-    mail = EmailMessage(policy=SMTP)
-    mail["From"] = sender
-    mail["To"] = ", ".join(recipients)
-    mail["Subject"] = shorten(headline(message), MAX_SUBJECT)
-    mail["Date"] = format_datetime(datetime.fromtimestamp(now // SECOND, UTC))
-    mail["Message-ID"] = f"<{message.id}@{domain}>"
+    mail = envelope(message.id, shorten(headline(message), MAX_SUBJECT), sender, recipients, now)
     if message.alert_id:
-        mail["References"] = f"<{clean(message.alert_id).replace(' ', '')}@{domain}>"
-    mail["Auto-Submitted"] = "auto-generated"
-    mail["X-Auto-Response-Suppress"] = "All"
+        mail["References"] = f"<{clean(message.alert_id).replace(' ', '')}@{_domain(sender)}>"
     mail.set_content(as_text(message, now))
     mail.add_alternative(_html(message, now), subtype="html")
     return mail
 
 
+def envelope(identifier: str, subject: str, sender: str, recipients: tuple[str, ...], now: int) -> EmailMessage:
+    """A mail without content, whose Message-ID is made of a message's id."""
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = sender
+    mail["To"] = ", ".join(recipients)
+    mail["Subject"] = subject
+    mail["Date"] = format_datetime(datetime.fromtimestamp(now // SECOND, UTC))
+    mail["Message-ID"] = f"<{identifier}@{_domain(sender)}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["X-Auto-Response-Suppress"] = "All"
+    return mail
+
+
+def _domain(sender: str) -> str:
+    return parseaddr(sender)[1].rpartition("@")[2] or "monitors.invalid"
+
+
 def _html(message: Message, now: int) -> str:
-    rows = "".join(
-        f'<tr><td style="padding:2px 12px 2px 0;color:#666;vertical-align:top">{escape(label)}</td>'
-        f"<td>{_cell(label, shorten(text, MAX_FACT))}</td></tr>"
-        for label, text in facts(message, now)
-    )
-    colour = _COLOURS.get(message.kind, "#333")
+    known = [(label, shorten(text, MAX_FACT)) for label, text in facts(message, now)]
     return (
         '<!doctype html><html><body style="font-family:sans-serif">'
-        f'<h2 style="color:{colour}">{escape(headline(message))}</h2><table>{rows}</table></body></html>'
+        f'<h2 style="color:{colour_of(message)}">{escape(headline(message))}</h2>{table(known)}</body></html>'
     )
+
+
+def colour_of(message: Message) -> str:
+    """The colour of its headline."""
+    return _COLOURS.get(message.kind, "#333")
+
+
+def table(known: Iterable[tuple[str, str]]) -> str:
+    """Facts as an HTML table."""
+    rows = "".join(
+        f'<tr><td style="padding:2px 12px 2px 0;color:#666;vertical-align:top">{escape(label)}</td>'
+        f"<td>{_cell(label, text)}</td></tr>"
+        for label, text in known
+    )
+    return f"<table>{rows}</table>"
 
 
 def _cell(label: str, text: str) -> str:

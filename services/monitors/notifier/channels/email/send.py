@@ -3,15 +3,16 @@
 import aiosmtplib
 
 from monitors.mesh.config import SmtpSettings
+from monitors.notifier.channels.email import several
 from monitors.notifier.channels.email.render import render
+from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.channel import EmailTarget
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
-from monitors.notifier.model.message import Message
 
 TIMEOUT_SECONDS = 12.0
 
 
-async def send(target: EmailTarget, message: Message, now: int, settings: SmtpSettings | None) -> Outcome:
+async def send(target: EmailTarget, content: Content, now: int, settings: SmtpSettings | None) -> Outcome:
     """Sends one mail to all addresses of the channel."""
     if settings is None:
         return Outcome(OutcomeKind.RETRYABLE, "the notifier has no mail server; the operator sets SMTP_HOST")
@@ -29,7 +30,10 @@ async def send(target: EmailTarget, message: Message, now: int, settings: SmtpSe
         await client.connect()
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         return Outcome(OutcomeKind.RETRYABLE, _why_not_connected(error), _code(error))
-    mail = render(message, settings.sender, target.addresses, now)
+    if isinstance(content, Bundle):
+        mail = several.render(content, settings.sender, target.addresses, now)
+    else:
+        mail = render(content, settings.sender, target.addresses, now)
     try:
         refused, _ = await client.send_message(mail, recipients=list(target.addresses))
     except aiosmtplib.SMTPRecipientsRefused as error:

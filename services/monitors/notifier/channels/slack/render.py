@@ -9,7 +9,7 @@ MAX_TEXT = 3000
 MAX_HEADER = 150
 MAX_SECTION = 3000
 MAX_FACT = 500
-_ICONS = {
+ICONS = {
     Kind.TEST: "🔔",
     Kind.FIRING: "🔴",
     Kind.RESOLVED: "✅",
@@ -25,7 +25,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 def render(message: Message, now: int) -> bytes:
     """The JSON. Foreign text can neither format nor mention anybody: `& < >` are escaped, and facts stand as code."""
-    title = f"{_ICONS[message.kind]} {headline(message)}"
+    title = f"{ICONS[message.kind]} {headline(message)}"
     lines: list[str] = []
     room = MAX_SECTION
     for label, text in facts(message, now):

@@ -1,17 +1,19 @@
 """Posts a message to Slack and judges the answer."""
 
 from monitors.notifier.channels.http import judge_failure, post
+from monitors.notifier.channels.slack import several
 from monitors.notifier.channels.slack.render import render
 from monitors.notifier.egress import Answer, Egress
+from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.channel import SlackTarget
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
-from monitors.notifier.model.message import Message
 
 
-async def send(target: SlackTarget, message: Message, now: int, egress: Egress) -> Outcome:
+async def send(target: SlackTarget, content: Content, now: int, egress: Egress) -> Outcome:
     """Posts the message."""
     headers = {"content-type": "application/json; charset=utf-8"}
-    return await post(egress, target.url, render(message, now), headers, judge)
+    body = several.render(content) if isinstance(content, Bundle) else render(content, now)
+    return await post(egress, target.url, body, headers, judge)
 
 
 def judge(answer: Answer) -> Outcome:

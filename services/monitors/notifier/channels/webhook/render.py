@@ -20,23 +20,24 @@ TYPES = {
     Kind.HEARTBEAT: "notifier.heartbeat",
 }
 # How much of each text and how many entries of each map are kept, tried in order until the body is small enough.
-_CUTS = ((4096, 64), (1024, 32), (256, 32), (100, 16), (50, 8))
+CUTS = ((4096, 64), (1024, 32), (256, 32), (100, 16), (50, 8))
 
 
 def render(message: Message) -> bytes:
     """The JSON, at most 20,000 bytes; `data.truncated` says that texts were shortened to fit."""
-    data = _data(message)
-    for text_limit, entry_limit in _CUTS:
-        cut = _cut(data, text_limit, entry_limit)
+    data = data_of(message)
+    for text_limit, entry_limit in CUTS:
+        cut = cut_down(data, text_limit, entry_limit)
         if cut != data:
             cut["truncated"] = True
-        body = _encode({"type": TYPES[message.kind], "timestamp": format_rfc3339(message.event_time), "data": cut})
+        body = encode({"type": TYPES[message.kind], "timestamp": format_rfc3339(message.event_time), "data": cut})
         if len(body) <= MAX_BODY:
             break
     return body
 
 
-def _data(message: Message) -> dict[str, Any]:
+def data_of(message: Message) -> dict[str, Any]:
+    """What is told of an alert."""
     if message.kind is Kind.TEST:
         return {"title": message.title}
     if not message.is_about_alert:
@@ -65,6 +66,8 @@ def _data(message: Message) -> dict[str, Any]:
         "sequence": message.sequence,
         **_repeat(message),
         "acknowledge_command": acknowledge_command(message),
+        # That it fired wasn't told before: this tells both.
+        **({"fired_too": True} if message.fired_too else {}),
     }
 
 
@@ -83,7 +86,9 @@ def _time(nanos: int) -> str | None:
     return format_rfc3339(nanos) if nanos else None
 
 
-def _cut(data: Mapping[str, Any], text_limit: int, entry_limit: int) -> dict[str, Any]:
+def cut_down(data: Mapping[str, Any], text_limit: int, entry_limit: int) -> dict[str, Any]:
+    """The data with texts of at most `text_limit` characters and maps of at most `entry_limit` entries."""
+
     def shortened(value: Any) -> Any:
         if isinstance(value, str):
             return shorten(value, text_limit)
@@ -95,6 +100,7 @@ def _cut(data: Mapping[str, Any], text_limit: int, entry_limit: int) -> dict[str
     return {name: shortened(value) for name, value in data.items()}
 
 
-def _encode(value: Mapping[str, Any]) -> bytes:
+def encode(value: Mapping[str, Any]) -> bytes:
+    """Compact JSON in UTF-8."""
     # A lone surrogate can't come through protobuf, but must never stop an alert.
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(errors="replace")

@@ -6,24 +6,25 @@ import hmac
 
 from monitors.mesh.masking import Secret
 from monitors.notifier.channels.http import judge_failure, post
+from monitors.notifier.channels.webhook import several
 from monitors.notifier.channels.webhook.render import render
 from monitors.notifier.egress import Answer, Egress
+from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.channel import WEBHOOK_SECRET_PREFIX, WebhookTarget
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
-from monitors.notifier.model.message import Message
 
 # What says that this very message is wrong. Anything else may pass: a receiver that is being deployed answers 404.
 REFUSED = frozenset({400, 413, 415, 422})
 
 
-async def send(target: WebhookTarget, message: Message, seconds: int, egress: Egress) -> Outcome:
+async def send(target: WebhookTarget, content: Content, seconds: int, egress: Egress) -> Outcome:
     """Posts the message. `seconds` is the time of the attempt since 1970, which the signature covers."""
-    body = render(message)
+    body = several.render(content) if isinstance(content, Bundle) else render(content)
     headers = {
         "content-type": "application/json",
-        "webhook-id": message.id,
+        "webhook-id": content.id,
         "webhook-timestamp": str(seconds),
-        "webhook-signature": sign(target.secret, message.id, seconds, body),
+        "webhook-signature": sign(target.secret, content.id, seconds, body),
     }
     return await post(egress, target.url, body, headers, judge)
 

@@ -1,0 +1,86 @@
+"""How deliveries stand, and how they come to stand otherwise: rows for the tables, many at once."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy.orm import Session
+
+from monitors.mesh.rows import in_parts, insert_rows, update_rows
+from monitors.notifier.model.delivery import Outcome, OutcomeKind, State
+from monitors.notifier.store.tables import STANDING, DeliveryRow, attempts, deliveries
+
+CUT_OFF = "the notifier stopped while it was being sent; whether it arrived is unknown"
+KEY = ("tenant_id", "id")
+ATTEMPT = tuple(column.name for column in attempts.columns)
+ENDED = ("state", "detail", "last_outcome", "next_at", "lease_token", "version", "report_due", "updated_at")
+_RELEASED = ("state", "detail", "last_outcome", "next_at", "lease_token")
+_IN_FLIGHT = (
+    select(*STANDING)
+    .where(deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.id.in_(bindparam("ids", expanding=True)))
+    .where(deliveries.c.state == int(State.IN_FLIGHT))
+    .with_for_update()
+)
+
+
+def in_flight(session: Session, named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Row[Any]]:
+    """Those of the deliveries, named by tenant and id, that are being sent. They are locked."""
+    ids: dict[str, list[str]] = {}
+    for tenant, delivery_id in named:
+        ids.setdefault(tenant, []).append(delivery_id)
+    return {
+        (row.tenant_id, row.id): row
+        for tenant, of_tenant in sorted(ids.items())
+        for part in in_parts(sorted(of_tenant))
+        for row in session.execute(_IN_FLIGHT, {"tenant": tenant, "ids": part})
+    }
+
+
+def end(row: Row[Any], state: State, detail: str, outcome: int, next_at: int, now: int) -> tuple[Any, ...]:
+    """A row on its way to a state that RuleService should know, if it's about an alert."""
+    is_told = bool(row.alert_id)
+    return (row.tenant_id, row.id, int(state), detail[:1000], outcome, next_at, "", row.version + 1, is_told, now)
+
+
+def end_waiting(session: Session, is_waiting: tuple[Any, ...], state: State, reason: str, now: int) -> None:
+    """Ends what waits, however much that is."""
+    session.execute(
+        update(DeliveryRow)
+        .where(*is_waiting)
+        .values(
+            state=int(state),
+            detail=reason[:1000],
+            lease_token="",
+            version=DeliveryRow.version + 1,
+            report_due=DeliveryRow.alert_id != "",
+            updated_at=now,
+        )
+    )
+
+
+def so_far(row: Row[Any]) -> tuple[str, int]:
+    """The detail and the outcome of a row's last attempt. One that is still being sent was cut off."""
+    is_cut_off = row.state == State.IN_FLIGHT
+    return (CUT_OFF, int(OutcomeKind.AMBIGUOUS)) if is_cut_off else (row.detail, row.last_outcome)
+
+
+def note_cut_off(session: Session, rows: Sequence[Row[Any]], now: int) -> None:
+    """Remembers the attempts of rows that are still being sent, of which nobody will learn how they ended."""
+    outcome = Outcome(OutcomeKind.AMBIGUOUS, CUT_OFF)
+    cut_off = [attempt(row, row.leased_at, now, outcome) for row in rows if row.state == State.IN_FLIGHT]
+    insert_rows(session, attempts, ATTEMPT, cut_off)
+
+
+def send_again(session: Session, rows: Sequence[Row[Any]], now: int) -> None:
+    """Makes due what was being sent."""
+    note_cut_off(session, rows, now)
+    released = [(row.tenant_id, row.id, int(State.PENDING), *so_far(row), now, "") for row in rows]
+    update_rows(session, deliveries, KEY, _RELEASED, released)
+
+
+def attempt(row: Row[Any], started_at: int, ended_at: int, outcome: Outcome) -> tuple[Any, ...]:
+    """A row of the attempts, in the table's order."""
+    return (
+        row.tenant_id, row.id, row.attempt_count, started_at, ended_at, int(outcome.kind), outcome.status,
+        outcome.detail[:1000],
+    )  # fmt: skip
