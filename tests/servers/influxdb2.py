@@ -48,11 +48,11 @@ class Faults:
 class Influx2:
     """The double: what it holds, and what it was asked."""
 
-    buckets: dict[str, Bucket] = field(default_factory=lambda: {"monitors": Bucket()})
+    buckets: dict[str, Bucket] = field(default_factory=lambda: {"monitors": Bucket()}, repr=False)
     faults: Faults = field(default_factory=Faults)
-    queries: list[dict[str, Any]] = field(default_factory=list)
+    queries: list[dict[str, Any]] = field(default_factory=list, repr=False)
     """The bodies of the queries that were taken."""
-    headers: list[dict[str, str]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list, repr=False)
     """The headers of the same."""
     url: str = ""
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 Value = float | int | bool | str
 SHARD = 7 * 86_400 * 10**9
 
-_NAME = r"((?:[^,= \\]|\\.|\\)+)"
-_HEAD = re.compile(r"((?:[^, \\]|\\.|\\)+)((?:," + _NAME + "=" + _NAME + ")*)")
+_NAME = r"((?:[^,= \\]|\\[,= ]|\\)++)"
+_HEAD = re.compile(r"((?:[^, \\]|\\[,= ]|\\)++)((?:," + _NAME + "=" + _NAME + ")*)")
 _TAG = re.compile("," + _NAME + "=" + _NAME)
 _FIELD = re.compile(
     _NAME + r'=(?:"((?:[^"\\]|\\.)*)"|(-?\d+)i|(\d+)u'
     r"|(true|True|TRUE|[tT]|false|False|FALSE|[fF])|(-?[0-9.]+(?:[eE][-+]?\d+)?))",
     re.DOTALL,
 )
-_LINE = re.compile(r'(?:="(?:[^"\\]|\\.)*"|[^\n])+', re.DOTALL)
+# In measurement and tags, up to the first space, a quote is a character like all others.
+_LINE = re.compile(r'(?!\n)(?:[^ \\\n]|\\ |\\)*+(?:="(?:[^"\\]|\\.)*"|[^\n])*+', re.DOTALL)
 
 
 class Unsigned(int):

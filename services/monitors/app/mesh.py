@@ -7,10 +7,11 @@ import asyncio
 import dataclasses
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from monitors.evaluator.main import Evaluator, open_evaluator
+from monitors.evaluator.polling.opening import Polling
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import LOCAL_TENANT, Settings
 from monitors.mesh.guesses import Guesses
@@ -37,7 +38,26 @@ class Mesh:
 
 @asynccontextmanager
 async def open_mesh(settings: Settings, closing: asyncio.Event, console: Callable[[str], None]) -> AsyncIterator[Mesh]:
-    """Opens everything and closes it in order. `closing` is set when it ends. Raises PortTaken, DatabaseUnusable."""
+    """Opens everything and closes it in order. `closing` is set when it ends. Raises PortTaken, DatabaseUnusable,
+    BadSetting."""
+    with _polling_of(settings) as polling:
+        async with _opened(settings, polling, closing, console) as mesh:
+            yield mesh
+
+
+def _polling_of(settings: Settings) -> AbstractContextManager[Polling | None]:
+    """The InfluxDB to read from and write to, if one is named. Only then its languages are loaded."""
+    if not settings.influxdb_url:
+        return nullcontext()
+    from monitors.app.sources import polling_of
+
+    return polling_of(settings)
+
+
+@asynccontextmanager
+async def _opened(
+    settings: Settings, polling: Polling | None, closing: asyncio.Event, console: Callable[[str], None]
+) -> AsyncIterator[Mesh]:
     # The token lives in memory only, and the socket in a folder that is ours alone.
     token = secrets.token_urlsafe(32)
     target = f"unix:{settings.socket}"
@@ -58,7 +78,7 @@ async def open_mesh(settings: Settings, closing: asyncio.Event, console: Callabl
         notifier_settings = dataclasses.replace(settings.notifier, allow_local_targets=True)
         try:
             async with (
-                open_evaluator(evaluator_settings, channel, authenticate, closing, shared) as evaluator,
+                open_evaluator(evaluator_settings, channel, authenticate, closing, shared, polling) as evaluator,
                 open_notifier(notifier_settings, channel, closing, console, shows_all=True, shared=shared) as notifier,
             ):
                 for service in (rules, evaluator, notifier):

@@ -34,7 +34,6 @@ async def _up(settings: Settings, checks: Sequence[str], host: bool, mcp: bool, 
         console.print(Text(line), soft_wrap=True)
 
     _check_tenants(settings)
-    _check_source(settings)
     with held_home(settings.home):
         log_to_file(settings.home / "monitors.log")
         async with open_mesh(settings, closing, print_line) as mesh:
@@ -58,15 +57,6 @@ def _check_tenants(settings: Settings) -> None:
         raise BadSetting(
             "MONITORS_TENANTS is set, but `monitors up` has the tenant 'local' alone; unset it, or run the services "
             "with `monitors serve`"
-        )
-
-
-def _check_source(settings: Settings) -> None:
-    # The collectors write to the mesh's own endpoint, which takes nothing where points are read from a source.
-    if settings.influxdb_url:
-        raise BadSetting(
-            "INFLUXDB_URL is set, but `monitors up` keeps points itself; unset it, or run the services with "
-            "`monitors serve`, of which the evaluator then reads from that InfluxDB"
         )
 
 
@@ -102,6 +92,11 @@ def banner(settings: Settings, mesh: Mesh, checks: Sequence[str], *, host: bool,
         ("Monitors is running.", "bold green"),
         (f"  gRPC    {settings.host}:{mesh.grpc_port}   rules, evaluator, notifier", ""),
         (f"  write   http://{settings.host}:{mesh.http_port}   InfluxDB line protocol, /api/v2/write and /write", ""),
+        *(
+            [(f"  points  {settings.influxdb_url}   written there and read from there", "")]
+            if settings.influxdb_url
+            else []
+        ),
         *([(f"  MCP     http://{settings.host}:{settings.mcp_port}/mcp", "")] if mcp else []),
         (f"  state   {settings.home}   key in {settings.key_file}, log in monitors.log", ""),
         (f"  watched {', '.join(watched) or 'nothing yet: write points, or start with --check URL'}", ""),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from monitors.evaluator.backing import Parts
 from monitors.evaluator.engine import Engine
+from monitors.evaluator.lines import Head
 from monitors.evaluator.model.evaluation import Capacity
 from monitors.evaluator.model.instances import Limits
 from monitors.mesh.config import EvaluatorSettings
@@ -29,6 +30,8 @@ class Assembly:
     stop_taking: Callable[[], None] = lambda: None
     farewell: Work = nothing
     """Done when all others have ended."""
+    on_head: Callable[[str, Head], None] = lambda _tenant, _head: None
+    """Hears of the heads of the lines that come."""
 
 
 def capacity_of(settings: EvaluatorSettings) -> Capacity:

@@ -177,7 +177,8 @@ class Core:
         now = self._now()
         if self._follows_clock:
             self._resume(now)
-        self._evaluation.await_no_more(now)
+        # What was evaluated ahead of the time of a source isn't ahead of the clock.
+        self._evaluation.await_no_more(max(now, now_nanos()))
         self._evaluation.activate()
         self._live = True
 
@@ -250,13 +251,19 @@ class Core:
             self._tell_loop(self._relieved.announce)
 
     def _step(self, batch: Batch, outage: int) -> None:
+        if batch.arrival is Arrival.AHEAD:
+            self._take(batch)
+            return
         if batch.number <= self.progress.batch_number:
             return
         if batch.arrival is Arrival.PUSHED and batch.accepted_at > self._evaluation.state.watermark + outage:
             self._resume(batch.accepted_at)
+        self._take(batch)
+        self.progress.batch_number = batch.number
+
+    def _take(self, batch: Batch) -> None:
         self.seen()[selection(batch.series)] = True
         self._run_step(lambda: take(self._evaluation, batch, clock=self._overrun_at()))
-        self.progress.batch_number = batch.number
 
     def _advance(self, now: int) -> None:
         self._run_step(lambda: self._evaluation.advance(NO_POINTS, now, clock=self._overrun_at()))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.model.series import Batch, FieldType, Series
 from monitors.evaluator.newest import Newest
-from monitors.evaluator.points import Definition, Points, Submission, compact, join
+from monitors.evaluator.points import Definition, Mask, Points, Submission, compact, join
 from monitors.evaluator.registering import Registrar, SeriesRegistry
 from monitors.evaluator.store import Store
 from monitors.evaluator.waiting import Line
@@ -125,9 +125,9 @@ class Intake:
         full, QuotaExceeded if too much of the tenant's waits already; then nothing was taken.
         """
         now = now_nanos()
-        points, refusals = _timely(submission.points, now - self._retention, now + AHEAD)
-        if len(points) and int(points.series.min()) < 0:
-            points, misfits = await self._resolved(points, submission.definitions)
+        points, refusals = timely(submission.points, now - self._retention, now + AHEAD)
+        if len(points):
+            points, misfits = await resolved(self._registrar, points, submission.definitions)
             refusals += misfits
         if len(points):
             if points.texts:
@@ -141,17 +141,6 @@ class Intake:
     def _is_text(self, points: Points) -> NDArray[np.bool_]:
         mask: NDArray[np.bool_] = self._catalogue.types_of(points.series) == FieldType.STRING
         return mask
-
-    async def _resolved(self, points: Points, definitions: Mapping[int, Definition]) -> tuple[Points, list[Refusal]]:
-        """The points with their series' indexes, less those whose series can't be had."""
-        places = np.flatnonzero(points.series < 0)
-        numbers, place_in_numbers, counts = np.unique(~points.series[places], return_inverse=True, return_counts=True)
-        indexes, reasons = await self._registrar.find_or_add([definitions[number] for number in numbers.tolist()])
-        series = points.series.copy()
-        series[places] = indexes[place_in_numbers]
-        resolved = Points(series, points.times, points.values, points.texts)
-        refusals = [Refusal(~int(numbers[place]), reason, int(counts[place])) for place, reason in reasons.items()]
-        return resolved.take(series >= 0) if refusals else resolved, refusals
 
     async def _wait_until_durable(self, tenant: str, points: Points) -> None:
         if self._closed:
@@ -219,13 +208,34 @@ def _refuse(waiting: _Waiting, error: Exception) -> None:
         waiting.durable.set_exception(error)
 
 
-def _timely(points: Points, oldest: int, newest: int) -> tuple[Points, list[Refusal]]:
+def timely(points: Points, oldest: int, newest: int) -> tuple[Points, list[Refusal]]:
     """The points that are neither expired nor from the future, and the refusals of the others."""
     if not len(points) or (points.times.min() >= oldest and points.times.max() <= newest):
         return points, []
-    refusals, timely = [], np.ones(len(points), np.bool_)
+    refusals, in_time = list[Refusal](), np.ones(len(points), np.bool_)
     for reason, wrong in ((FUTURE, points.times > newest), (EXPIRED, points.times < oldest)):
-        timely &= ~wrong
-        names, counts = np.unique(points.series[wrong], return_counts=True)
-        refusals += [Refusal(*one) for one in zip(names.tolist(), repeat(reason), counts.tolist())]
-    return points.take(timely), refusals
+        in_time &= ~wrong
+        refusals += refusals_of(points, wrong, reason)
+    return points.take(in_time), refusals
+
+
+async def resolved(
+    registrar: Registrar, points: Points, definitions: Mapping[int, Definition]
+) -> tuple[Points, list[Refusal]]:
+    """The points with their series' indexes, less those whose series can't be had. Raises what the registrar raises."""
+    places = np.flatnonzero(points.series < 0)
+    if not len(places):
+        return points, []
+    numbers, place_in_numbers, counts = np.unique(~points.series[places], return_inverse=True, return_counts=True)
+    indexes, reasons = await registrar.find_or_add([definitions[number] for number in numbers.tolist()])
+    series = points.series.copy()
+    series[places] = indexes[place_in_numbers]
+    found = Points(series, points.times, points.values, points.texts)
+    refusals = [Refusal(~int(numbers[place]), reason, int(counts[place])) for place, reason in reasons.items()]
+    return found.take(series >= 0) if refusals else found, refusals
+
+
+def refusals_of(points: Points, refused: Mask, reason: str) -> list[Refusal]:
+    """The refusals of some points for one reason."""
+    names, counts = np.unique(points.series[refused], return_counts=True)
+    return [Refusal(*one) for one in zip(names.tolist(), repeat(reason), counts.tolist())]

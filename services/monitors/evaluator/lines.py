@@ -7,7 +7,7 @@ hold line breaks. All repetitions are possessive, so that no line takes more tha
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -79,18 +79,20 @@ class BadLine(Exception):
 
 @dataclass
 class Head:
-    """A measurement with its tags, and the indexes that its fields have had so far."""
+    """A measurement with its tags, and the indexes that its fields have had so far. `named_by` is the tag that named
+    the monitor, empty if the measurement did."""
 
     monitor: str
     measurement: str
     tags: tuple[tuple[str, str], ...]
+    named_by: str
     indexes: dict[tuple[str, FieldType], int] = field(default_factory=dict)
 
 
 class Naming:
     """Says of a body's series which they are: their indexes, or `~number` of a definition; see Submission.
 
-    `heads` are those that were read before, with the indexes of their series.
+    `heads` are those that were read before, with the indexes of their series; `on_head` hears of others.
     """
 
     def __init__(
@@ -98,11 +100,13 @@ class Naming:
         tenant: str,
         index_of: Callable[[Definition], int | None] = lambda _: None,
         heads: dict[str, Head] | None = None,
+        on_head: Callable[[str, Head], None] = lambda _tenant, _head: None,
     ) -> None:
         self.tenant = tenant
         self.definitions: dict[int, Definition] = {}
         self._index_of = index_of
         self._heads = {} if heads is None else heads
+        self._on_head = on_head
         self._new: dict[Definition, int] = {}
 
     def head(self, text: str) -> Head:
@@ -110,6 +114,7 @@ class Naming:
         head = self._heads.get(text)
         if head is None:
             head = self._heads[text] = parse_head(text)
+            self._on_head(self.tenant, head)
         return head
 
     def series(self, head: Head, name: str, kind: FieldType) -> int:
@@ -117,7 +122,7 @@ class Naming:
         known = head.indexes.get((name, kind))
         if known is not None:
             return known
-        key = SeriesKey(self.tenant, head.monitor, head.measurement, _unescape(name), head.tags)
+        key = SeriesKey(self.tenant, head.monitor, head.measurement, unescape(name), head.tags)
         definition = Definition(key, kind)
         number = self._new.get(definition)
         if number is not None:
@@ -253,7 +258,8 @@ def shown(line: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in cut)
 
 
-def _unescape(name: str) -> str:
+def unescape(name: str) -> str:
+    """A name or a tag's value without its escapes."""
     return _NAME_ESCAPE.sub(r"\1", name) if "\\" in name else name
 
 
@@ -262,7 +268,7 @@ def parse_head(text: str) -> Head:
     name, *parts = _COMMA.split(text) if "\\" in text else text.split(",")
     if not name:
         raise BadLine("missing measurement")
-    measurement = _unescape(name)
+    measurement = unescape(name)
     tags: dict[str, str] = {}
     for part in parts:
         key, *values = _EQUALS.split(part)
@@ -270,16 +276,22 @@ def parse_head(text: str) -> Head:
             raise BadLine("missing tag key")
         if len(values) != 1 or not values[0]:
             raise BadLine("missing tag value" if len(values) < 2 else "invalid tag format")
-        if _unescape(key) in tags:
+        if unescape(key) in tags:
             raise BadLine("duplicate tags")
-        tags[_unescape(key)] = _unescape(values[0])
-    monitor = take_monitor(tags) or measurement
-    return Head(monitor, measurement, tuple(sorted(tags.items())))
+        tags[unescape(key)] = unescape(values[0])
+    named_by = tag_of_monitor(tags)
+    monitor = tags.pop(named_by) if named_by else measurement
+    return Head(monitor, measurement, tuple(sorted(tags.items())), named_by)
+
+
+def tag_of_monitor(tags: Mapping[str, str]) -> str:
+    """The tag that names a point's monitor; empty if its measurement does."""
+    return next((tag for tag in MONITOR_TAGS if tag in tags), "")
 
 
 def take_monitor(tags: dict[str, str]) -> str:
     """Takes the tag that names a point's monitor from its tags; empty if there's none, as then its measurement does."""
-    named_by = next((tag for tag in MONITOR_TAGS if tag in tags), None)
+    named_by = tag_of_monitor(tags)
     return tags.pop(named_by) if named_by else ""
 
 

@@ -66,7 +66,8 @@ async def open_evaluator(
             try:
                 quota = RequestQuota(parts.shared.buckets, settings.quotas)
                 guesses = Guesses(parts.shared.buckets)
-                ingest = Ingest(parts.intake, LineReader(parts.catalogue), authenticate, ready.is_set, quota, guesses)
+                reader = LineReader(parts.catalogue, made.on_head)
+                ingest = Ingest(parts.intake, reader, authenticate, ready.is_set, quota, guesses)
                 async with listening(ingest, settings.http_host, settings.http_port) as port:
                     yield Evaluator(EvaluatorService(parts), ready, port)
             finally:

@@ -4,7 +4,7 @@ What senders repeat is read once: the forms of lines (see `columns`), and whole 
 the catalogue's indexes, so that only what is new costs time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -92,15 +92,17 @@ def _key(tenant: str, forms: bytes) -> _BlockKey:
 
 
 class LineReader:
-    """Reads bodies, in any thread. The catalogue says which series there are already."""
+    """Reads bodies, in any thread. The catalogue says which series there are already; `on_head` hears of new heads."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(
+        self, catalogue: Catalogue, on_head: Callable[[str, Head], None] = lambda _tenant, _head: None
+    ) -> None:
+        self._catalogue, self._on_head = catalogue, on_head
         self._seen = _Seen()
 
     def read(self, body: bytes, tenant: str, unit: int, now: int) -> ParsedLines:
         """The points of a body whose timestamps count in `unit` nanoseconds; a line without one is of `now`."""
-        naming = Naming(tenant, self._catalogue.index_of, self._seen.heads(tenant))
+        naming = Naming(tenant, self._catalogue.index_of, self._seen.heads(tenant), self._on_head)
         if len(body) <= SMALL or _is_hardly_more_than_breaks(body):
             return parse_lines(body, naming, unit, now)
         return _Reading(body, naming, self._seen, unit, now).read()

@@ -232,7 +232,7 @@ class ShardFollower:
         now = core.advance(aside.evaluation.state.watermark)
         if now < aside.evaluation.state.watermark:
             reanchor(aside.evaluation, now)
-        aside.evaluation.await_no_more(now)
+        aside.evaluation.await_no_more(max(now, now_nanos()))
         pass_time(aside.evaluation, now, core.evaluating_since, REPLAY_OUTAGE)
         core.tell(aside.evaluation.advance(NO_POINTS, now))
         hand_over(aside.evaluation, main, part, self._seen(aside.evaluation))

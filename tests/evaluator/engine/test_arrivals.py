@@ -160,3 +160,59 @@ def test_an_outage_in_which_nothing_was_lost_is_as_if_there_had_been_none(spec: 
     calm = in_stretches(live(spec, rows), rows, [], until)
     away = in_stretches(live(spec, rows), rows, [], until, arrival=Arrival.AFTER_OUTAGE)
     assert by_time(away) == by_time(calm)
+
+
+def one_series(spec: RuleSpec) -> RuleSpec:
+    """The same rule on one series alone."""
+    return replace(spec, monitor="m", field="cpu", of_text=False, filters=(), formula=None, numbers=())
+
+
+def test_what_is_pushed_is_evaluated_before_its_time_is_polled_and_its_copy_is_not() -> None:
+    scene = Polled(threshold())
+    assert scene.poll((0, 1, 5), now=2) == []
+    assert scene.poll((0, 20, 20), now=21, arrival=Arrival.AHEAD) == [("firing", 20, "")]
+    assert scene.poll((0, 20, 20), now=22) == []
+    assert scene.poll((0, 25, 5), now=25, arrival=Arrival.AHEAD) == [("condition", 25, "")]
+    assert scene.poll((0, 25, 5), (0, 26, 20), now=27) == [("firing", 26, "")]
+
+
+def test_what_is_pushed_takes_no_time_from_those_that_are_polled() -> None:
+    second = threshold(rule_id="rule_2", monitor="n", for_duration=10)
+    scene = Polled(threshold(), second, known=[series(0), series(1, monitor="n")])
+    assert scene.poll((1, 5, 20), now=10) == []
+    assert scene.poll((0, 40, 20), now=40, arrival=Arrival.AHEAD) == [("firing", 40, "")]
+    assert scene.poll((1, 12, 5), now=30) == []
+    assert scene.status("n", "rule_2") is Status.INACTIVE
+
+
+def test_what_is_pushed_with_a_time_to_come_waits_for_its_poll() -> None:
+    scene = Polled(threshold())
+    assert scene.poll((0, 50, 20), now=20, arrival=Arrival.AHEAD) == []
+    assert scene.poll((0, 50, 20), now=60) == [("firing", 50, "")]
+
+
+@share(300)
+@given(rules(), st.lists(VALUES, min_size=1, max_size=200), st.lists(st.integers(1, 9), min_size=1, max_size=30))
+def test_pushed_ahead_of_the_polls_everything_is_told_as_it_is_polled(
+    spec: RuleSpec, values: list[float], sizes: list[int]
+) -> None:
+    rows: Rows = [(0, (place + 1) / 2, value) for place, value in enumerate(values)]
+    spec = one_series(spec)
+    until = len(values) / 2
+    calm = in_stretches(live(spec, rows), rows, [], until)
+    pushed, found, polled_to = live(spec, rows), list[Any](), 0.0
+    coming = list(rows)
+    for place in range(len(rows)):
+        size = sizes[place % len(sizes)]
+        some, coming = coming[:size], coming[size:]
+        if not some:
+            break
+        now = some[-1][1]
+        found += take(pushed, batch(as_points(some), at(now), Arrival.AHEAD))
+        if place % 3 == 2:
+            # Polls lag behind by as much as points may come late.
+            copies = [row for row in rows if polled_to < row[1] <= now - 5]
+            found += take(pushed, batch(as_points(copies), at(max(now - 5, polled_to)), Arrival.POLLED))
+            polled_to = max(now - 5, polled_to)
+    found += take(pushed, batch(as_points([row for row in rows if row[1] > polled_to]), at(until), Arrival.POLLED))
+    assert by_time([plainly(one) for one in found]) == by_time(calm)

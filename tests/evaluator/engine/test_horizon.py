@@ -26,6 +26,24 @@ def test_points_have_the_allowance_to_come() -> None:
     assert one.reach(at(100)) == at(70)
 
 
+def test_it_keeps_up_while_it_is_no_further_behind_than_is_usual() -> None:
+    one = horizon(70)
+    assert one.keeps_up(at(100), 0)
+    assert not one.keeps_up(at(101), 0)
+    assert one.keeps_up(at(110), 10 * SECOND)
+
+
+def test_it_keeps_up_again_once_an_outage_has_been_dealt_with() -> None:
+    one = horizon(70)
+    one.answered(at(100))
+    one.failed()
+    assert not one.keeps_up(at(101), MINUTE)
+    one.answered(at(110))
+    assert not one.keeps_up(at(111), MINUTE)
+    one.complete_to = at(110)
+    assert one.keeps_up(at(141), MINUTE)
+
+
 def test_it_never_goes_back() -> None:
     one = horizon(90)
     assert one.reach(at(100)) == at(90)

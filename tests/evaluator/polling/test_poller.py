@@ -13,13 +13,15 @@ from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.history import ReadWindow
 from monitors.evaluator.model.horizon import Horizon
 from monitors.evaluator.model.series import Arrival, Batch, Series
+from monitors.evaluator.monitor_tags import MonitorTags
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.polling.acquaintance import Acquaintance
 from monitors.evaluator.polling.connecting import Connecting
-from monitors.evaluator.polling.elsewhere import Elsewhere
 from monitors.evaluator.polling.history import READS_AT_ONCE, PolledHistory
 from monitors.evaluator.polling.interest import Interest
 from monitors.evaluator.polling.poller import Poller
+from monitors.evaluator.polling.writing import Target, WriteThrough
+from monitors.evaluator.reader import LineReader
 from monitors.evaluator.registering import Registrar
 from monitors.evaluator.registry import Registry
 from monitors.evaluator.sources.detect import open_source
@@ -72,6 +74,8 @@ class Bench:
     server: Influx2
     book: RuleBook
     poller: Poller
+    sink: WriteThrough
+    reader: LineReader
     history: PolledHistory
     interest: Interest
     catalogue: Catalogue
@@ -83,11 +87,21 @@ class Bench:
         """Polls once; gives monitor, value and arrival of the points that were handed on."""
         before = len(self.batches)
         self.loop.run(self.poller.poll())
+        return self.handed_on(before)
+
+    def handed_on(self, since: int) -> list[tuple[str, float, Arrival]]:
         return [
             (self.catalogue[int(series)].key.monitor, float(value), batch.arrival)
-            for batch in self.batches[before:]
+            for batch in self.batches[since:]
             for series, value in zip(batch.series, batch.values, strict=True)
         ]
+
+    def push(self, lines: str) -> list[tuple[str, float, Arrival]]:
+        """Pushes lines of the tenant's; gives what was handed on, as `poll` does."""
+        before = len(self.batches)
+        parsed = self.reader.read(lines.encode(), "t", 1, time.time_ns())
+        self.loop.run(self.sink.write(parsed.submission))
+        return self.handed_on(before)
 
     def look(self, *, full: bool = False) -> None:
         self.loop.run(self.poller.look_around(full=full))
@@ -112,8 +126,12 @@ async def opened(server: Influx2, folder: Path, allowance: int) -> AsyncIterator
         horizon = Horizon(time.time_ns() - allowance, allowance)
         history = PolledHistory(source, acquaintance, catalogue, interest, newest, horizon, DAY)
         poll = PollSettings(interval=0.2, allowance=allowance)
-        poller = Poller(source, history, acquaintance, catalogue, evaluated, poll, Elsewhere(), DAY)
-        yield partial(Bench, server, book, poller, history, interest, catalogue, owners, evaluated)
+        target = Target(source, catalogue, owners, Registrar(catalogue, Registry(channel)))
+        tags = MonitorTags()
+        sink = WriteThrough(target, history, newest, tags, evaluated, poll, DAY)
+        poller = Poller(source, history, acquaintance, catalogue, evaluated, poll, sink, DAY)
+        reader = LineReader(catalogue, tags.learn)
+        yield partial(Bench, server, book, poller, sink, reader, history, interest, catalogue, owners, evaluated)
         await source.close()
 
 
@@ -336,3 +354,33 @@ def test_points_have_the_allowance_to_come(server: Influx2, loop_thread: LoopThr
         bench.write("m", 1, ago=70)
         bench.write("m", 2, ago=50)
         assert bench.poll() == [("m", 1, POLLED)]
+
+
+def test_what_is_pushed_is_handed_on_at_once_and_its_copy_comes_with_the_poll(bench: Bench) -> None:
+    bench.interest.follow(RuleChanges(put=[rule("m")]))
+    bench.look()
+    assert bench.push("host,monitor_id=m cpu=1") == [("m", 1, Arrival.AHEAD)]
+    assert bench.poll() == [("m", 1, POLLED)]
+
+
+def test_while_the_polls_are_behind_what_is_pushed_waits_for_them(bench: Bench) -> None:
+    bench.interest.follow(RuleChanges(put=[rule("m")]))
+    bench.look()
+    bench.history.horizon.complete_to -= MINUTE
+    assert bench.push("host,monitor_id=m cpu=1") == []
+    assert bench.poll() == [("m", 1, POLLED)]
+
+
+def test_while_nobody_knows_whose_monitors_are_nothing_is_written(bench: Bench) -> None:
+    bench.look()
+    bench.owners.away = True
+    with pytest.raises(ServiceUnavailable):
+        bench.push("host,monitor_id=m cpu=1")
+    assert not bench.server.buckets["monitors"].series
+
+
+def test_what_was_pushed_before_anybody_looked_is_known_from_the_first_look_on(bench: Bench) -> None:
+    assert bench.push("host,monitor_id=m cpu=1") == []
+    bench.interest.follow(RuleChanges(put=[rule("m")]))
+    bench.look()
+    assert bench.poll() == [("m", 1, POLLED)]

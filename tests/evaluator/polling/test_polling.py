@@ -1,8 +1,6 @@
 """An evaluator that reads a real InfluxDB 1.x: from what is found there to alerts."""
 
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -74,15 +72,6 @@ def test_what_is_in_the_source_is_charted_tried_on_the_past_and_exported(server:
     preview = mesh.client.call(rules_pb.PreviewRuleRequest(rule=rule, backtest_window=to_duration(HOUR)))
     (interval,) = preview.backtest.intervals
     assert interval.start_time == to_timestamp(times[50])
-
-
-def test_points_that_are_pushed_are_refused_with_where_they_go(mesh: Polled) -> None:
-    url = f"http://127.0.0.1:{mesh.evaluator.http_port}/api/v2/write"
-    request = urllib.request.Request(url, b"m x=1", {"Authorization": f"Token {mesh.client.key}"})
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=30)
-    assert refused.value.code == 422
-    assert "write to that InfluxDB" in refused.value.read().decode()
 
 
 def test_the_status_says_what_is_read_and_that_nothing_is_wrong(server: InfluxServer, mesh: Polled) -> None:

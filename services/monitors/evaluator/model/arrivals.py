@@ -23,6 +23,8 @@ def take(evaluation: Evaluation, batch: Batch, *, clock: int = 0) -> list[Transi
             evaluation.window.insert(*points.where(evaluation.window.keeps(points.series)))
             resume(evaluation, now)
             return []
+        case Arrival.AHEAD:
+            return evaluation.run_ahead(points, now)
 
 
 def _take_after_outage(evaluation: Evaluation, points: Points, now: int) -> list[Transition]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitors.evaluator.model.agenda import Agenda
-from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct, selection
+from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct, runs, selection
 from monitors.evaluator.model.condition import newest_of_inputs
 from monitors.evaluator.model.instances import Limits, PlanChange
 from monitors.evaluator.model.levels import settle
@@ -85,6 +85,8 @@ class Evaluation:
         self._past: list[tuple[Places, Int64s, Floats]] = []
         self._reach: Int64s = np.full(16, _UNFILLED, dtype=np.int64)
         """By row: how far before now its points are complete."""
+        self._ahead: Int64s = np.empty(0, dtype=np.int64)
+        """By place: up to when it has been evaluated ahead of the watermark. Empty as long as nothing has."""
 
     # --- rules and series ---
 
@@ -222,6 +224,7 @@ class Evaluation:
         for place in change.removed:
             instances.clear(place)
             self._awaited.pop(place, None)
+            self._ahead[place : place + 1] = UNSET
         if change.removed:
             self._touched = [place for place in self._touched if place not in change.removed]
             self.plan.free(change.removed)
@@ -365,6 +368,43 @@ class Evaluation:
         ended, self._ended_meanwhile = self._ended_meanwhile, []
         return [*ended, *changes.transitions(self.plan, now)]
 
+    def run_ahead(self, points: Points, now: int) -> list[Transition]:
+        """Takes points that came at `now`, later than the watermark perhaps, and evaluates the instances that they are
+        inputs of, each in the order of time up to its newest point: at slots, deadlines and the points themselves.
+
+        For all others the time stays what it is. When it comes to these instants, they are over. Points from later than
+        `now` are left to whoever brings that time.
+        """
+        rows, instants = self._insert(points.where((points.times <= now) & self.window.keeps(points.series)), now)
+        positions, reached = self.plan.instances_of_series.follow(rows)
+        if not len(reached):
+            return []
+        changes, state = Changes(), self.state
+        places, times = pointed = self._events(rows, instants)
+        distinct, slots = self._slots_ahead(reached, instants[positions])
+        # The deadlines of others aren't reached yet.
+        earliest, state.earliest = state.earliest, NEVER
+        self._run_agenda(np.append(places, distinct), np.append(times, slots), int(instants.max()), changes)
+        state.earliest = min(state.earliest, earliest)
+        self._note_groups(*pointed)
+        np.maximum.at(self._ahead, reached, instants[positions])
+        return changes.transitions(self.plan, now)
+
+    def _slots_ahead(self, places: Places, times: Int64s) -> tuple[Places, Int64s]:
+        """The slots up to the newest time of each place that it hasn't been evaluated at."""
+        missing = self.plan.size - len(self._ahead)
+        if missing > 0:
+            self._ahead = np.append(self._ahead, np.full(missing, UNSET, dtype=np.int64))
+        own, which = np.unique(places, return_inverse=True)
+        newest = np.full(len(own), UNSET, dtype=np.int64)
+        np.maximum.at(newest, which, times)
+        live = self.plan.instances.live[own]
+        own, newest = own[live], newest[live]
+        intervals = self.plan.profiles.interval[self.plan.instances.profile[own]]
+        done = np.maximum(self._ahead[own], self.state.watermark) // intervals
+        counts = np.maximum(newest // intervals - done, 0)
+        return np.repeat(own, counts), runs(done + 1, counts).astype(np.int64) * np.repeat(intervals, counts)
+
     def _run(self, places: Places, times: Int64s, until: int, changes: Changes, *, single: bool) -> None:
         """Evaluates at events and deadlines until a time."""
         state = self.state
@@ -398,6 +438,9 @@ class Evaluation:
         places = np.flatnonzero(columns.live[:size] & (self.state.instances.changed_at[:size] <= slot))
         if not ours[: len(profiles.templates)].all():
             places = places[ours[columns.profile[places]]]
+        if len(self._ahead):
+            known = places[places < len(self._ahead)]
+            places = np.setdiff1d(places, known[self._ahead[known] >= slot], assume_unique=True)
         if self._awaited:
             self._forget_what_came()
             places = places[~np.isin(places, list(self._awaited))]

@@ -54,6 +54,12 @@ class Horizon:
             # It was back for so short a time that its writers may still have what they kept.
             self.away_since = self._outages.pop().start
 
+    def keeps_up(self, now: int, slack: int) -> bool:
+        """Whether what was complete at `now` has been read, or had been `slack` nanoseconds ago, and there is no outage
+        of the source that hasn't been dealt with."""
+        in_doubt = self.away_since is not None or any(one.end > self.complete_to for one in self._outages)
+        return not in_doubt and now - self.complete_to <= self._allowance + slack
+
     def reach(self, now: int) -> int:
         """Up to when what it has is complete, if it answers now."""
         until = now - self._allowance

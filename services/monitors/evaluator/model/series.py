@@ -52,6 +52,8 @@ class Arrival(IntEnum):
     """The same, of a time when the source couldn't be reached: what is missing may never have been written."""
     SKIPPED = 3
     """The same, of a time that is too long ago to be evaluated."""
+    AHEAD = 4
+    """Its points were pushed while time passes with what is polled: they're evaluated before their time is complete."""
 
 
 @dataclass(frozen=True, slots=True)

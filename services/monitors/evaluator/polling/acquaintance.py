@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from monitors.evaluator.catalogue import Catalogue
+from monitors.evaluator.intake import Evaluation
 from monitors.evaluator.model.series import FieldType, Int32s
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.points import EMPTY, Mask, Points, compact
@@ -145,3 +146,11 @@ class Acquaintance:
         if reason not in self._reasons:
             log.warning("a series of InfluxDB isn't taken: %s", reason)
         self._reasons[reason] += count
+
+
+def announce(catalogue: Catalogue, evaluation: Evaluation) -> None:
+    """Makes series known to the evaluation that have come up with points of its next batch."""
+    new = catalogue.unsaved()
+    if new:
+        evaluation.add_series(new)
+        catalogue.mark_saved(new)

@@ -40,6 +40,11 @@ class Connecting:
             async for part in parts:
                 yield part
 
+    async def write(self, lines: bytes) -> None:
+        """See Source."""
+        source = await self._connected()
+        await source.write(lines)
+
     async def close(self) -> None:
         """See Source."""
         if self._source:

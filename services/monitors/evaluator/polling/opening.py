@@ -13,13 +13,14 @@ from monitors.evaluator.backtests import Backtests
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.engine import Engine
 from monitors.evaluator.model.horizon import Horizon
+from monitors.evaluator.monitor_tags import MonitorTags
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.polling.acquaintance import Acquaintance
 from monitors.evaluator.polling.connecting import Connecting
-from monitors.evaluator.polling.elsewhere import Elsewhere
 from monitors.evaluator.polling.history import PolledHistory
 from monitors.evaluator.polling.interest import Interest
 from monitors.evaluator.polling.poller import Poller
+from monitors.evaluator.polling.writing import Target, WriteThrough
 from monitors.evaluator.registering import Registrar
 from monitors.evaluator.registry import Registry
 from monitors.evaluator.sources.port import Source
@@ -43,7 +44,7 @@ async def polled(
 ) -> AsyncIterator[Assembly]:
     """Wires everything up. The source is first asked when the evaluator runs, and needn't be there before."""
     source = Connecting(polling.connect)
-    catalogue, newest, sink = Catalogue(max_series=settings.max_series), Newest(), Elsewhere()
+    catalogue, newest, tags = Catalogue(max_series=settings.max_series), Newest(), MonitorTags()
     capacity, poll = capacity_of(settings), settings.poll
     registrar = Registrar(catalogue, Registry(rules))
     acquaintance = Acquaintance(source, catalogue, polling.owners, registrar, newest)
@@ -60,10 +61,12 @@ async def polled(
         on_rules=interest.follow,
     )
     history.held = lambda: engine.held_shards
+    target = Target(source, catalogue, polling.owners, registrar)
+    sink = WriteThrough(target, history, newest, tags, engine, poll, settings.retention)
     poller = Poller(source, history, acquaintance, catalogue, engine, poll, sink, settings.retention)
     backtests = Backtests(history, catalogue, newest, capacity)
     parts = Parts(history, catalogue, newest, sink, engine, poller, backtests, now_nanos())
     try:
-        yield Assembly(parts, engine, helpers=(poller.run,))
+        yield Assembly(parts, engine, helpers=(poller.run,), on_head=tags.learn)
     finally:
         await source.close()

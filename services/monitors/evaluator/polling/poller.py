@@ -12,12 +12,11 @@ from typing import Protocol
 
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.history import ReadWindow
-from monitors.evaluator.intake import Evaluation
+from monitors.evaluator.intake import Evaluation, Sink
 from monitors.evaluator.model.evaluation import CATCH_UP
 from monitors.evaluator.model.series import Arrival, Batch, Series
-from monitors.evaluator.polling.acquaintance import Acquaintance
+from monitors.evaluator.polling.acquaintance import Acquaintance, announce
 from monitors.evaluator.polling.cadence import Cadence
-from monitors.evaluator.polling.elsewhere import Elsewhere
 from monitors.evaluator.polling.history import PolledHistory
 from monitors.evaluator.sources.errors import SourceError
 from monitors.evaluator.sources.port import EVERYTHING, Selection, Source
@@ -59,7 +58,7 @@ class Poller:
         catalogue: Catalogue,
         evaluation: PolledEvaluation,
         settings: PollSettings,
-        counts: Elsewhere,
+        counts: Sink,
         retention: int,
     ) -> None:
         self._source, self._history, self._acquaintance = source, history, acquaintance
@@ -97,7 +96,7 @@ class Poller:
                 f"{self._reason}; it answered last at {_clock(horizon.away_since)}. Until it does, no alert fires or "
                 "resolves; then what was written meanwhile is evaluated"
             )
-        elif now - horizon.complete_to > self._allowance + 3 * int(self._interval * SECOND) + LATE:
+        elif now - horizon.complete_to > self._allowance + slack_of(self._interval):
             found.append(
                 f"what InfluxDB has is evaluated up to {_clock(horizon.complete_to)}: it's read more slowly than it "
                 "grows, or its writers still have time for what they kept while it was away"
@@ -142,18 +141,12 @@ class Poller:
             await self._probe()
 
     async def _hand_on(self, batch: Batch) -> None:
-        self._announce_series()
+        announce(self._catalogue, self._evaluation)
         await self._evaluation.room()
         self._cadence.note(batch.series, batch.times)
         self._evaluation.push(batch)
         self._history.horizon.complete_to = batch.number
         self._counts.accepted_count += len(batch.series)
-
-    def _announce_series(self) -> None:
-        new = self._catalogue.unsaved()
-        if new:
-            self._evaluation.add_series(new)
-            self._catalogue.mark_saved(new)
 
     async def _with_what_came_late(self, batch: Batch, selection: Selection) -> Batch:
         """The batch, with what was written late of series that come back after a silence, or that nobody knew."""
@@ -251,6 +244,11 @@ class Poller:
             # The engine begins with these.
             self._catalogue.mark_saved(self._catalogue.unsaved())
             self._history.listed.set()
+
+
+def slack_of(interval: float) -> int:
+    """How many nanoseconds a poll may be behind before that is worth a word."""
+    return 3 * int(interval * SECOND) + LATE
 
 
 def _clock(moment: int) -> str:

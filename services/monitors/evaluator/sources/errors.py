@@ -5,6 +5,7 @@ from http import HTTPStatus
 from monitors.mesh.errors import MeshError
 
 RETRY_SECONDS = 5.0
+SAID_OF_POINTS = 1_000
 
 
 class SourceError(MeshError):
@@ -31,6 +32,28 @@ class SourceRefused(SourceError):
     code, reason = "FAILED_PRECONDITION", "WRONG_STATE"
 
 
+class WriteRefused(SourceError):
+    """It doesn't take points as they are. Others of the same write may have been taken, as its own words say."""
+
+    code, reason = "INVALID_ARGUMENT", "INVALID_FIELD"
+
+
+def write_refusal(status: int, said: str, bucket: str, org: str = "") -> SourceError:
+    """The error for a write that was answered otherwise than with success; `said` is the server's own message.
+
+    What only the operator can mend is told as an outage: the sender did nothing wrong, and is to keep its points.
+    """
+    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
+        return WriteRefused(f"refuses points: {short(said, SAID_OF_POINTS)}", status)
+    if status == HTTPStatus.FORBIDDEN:
+        error: SourceError = SourceRefused(f"doesn't let this token write to bucket {bucket!r}; give it the right to")
+    else:
+        error = refusal(status, said, bucket, org)
+    if isinstance(error, SourceUnavailable):
+        return error
+    return SourceUnavailable(error.message.removeprefix("InfluxDB "), status)
+
+
 def refusal(status: int, said: str, bucket: str, org: str = "") -> SourceError:
     """The error for an answer other than 200; `said` is the server's own message."""
     place = f"bucket {bucket!r}" + (f" of organisation {org!r}" if org else "")
@@ -51,8 +74,8 @@ def refusal(status: int, said: str, bucket: str, org: str = "") -> SourceError:
     return SourceRefused(f"refuses the query: status {status}{told}", status)
 
 
-def short(said: str) -> str:
-    """A server's message as it may be shown: one line, no control characters, 200 at most."""
+def short(said: str, most: int = 200) -> str:
+    """A server's message as it may be shown: one line, no control characters, not more than so many."""
     line = " ".join(said.split())
-    cut = line if len(line) <= 200 else f"{line[:200]}…"
+    cut = line if len(line) <= most else f"{line[:most]}…"
     return "".join(character if character.isprintable() else "�" for character in cut)

@@ -10,14 +10,15 @@ from functools import partial
 from typing import Any, TypeVar
 
 from influxdb_client import Dialect, InfluxDBClient
+from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from monitors.evaluator.points import Points
 from monitors.evaluator.sources.annotated_csv import COLLISION, Answer, Collision, naming
-from monitors.evaluator.sources.errors import SourceUnavailable, refusal
+from monitors.evaluator.sources.errors import SourceUnavailable, refusal, write_refusal
 from monitors.evaluator.sources.flux_text import Manner, Query, is_empty, queries
-from monitors.evaluator.sources.http import CONNECT_SECONDS, CONNECTIONS, again, is_local, said
+from monitors.evaluator.sources.http import CONNECT_SECONDS, CONNECTIONS, WRITES_AT_ONCE, again, is_local, said
 from monitors.evaluator.sources.port import Selection, SourceSeries, Version
 from monitors.evaluator.sources.series_book import SeriesBook
 from monitors.evaluator.sources.settings import InfluxSettings
@@ -41,8 +42,10 @@ class FluxSource:
             timeout=(int(CONNECT_SECONDS * 1_000), int(settings.timeout * 1_000)),
             enable_gzip=not is_local(settings.url),
             org=settings.org,
-            connection_pool_maxsize=CONNECTIONS,
+            connection_pool_maxsize=CONNECTIONS + WRITES_AT_ONCE,
         )
+        self._writes = self._client.write_api(write_options=SYNCHRONOUS)
+        self._writing = ThreadPoolExecutor(WRITES_AT_ONCE, thread_name_prefix="flux-writes")
         self._book = SeriesBook()
         self._names = naming(self._book)
         self._asking = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="flux")
@@ -63,6 +66,7 @@ class FluxSource:
         """Lets go of the connections."""
         await asyncio.to_thread(self._client.close)
         self._asking.shutdown(wait=False)
+        self._writing.shutdown(wait=False)
         self._reader.shutdown()
 
     def read(self, selection: Selection, start: int, end: int) -> AsyncGenerator[Points]:
@@ -72,6 +76,22 @@ class FluxSource:
     def newest(self, selection: Selection, start: int, end: int) -> AsyncGenerator[Points]:
         """See Source."""
         return self._answers(selection, start, end, newest=True)
+
+    async def write(self, lines: bytes) -> None:
+        """See Source."""
+        await again(lambda: _in(self._writing, partial(self._write, lines)))
+
+    def _write(self, lines: bytes) -> None:
+        bucket, org = self._settings.bucket, self._settings.org
+        try:
+            self._writes.write(bucket, org, lines, write_precision="ns")
+        except ApiException as error:
+            body = error.body or b""
+            told = said(body if isinstance(body, bytes) else str(body).encode())
+            # Not `from error`: its text holds the headers.
+            raise write_refusal(error.status or 0, told, bucket, org) from None
+        except HTTPError as error:
+            raise _unreachable(error, begun=False) from error
 
     async def _answers(self, selection: Selection, start: int, end: int, *, newest: bool) -> AsyncGenerator[Points]:
         if is_empty(selection) or start > end:

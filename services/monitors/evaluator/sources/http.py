@@ -15,12 +15,14 @@ from monitors.evaluator.sources.settings import InfluxSettings
 
 T = TypeVar("T")
 CONNECTIONS = 4
+WRITES_AT_ONCE = 4
+"""As many connections more, so that writes and polls don't wait for each other."""
 CONNECT_SECONDS = 10.0
 ATTEMPTS = 3
 LONGEST_ERROR = 65_536
 
 
-def open_session(settings: InfluxSettings) -> aiohttp.ClientSession:
+def open_session(settings: InfluxSettings, connections: int = CONNECTIONS) -> aiohttp.ClientSession:
     """A pool of connections, whose requests carry the credential. Answers are packed unless they stay on this machine,
     where packing takes both ends longer than sending."""
     headers = {"Accept-Encoding": "identity" if is_local(settings.url) else "gzip"}
@@ -29,7 +31,7 @@ def open_session(settings: InfluxSettings) -> aiohttp.ClientSession:
         headers["Authorization"] = credential
     return aiohttp.ClientSession(
         headers=headers,
-        connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+        connector=aiohttp.TCPConnector(limit=connections),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=settings.timeout),
     )
 

@@ -22,8 +22,8 @@ from yarl import URL
 
 from monitors.evaluator.model.series import FieldType
 from monitors.evaluator.points import Points
-from monitors.evaluator.sources.errors import SourceError, SourceRefused, SourceUnavailable, refusal
-from monitors.evaluator.sources.http import again, said_in, unreachable
+from monitors.evaluator.sources.errors import SourceError, SourceRefused, SourceUnavailable, refusal, write_refusal
+from monitors.evaluator.sources.http import WRITES_AT_ONCE, again, open_session, said_in, unreachable
 from monitors.evaluator.sources.influxql_answer import (
     Answer,
     CsvAnswer,
@@ -41,6 +41,7 @@ from monitors.evaluator.sources.influxql_text import (
     Statement,
     Texts,
     of_monitors,
+    quote_name,
     quote_text,
     statements,
 )
@@ -79,10 +80,13 @@ class InfluxqlSource:
 
     def __init__(self, settings: InfluxSettings, version: Version, session: aiohttp.ClientSession) -> None:
         self._settings, self._version, self._session = settings, version, session
+        self._writing = open_session(settings, WRITES_AT_ONCE)
         self._is_first = version.major == 1
         self._database, _, self._policy = (
             settings.bucket.partition("/") if self._is_first else (settings.bucket, "", "")
         )
+        # Without it, the default policy is told of.
+        self._from = f" FROM {quote_name(self._policy)}./.*/" if self._policy else ""
         self._book = SeriesBook()
         self._names = naming(self._book)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="influxql")
@@ -100,6 +104,7 @@ class InfluxqlSource:
     async def close(self) -> None:
         """Lets go of the connections."""
         await self._session.close()
+        await self._writing.close()
         self._reader.shutdown()
 
     def read(self, selection: Selection, start: int, end: int) -> AsyncGenerator[Points]:
@@ -109,6 +114,28 @@ class InfluxqlSource:
     def newest(self, selection: Selection, start: int, end: int) -> AsyncGenerator[Points]:
         """See Source."""
         return self._answers(selection, start, end, newest=True)
+
+    async def write(self, lines: bytes) -> None:
+        """See Source."""
+        if self._is_first:
+            url, asked = f"{self._settings.url}/write", {"db": self._database, "precision": "n"}
+            if self._policy:
+                asked["rp"] = self._policy
+        else:
+            # https://docs.influxdata.com/influxdb3/core/write-data/http-api/compatibility-apis/
+            url, asked = f"{self._settings.url}/api/v2/write", {"bucket": self._database, "precision": "ns"}
+        await again(lambda: self._write(url, asked, lines))
+
+    async def _write(self, url: str, asked: dict[str, str], lines: bytes) -> None:
+        headers = {"Content-Type": "text/plain; charset=utf-8"}
+        try:
+            async with self._writing.post(
+                url, params=asked, data=lines, headers=headers, allow_redirects=False
+            ) as response:
+                if response.status != HTTPStatus.NO_CONTENT:
+                    raise write_refusal(response.status, await said_in(response), self._settings.bucket)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise unreachable(error) from error
 
     async def _answers(self, selection: Selection, start: int, end: int, *, newest: bool) -> AsyncGenerator[Points]:
         schema = await self._schema(selection)
@@ -122,7 +149,7 @@ class InfluxqlSource:
     async def _schema(self, selection: Selection) -> list[Measurement]:
         """The measurements of the selection. They're asked for each time: it takes little, and they may be new."""
         fields, tags = dict[str, dict[tuple[str, FieldType], None]](), dict[str, list[str]]()
-        for series in await self._ask("SHOW FIELD KEYS"):
+        for series in await self._ask(f"SHOW FIELD KEYS{self._from}"):
             for name, kind in series["values"]:
                 if kind in TYPES:
                     fields.setdefault(series["name"], {})[name, TYPES[kind]] = None
@@ -130,7 +157,7 @@ class InfluxqlSource:
             if self._is_first:
                 await self._check_database()
             return []
-        for series in await self._ask("SHOW TAG KEYS"):
+        for series in await self._ask(f"SHOW TAG KEYS{self._from}"):
             tags[series["name"]] = sorted(value[0] for value in series["values"])
         wanted = selection.measurements
         return [

@@ -69,5 +69,12 @@ class Source(Protocol):
     def newest(self, selection: Selection, start: int, end: int) -> AsyncGenerator[Points]:
         """As `read`, but only the newest point of each series: it tells which monitors and fields there are."""
 
+    async def write(self, lines: bytes) -> None:
+        """Writes lines of line protocol whose times count nanoseconds. To write them once more changes nothing.
+
+        Raises WriteRefused if the server refuses any of them, SourceUnavailable if it can't take them now or lets
+        nobody write; then they're to be written again.
+        """
+
     async def close(self) -> None:
         """Lets go of the connections."""
