@@ -36,7 +36,22 @@ def test_who_waits_as_long_as_was_said_gets_a_token(rate: float, burst: int, now
 @given(rates, bursts, st.floats(1, 1e6, allow_nan=False))
 def test_a_clock_that_is_set_back_makes_nobody_wait_for_long(rate: float, burst: int, ahead: float) -> None:
     full, _ = decide(0.0, 1e6 + ahead, rate, burst)
-    assert decide(full, 1e6, rate, burst)[1] <= 1 / rate + 1e-6
+    assert decide(full, 1e6, rate, burst)[1] <= (burst + 1) / rate + 1e-6
+
+
+@given(rates, bursts, st.lists(st.tuples(st.floats(0, 3, allow_nan=False), st.integers(1, 100)), max_size=60))
+def test_who_takes_many_gets_them_once_there_is_one_and_those_after_wait_for_what_is_owed(
+    rate: float, burst: int, asked: list[tuple[float, int]]
+) -> None:
+    full, now, tokens = 0.0, 1000.0, float(burst)
+    for pause, count in asked:
+        now += pause
+        tokens = min(float(burst), tokens + pause * rate)
+        full, needed = decide(full, now, rate, burst, count)
+        assert needed <= burst / rate + 1e-5
+        if abs(tokens - 1) > 1e-3:
+            assert (needed == 0) == (tokens > 1)
+        tokens -= min(count, burst) if needed == 0 else 0
 
 
 def test_each_key_has_a_bucket_of_its_own_and_full_ones_are_forgotten(loop_thread: LoopThread) -> None:

@@ -27,7 +27,7 @@ TIERS = Tiers(changed_quotas(["free.requests=1", "pro.requests=2"]), default="fr
 
 async def authenticate(credential: str) -> Principal:
     tenant, _, tier = credential.partition("/")
-    return Principal(tenant, "ann", frozenset({"rules:read", "alerts:read"}), tier=tier)
+    return Principal(tenant, "ann", frozenset({"rules:read", "rules:write", "alerts:read"}), tier=tier)
 
 
 @asynccontextmanager
@@ -75,6 +75,39 @@ def test_streams_count_too(channel: grpc.Channel) -> None:
     stub = RuleServiceStub(channel)
     code, _, _ = failure(lambda: list(stub.WatchAlerts(pb.WatchAlertsRequest(), metadata=bearer("acme/free"))))
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class Batches(Probe):
+    """Takes batches, and does nothing about them."""
+
+    async def BatchChangeRules(self, request: pb.BatchChangeRulesRequest, context: Any) -> pb.BatchChangeRulesResponse:
+        return pb.BatchChangeRulesResponse()
+
+
+@pytest.fixture
+def taking_batches(loop_thread: LoopThread) -> Iterator[grpc.Channel]:
+    with loop_thread.opened(serving(Batches)) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
+
+
+def test_a_batch_counts_as_many_requests_as_it_holds_changes(taking_batches: grpc.Channel) -> None:
+    stub = RuleServiceStub(taking_batches)
+    answered(taking_batches, "acme/free", BURST - 1)
+    # Large as it is, it gets its turn as soon as there is room for one.
+    batch = pb.BatchChangeRulesRequest(changes=[pb.RuleChange()] * 1000)
+    stub.BatchChangeRules(batch, metadata=bearer("acme/free"))
+    code, _, details = failure(lambda: stub.GetRule(pb.GetRuleRequest(), metadata=bearer("acme/free")))
+    retry = RetryInfo()
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert details[1].Unpack(retry)
+    assert BURST // 2 * 10**9 < retry.retry_delay.ToNanoseconds() <= (BURST + 1) * 10**9
+
+
+def test_a_batch_of_one_and_one_of_none_count_once(taking_batches: grpc.Channel) -> None:
+    stub = RuleServiceStub(taking_batches)
+    for changes in ([], [pb.RuleChange()]):
+        stub.BatchChangeRules(pb.BatchChangeRulesRequest(changes=changes), metadata=bearer("acme/free"))
+    assert answered(taking_batches, "acme/free", 100) >= BURST - 2
 
 
 class Endless(Probe):

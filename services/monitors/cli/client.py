@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from uuid import uuid4
 
 import grpc
 
-from monitors.cli.failures import ExitCode, Failure, failure_of, failures_told
+from monitors.cli.failures import ExitCode, Failure, failure_of, failures_told, pause_asked
 from monitors.cli.progress import result_of
 from monitors.mesh.audit import CLIENT_KEY
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
@@ -24,6 +25,8 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+LONGEST_WAIT = 60.0
+"""Seconds. After a large batch a tenant's bucket is full again within 20."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,19 @@ class Mesh:
     def call(
         self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float | None = None
     ) -> Response:
-        """One call and its answer, within `timeout` seconds or what the contract says. Raises Failure."""
-        try:
-            call = method.future(request, metadata=self.metadata, timeout=timeout)
-            return result_of(cast("Future[Response]", call), f"asking {self.address}")
-        except grpc.RpcError as error:
-            raise self.failure(error) from None
+        """One call and its answer, within `timeout` seconds or what the contract says. Waits and asks again where there
+        are too many requests, as the mesh says. Raises Failure."""
+        waited = 0.0
+        while True:
+            try:
+                call = method.future(request, metadata=self.metadata, timeout=timeout)
+                return result_of(cast("Future[Response]", call), f"asking {self.address}")
+            except grpc.RpcError as error:
+                pause = pause_asked(error)
+                waited += pause
+                if not pause or waited > LONGEST_WAIT:
+                    raise self.failure(error) from None
+                time.sleep(pause)
 
     def stream(
         self, method: grpc.UnaryStreamMultiCallable[Request, Response], request: Request, *, wait: bool = False

@@ -1,9 +1,10 @@
 """How the command fails: one line on stderr and an exit code that a script can tell apart."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from typing import Any
 
 import grpc
 import typer
@@ -94,6 +95,23 @@ def failure_of(error: grpc.RpcError, address: str, missing_key: str) -> Failure:
             code,
         )
     return Failure(_in_commands(error.details() or f"the call failed with {status.name}"), code)
+
+
+def pause_asked(error: grpc.RpcError) -> float:
+    """After how many seconds a call may be repeated that came when there were too many requests; 0 for what failed
+    otherwise."""
+    # Most commands need neither, and they take a while to import.
+    from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+    from grpc_status import rpc_status
+
+    status = rpc_status.from_call(error) if isinstance(error, grpc.Call) else None
+    info, retry = ErrorInfo(), RetryInfo()
+    details: Iterable[Any] = status.details if status else ()
+    for detail in details:
+        detail.Unpack(info)
+        detail.Unpack(retry)
+    is_of_requests = info.reason == "QUOTA_EXCEEDED" and info.metadata.get("quota") == "requests"
+    return retry.retry_delay.ToNanoseconds() / 1e9 if is_of_requests else 0.0
 
 
 def _in_commands(message: str) -> str:

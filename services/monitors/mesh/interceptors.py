@@ -45,8 +45,9 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
     """Whether what is raised within it still becomes a status that says what is wrong."""
 
     @abstractmethod
-    def around(self, method: str, context: Context) -> AbstractAsyncContextManager[Again | None]:
-        """What surrounds a call of `/package.Service/Method`; what it gives is done at each message of a stream."""
+    def around(self, method: str, context: Context, request: object) -> AbstractAsyncContextManager[Again | None]:
+        """What surrounds a call of `/package.Service/Method`; what it gives is done at each message of a stream. The
+        request is a stream where the method takes one, and UNREADABLE where it can't be decoded."""
 
     async def intercept_service(
         self,
@@ -66,14 +67,14 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
                 return UNREADABLE
 
         async def unary(request: Any, context: Context) -> Any:
-            async with self.around(method, context) as again:
+            async with self.around(method, context, request) as again:
                 check_readable(request)
                 if again and handler.stream_unary:
                     request = _watched(request, again)
                 return await (handler.stream_unary or handler.unary_unary)(request, context)
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self.around(method, context) as again:
+            async with self.around(method, context, request) as again:
                 check_readable(request)
                 async for response in (handler.stream_stream or handler.unary_stream)(request, context):
                     if again:
@@ -118,7 +119,7 @@ class Errors(AroundInterceptor):
     """Turns our errors into rich statuses. Anything else is a fault of ours: logged in full, told by its id alone."""
 
     @asynccontextmanager
-    async def around(self, method: str, context: Context) -> AsyncIterator[None]:
+    async def around(self, method: str, context: Context, request: object) -> AsyncIterator[None]:
         try:
             yield
         except (grpc.aio.AbortError, grpc.aio.UsageError):
@@ -164,7 +165,7 @@ class Identity(AroundInterceptor):
         self._guesses = guesses
 
     @asynccontextmanager
-    async def around(self, method: str, context: Context) -> AsyncIterator[Again | None]:
+    async def around(self, method: str, context: Context, request: object) -> AsyncIterator[Again | None]:
         scope = scope_of(method)
         if scope == ANYBODY:
             try:

@@ -17,23 +17,25 @@ TOLERANCE = 1e-6
 class TokenBuckets(Protocol):
     """Buckets by their keys."""
 
-    async def take(self, key: str, rate: float, burst: int) -> float:
-        """Takes a token of a bucket that gains `rate` tokens a second and holds `burst` at most.
+    async def take(self, key: str, rate: float, burst: int, count: int = 1) -> float:
+        """Takes `count` tokens of a bucket that gains `rate` tokens a second and holds `burst` at most.
 
-        Returns 0 if there was one; else nothing is taken, and it's the seconds until there will be one.
+        Returns 0 if there was one; else nothing is taken, and it's the seconds until there will be one. What is lacking
+        of the others is owed, at most `burst`: so what is large gets its turn too, however busy the bucket is, and
+        whoever comes after it waits.
         """
         ...
 
 
-def decide(full: float, now: float, rate: float, burst: int) -> tuple[float, float]:
-    """When a bucket will be full after a token was asked for at `now`, and how long to wait if there is none.
+def decide(full: float, now: float, rate: float, burst: int, count: int = 1) -> tuple[float, float]:
+    """When a bucket will be full after `count` tokens were asked for at `now`, and how long to wait if there is none.
 
     `full` is when it would have been full without. All are in seconds, of any clock that may also be set back.
     """
     step = 1 / rate
-    full = min(max(full, now), now + burst * step)
+    full = min(max(full, now), now + 2 * burst * step)
     wait = full + step - now - burst * step
-    return (full, wait) if wait > TOLERANCE else (full + step, 0.0)
+    return (full, wait) if wait > TOLERANCE else (full + min(count, burst) * step, 0.0)
 
 
 @dataclass
@@ -42,12 +44,12 @@ class LocalBuckets:
 
     _full: dict[str, float] = field(default_factory=dict)
 
-    async def take(self, key: str, rate: float, burst: int) -> float:
+    async def take(self, key: str, rate: float, burst: int, count: int = 1) -> float:
         """As TokenBuckets says."""
         now = time.monotonic()
         if len(self._full) >= MOST_BUCKETS and key not in self._full:
             emptiest = sorted(((full, known) for known, full in self._full.items() if full > now), reverse=True)
             # Whoever may choose keys can't make this grow: what is nearly full again is given for full.
             self._full = {known: full for full, known in emptiest[: MOST_BUCKETS // 2]}
-        self._full[key], wait = decide(self._full.get(key, now), now, rate, burst)
+        self._full[key], wait = decide(self._full.get(key, now), now, rate, burst, count)
         return wait

@@ -11,15 +11,23 @@ from monitors.mesh.interceptors import AroundInterceptor, Context
 from monitors.mesh.limits import TokenBuckets
 from monitors.mesh.quotas import Tiers
 from monitors.mesh.scopes import ANYBODY, scope_of
+from monitors.v1 import rule_service_pb2 as pb
 
 # How many seconds' worth may come at once: a person's agent makes several calls in a row, and then none for long.
 BURST_SECONDS = 10
+# Where a request holds many changes, and how it calls them: each takes about as long as a request of its own.
+_MANY = {
+    pb.BatchCreateRulesRequest: "rules",
+    pb.BatchChangeRulesRequest: "changes",
+    pb.ImportAlertsRequest: "alerts",
+    pb.AcknowledgeAlertsRequest: "alert_ids",
+}
 
 
 @dataclass(frozen=True)
 class RequestQuota(AroundInterceptor):
-    """Refuses a call of a tenant that has made too many, or has too many open at this process. A stream counts once. As
-    an interceptor it stands inside of Identity."""
+    """Refuses a call of a tenant that has made too many, or has too many open at this process. A stream counts once, a
+    batch as often as it holds changes. As an interceptor it stands inside of Identity."""
 
     buckets: TokenBuckets
     tiers: Tiers
@@ -27,12 +35,12 @@ class RequestQuota(AroundInterceptor):
     """How many calls of each tenant go on."""
 
     @asynccontextmanager
-    async def around(self, method: str, context: Context) -> AsyncIterator[None]:
+    async def around(self, method: str, context: Context, request: object) -> AsyncIterator[None]:
         if scope_of(method) == ANYBODY:
             yield
             return
         principal = current_principal()
-        await self.check(principal)
+        await self.check(principal, weight_of(request))
         with self._counted(principal):
             yield
 
@@ -60,13 +68,13 @@ class RequestQuota(AroundInterceptor):
             if not self._open[tenant]:
                 del self._open[tenant]
 
-    async def check(self, principal: Principal) -> None:
-        """Counts a request of a caller. Raises QuotaExceeded, which says when to try again."""
+    async def check(self, principal: Principal, weight: int = 1) -> None:
+        """Counts a request of a caller as `weight` of them. Raises QuotaExceeded, which says when to try again."""
         quotas = self.tiers.of(principal.tier)
         if principal.is_service or not quotas.requests:
             return
         rate = quotas.requests
-        wait = await self.buckets.take(f"requests:{principal.tenant}", rate, rate * BURST_SECONDS)
+        wait = await self.buckets.take(f"requests:{principal.tenant}", rate, rate * BURST_SECONDS, weight)
         if wait:
             # Rounded up: who comes when they were told to is let through.
             wait = math.ceil(wait * 100) / 100
@@ -77,3 +85,9 @@ class RequestQuota(AroundInterceptor):
                 f"in {wait:g} s, and make fewer calls",
                 wait,
             )
+
+
+def weight_of(request: object) -> int:
+    """As how many requests one counts: a batch as one for each change, at least as one."""
+    field = _MANY.get(type(request))
+    return max(1, len(getattr(request, field))) if field else 1

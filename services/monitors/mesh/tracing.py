@@ -47,7 +47,7 @@ class Tracing(AroundInterceptor):
         return await super().intercept_service(known, handler_call_details)
 
     @asynccontextmanager
-    async def around(self, method: str, context: Context) -> AsyncIterator[None]:
+    async def around(self, method: str, context: Context, request: object) -> AsyncIterator[None]:
         name = method.removeprefix("/")
         carrier = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         with get_tracer(__name__).start_as_current_span(

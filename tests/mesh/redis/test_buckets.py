@@ -29,6 +29,13 @@ def test_it_says_how_long_to_wait(loop_thread: LoopThread, one: Shared) -> None:
     assert 9 < loop_thread.run(one.buckets.take("acme", 0.1, 1)) <= 10
 
 
+def test_who_takes_many_owes_what_is_lacking(loop_thread: LoopThread, one: Shared, two: Shared) -> None:
+    assert loop_thread.run(one.buckets.take("acme", 0.1, 3, 2)) == 0
+    assert loop_thread.run(two.buckets.take("acme", 0.1, 3, 100)) == 0
+    # One is there again after that of the first two is paid back, and its own.
+    assert 29 < loop_thread.run(one.buckets.take("acme", 0.1, 3)) <= 30
+
+
 def test_a_bucket_that_is_full_again_is_forgotten(loop_thread: LoopThread, one: Shared, server: RedisServer) -> None:
     loop_thread.run(one.buckets.take("acme", 1_000_000, 5))
     loop_thread.run(one.buckets.take("globex", SLOW, 5))

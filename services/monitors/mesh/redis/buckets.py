@@ -15,12 +15,13 @@ local now = time[1] * 1000000 + time[2]
 local step = 1000000 / tonumber(ARGV[1])
 local size = step * tonumber(ARGV[2])
 local full = tonumber(redis.call('GET', KEYS[1]) or now) or now
-full = math.min(math.max(full, now), now + size)
+full = math.min(math.max(full, now), now + 2 * size)
 local wait = full + step - now - size
 if wait > 1 then
     return string.format('%.0f', wait)
 end
-redis.call('SET', KEYS[1], string.format('%.0f', full + step), 'PX', math.ceil((full + step - now) / 1000))
+full = full + math.min(step * tonumber(ARGV[3]), size)
+redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000))
 return '0'
 """
 
@@ -32,14 +33,14 @@ class RedisBuckets:
         self._link = link
         self._alone = LocalBuckets()
 
-    async def take(self, key: str, rate: float, burst: int) -> float:
+    async def take(self, key: str, rate: float, burst: int, count: int = 1) -> float:
         """As TokenBuckets says."""
 
         async def ask(redis: Redis) -> bytes:
-            answer: bytes = await redis.register_script(_TAKE)(keys=[PREFIX + key], args=[rate, burst])
+            answer: bytes = await redis.register_script(_TAKE)(keys=[PREFIX + key], args=[rate, burst, count])
             return answer
 
         try:
             return int(await self._link.call(ask)) / MICROSECONDS
         except RedisAway:
-            return await self._alone.take(key, rate, burst)
+            return await self._alone.take(key, rate, burst, count)
