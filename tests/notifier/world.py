@@ -95,6 +95,8 @@ class PlayedRules(RuleServiceServicer):
         self.pages: Record[ChannelPage] = Record()
         self.away = False
         self.refused_reports = 0
+        self.evaluation_problem = ""
+        self.checked: Record[str] = Record()
         self._outbox: asyncio.Queue[list[Notification]] = asyncio.Queue()
 
     def add_to(self, server: grpc.aio.Server) -> str:
@@ -130,6 +132,12 @@ class PlayedRules(RuleServiceServicer):
         for report in request.reports:
             self.reports.add(report)
         return rules_pb.ReportDeliveriesResponse()
+
+    async def CheckEvaluation(
+        self, request: rules_pb.CheckEvaluationRequest, context: Any
+    ) -> rules_pb.CheckEvaluationResponse:
+        self.checked.add(self.evaluation_problem)
+        return rules_pb.CheckEvaluationResponse(problem=self.evaluation_problem)
 
     async def MirrorChannels(
         self, request: rules_pb.MirrorChannelsRequest, context: Any

@@ -8,9 +8,9 @@ from monitors.cli import documents
 from monitors.cli.choices import word_of
 from monitors.cli.client import Mesh, connected, new_request_id
 from monitors.cli.failures import ExitCode
-from monitors.cli.options import AsJson, Yes, confirm
+from monitors.cli.options import AsJson, Yes, confirm, read_duration
 from monitors.cli.output import print_json, print_table, say, tell, warn
-from monitors.mesh.times import from_timestamp
+from monitors.mesh.times import from_timestamp, to_duration
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.notification_pb2 import Channel, DeliveryAttempt, DeliveryOutcome
 from monitors.v1.rule_service_pb2 import CreateChannelLinkRequest
@@ -85,6 +85,15 @@ def create(
     send_resolved: Annotated[
         bool | None, typer.Option("--resolved/--no-resolved", help="Also tell that an alert is over, or don't.")
     ] = None,
+    heartbeat: Annotated[
+        int | None,
+        typer.Option(
+            "--heartbeat",
+            parser=read_duration,
+            metavar="DURATION",
+            help="Tell it this often that the mesh is alive, such as 1m; its silence is the alarm.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a channel of one kind. Nothing is sent; try it with `monitors channels test`."""
@@ -93,6 +102,8 @@ def create(
     if secret and not webhook:
         raise typer.BadParameter("only a webhook has a secret", param_hint="--secret")
     channel = Channel(name=name, is_default=default, send_resolved=send_resolved)
+    if heartbeat:
+        channel.heartbeat_interval.CopyFrom(to_duration(heartbeat))
     if webhook:
         channel.webhook.url = webhook
         channel.webhook.secret = secret

@@ -176,6 +176,7 @@ def channel_document(channel: notification_pb2.Channel) -> Document:
         "settings": settings,
         "is_default": channel.is_default,
         "send_resolved": channel.send_resolved if channel.HasField("send_resolved") else True,
+        "heartbeat_interval": duration_text(channel, "heartbeat_interval"),
         "disabled_reason": channel.disabled_reason,
         "create_time": time_text(channel, "create_time"),
         "etag": channel.etag,

@@ -86,7 +86,7 @@ class Engine:
         self._capacity = capacity
         self._closing = closing
         self._core = Core(self._on_transitions, follows_clock=not history.keeps_time, reported=history.reported)
-        self._leases = Leases(rules, address, name, exclusive=exclusive)
+        self._leases = Leases(rules, address, name, exclusive=exclusive, evaluated_to=self._evaluated_to)
         self._recorder = Recorder(rules, self._leases, self._on_adopted)
         self._watch = RuleWatch(rules, capacity.history)
         self._on_rules = on_rules
@@ -152,6 +152,9 @@ class Engine:
     async def explain(self, key: RuleKey, monitors: Collection[str]) -> list[Explanation]:
         """Why a rule's instances, or those of some monitors, are as they are; firing ones first."""
         return await self._core.call(lambda evaluation: explain(evaluation, key, monitors))
+
+    def _evaluated_to(self) -> int:
+        return self._core.progress.evaluated_to
 
     async def run(self) -> None:
         """Evaluates until `closing` is set. Raises what makes going on impossible."""

@@ -1,7 +1,7 @@
 """The shards that this evaluator holds: renewed, taken over, and given back as others come and go."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import grpc
 from monitors.evaluator.model.shards import SHARD_COUNT
 from monitors.mesh.channels import evaluator_id
 from monitors.mesh.events import Changes
+from monitors.mesh.times import to_timestamp
 from monitors.v1 import mesh_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
@@ -40,14 +41,20 @@ class LeaseChange:
 
 class Leases:
     """The leases, renewed every three seconds by `run`. `held` is how they are now; `changes` tells one follower what
-    has changed. An `exclusive` evaluator holds all shards or none.
+    has changed. An `exclusive` evaluator holds all shards or none. With each renewal goes up to when it has evaluated.
 
     A shard that this evaluator lost only because nobody renewed it in time, and that nobody else has had since, is
     held again under its next epoch, and that is no change: an epoch grows by one with each evaluator that gets it.
     """
 
     def __init__(
-        self, rules: "RuleServiceAsyncStub", address: str, name: str | None = None, *, exclusive: bool = False
+        self,
+        rules: "RuleServiceAsyncStub",
+        address: str,
+        name: str | None = None,
+        *,
+        exclusive: bool = False,
+        evaluated_to: Callable[[], int] | None = None,
     ) -> None:
         self.held: dict[int, mesh_pb2.ShardLease] = {}
         self.share = SHARD_COUNT
@@ -58,6 +65,7 @@ class Leases:
         self.problem = ""
         self._rules = rules
         self._name, self._address, self._exclusive = name or evaluator_id(), address, exclusive
+        self._evaluated_to = evaluated_to
         self._one_at_a_time = asyncio.Lock()
         self._released: set[int] = set()
         self._lost: set[int] = set()
@@ -107,6 +115,8 @@ class Leases:
             request = pb.LeaseShardsRequest(
                 evaluator_id=self._name, address=self._address, released=released, exclusive=self._exclusive
             )
+            if self._evaluated_to:
+                request.evaluated_time.CopyFrom(to_timestamp(self._evaluated_to()))
             response = await self._rules.LeaseShards(request, timeout=CALL_TIMEOUT, wait_for_ready=True)
             self._released -= released
             self._take(response)

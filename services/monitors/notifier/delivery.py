@@ -19,6 +19,8 @@ from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock
 from monitors.notifier.model.bundle import Content
 from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, decide
+from monitors.notifier.model.heartbeats import without_retry
+from monitors.notifier.model.message import Kind
 from monitors.notifier.store.notices import Notices
 from monitors.notifier.store.queue import Claim, Finished, Queue
 from monitors.notifier.translate import content_of, message_from_payload, notice_to_arrival, repeat_of
@@ -209,6 +211,8 @@ class Dispatcher:
             broken_before=claim.broken_before,
             fewest=claim.fewest_attempts,
         )
+        if claim.kind is Kind.HEARTBEAT:
+            decision = without_retry(decision)
         self._finished.append(Finished(claim, outcome, decision, started, ended))
 
     async def _send(self, claim: Claim, now: int) -> Outcome:

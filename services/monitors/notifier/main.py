@@ -24,9 +24,11 @@ from monitors.notifier.intake import Intake
 from monitors.notifier.making import ChannelMaker
 from monitors.notifier.mirror import Mirror
 from monitors.notifier.model.channel import Policy
+from monitors.notifier.pulse import Pulse
 from monitors.notifier.reports import Reporter
 from monitors.notifier.service import NotifierService
 from monitors.notifier.store.channels import ChannelStore
+from monitors.notifier.store.heartbeats import Heartbeats
 from monitors.notifier.store.notices import Notices
 from monitors.notifier.store.queue import Queue
 from monitors.notifier.store.requests import RequestStore
@@ -125,7 +127,8 @@ async def _running(
             # One process alone uses it, so whatever was being sent then isn't any more.
             await database.write(lambda session: queue.release_all(session, clock.now()))
         shortening = keep_audit(database, audit, settings.audit_kept)
-        async with _delivering(dispatcher, intake.run(), reporter.run(), shortening):
+        pulse = Pulse(database, Heartbeats(channels), stub, intake, dispatcher, clock)
+        async with _delivering(dispatcher, intake.run(), reporter.run(), pulse.run(), shortening):
             yield Notifier(service, changes)
 
 

@@ -5,9 +5,11 @@ from monitors.mesh.errors import InvalidField, InvalidFields
 from monitors.mesh.ids import new_id
 from monitors.mesh.quotas import Tiers
 from monitors.mesh.secrets import Sealer
+from monitors.mesh.times import from_duration
 from monitors.notifier.changes import Changes, Once, Step
 from monitors.notifier.clock import Clock
 from monitors.notifier.model.channel import Channel, Policy, Target, WebhookTarget, check_name
+from monitors.notifier.model.heartbeats import check_heartbeat
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.translate import from_channel, read_target, warn
 from monitors.v1 import notification_pb2
@@ -59,6 +61,10 @@ class ChannelMaker:
             target = read_target(sent, self.policy)
         except InvalidField as error:
             errors.append(error)
+        try:
+            heartbeat = check_heartbeat(from_duration(sent.heartbeat_interval))
+        except InvalidField as error:
+            errors.append(error)
         if errors or target is None:
             raise InvalidFields.of(errors)
         return Channel(
@@ -69,4 +75,5 @@ class ChannelMaker:
             is_default=sent.is_default,
             send_resolved=sent.send_resolved if sent.HasField("send_resolved") else True,
             create_time=self._clock.now(),
+            heartbeat_interval=heartbeat,
         )

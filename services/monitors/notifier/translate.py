@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from monitors.mesh.errors import InvalidField, NotBuilt
+from monitors.mesh.quantities import format_duration
 from monitors.mesh.secrets import Sealer
-from monitors.mesh.times import from_duration, from_timestamp, to_timestamp
+from monitors.mesh.times import SECOND, from_duration, from_timestamp, to_duration, to_timestamp
 from monitors.notifier.kinds import KINDS
 from monitors.notifier.model.bundle import Content, put_together
 from monitors.notifier.model.channel import (
@@ -19,6 +20,7 @@ from monitors.notifier.model.channel import (
     shorten,
 )
 from monitors.notifier.model.delivery import Arrival
+from monitors.notifier.model.heartbeats import check_heartbeat
 from monitors.notifier.model.message import ABOUT_NO_ALERT, Kind, Message, Severity
 from monitors.notifier.model.notices import Notice
 from monitors.notifier.store.log import Attempt, Delivery
@@ -28,6 +30,7 @@ from monitors.v1.notifier_service_pb2 import UpdateChannelRequest
 
 BUILT = "console, webhook, email and slack are there, and a webhook reaches anything that takes JSON"
 KNOWN_KINDS = frozenset(field.name for field in pb.Channel.DESCRIPTOR.oneofs_by_name["kind"].fields)
+PLAIN_FIELDS = ("name", "is_default", "send_resolved", "heartbeat_interval")
 KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.STILL_FIRING), *map(int, ABOUT_NO_ALERT)}
 KNOWN_SEVERITIES = frozenset(map(int, Severity))
 PLAIN_HTTP = "the endpoint is reached over plain http, so anybody on the way can read the alerts"
@@ -54,16 +57,17 @@ def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy)
             ("name", bool(sent.name)),
             ("is_default", sent.is_default),
             ("send_resolved", sent.HasField("send_resolved")),
+            ("heartbeat_interval", sent.HasField("heartbeat_interval")),
             (kind or "", kind is not None),
         )
         if is_set
     }
-    kinds = {path.partition(".")[0] for path in paths if path not in ("name", "is_default", "send_resolved")}
+    kinds = {path.partition(".")[0] for path in paths if path not in PLAIN_FIELDS}
     for path in sorted(kinds - KNOWN_KINDS):
         raise InvalidField(
             "update_mask",
-            f"{shorten(path)!r} can't be changed; name some of is_default, send_resolved, console, webhook, "
-            "webhook.url, webhook.secret, email, slack",
+            f"{shorten(path)!r} can't be changed; name some of is_default, send_resolved, heartbeat_interval, console, "
+            "webhook, webhook.url, webhook.secret, email, slack",
         )
     if "name" in paths and sent.name != current.name:
         raise InvalidField(
@@ -77,6 +81,9 @@ def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy)
         is_default=sent.is_default if "is_default" in paths else None,
         send_resolved=(sent.send_resolved if sent.HasField("send_resolved") else True)
         if "send_resolved" in paths
+        else None,
+        heartbeat_interval=check_heartbeat(from_duration(sent.heartbeat_interval))
+        if "heartbeat_interval" in paths
         else None,
     )
 
@@ -97,6 +104,7 @@ def from_channel(channel: Channel, sealer: Sealer) -> pb.Channel:
         disabled_reason=channel.unusable_reason,
         create_time=to_timestamp(channel.create_time),
         etag=channel.etag,
+        heartbeat_interval=to_duration(channel.heartbeat_interval) if channel.heartbeat_interval else None,
     )
     match channel.target:
         case WebhookTarget(url, secret):
@@ -145,6 +153,26 @@ def notice_to_arrival(now: int, notice: Notice) -> Arrival:
         sequence=now,
         event_time=to_timestamp(now),
         create_time=to_timestamp(now),
+    )
+    return _arrival(notification)
+
+
+def heartbeat_to_arrival(now: int, channel: Channel) -> Arrival:
+    """What tells a channel at `now` that the mesh is alive, and when the next one comes."""
+    identifier = f"beat_{channel.id}_{now // SECOND}"
+    every = format_duration(channel.heartbeat_interval)
+    text = f"Rules are evaluated and messages are sent. This comes every {every}: if it doesn't, something is wrong."
+    notification = pb.Notification(
+        id=identifier,
+        tenant_id=channel.tenant,
+        kind=alert_pb2.ALERT_EVENT_KIND_HEARTBEAT,
+        alert=alert_pb2.Alert(title="The mesh is alive", severity=rule_pb2.SEVERITY_CRITICAL),
+        detail=text,
+        stream_key=identifier,
+        sequence=now,
+        event_time=to_timestamp(now),
+        create_time=to_timestamp(now),
+        repeat_interval=to_duration(channel.heartbeat_interval),
     )
     return _arrival(notification)
 
@@ -201,6 +229,7 @@ def message_from_payload(payload: bytes, channel_id: str) -> Message:
         create_time=from_timestamp(notification.create_time),
         sequence=notification.sequence,
         repeat_number=notification.repeat_number,
+        interval=from_duration(notification.repeat_interval),
         user=notification.user,
         note=notification.detail,
         labels=dict(alert.labels),

@@ -86,6 +86,8 @@ class Channel:
     disabled_reason: str = ""
     create_time: int = 0
     revision: int = 1
+    heartbeat_interval: int = 0
+    """How often it's told that the mesh is alive, in nanoseconds; 0 is never."""
 
     @property
     def kind(self) -> str:
@@ -123,6 +125,7 @@ class Change:
     target: Target | None = None
     is_default: bool | None = None
     send_resolved: bool | None = None
+    heartbeat_interval: int | None = None
 
 
 def apply_change(channel: Channel, change: Change, etag: str) -> Channel:
@@ -134,6 +137,9 @@ def apply_change(channel: Channel, change: Change, etag: str) -> Channel:
         disabled_reason=channel.disabled_reason if change.target is None else "",
         is_default=channel.is_default if change.is_default is None else change.is_default,
         send_resolved=channel.send_resolved if change.send_resolved is None else change.send_resolved,
+        heartbeat_interval=(
+            channel.heartbeat_interval if change.heartbeat_interval is None else change.heartbeat_interval
+        ),
         revision=channel.revision + 1,
     )
 

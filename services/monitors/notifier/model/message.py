@@ -60,6 +60,8 @@ class Message:
     event_time: int = 0
     create_time: int = 0
     sequence: int = 0
+    interval: int = 0
+    """When it's told again, or with HEARTBEAT when the next one comes: nanoseconds from now, 0 for never."""
     repeat_number: int = 0
     """With STILL_FIRING: the how manieth time it's told again, from 1."""
     user: str = ""

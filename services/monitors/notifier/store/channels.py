@@ -122,6 +122,10 @@ class ChannelStore:
         row.send_resolved = channel.send_resolved
         row.disabled_reason = channel.disabled_reason[:1000]
         row.revision = channel.revision
+        if channel.heartbeat_interval != (row.heartbeat_interval or 0):
+            row.heartbeat_interval = channel.heartbeat_interval
+            # The first one comes at once, so that people see that it comes.
+            row.heartbeat_at = 1 if channel.heartbeat_interval else 0
 
     def to_channel(self, row: ChannelRow) -> Channel:
         """The channel of a row. One whose secrets can't be opened has a LostTarget."""
@@ -139,6 +143,7 @@ class ChannelStore:
             disabled_reason=row.disabled_reason,
             create_time=row.created_at,
             revision=row.revision,
+            heartbeat_interval=row.heartbeat_interval,
         )
 
 

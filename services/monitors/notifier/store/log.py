@@ -67,12 +67,15 @@ class Counts:
 def list_page(
     session: Session, tenant: str, query: Query, before: tuple[int, str] | None, limit: int
 ) -> list[Delivery]:
-    """At most `limit` deliveries, newest first, those older than the position `before` (creation time and id)."""
+    """At most `limit` deliveries, newest first, those older than the position `before` (creation time and id). Of
+    heartbeats only those to a channel that is asked for: they'd leave no room for anything else."""
     statement = select(DeliveryRow).where(DeliveryRow.tenant_id == tenant)
     if query.alert_id:
         statement = statement.where(DeliveryRow.alert_id == query.alert_id)
     if query.channel_name:
         statement = statement.where(DeliveryRow.channel_name == query.channel_name)
+    else:
+        statement = statement.where(DeliveryRow.kind != int(Kind.HEARTBEAT))
     if query.state is not None:
         statement = statement.where(DeliveryRow.state == query.state)
     if before is not None:

@@ -34,10 +34,13 @@ audit = audit_table(Base.metadata, "notifier_audit")
 
 
 class ChannelRow(Base):
-    """A channel. `sealed` is its target as JSON, encrypted."""
+    """A channel. `sealed` is its target as JSON, encrypted; at `heartbeat_at` the next heartbeat is due, 0 is never."""
 
     __tablename__ = "notifier_channels"
-    __table_args__ = (UniqueConstraint("tenant_id", "name", name="uq_channels_name"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "name", name="uq_channels_name"),
+        Index("ix_channels_heartbeat", "heartbeat_at"),
+    )
 
     tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -50,6 +53,8 @@ class ChannelRow(Base):
     quiet_until: Mapped[int] = mapped_column(BigInteger)
     revision: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[int] = mapped_column(BigInteger)
+    heartbeat_interval: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    heartbeat_at: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class DeliveryRow(Base):

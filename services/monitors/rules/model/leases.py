@@ -6,13 +6,15 @@ that holds more than its share, or that has gone, to one that holds less. Whoeve
 and holds on until it has; nothing is taken from the living.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from monitors.mesh.times import SECOND
 from monitors.rules.model.alert import SHARDS
 
 LEASE = 10 * SECOND
+LONGEST_LAG = 120 * SECOND
+"""By how much the evaluation may be behind. Points of a source are evaluated when they are due to have come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Call:
     released: frozenset[int] = frozenset()
     exclusive: bool = False
     leaving: bool = False
+    evaluated_time: int | None = None
+    """Up to when it has evaluated, in nanoseconds since 1970; None if it doesn't tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +104,12 @@ def shares(alive: Collection[Member]) -> dict[str, int]:
     for place, evaluator in enumerate(sharing):
         result[evaluator] = SHARDS // len(sharing) + (place < SHARDS % len(sharing))
     return result
+
+
+def evaluation_problem(held: int, evaluated: Iterable[int | None], now: int) -> str:
+    """Why not all rules are being evaluated; empty if they are. `held` shards are leased, and `evaluated` says of each
+    evaluator that is alive up to when it has evaluated, as far as it tells."""
+    if held < SHARDS:
+        return f"{SHARDS - held} of {SHARDS} shards are held by no evaluator; start one"
+    lag = now - min((time for time in evaluated if time is not None), default=now)
+    return f"an evaluator is {lag // SECOND} seconds behind; see its status" if lag > LONGEST_LAG else ""

@@ -7,7 +7,7 @@ from monitors.mesh.collector import collector_paused
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.tenancy import across_tenants, of_tenant
-from monitors.mesh.times import to_timestamp
+from monitors.mesh.times import from_timestamp, to_timestamp
 from monitors.rules.model.alert import SHARDS
 from monitors.rules.model.catalogue import Field, FieldType
 from monitors.rules.model.episodes import Ledger
@@ -46,7 +46,8 @@ class EvaluatorCalls(Part):
             for error in check_line(name, text, 256, "send a name that is unique per process"):
                 raise error
         now = self.core.database.now()
-        call = Call(request.evaluator_id, frozenset(request.released), request.exclusive, request.leaving)
+        evaluated = from_timestamp(request.evaluated_time) if request.HasField("evaluated_time") else None
+        call = Call(request.evaluator_id, frozenset(request.released), request.exclusive, request.leaving, evaluated)
         leased = await self.core.database.write(
             lambda session: shards.lease_shards(session, call, request.address, now), repeatable=True
         )

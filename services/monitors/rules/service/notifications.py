@@ -12,7 +12,7 @@ from monitors.mesh.times import SECOND
 from monitors.rules.model.alert import Delivery
 from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Part
-from monitors.rules.store import alerts, monitors, outbox
+from monitors.rules.store import alerts, monitors, outbox, shards
 from monitors.rules.translate.alerts import delivery_from_proto
 from monitors.v1 import notification_pb2
 from monitors.v1 import rule_service_pb2 as pb
@@ -102,6 +102,12 @@ class NotifierCalls(Part):
 
         await self.core.database.write(work, repeatable=True)
         return pb.ReportDeliveriesResponse()
+
+    async def CheckEvaluation(self, request: pb.CheckEvaluationRequest, context: Any) -> pb.CheckEvaluationResponse:
+        """Whether all rules are being evaluated."""
+        now = self.core.database.now()
+        problem = await self.core.database.read(lambda session: shards.check_evaluation(session, now))
+        return pb.CheckEvaluationResponse(problem=problem)
 
     async def MirrorChannels(self, request: pb.MirrorChannelsRequest, context: Any) -> pb.MirrorChannelsResponse:
         """Records a tenant's channels."""

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import LeaseLost
 from monitors.rules.model.alert import SHARDS
-from monitors.rules.model.leases import Call, Decision, Holding, Member, decide
+from monitors.rules.model.leases import Call, Decision, Holding, Member, decide, evaluation_problem
 from monitors.rules.store.tables import evaluators, shard_states, shards
 
 
@@ -37,7 +37,7 @@ def lease_shards(session: Session, call: Call, address: str, now: int) -> Leased
     holdings = _holdings(session)
     members = [Member(*row) for row in session.execute(_MEMBERS)]
     decision = decide(list(holdings.values()), members, call, now)
-    _remember_member(session, decision, {member.id for member in members}, address)
+    _remember_member(session, decision, {member.id for member in members}, address, call.evaluated_time)
     if decision.freed:
         freed = update(shards).where(shards.c.shard.in_(decision.freed))
         session.execute(freed.values(owner="", address="", expire_time=0))
@@ -70,7 +70,9 @@ def _holdings(session: Session) -> dict[int, Holding]:
     return {row.shard: Holding(*row) for row in rows}
 
 
-def _remember_member(session: Session, decision: Decision, known: set[str], address: str) -> None:
+def _remember_member(
+    session: Session, decision: Decision, known: set[str], address: str, evaluated_time: int | None
+) -> None:
     if decision.gone:
         session.execute(delete(evaluators).where(evaluators.c.id.in_(decision.gone)))
     member = decision.member
@@ -81,11 +83,19 @@ def _remember_member(session: Session, decision: Decision, known: set[str], addr
         "join_time": member.join_time,
         "expire_time": member.expire_time,
         "exclusive": member.exclusive,
+        "evaluate_time": evaluated_time,
     }
     if member.id in known:
         session.execute(update(evaluators).where(evaluators.c.id == member.id).values(values))
     else:
         session.execute(insert(evaluators).values(id=member.id, **values))
+
+
+def check_evaluation(session: Session, now: int) -> str:
+    """Why not all rules are being evaluated; empty if they are."""
+    held = session.scalar(select(func.count()).select_from(shards).where(shards.c.expire_time > now)) or 0
+    evaluated = session.scalars(select(evaluators.c.evaluate_time).where(evaluators.c.expire_time > now))
+    return evaluation_problem(held, evaluated, now)
 
 
 def void_all(session: Session) -> None:

@@ -267,6 +267,7 @@ evaluators = Table(
     Column("join_time", BigInteger, nullable=False),
     Column("expire_time", BigInteger, nullable=False),
     Column("exclusive", Boolean, nullable=False),
+    Column("evaluate_time", BigInteger),
     info={OF_THE_MESH: "an evaluator evaluates for all tenants"},
 )
 

@@ -41,7 +41,8 @@ def data_of(message: Message) -> dict[str, Any]:
     if message.kind is Kind.TEST:
         return {"title": message.title}
     if not message.is_about_alert:
-        return {"notification_id": message.notification_id, "title": message.title, "text": message.note}
+        data = {"notification_id": message.notification_id, "title": message.title, "text": message.note}
+        return data | ({"interval_seconds": message.interval // SECOND} if message.interval else {})
     finite = message.value is not None and math.isfinite(message.value)
     return {
         "notification_id": message.notification_id,
