@@ -18,6 +18,8 @@ from monitors.mesh.times import now_nanos
 from monitors.rules.main import MEMORY
 from monitors.rules.model.condition import Absence
 from monitors.rules.model.rule import Rule
+from monitors.rules.service import base
+from monitors.rules.store import alerts as alert_store
 from monitors.rules.store import counters, tables
 from monitors.rules.store import rules as rule_store
 from monitors.rules.store import watching as watch_store
@@ -255,6 +257,34 @@ def test_nobody_sees_the_alerts_of_others(client: Client) -> None:
         other.fire(foreign)
         own = client.fire(rule)
         assert next(stream).alert.id == own
+
+
+def test_a_change_wakes_those_who_watch_that_tenants_alerts_and_nobody_else(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    look = alert_store.events_since
+
+    def counted(session: Any, tenant: str, *rest: Any) -> Any:
+        looks.append(tenant)
+        return look(session, tenant, *rest)
+
+    monkeypatch.setattr(alert_store, "events_since", counted)
+    monkeypatch.setattr(base, "HEARTBEAT_SECONDS", 3600.0)
+    other = Client.of_new_tenant(client.stub, client.rules, client.loop)
+    rule = client.create()
+    with alerts_of(client) as stream, alerts_of(other) as quiet:
+        next(stream)
+        next(quiet)
+        for number in range(5):
+            alert_id = client.fire(rule, group={"cpu": f"{number}"})
+            assert next(stream).alert.id == alert_id
+        mine = client.fire(client.create())
+        # By the time of the second sight all that the first changes have woken has looked.
+        assert next(stream).alert.id == mine
+        assert looks.count(other.tenant) == 1
+        theirs = other.fire(other.create())
+        assert next(quiet).alert.id == theirs
 
 
 def test_a_stream_that_has_nothing_to_say_gives_a_sign_of_life(client: Client) -> None:

@@ -31,6 +31,7 @@ KNOWN = {
     ("notifier/store/sealed.py", "standing"),
     ("rules/service/evaluators.py", "work"),
     ("rules/store/alerts.py", "open_episodes"),
+    ("rules/store/alerts.py", "tenants_since"),
     ("rules/store/keys.py", "find_key"),
     ("rules/store/keys.py", "note_uses"),
     ("rules/store/keys.py", "set_digest"),

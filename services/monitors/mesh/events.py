@@ -1,7 +1,9 @@
 """Wakes whoever waits on this event loop for something that was committed."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 
 class Changes:
@@ -29,6 +31,36 @@ class Changes:
         """Wakes those who wait in this process: somebody else has made a change, or may have."""
         self._upcoming.set()
         self._upcoming = asyncio.Event()
+
+
+class Watched:
+    """Changes by a key, of which there are those that somebody waits for now."""
+
+    def __init__(self) -> None:
+        self._changes: dict[str, Changes] = {}
+        self._watchers: Counter[str] = Counter()
+
+    @property
+    def keys(self) -> list[str]:
+        """What somebody waits for."""
+        return list(self._changes)
+
+    @contextmanager
+    def of(self, key: str) -> Iterator[Changes]:
+        """The changes of a key, for as long as somebody waits for them."""
+        self._watchers[key] += 1
+        try:
+            yield self._changes.setdefault(key, Changes())
+        finally:
+            self._watchers[key] -= 1
+            if not self._watchers[key]:
+                del self._watchers[key], self._changes[key]
+
+    def wake(self, keys: Iterable[str]) -> None:
+        """Wakes those who wait for any of the keys."""
+        for key in keys:
+            if key in self._changes:
+                self._changes[key].wake()
 
 
 async def first_of(*events: asyncio.Event, within: float) -> None:

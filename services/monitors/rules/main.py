@@ -24,7 +24,7 @@ from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.identity.opening import open_identity
 from monitors.rules.identity.tenants import Tenants, keep_changes, put_tenant
 from monitors.rules.service import Core, RuleService, add_to_server
-from monitors.rules.service.polling import follow_others
+from monitors.rules.service.polling import follow_others, wake_watchers
 from monitors.rules.store import keys, outbox, requests, shards, watching
 from monitors.rules.store.tables import audit
 from monitors.rules.translate.keys import key_to_proto
@@ -178,15 +178,16 @@ async def _kept(opened: Rules, core: Core, settings: RulesSettings) -> AsyncIter
     """What goes on beside the service: it looks for others' changes, tidies up, and shortens the audit."""
     ended = asyncio.Event()
     polling = asyncio.create_task(follow_others(core, settings.poll_seconds))
+    waking = asyncio.create_task(wake_watchers(core))
     housekeeping = asyncio.create_task(opened.keep_house(ended))
     shortening = asyncio.create_task(keep_audit(core.database, audit, settings.audit_kept))
     try:
         yield
     finally:
         ended.set()
-        for task in (shortening, polling):
+        for task in (shortening, polling, waking):
             task.cancel()
-        await asyncio.gather(housekeeping, shortening, polling, return_exceptions=True)
+        await asyncio.gather(housekeeping, shortening, polling, waking, return_exceptions=True)
 
 
 def _api_keys(database: Database, settings: RulesSettings) -> ApiKeys:

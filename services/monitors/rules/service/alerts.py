@@ -6,6 +6,7 @@ from typing import Any
 
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField, NotFound, WrongState
+from monitors.mesh.events import Changes
 from monitors.mesh.identity import current_tenant
 from monitors.rules.model.alert import Alert
 from monitors.rules.model.episodes import Ledger
@@ -106,9 +107,16 @@ class AlertCalls(Part):
     async def WatchAlerts(self, request: pb.WatchAlertsRequest, context: Any) -> AsyncIterator[pb.WatchAlertsResponse]:
         """Alerts as they change."""
         tenant = current_tenant()
+        # From before the first look on, so that no change in between is missed.
+        with self.core.watched_alerts.of(tenant) as changes:
+            async for message in self._watch(tenant, changes, include_firing=request.include_firing):
+                yield message
 
+    async def _watch(
+        self, tenant: str, changes: Changes, *, include_firing: bool
+    ) -> AsyncIterator[pb.WatchAlertsResponse]:
         def begin(session: Session) -> tuple[int, list[Alert]]:
-            firing = store.open_alerts(session, tenant) if request.include_firing else []
+            firing = store.open_alerts(session, tenant) if include_firing else []
             return store.newest_sequence(session), firing
 
         seen, firing = await self.core.database.read(begin)
@@ -137,7 +145,7 @@ class AlertCalls(Part):
             seen, messages, is_more = await self.core.database.read(changed)
             return messages, is_more
 
-        async for message in self.follow(self.core.alerts_changed, look, pb.WatchAlertsResponse()):
+        async for message in self.follow(changes, look, pb.WatchAlertsResponse()):
             yield message
 
 

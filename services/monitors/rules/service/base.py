@@ -14,7 +14,7 @@ from monitors.mesh.audit import Change, Described, Event, Source, events_of, tel
 from monitors.mesh.audit_table import append
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField
-from monitors.mesh.events import Changes, first_of
+from monitors.mesh.events import Changes, Watched, first_of
 from monitors.mesh.identity import Authenticate, current_principal, current_source, current_tenant
 from monitors.mesh.quotas import NOT_BOUNDED, Quotas, Tiers
 from monitors.mesh.tenancy import of_tenant
@@ -69,6 +69,8 @@ class Core:
     rules_changed: Changes = field(default_factory=Changes)
     alerts_changed: Changes = field(default_factory=Changes)
     outbox_changed: Changes = field(default_factory=Changes)
+    watched_alerts: Watched = field(default_factory=Watched)
+    """Whose alerts are being watched, by tenant."""
     tiers: Tiers = field(default_factory=Tiers)
     knows_accounts: bool = False
     """Whether it can be asked which accounts of the existing user system are active."""

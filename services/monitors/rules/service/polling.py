@@ -3,12 +3,18 @@
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 
 from monitors.mesh.database import storage_error
+from monitors.mesh.events import first_of
 from monitors.rules.service.base import Core
 from monitors.rules.store import counters
+from monitors.rules.store.alerts import newest_sequence, tenants_since
 
 log = logging.getLogger(__name__)
+
+LONGEST_SLEEP = 3600.0
+"""Whoever changes alerts says so, or `follow_others` does."""
 
 
 async def follow_others(core: Core, seconds: float) -> None:
@@ -36,3 +42,27 @@ async def follow_others(core: Core, seconds: float) -> None:
             is_failing = False
         with suppress(TimeoutError):
             await asyncio.wait_for(core.closing.wait(), seconds)
+
+
+async def wake_watchers(core: Core) -> None:
+    """Wakes those who watch alerts when something has happened to theirs, until the server closes.
+
+    Whoever says that alerts have changed, here or through Redis, needn't know whose: one look finds that out for all
+    who watch, so a tenant's change costs nothing for the streams of others.
+    """
+    seen = 0
+    while not core.closing.is_set():
+        upcoming = core.alerts_changed.upcoming
+        try:
+            newest = await core.database.read(newest_sequence)
+            # Only now: whoever begins to watch after this has looked at what is there up to it.
+            watched = core.watched_alerts.keys
+            changed = await core.database.read(partial(tenants_since, tenants=watched, sequence=seen))
+            seen = newest
+        except Exception as error:
+            # All who watch look by themselves, and are told what is wrong with the database.
+            if storage_error(error) is None:
+                log.exception("it can't be found out whose alerts have changed; trying again")
+            changed = core.watched_alerts.keys
+        core.watched_alerts.wake(changed)
+        await first_of(upcoming, core.closing, within=LONGEST_SLEEP)

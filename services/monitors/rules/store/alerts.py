@@ -277,6 +277,16 @@ def events_since(session: Session, tenant: str, sequence: int, limit: int) -> li
     return [_read_event(row) for row in session.execute(query)]
 
 
+@crosses_tenants("one look is for the streams of all tenants; it finds whose have something to see, and nothing else")
+def tenants_since(session: Session, tenants: Sequence[str], sequence: int) -> list[str]:
+    """To whose alerts something has happened after a sequence number, of these tenants."""
+    found: list[str] = []
+    for part in chunks(tenants):
+        happened = and_(alert_events.c.tenant_id.in_(part), alert_events.c.sequence > sequence)
+        found += session.scalars(select(alert_events.c.tenant_id).where(happened).distinct())
+    return found
+
+
 def newest_sequence(session: Session) -> int:
     """The last event's sequence number."""
     return counters.current(session, counters.SEQUENCE)
