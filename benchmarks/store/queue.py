@@ -3,7 +3,6 @@
 import secrets
 import tempfile
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,9 @@ from monitors.mesh.times import now_nanos
 from monitors.notifier.model.channel import Channel, WebhookTarget, new_webhook_secret
 from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, State, decide
 from monitors.notifier.model.message import Kind
+from monitors.notifier.model.rates import Rates, Tokens
+from monitors.notifier.model.room import Room
+from monitors.notifier.model.turns import Turns
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.queue import Claim, Finished, Queue
 from tests.harness import LoopThread
@@ -102,7 +104,9 @@ def _work_off(loop: LoopThread, database: Database, queue: Queue, count: int) ->
     def step(session: Session) -> list[Claim]:
         if queue.finish(session, ended):
             raise RuntimeError("a lease was lost")
-        return queue.claim(session, now_nanos(), "token", capacity=AT_ONCE, busy=Counter(), per_channel=PER_CHANNEL)
+        now = now_nanos()
+        room = Room(Turns(AT_ONCE, {}, {}, {}), {}, PER_CHANNEL, Rates(0, 0), Tokens(), now)
+        return queue.claim(session, now, "token", room)
 
     while done < count:
         claims = loop.run(database.write(step))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from standardwebhooks import Webhook
 
-from monitors.notifier.delivery import MAX_SENDING
+from monitors.notifier.flow import MAX_SENDING
 from monitors.notifier.store.standing import CUT_OFF
 from monitors.v1 import alert_pb2
 from monitors.v1.notification_pb2 import DELIVERY_OUTCOME_AMBIGUOUS, Delivery

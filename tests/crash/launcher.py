@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
-from sqlalchemy import update
+from sqlalchemy import true, update
 from sqlalchemy.orm import Session
 
 from monitors.cli.main import run
@@ -44,16 +44,7 @@ def scale_down() -> None:
 
 def no_stream_gate() -> None:
     """A message doesn't wait for the earlier ones of its stream."""
-    for name in ("_EXPIRED", "_PENDING"):
-        statement = getattr(sendable, name)
-        kept = [clause for clause in statement.whereclause.clauses if "EXISTS" not in str(clause)]
-        setattr(sendable, name, _with_where(statement, kept))
-
-
-def _with_where(statement: Any, clauses: list[Any]) -> Any:
-    bare = statement._clone()
-    bare._where_criteria = tuple(clauses)
-    return bare
+    sendable.nothing_earlier = true
 
 
 def mark_before_send() -> None:

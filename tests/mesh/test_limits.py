@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitors.mesh.limits import MOST_BUCKETS, LocalBuckets, decide
+from monitors.mesh.limits import MOST_BUCKETS, LocalBuckets, decide, take_some
 from tests.harness import LoopThread
 
 rates = st.sampled_from([0.5, 1.0, 3.0, 5.0, 50.0, 1000.0])
@@ -52,6 +52,23 @@ def test_who_takes_many_gets_them_once_there_is_one_and_those_after_wait_for_wha
         if abs(tokens - 1) > 1e-3:
             assert (needed == 0) == (tokens > 1)
         tokens -= min(count, burst) if needed == 0 else 0
+
+
+@given(rates, bursts, st.lists(st.tuples(st.floats(0, 3, allow_nan=False), st.integers(0, 100)), max_size=60))
+def test_of_many_as_many_are_taken_as_one_after_another_would_get(
+    rate: float, burst: int, asked: list[tuple[float, int]]
+) -> None:
+    full, single, now = 0.0, 0.0, 1000.0
+    for pause, count in asked:
+        now += pause
+        full, taken, _ = take_some(full, now, rate, burst, count)
+        one_by_one = 0
+        for _ in range(count):
+            single, needed = decide(single, now, rate, burst)
+            one_by_one += needed == 0
+        assert abs(taken - one_by_one) <= 1  # where a token is there but for a rounding
+        assert full == pytest.approx(single, abs=1.1 / rate)
+        single = full
 
 
 def test_each_key_has_a_bucket_of_its_own_and_full_ones_are_forgotten(loop_thread: LoopThread) -> None:

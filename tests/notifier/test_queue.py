@@ -1,7 +1,7 @@
 """The queue: whatever happens in whatever order, streams stay in order and nothing is lost or told twice at once."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from enum import IntEnum
 from functools import partial
@@ -22,6 +22,9 @@ from monitors.mesh.times import HOUR, SECOND
 from monitors.notifier.model.channel import Channel, ConsoleTarget, LostTarget, WebhookTarget, new_webhook_secret
 from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State
 from monitors.notifier.model.message import Kind, Severity
+from monitors.notifier.model.rates import Rates, Tokens
+from monitors.notifier.model.room import Room
+from monitors.notifier.model.turns import Turns
 from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.queue import LEASE, Claim, Finished, Queue
@@ -33,6 +36,11 @@ from tests.tenants import of_all
 
 T = TypeVar("T")
 NOW = 1_800_000_000 * SECOND
+
+
+def room(now: int = NOW, capacity: int = 100, sending: Mapping[tuple[str, str], int] | None = None) -> Room:
+    """Room for three to each channel."""
+    return Room(Turns(capacity, {}, {}, {}), sending or {}, 3, Rates(0, 0), Tokens(), now)
 
 
 class Store:
@@ -57,11 +65,14 @@ class Store:
         self.write(lambda session: self.queue.take_in(session, arrivals, now))
 
     def claim(self, now: int = NOW, *, capacity: int = 100, busy: dict[str, int] | None = None) -> list[Claim]:
-        return self.write(
-            lambda session: self.queue.claim(
-                session, now, secrets.token_hex(8), capacity=capacity, busy=busy or {}, per_channel=3
-            )
-        )
+        """As the delivery loop does, which first looks for leases that have run out."""
+        sending = {("acme", channel): count for channel, count in (busy or {}).items()}
+
+        def work(session: Session) -> list[Claim]:
+            self.queue.reclaim(session, now)
+            return self.queue.claim(session, now, secrets.token_hex(8), room(now, capacity, sending))
+
+        return self.write(work)
 
     def finish(self, claim: Claim, kind: OutcomeKind, decision: Decision, now: int = NOW) -> bool:
         finished = Finished(claim, Outcome(kind, "why"), decision, now, now)
@@ -142,7 +153,7 @@ def test_as_many_statements_claim_for_two_channels_as_for_one(store: Store) -> N
             bind = session.get_bind()
             event.listen(bind, "before_cursor_execute", note)
             try:
-                return store.queue.claim(session, NOW, "token", capacity=100, busy={}, per_channel=3)
+                return store.queue.claim(session, NOW, "token", room())
             finally:
                 event.remove(bind, "before_cursor_execute", note)
 
@@ -152,10 +163,41 @@ def test_as_many_statements_claim_for_two_channels_as_for_one(store: Store) -> N
     assert statements("a", "b") == statements("a")
 
 
+def test_a_storm_of_one_tenant_leaves_the_others_their_turn_and_critical_ones_theirs_before(store: Store) -> None:
+    for tenant in ("globex", "initech"):
+        channel = Channel(tenant, "chan_a", "a", ConsoleTarget(), is_default=True)
+        store.write(partial(store.channels.insert, channel=channel))
+    storm = [arrival(n, stream=f"s{n}") for n in range(1, 300)]
+    late = [
+        replace(arrival(900, stream="g"), tenant="globex"),
+        replace(arrival(901, stream="i", severity=4), tenant="initech"),
+    ]
+    store.take_in(*storm)
+    store.take_in(*late, now=NOW + SECOND)
+    claims = store.claim(NOW + SECOND, capacity=4)
+    assert [claim.tenant for claim in claims] == ["initech", "acme", "acme", "globex"]
+    assert store.write(
+        lambda session: [session.get_one(DeliveryRow, ("acme", one.delivery_id)).sequence for one in claims[1:3]]
+    ) == [1, 2]
+
+
+def test_what_is_put_back_is_as_if_it_had_never_been_claimed(store: Store) -> None:
+    store.take_in(arrival(1), arrival(2, stream="s2"))
+    (first, other) = store.claim()
+    store.finish(other, OutcomeKind.OK, DELIVERED)
+    store.write(lambda session: store.queue.put_back(session, [first, other]))
+    assert store.states() == {"n1": State.PENDING, "n2": State.DELIVERED}
+    (again,) = store.claim()
+    assert (again.delivery_id, again.attempt) == (first.delivery_id, 1)
+    # What has passed to another isn't ours to put back.
+    store.write(lambda session: store.queue.put_back(session, [first]))
+    assert store.states()["n1"] is State.IN_FLIGHT
+
+
 def test_a_lease_that_ended_passes_on_and_its_late_result_is_refused(store: Store) -> None:
     store.take_in(arrival(1))
     (late,) = store.claim()
-    assert store.write(lambda session: store.queue.next_due(session, NOW)) == NOW + LEASE
+    assert store.write(lambda session: store.queue.reclaim(session, NOW)) == NOW + LEASE
     (taken,) = store.claim(NOW + LEASE)
     assert taken.attempt == 2
     assert not store.finish(late, OutcomeKind.OK, DELIVERED)

@@ -17,7 +17,7 @@ from monitors.notifier.store import groups, log
 from monitors.notifier.store.queue import LEASE, Claim
 from monitors.notifier.store.tables import GroupRow
 from tests.harness import LoopThread
-from tests.notifier.test_queue import DELIVERED, NOW, Store, arrival
+from tests.notifier.test_queue import DELIVERED, NOW, Store, arrival, room
 
 FLUSH = NOW + 10 * SECOND
 
@@ -119,9 +119,8 @@ def test_a_set_takes_no_more_than_it_can_hold_and_the_rest_is_the_next(
     store.take_in(told(1))
     store.finish(store.claim()[0], OutcomeKind.OK, DELIVERED)
     store.take_in(*(told(n) for n in range(2, 10)), now=NOW + SECOND)
-    for expected in (["n2", "n3", "n4"], ["n5", "n6", "n7"], ["n8", "n9"]):
-        (claim,) = store.claim(FLUSH)
-        assert names(store, claim) == expected
+    told_together = [names(store, claim) for claim in store.claim(FLUSH)]
+    assert told_together == [["n2", "n3", "n4"], ["n5", "n6", "n7"], ["n8", "n9"]]
 
 
 def test_a_group_is_forgotten_when_it_has_long_been_idle(store: Store) -> None:
@@ -141,7 +140,7 @@ def test_what_is_told_alone_costs_no_statement_for_groups(store: Store) -> None:
         event.listen(bind, "before_cursor_execute", note)
         try:
             store.queue.take_in(session, [arrival(1)], NOW)
-            return store.queue.claim(session, NOW, "token", capacity=100, busy={}, per_channel=3)
+            return store.queue.claim(session, NOW, "token", room())
         finally:
             event.remove(bind, "before_cursor_execute", note)
 

@@ -20,6 +20,7 @@ from monitors.mesh.identity import ORDINARY_SCOPES, Principal, with_service_toke
 from monitors.mesh.master_keys import MasterKey
 from monitors.mesh.quotas import Tiers
 from monitors.mesh.server import MeshServer
+from monitors.mesh.shared import Shared
 from monitors.mesh.times import SECOND, now_nanos, to_timestamp
 from monitors.notifier.main import Notifier, open_notifier
 from monitors.v1 import alert_pb2, rule_pb2
@@ -203,6 +204,7 @@ def running(
     master_keys: tuple[MasterKey, ...] = (),
     console: Callable[[str], None] | None = None,
     quotas: Tiers | None = None,
+    shared: Shared | None = None,
 ) -> Iterator[World]:
     """Runs a notifier whose state lives in `folder`, and a client for the tenant `acme`. `console` prints instead of
     the record of lines."""
@@ -226,7 +228,7 @@ def running(
         address = f"unix:{folder / 'mesh.sock'}"
         async with (
             open_channel(address, "mesh") as channel,
-            open_notifier(settings, channel, closing, console or lines.add, clock) as notifier,
+            open_notifier(settings, channel, closing, console or lines.add, clock, shared=shared) as notifier,
         ):
             server.host(played)
             server.host(notifier)

@@ -7,7 +7,10 @@ import pytest
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session
 
+from monitors.notifier.model.turns import Lane
 from monitors.notifier.store import log
+from monitors.notifier.store.lanes import waiting_lanes
+from monitors.notifier.store.sendable import of_lanes
 from monitors.rules.store import alerts, outbox, rules
 from tests.servers.mariadb import shared_server
 from tests.tenants import of_all
@@ -79,3 +82,22 @@ def test_what_is_read_page_by_page_has_its_index(engine: Engine, work: Callable[
     first = plan_of(engine, work)[0]
     assert first.key == index
     assert "filesort" not in first.Extra
+
+
+def test_the_lanes_are_found_by_skipping_through_their_index(engine: Engine) -> None:
+    storm = "UPDATE notifier_deliveries SET state = 1, severity = 2, channel_id = 'chan_one'"
+    with engine.begin() as connection:
+        connection.exec_driver_sql(storm)
+        connection.exec_driver_sql("ANALYZE TABLE notifier_deliveries").all()
+    plan = plan_of(engine, lambda session: waiting_lanes(session, 10**9))
+    grouped = [step for step in plan if step.table == "notifier_deliveries"]
+    assert [step.key for step in grouped] == ["ix_deliveries_lanes"] * 2
+    assert all("Using index for group-by" in step.Extra for step in grouped)
+
+
+def test_of_a_storm_only_what_is_wanted_is_read(engine: Engine) -> None:
+    lane = Lane("t1", "chan_one", 2, 0)
+    plan = plan_of(engine, lambda session: of_lanes(session, [(lane, 5), (lane, 7)], 10**9))
+    read = [step for step in plan if step.table == "notifier_deliveries"]
+    assert [step.key for step in read] == ["ix_deliveries_lanes"] * 2
+    assert not any("filesort" in step.Extra for step in plan)

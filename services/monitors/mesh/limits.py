@@ -26,6 +26,11 @@ class TokenBuckets(Protocol):
         """
         ...
 
+    async def take_some(self, key: str, rate: float, burst: int, count: int) -> tuple[int, float]:
+        """Takes as many as there are of `count` tokens. Returns how many, and the seconds until there will be another;
+        0 if there were all."""
+        ...
+
 
 def decide(full: float, now: float, rate: float, burst: int, count: int = 1) -> tuple[float, float]:
     """When a bucket will be full after `count` tokens were asked for at `now`, and how long to wait if there is none.
@@ -38,6 +43,17 @@ def decide(full: float, now: float, rate: float, burst: int, count: int = 1) -> 
     return (full, wait) if wait > TOLERANCE else (full + min(count, burst) * step, 0.0)
 
 
+def take_some(full: float, now: float, rate: float, burst: int, count: int) -> tuple[float, int, float]:
+    """The same where as many of `count` tokens are taken as there are: in the middle stands how many."""
+    step = 1 / rate
+    full = min(max(full, now), now + 2 * burst * step)
+    # Beyond this there is no token left.
+    empty = now + burst * step
+    taken = max(0, min(count, int((empty - full + TOLERANCE) * rate)))
+    full += taken * step
+    return full, taken, 0.0 if taken == count else max(full + step - empty, TOLERANCE)
+
+
 @dataclass
 class LocalBuckets:
     """Buckets of this process."""
@@ -46,10 +62,21 @@ class LocalBuckets:
 
     async def take(self, key: str, rate: float, burst: int, count: int = 1) -> float:
         """As TokenBuckets says."""
+        now, full = self._look_up(key)
+        self._full[key], wait = decide(full, now, rate, burst, count)
+        return wait
+
+    async def take_some(self, key: str, rate: float, burst: int, count: int) -> tuple[int, float]:
+        """As TokenBuckets says."""
+        now, full = self._look_up(key)
+        self._full[key], taken, wait = take_some(full, now, rate, burst, count)
+        return taken, wait
+
+    def _look_up(self, key: str) -> tuple[float, float]:
+        """The time, and when a bucket will be full."""
         now = time.monotonic()
         if len(self._full) >= MOST_BUCKETS and key not in self._full:
             emptiest = sorted(((full, known) for known, full in self._full.items() if full > now), reverse=True)
             # Whoever may choose keys can't make this grow: what is nearly full again is given for full.
             self._full = {known: full for full, known in emptiest[: MOST_BUCKETS // 2]}
-        self._full[key], wait = decide(self._full.get(key, now), now, rate, burst, count)
-        return wait
+        return now, self._full.get(key, now)

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import random
 import secrets
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -17,19 +16,18 @@ from monitors.mesh.errors import CommitUnknown
 from monitors.mesh.times import SECOND
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock
+from monitors.notifier.flow import Flow, Permit
 from monitors.notifier.model.bundle import Content
 from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, decide
 from monitors.notifier.model.heartbeats import without_retry
 from monitors.notifier.model.message import Kind
+from monitors.notifier.model.room import Room
 from monitors.notifier.store.notices import Notices
 from monitors.notifier.store.queue import Claim, Finished, Queue
 from monitors.notifier.translate import content_of, message_from_payload, notice_to_arrival, repeat_of
 
 log = logging.getLogger(__name__)
 
-MAX_SENDING = 64
-# One dead endpoint, at which every attempt lasts until its deadline, must leave room for the others.
-MAX_SENDING_PER_CHANNEL = 8
 ATTEMPT_SECONDS = 20.0
 MIN_LEASE = 20 * SECOND
 POLL = 10 * SECOND
@@ -47,6 +45,7 @@ class Dispatcher:
         queue: Queue,
         notices: Notices,
         senders: Senders,
+        flow: Flow,
         clock: Clock,
         on_change: Callable[[], None],
     ) -> None:
@@ -54,13 +53,17 @@ class Dispatcher:
         self._queue = queue
         self._notices = notices
         self._senders = senders
+        self._flow = flow
         self._clock = clock
         self._on_change = on_change
         self._wake = asyncio.Event()
         self._inbox: list[tuple[Sequence[Arrival], asyncio.Future[None]]] = []
         self._finished: list[Finished] = []
+        self._put_back: list[Claim] = []
         self._sending: dict[asyncio.Task[None], Claim] = {}
         self._stopping = False
+        self._lease_end = 0
+        """When to look for leases that have run out."""
         self._unknown = ""
         """The token of a step of which it isn't known whether it was committed."""
 
@@ -95,7 +98,7 @@ class Dispatcher:
                 await self._wait(due)
 
     def _is_done(self) -> bool:
-        return self._stopping and not self._sending and not self._finished
+        return self._stopping and not self._sending and not self._finished and not self._put_back
 
     async def stop(self, running: asyncio.Task[None]) -> None:
         """Lets what is being sent end, for a few seconds; what doesn't end is sent again by the next run."""
@@ -118,16 +121,16 @@ class Dispatcher:
         except Exception:
             log.warning("what was being sent is sent again when its lease ends", exc_info=True)
 
-    async def _step(self) -> int | None:
+    async def _step(self) -> int:
         """One transaction and what follows from it. Returns when something is due next."""
         inbox, self._inbox = self._inbox, []
         finished, self._finished = self._finished, []
-        capacity = 0 if self._stopping else MAX_SENDING - len(self._sending)
-        busy = Counter(claim.channel.id for claim in self._sending.values())
+        put_back, self._put_back = self._put_back, []
         now = self._clock.now()
+        make_room = self._flow.rooms(self._sending.values(), now)
         token, unknown = secrets.token_hex(8), self._unknown
 
-        def transaction(session: Session) -> tuple[list[Arrival], list[Claim], int | None]:
+        def transaction(session: Session) -> tuple[list[Arrival], list[Claim], Room, int]:
             if unknown:
                 self._queue.take_back(session, unknown)
             lost = self._queue.finish(session, finished)
@@ -135,13 +138,21 @@ class Dispatcher:
                 log.warning("delivery %s was taken over before its attempt ended", one.claim.delivery_id)
             recorded = [one for one in finished if one not in lost]
             self._notices.follow(session, recorded, now, partial(notice_to_arrival, now))
+            self._queue.put_back(session, put_back)
+            lease_end = self._lease_end
+            if lease_end <= now:
+                # Those that another notifier takes from here on last longer than until the next look.
+                lease_end = min(self._queue.reclaim(session, now) or now + POLL, now + POLL)
             unprinted = self._queue.take_in(session, [one for arrivals, _ in inbox for one in arrivals], now)
-            return unprinted, *self._claim(session, now, token, capacity, busy)
+            room = make_room()
+            claims = [] if self._stopping else self._claim(session, now, token, room)
+            return unprinted, claims, room, lease_end
 
         try:
-            unprinted, claims, due = await self._database.write(transaction)
+            unprinted, claims, room, self._lease_end = await self._database.write(transaction)
         except Exception as error:
             self._finished[:0] = finished
+            self._put_back[:0] = put_back
             if isinstance(error, CommitUnknown):
                 self._unknown = token
             for _, taken in inbox:
@@ -149,8 +160,8 @@ class Dispatcher:
                     taken.set_exception(error)
             raise
         self._unknown = ""
-        for claim in claims:
-            task = asyncio.create_task(self._attempt(claim))
+        for claim, permit in zip(claims, self._flow.begin(claims, room), strict=True):
+            task = asyncio.create_task(self._attempt(claim, permit))
             self._sending[task] = claim
             task.add_done_callback(self._ended)
         for _, taken in inbox:
@@ -160,30 +171,23 @@ class Dispatcher:
             self._senders.show(message_from_payload(arrival.payload, ""), now)
         # Also where nothing came or ended: what was due may have been given up because its channel is gone.
         self._on_change()
-        return due
+        return min(time for time in (self._lease_end, room.upcoming, room.next_token()) if time is not None)
 
-    def _claim(
-        self, session: Session, now: int, token: str, capacity: int, busy: Counter[str]
-    ) -> tuple[list[Claim], int | None]:
-        """Leases what is due, and says when something is next. What is told again takes the room that news leaves."""
-        claims = self._queue.claim(
-            session, now, token, capacity=capacity, busy=busy, per_channel=MAX_SENDING_PER_CHANNEL
-        )
-        room, again = capacity - len(claims), self._queue.next_repeat(session)
-        if room and again is not None and again <= now:
-            is_more = self._queue.repeat(session, now, room, partial(repeat_of, now)) == room
-            load = busy + Counter(claim.channel.id for claim in claims)
-            claims += self._queue.claim(
-                session, now, token, capacity=room, busy=load, per_channel=MAX_SENDING_PER_CHANNEL
-            )
+    def _claim(self, session: Session, now: int, token: str, room: Room) -> list[Claim]:
+        """Leases what is due. What is told again takes the room that news leaves."""
+        claims = self._queue.claim(session, now, token, room)
+        left, again = room.turns.capacity, self._queue.next_repeat(session)
+        if left <= 0:
+            return claims  # It goes on when an attempt has ended.
+        if again is not None and again <= now:
+            is_more = self._queue.repeat(session, now, left, partial(repeat_of, now)) == left
+            claims += self._queue.claim(session, now, token, room)
             again = now if is_more else self._queue.next_repeat(session)
-        # Without room it goes on when an attempt has ended.
-        upcoming = (self._queue.next_due(session, now), again if room else None)
-        return claims, min((time for time in upcoming if time is not None), default=None)
+        room.look_again(again)
+        return claims
 
-    async def _wait(self, due: int | None) -> None:
-        limit = self._clock.now() + POLL
-        timer = asyncio.create_task(self._clock.until(limit if due is None else min(due, limit)))
+    async def _wait(self, due: int) -> None:
+        timer = asyncio.create_task(self._clock.until(min(due, self._clock.now() + POLL)))
         woken = asyncio.create_task(self._wake.wait())
         try:
             await asyncio.wait([timer, woken], return_when=asyncio.FIRST_COMPLETED)
@@ -195,7 +199,10 @@ class Dispatcher:
         del self._sending[task]
         self._wake.set()
 
-    async def _attempt(self, claim: Claim) -> None:
+    async def _attempt(self, claim: Claim, permit: Permit) -> None:
+        if not await self._flow.may_send(permit, self._clock.now()):
+            self._put_back.append(claim)
+            return
         started = self._clock.now()
         if claim.lease_until - started < MIN_LEASE:
             log.warning("delivery %s waited too long under its lease and is left to the next", claim.delivery_id)

@@ -10,6 +10,7 @@ import grpc
 from monitors.mesh.audit_keeping import keep_audit
 from monitors.mesh.config import NotifierSettings
 from monitors.mesh.database import Database
+from monitors.mesh.limits import LocalBuckets
 from monitors.mesh.master_keys import key_ring
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.shared import Shared
@@ -20,10 +21,12 @@ from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock, WallClock
 from monitors.notifier.delivery import Dispatcher
 from monitors.notifier.egress import Egress
+from monitors.notifier.flow import Flow
 from monitors.notifier.intake import Intake
 from monitors.notifier.making import ChannelMaker
 from monitors.notifier.mirror import Mirror
 from monitors.notifier.model.channel import Policy
+from monitors.notifier.model.rates import Rates
 from monitors.notifier.pulse import Pulse
 from monitors.notifier.reports import Reporter
 from monitors.notifier.service import NotifierService
@@ -112,7 +115,10 @@ async def _running(
     queue = Queue(channels)
     mirror = Mirror(database, channels, stub)
     reporter = Reporter(database, stub)
-    dispatcher = Dispatcher(database, queue, Notices(channels), senders, clock, reporter.look)
+    rates = Rates(settings.webhook_rate, settings.tenant_rate)
+    # Buckets of this process alone would say what its own say.
+    flow = Flow(rates, None if isinstance(shared.buckets, LocalBuckets) else shared.buckets)
+    dispatcher = Dispatcher(database, queue, Notices(channels), senders, flow, clock, reporter.look)
     changes = Changes(database, channels, queue, requests, mirror, senders, sealer, clock)
     policy = Policy(settings.allow_local_targets, settings.smtp is not None)
     maker = ChannelMaker(changes, channels, sealer, policy, settings.quotas, clock)

@@ -36,6 +36,16 @@ def test_who_takes_many_owes_what_is_lacking(loop_thread: LoopThread, one: Share
     assert 29 < loop_thread.run(one.buckets.take("acme", 0.1, 3)) <= 30
 
 
+def test_of_many_as_many_are_taken_as_there_are(loop_thread: LoopThread, one: Shared, two: Shared) -> None:
+    assert loop_thread.run(one.buckets.take_some("acme", 0.1, 3, 2)) == (2, 0)
+    taken, wait = loop_thread.run(two.buckets.take_some("acme", 0.1, 3, 9))
+    assert taken == 1
+    assert 9 < wait <= 10
+    taken, again = loop_thread.run(one.buckets.take_some("acme", 0.1, 3, 9))
+    assert taken == 0
+    assert 9 < again <= wait
+
+
 def test_a_bucket_that_is_full_again_is_forgotten(loop_thread: LoopThread, one: Shared, server: RedisServer) -> None:
     loop_thread.run(one.buckets.take("acme", 1_000_000, 5))
     loop_thread.run(one.buckets.take("globex", SLOW, 5))

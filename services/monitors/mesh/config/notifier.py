@@ -51,6 +51,10 @@ class NotifierSettings:
     quotas: Tiers = field(default_factory=Tiers)
     """What each tier allows."""
     database_connections: int = CONNECTIONS
+    webhook_rate: float = 1_000.0
+    """How many messages a second go to one webhook; ten times as many at once. 0 for any number."""
+    tenant_rate: float = 1_000.0
+    """The same for all channels of one tenant together."""
 
 
 def read_notifier(env: Env, default_url: SecretUrl, home: Path, host: str, shared: Shared) -> NotifierSettings:
@@ -65,6 +69,8 @@ def read_notifier(env: Env, default_url: SecretUrl, home: Path, host: str, share
         audit_kept=shared.audit_kept,
         quotas=shared.quotas,
         database_connections=shared.connections,
+        webhook_rate=env.float("MONITORS_WEBHOOK_PER_SECOND", NotifierSettings.webhook_rate, **values.RATE),
+        tenant_rate=env.float("MONITORS_MESSAGES_PER_SECOND", NotifierSettings.tenant_rate, **values.RATE),
     )
 
 

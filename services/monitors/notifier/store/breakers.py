@@ -12,8 +12,7 @@ from monitors.notifier.store.named import Key, is_named, names
 from monitors.notifier.store.tables import BreakerRow, ChannelRow
 
 _FIELDS = tuple(field.name for field in fields(Breaker))
-# Made once: to put a statement together takes longer than to execute it, and the delivery loop needs these each time.
-_TRYING = select(BreakerRow.channel_id).where(BreakerRow.open_until > 0)
+# Made once: to put a statement together takes longer than to execute it, and the delivery loop needs this each time.
 _OF_CHANNELS = select(BreakerRow).where(*is_named(BreakerRow.tenant_id, BreakerRow.channel_id)).with_for_update()
 _LOCK = (
     select(ChannelRow.id)
@@ -40,11 +39,6 @@ def note(session: Session, ended: Iterable[Ended]) -> dict[Key, Breaker]:
     for key, breaker in breakers.items():
         _write(session, key, rows.get(key), breaker)
     return breakers
-
-
-def trying(session: Session) -> frozenset[str]:
-    """The ids of the channels to which one attempt at most may be on its way."""
-    return frozenset(session.scalars(_TRYING))
 
 
 def open_channels(session: Session, tenant: str) -> list[str]:

@@ -3,12 +3,13 @@
 Each step does many at once, with as many statements as for one.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select, union_all, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.audit import BY_ITSELF, OURSELVES, Change, events_of
@@ -20,12 +21,15 @@ from monitors.notifier.model.breaker import GIVES_UP_AFTER
 from monitors.notifier.model.bundle import bundle_id
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State, never_told
-from monitors.notifier.model.message import Kind, Severity
+from monitors.notifier.model.message import Kind
 from monitors.notifier.model.repeats import IS_OVER
+from monitors.notifier.model.room import Room
+from monitors.notifier.model.turns import Lane
 from monitors.notifier.store import arriving, breakers, groups, repeats
 from monitors.notifier.store.arriving import FIRING_NEVER_TOLD, SAYS_IT_FIRES, Told
 from monitors.notifier.store.channels import ChannelStore
-from monitors.notifier.store.sendable import sendable
+from monitors.notifier.store.lanes import Waiting, waiting_lanes
+from monitors.notifier.store.sendable import expired, of_lanes
 from monitors.notifier.store.standing import (
     ATTEMPT,
     ENDED,
@@ -122,74 +126,58 @@ class Queue:
         return arriving.take_in(session, self._channels, arrivals, now)
 
     @crosses_tenants("messages of all tenants are sent by one loop")
-    def claim(
-        self, session: Session, now: int, token: str, *, capacity: int, busy: Mapping[str, int], per_channel: int
-    ) -> list[Claim]:
-        """Leases at most `capacity` due messages under a token, none before an earlier one of its stream: first those
-        whose lease has run out, then what waits, critical ones first. What another notifier is claiming is left to it.
-        A message tells a delivery, together with all others of its group that are due.
-
-        `busy` counts what is being sent per channel id; no channel gets more than `per_channel` at once, and one that
-        is tried again after it had failed gets one.
+    def claim(self, session: Session, now: int, token: str, room: Room) -> list[Claim]:
+        """Leases the messages that are due under a token, none before an earlier one of its stream: critical ones
+        first, and as many of each tenant and each channel as its turn and its room allow. What another notifier is
+        claiming is left to it. A message tells a delivery, together with all others of its group that are due.
         """
         claims: list[Claim] = []
-        load, most = Counter(busy), defaultdict(lambda: per_channel, dict.fromkeys(breakers.trying(session), 1))
-        # Read once each, for their targets must be opened.
-        channels: dict[tuple[str, str], Channel | None] = {}
-        for query, severity in sendable(session):
-            while len(claims) < capacity:
-                full = [channel for channel, count in load.items() if count >= most[channel]]
-                wanted = capacity - len(claims)
-                values = {"now": now, "full": full, "severity": severity, "wanted": wanted}
-                rows = session.execute(query, values).all()
-                unknown = {_channel_key(row) for row in rows} - channels.keys()
-                channels |= dict.fromkeys(unknown) | self._channels.find(session, unknown)
-                chosen, together = [], set()
-                for row in rows:
-                    if load[row.channel_id] < most[row.channel_id] and _group(row) not in together:
-                        chosen.append(row)
-                        together |= {_group(row)} if row.group_key else set()
-                        channel = channels[_channel_key(row)]
-                        if channel and not channel.unusable_reason:
-                            load[row.channel_id] += 1
-                claims += self._lease(session, chosen, channels, token, now)
-                if len(rows) < wanted:
-                    break  # That was all; a full channel's rest waits until one of its attempts has ended.
-            if len(claims) >= capacity:
-                break
+        for lanes, channels in self._lanes(session, now, room):
+            while shares := room.turns.share(lanes):
+                rows = of_lanes(session, shares, now)
+                heads = _heads(rows)
+                claims += _lease(session, heads, channels, token, now)
+                found, told = Counter(map(_channel_key, rows)), Counter(map(_channel_key, heads))
+                for lane, count in shares:
+                    room.turns.give_back(lane, count - told[lane.tenant, lane.channel_id])
+                # What isn't among these has nothing more that can be sent.
+                lanes = [lane for lane, count in shares if found[lane.tenant, lane.channel_id] == count]
         return claims
 
-    def _lease(
-        self,
-        session: Session,
-        rows: Sequence[Row[Any]],
-        channels: Mapping[tuple[str, str], Channel | None],
-        token: str,
-        now: int,
-    ) -> list[Claim]:
-        """Leases what has a channel, and ends the rest."""
-        if not rows:
-            return []
-        together = groups.companions(session, rows, now)
-        messages = [together.get(_group(row), [row]) for row in rows]
-        note_cut_off(session, [row for message in messages for row in message], now)
-        claims, leased, ended = [], [], []
-        for message in messages:
-            channel = channels[_channel_key(message[0])]
-            if channel is None or channel.unusable_reason:
-                reason = f"the channel is turned off: {channel.unusable_reason}" if channel else CHANNEL_DELETED
-                ended += [end(row, State.SUPPRESSED, reason, so_far(row)[1], row.next_at, now) for row in message]
-                continue
-            claim = _claim(message, channel, token, now + LEASE)
-            claims.append(claim)
-            leased += [
-                (row.tenant_id, row.id, int(State.IN_FLIGHT), *so_far(row), row.attempt_count + 1, claim.lease_token,
-                 now, claim.lease_until, claim.message_id)
-                for row in message
-            ]  # fmt: skip
-        update_rows(session, deliveries, KEY, _LEASED, leased)
-        update_rows(session, deliveries, KEY, ENDED, ended)
-        return claims
+    def _lanes(
+        self, session: Session, now: int, room: Room
+    ) -> Iterator[tuple[list[Lane], Mapping[tuple[str, str], Channel]]]:
+        """What is due by severity, with the channels. What is due for one that is gone or off is given up."""
+        found: list[Waiting] = []
+        for one in waiting_lanes(session, now):
+            room.look_again(one.later if one.since <= now else one.since)
+            if one.since <= now:
+                found.append(one)
+        # Read once each, for their targets must be opened.
+        channels = self._channels.find(session, {(due.tenant, due.channel_id) for due in found})
+        for _, same in groupby(found, lambda due: due.severity):
+            lanes = []
+            for due in same:
+                channel = channels.get((due.tenant, due.channel_id))
+                if channel is None or channel.unusable_reason:
+                    reason = f"the channel is turned off: {channel.unusable_reason}" if channel else CHANNEL_DELETED
+                    self.suppress_waiting(session, due.tenant, due.channel_id, reason, now)
+                else:
+                    lanes.append(room.lane(channel, due.severity, due.since, is_tried=due.is_tried))
+            yield lanes, channels
+
+    @crosses_tenants("messages of all tenants are sent by one loop")
+    def put_back(self, session: Session, claims: Sequence[Claim]) -> None:
+        """Undoes claims of which no attempt was made, as if they had never been."""
+        rows = in_flight(session, [key for claim in claims for key in claim.keys])
+        ours = [
+            row
+            for claim in claims
+            for key in claim.keys
+            if (row := rows.get(key)) is not None and row.lease_token == claim.lease_token
+        ]
+        back = [(row.tenant_id, row.id, int(State.PENDING), row.attempt_count - 1, "") for row in ours]
+        update_rows(session, deliveries, KEY, ("state", "attempt_count", "lease_token"), back)
 
     @crosses_tenants("messages of all tenants are sent by one loop")
     def finish(self, session: Session, finished: Sequence[Finished]) -> list[Finished]:
@@ -292,10 +280,11 @@ class Queue:
         session.execute(update(deliveries).where(*is_claimed).values(before))
 
     @crosses_tenants("messages of all tenants are sent by one loop")
-    def next_due(self, session: Session, now: int) -> int | None:
-        """When something becomes due by itself after `now`; None if nothing does."""
-        found = [time for query in _DUE if (time := session.scalar(query, {"now": now})) is not None]
-        return min(found, default=None)
+    def reclaim(self, session: Session, now: int) -> int | None:
+        """Makes due what was claimed and never finished. Returns when the next lease runs out; None if none does."""
+        send_again(session, expired(session, now), now)
+        end: int | None = session.scalar(_NEXT_LEASE_END)
+        return end
 
     @crosses_tenants("messages of all tenants are sent by one loop")
     def next_repeat(self, session: Session) -> int | None:
@@ -303,24 +292,36 @@ class Queue:
         return repeats.first_due(session)
 
 
-_NEXT_OF_EACH = union_all(
-    *(
-        select(func.min(DeliveryRow.next_at).label("next_at")).where(
-            DeliveryRow.state == State.PENDING,
-            DeliveryRow.severity == int(severity),
-            DeliveryRow.next_at > bindparam("now"),
-        )
-        for severity in Severity
-    )
-).subquery()
-_DUE = (
-    # Severity by severity, as what waits is in order.
-    select(func.min(_NEXT_OF_EACH.c.next_at)),
-    select(func.min(DeliveryRow.lease_until)).where(
-        DeliveryRow.state == State.IN_FLIGHT, DeliveryRow.lease_until > bindparam("now")
-    ),
-    select(func.min(ChannelRow.quiet_until)).where(ChannelRow.quiet_until > bindparam("now")),
-)
+_NEXT_LEASE_END = select(func.min(deliveries.c.lease_until)).where(deliveries.c.state == int(State.IN_FLIGHT))
+
+
+def _heads(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """The first of each group, along with which the others are told, and what is told alone."""
+    known: set[tuple[str, str]] = set()
+    heads = []
+    for row in rows:
+        if _group(row) not in known:
+            heads.append(row)
+            known |= {_group(row)} if row.group_key else set()
+    return heads
+
+
+def _lease(
+    session: Session, heads: Sequence[Row[Any]], channels: Mapping[tuple[str, str], Channel], token: str, now: int
+) -> list[Claim]:
+    """Leases messages: what is next, and what is told along with each."""
+    together = groups.companions(session, heads, now)
+    messages = [together.get(_group(row), [row]) for row in heads]
+    note_cut_off(session, [row for message in messages for row in message], now)
+    claims = [_claim(message, channels[_channel_key(message[0])], token, now + LEASE) for message in messages]
+    leased = [
+        (row.tenant_id, row.id, int(State.IN_FLIGHT), *so_far(row), row.attempt_count + 1, token, now,
+         claim.lease_until, claim.message_id)
+        for claim, message in zip(claims, messages, strict=True)
+        for row in message
+    ]  # fmt: skip
+    update_rows(session, deliveries, KEY, _LEASED, leased)
+    return claims
 
 
 def _claim(message: Sequence[Row[Any]], channel: Channel, token: str, until: int) -> Claim:

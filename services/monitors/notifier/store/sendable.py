@@ -1,32 +1,75 @@
 """What of the queue can be sent now."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
 from monitors.notifier.model.delivery import UNFINISHED, State
-from monitors.notifier.store.tables import STANDING, ChannelRow, deliveries
+from monitors.notifier.model.turns import Lane
+from monitors.notifier.store.tables import STANDING, deliveries
 
 # The rest of a row is for the log.
 COLUMNS = (
     *STANDING, deliveries.c.channel_id, deliveries.c.payload, deliveries.c.sequence, deliveries.c.group_key,
     deliveries.c.lease_until,
 )  # fmt: skip
+MOST_LANES = 200
+"""How many lanes are read by one statement. SQLite joins no more than 500."""
+MOST_EXPIRED = 500
 
 
-def sendable(session: Session) -> Iterator[tuple[Select[Any], int]]:
-    """The queries for what can be sent, in order, each with its severity: first what was claimed and never finished.
+def expired(session: Session, now: int) -> Sequence[Row[Any]]:
+    """What was claimed and never finished, its lease having run out. It's locked."""
+    return session.execute(_EXPIRED, {"now": now}).all()
 
-    It's a query for each severity, so that an index gives what waits in order, however much that is. Parameters: `now`,
-    `severity`, at most how many are `wanted`, and the channels that are `full` and get no more.
-    """
-    yield _EXPIRED, 0
-    severity = session.scalar(_HIGHEST, {"severity": _ABOVE_ALL})
-    while severity is not None:
-        yield _PENDING, severity
-        severity = session.scalar(_HIGHEST, {"severity": severity})
+
+def of_lanes(session: Session, shares: Sequence[tuple[Lane, int]], now: int) -> list[Row[Any]]:
+    """So many of what is due of each lane, what is due for longest first. They are locked; what another notifier is
+    about to claim is passed over."""
+    rows: list[Row[Any]] = []
+    for start in range(0, len(shares), MOST_LANES):
+        part = shares[start : start + MOST_LANES]
+        values: dict[str, Any] = {"now": now}
+        for number, (lane, count) in enumerate(part):
+            values |= {
+                f"severity_{number}": lane.severity,
+                f"tenant_{number}": lane.tenant,
+                f"channel_{number}": lane.channel_id,
+                f"wanted_{number}": count,
+            }
+        rows += session.execute(_of_lanes(len(part)), values)
+    return rows
+
+
+@lru_cache(maxsize=MOST_LANES)
+def _of_lanes(count: int) -> Select[Any] | CompoundSelect[Any]:
+    """Made once for each number of lanes, as it takes longer to put together than to execute."""
+    if count == 1:
+        return _of_lane(0)
+    return union_all(*(select(_of_lane(number).subquery()) for number in range(count)))
+
+
+def _of_lane(number: int) -> Select[Any]:
+    """What is due of a lane and what nothing holds up."""
+    return (
+        select(*COLUMNS)
+        # Left to choose, MariaDB reads all rows of a tenant.
+        .with_hint(deliveries, "FORCE INDEX (ix_deliveries_lanes)", "mysql")
+        .where(
+            deliveries.c.state == int(State.PENDING),
+            deliveries.c.severity == bindparam(f"severity_{number}"),
+            deliveries.c.tenant_id == bindparam(f"tenant_{number}"),
+            deliveries.c.channel_id == bindparam(f"channel_{number}"),
+            deliveries.c.next_at <= bindparam("now"),
+            nothing_earlier(),
+        )
+        .order_by(deliveries.c.next_at, deliveries.c.sequence)
+        .limit(bindparam(f"wanted_{number}"))
+        .with_for_update(skip_locked=True)
+    )
 
 
 def nothing_earlier() -> ColumnElement[bool]:
@@ -46,32 +89,9 @@ def nothing_earlier() -> ColumnElement[bool]:
     )
 
 
-def _sendable(due: ColumnElement[bool]) -> Select[Any]:
-    """Of what is due, what nothing holds up. What another notifier is about to claim is passed over."""
-    # Not joined: it would be locked along with the delivery, and hold up what others claim for the same channel.
-    is_quiet = (
-        select(ChannelRow.id)
-        .where(
-            ChannelRow.tenant_id == deliveries.c.tenant_id,
-            ChannelRow.id == deliveries.c.channel_id,
-            ChannelRow.quiet_until > bindparam("now"),
-        )
-        .exists()
-    )
-    return (
-        select(*COLUMNS)
-        .where(due, ~is_quiet, deliveries.c.channel_id.not_in(bindparam("full", expanding=True)), nothing_earlier())
-        .order_by(deliveries.c.next_at, deliveries.c.sequence)
-        .limit(bindparam("wanted"))
-        .with_for_update(skip_locked=True)
-    )
-
-
-_IS_PENDING = deliveries.c.state == int(State.PENDING)
-# Made once, as a step of the delivery loop asks several times.
-_EXPIRED = _sendable(and_(deliveries.c.state == int(State.IN_FLIGHT), deliveries.c.lease_until <= bindparam("now")))
-_PENDING = _sendable(
-    and_(_IS_PENDING, deliveries.c.severity == bindparam("severity"), deliveries.c.next_at <= bindparam("now"))
+_EXPIRED = (
+    select(*STANDING)
+    .where(deliveries.c.state == int(State.IN_FLIGHT), deliveries.c.lease_until <= bindparam("now"))
+    .limit(MOST_EXPIRED)
+    .with_for_update(skip_locked=True)
 )
-_HIGHEST = select(func.max(deliveries.c.severity)).where(_IS_PENDING, deliveries.c.severity < bindparam("severity"))
-_ABOVE_ALL = 1000

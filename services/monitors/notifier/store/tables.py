@@ -69,7 +69,7 @@ class DeliveryRow(Base):
     __tablename__ = "notifier_deliveries"
     __table_args__ = (
         UniqueConstraint("tenant_id", "notification_id", "channel_name", name="uq_deliveries_notification_channel"),
-        Index("ix_deliveries_order", "state", "severity", "next_at", "sequence", "channel_id"),
+        Index("ix_deliveries_lanes", "state", "severity", "tenant_id", "channel_id", "next_at", "sequence"),
         Index("ix_deliveries_stream", "tenant_id", "stream_key", "state", "sequence"),
         Index("ix_deliveries_newest", "tenant_id", "created_at", "id"),
         Index("ix_deliveries_alert", "tenant_id", "alert_id"),

@@ -1,0 +1,83 @@
+"""Whose turn it is: what is due waits in lanes, and what may be sent at once is shared out among them.
+
+A lane is what is due for one channel at one severity. Whoever has least on its way comes first, so that a storm of one
+tenant gives way to each single alert of the others; within a tenant its channels take turns likewise.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+
+Bound = tuple[str, str]
+"""What a message uses up one of: a place on the way to a channel, a token of an endpoint."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """What is due for a channel at a severity, since when the first of it is, and what each message of it uses up."""
+
+    tenant: str
+    channel_id: str
+    severity: int
+    since: int
+    bounds: tuple[Bound, ...] = ()
+
+
+class Turns:
+    """Shares out `capacity` messages.
+
+    `left` is how many each bound has room for, and those that aren't in it for any number. `busy` says how much of a
+    tenant is on its way, and `served` when each had its last turn: the one whose turn is longest ago goes first among
+    those that have as much on their way.
+    """
+
+    def __init__(
+        self, capacity: int, left: Mapping[Bound, int], busy: Mapping[str, int], served: Mapping[str, int]
+    ) -> None:
+        self.capacity = capacity
+        self._left = dict(left)
+        self._busy = Counter(busy)
+        self._served = served
+
+    def limit(self, bound: Bound, count: int) -> None:
+        """Says how much room a bound has, if that isn't known yet."""
+        self._left.setdefault(bound, count)
+
+    def share(self, lanes: Iterable[Lane]) -> list[tuple[Lane, int]]:
+        """How many messages of each lane may go, of those that any may. They count as taken."""
+        by_tenant: defaultdict[str, list[Lane]] = defaultdict(list)
+        for lane in lanes:
+            by_tenant[lane.tenant].append(lane)
+        waiting = [(self._busy[tenant], self._served.get(tenant, 0), tenant) for tenant in by_tenant]
+        heapify(waiting)
+        granted: Counter[Lane] = Counter()
+        while waiting and self.capacity > 0:
+            _, served, tenant = heappop(waiting)
+            chosen = self._next(by_tenant[tenant], granted)
+            if chosen is not None:
+                granted[chosen] += 1
+                self.take(chosen)
+                heappush(waiting, (self._busy[tenant], served, tenant))
+        return list(granted.items())
+
+    def _next(self, lanes: Sequence[Lane], granted: Mapping[Lane, int]) -> Lane | None:
+        """Of a tenant's lanes."""
+        open_lanes = [lane for lane in lanes if self.has_room(lane)]
+        return min(open_lanes, key=lambda lane: (granted[lane], lane.since), default=None)
+
+    def has_room(self, lane: Lane) -> bool:
+        """Whether another message of a lane may go."""
+        return self.capacity > 0 and all(self._left.get(bound, 1) > 0 for bound in lane.bounds)
+
+    def take(self, lane: Lane, count: int = 1) -> None:
+        """Messages of a lane go."""
+        self.capacity -= count
+        self._busy[lane.tenant] += count
+        for bound in lane.bounds:
+            if bound in self._left:
+                self._left[bound] -= count
+
+    def give_back(self, lane: Lane, count: int) -> None:
+        """So many of what was shared out aren't there to be sent."""
+        self.take(lane, -count)

@@ -1,0 +1,120 @@
+"""The lanes in which deliveries wait: for which channels something is due, and how severe it is.
+
+However much waits, they are found by a few steps through an index for each lane: a storm of one tenant costs the others
+no more than a single alert does.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import CTE, ColumnElement, Select, Subquery, and_, bindparam, func, select
+from sqlalchemy.orm import Session
+
+from monitors.notifier.model.delivery import State
+from monitors.notifier.store.tables import BreakerRow, ChannelRow, deliveries
+
+_PENDING = int(State.PENDING)
+_LANE = ("severity", "tenant_id", "channel_id")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What waits for a channel. The first of it may go `since` then, and `later` the next one that isn't due yet.
+    `is_tried` says that the channel failed, and gets a single attempt."""
+
+    severity: int
+    tenant: str
+    channel_id: str
+    since: int
+    later: int | None
+    is_tried: bool
+
+
+def waiting_lanes(session: Session, now: int) -> list[Waiting]:
+    """The lanes in which something waits, the most severe first, in no order besides."""
+    rows = session.execute(_query(session.get_bind().dialect.name), {"now": now})
+    return [
+        Waiting(
+            row.severity, row.tenant_id, row.channel_id, max(row.since, row.quiet_until or 0), row.later,
+            bool(row.open_until),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+@lru_cache
+def _query(dialect: str) -> Select[Any]:
+    lanes = _stepped() if dialect == "sqlite" else _grouped()
+    lane = lanes.c
+    is_channel = and_(ChannelRow.tenant_id == lane.tenant_id, ChannelRow.id == lane.channel_id)
+    is_breaker = and_(BreakerRow.tenant_id == lane.tenant_id, BreakerRow.channel_id == lane.channel_id)
+    return (
+        select(lanes, ChannelRow.quiet_until, BreakerRow.open_until)
+        .select_from(lanes)
+        .outerjoin(ChannelRow, is_channel)
+        .outerjoin(BreakerRow, is_breaker)
+        .order_by(lane.severity.desc())
+    )
+
+
+_IS_LATER = deliveries.c.next_at > bindparam("now")
+
+
+def _grouped() -> Subquery:
+    """As servers do it, which skip through the index by themselves if it's grouped from its beginning."""
+    columns = [deliveries.c[name] for name in ("state", *_LANE)]
+
+    def first(name: str, *which: ColumnElement[bool]) -> Subquery:
+        return (
+            select(*columns, func.min(deliveries.c.next_at).label(name))
+            .with_hint(deliveries, "FORCE INDEX (ix_deliveries_lanes)", "mysql")
+            .where(deliveries.c.state == _PENDING, *which)
+            .group_by(*columns)
+            .subquery(f"lanes_{name}")
+        )
+
+    due, later = first("since"), first("later", _IS_LATER)
+    is_same = and_(*(due.c[name] == later.c[name] for name in _LANE))
+    return (
+        select(*(due.c[name] for name in _LANE), due.c.since, later.c.later)
+        .select_from(due.outerjoin(later, is_same))
+        .subquery("lanes")
+    )
+
+
+def _stepped() -> Subquery:
+    """For SQLite, which would read all that waits: severity by severity, tenant by tenant, channel by channel, each
+    time the least one that is greater than the one before."""
+    found = _next_level(None, (), _LANE[0])
+    for depth in range(1, len(_LANE)):
+        found = _next_level(found, _LANE[:depth], _LANE[depth])
+    of_lane = (deliveries.c.state == _PENDING, *(deliveries.c[name] == found.c[name] for name in _LANE))
+    since = select(func.min(deliveries.c.next_at)).where(*of_lane)
+    return (
+        select(
+            *(found.c[name] for name in _LANE),
+            since.scalar_subquery().label("since"),
+            since.where(_IS_LATER).scalar_subquery().label("later"),
+        )
+        .where(found.c[_LANE[-1]].is_not(None))
+        .subquery("lanes")
+    )
+
+
+def _next_level(above: CTE | None, prefix: tuple[str, ...], column: str) -> CTE:
+    """Of each row above all values of a column, and at their end a row without one."""
+
+    def least(row: CTE | None, *, after: bool) -> Any:
+        each = deliveries.alias()
+        same = [each.c[name] == row.c[name] for name in prefix] if row is not None else []
+        greater = [each.c[column] > row.c[column]] if row is not None and after else []
+        found = select(func.min(each.c[column])).where(each.c.state == _PENDING, *same, *greater)
+        return found.scalar_subquery().label(column)
+
+    first = select(*([above.c[name] for name in prefix] if above is not None else []), least(above, after=False))
+    if above is not None:
+        first = first.where(above.c[prefix[-1]].is_not(None))
+    level = first.cte(f"each_{column}", recursive=True)
+    others = select(*(level.c[name] for name in prefix), least(level, after=True))
+    return level.union_all(others.where(level.c[column].is_not(None)))
