@@ -87,6 +87,12 @@ def test_texts_hold_quotes_commas_and_line_breaks() -> None:
     assert [value for _, _, value in told] == ['a "b", c\n\nd', ""]
 
 
+@pytest.mark.parametrize("tag", ["table", "result", "error", "reference"])
+def test_a_tag_that_is_named_like_a_column_of_the_answer_is_a_tag_as_any_other(tag: str) -> None:
+    text = TWO_TABLES.replace(",region\n", f",{tag}\n")
+    assert [series.tags for series, _, _ in _read(text)] == [(), (), (), ((tag, "eu"),)]
+
+
 def test_an_error_after_the_first_tables_is_an_error() -> None:
     text = TWO_TABLES + "#datatype,string,string\n,error,reference\n,query terminated: it took too long,897\n"
     with pytest.raises(SourceUnavailable, match="took too long"):
@@ -101,7 +107,7 @@ def test_an_error_after_the_first_tables_is_an_error() -> None:
         ("boolean", "duration", SourceUnavailable),
         ("_value,_field,_measurement,monitor_id", "_vale,_field,_measurement,monitor_id", SourceUnavailable),
         ("#datatype,string,long,dateTime:RFC3339,boolean,string,string,string,string\n", "", SourceUnavailable),
-        ("monitor_id,region", "result,region", SourceRefused),
+        ("monitor_id,region", "_time,region", SourceRefused),
         ("00:00:02Z", "soon", SourceUnavailable),
     ],
 )

@@ -33,7 +33,9 @@ TYPES = {
     "string": FieldType.STRING,
 }
 TIMES = ("dateTime:RFC3339", "dateTime:RFC3339Nano")
-NO_IDENTITY = ("", "result", "table", "_time", "_value", "_start", "_stop")
+OF_THE_ANSWER = ("", "result", "table")
+"""The first columns of every table. A tag of the same name is a column further on."""
+NO_IDENTITY = ("_time", "_value", "_start", "_stop")
 MARK = b"#"
 """Every header begins with a comment, since comments are asked for."""
 COLLISION = "schema collision"
@@ -76,7 +78,7 @@ class Answer:
 
     def _points(self, blocks: Iterator[Block]) -> Iterator[Points]:
         for block in blocks:
-            if "error" in block.header.labels:
+            if "error" in block.header.labels and "_value" not in block.header.labels:
                 raise _told(block)
             points = self._read(block)
             if self._monitors is not None:
@@ -85,19 +87,20 @@ class Answer:
                 yield points
 
     def _read(self, block: Block) -> Points:
-        labels, types = block.header.labels, block.header.comment("#datatype")
+        header = _with_own_names(block.header)
+        labels, types = header.labels, header.comment("#datatype")
         if len(types) != len(labels) or not {"_time", "_value"} <= {*labels}:
             raise SourceUnavailable("sent an answer with other columns than were asked for")
         if len({*labels}) != len(labels):
-            raise SourceRefused("has a tag that is named like a column of its own; it can't be told from that")
+            raise SourceRefused("has a tag that is named like the time or the value of a point; rename it")
         told = dict(zip(labels, types, strict=True))
         kind = TYPES.get(told["_value"])
         if kind is None or told["_time"] not in TIMES:
             raise SourceUnavailable(f"sent values of a type that isn't known: {short(told['_value'])}")
-        identity = tuple(label for label in labels if label not in NO_IDENTITY)
+        identity = tuple(label for label in labels if label not in NO_IDENTITY and not _is_of_the_answer(label))
         arrow = {"_time": pa.timestamp("ns", tz="UTC"), "_value": ARROW_TYPES[kind]}
         table = read_block(block.body, arrow | dict.fromkeys(identity, pa.string()), list(labels))
-        columns = [_filled(single(table.column(label)), block.header, label) for label in identity]
+        columns = [_filled(single(table.column(label)), header, label) for label in identity]
         values = single(table.column("_value"))
         if b'"' in block.body:
             columns = [with_plain_breaks(column) for column in columns]
@@ -111,6 +114,16 @@ class Answer:
         if new:
             self._wanted = np.append(self._wanted, [series.monitor in monitors for series in new])
         return self._wanted
+
+
+def _with_own_names(header: Header) -> Header:
+    """A header whose first columns have names that no tag can have, since none holds a line break."""
+    own, tags = header.labels[: len(OF_THE_ANSWER)], header.labels[len(OF_THE_ANSWER) :]
+    return header._replace(labels=(*(f"\n{label}" for label in own), *tags)) if own == OF_THE_ANSWER else header
+
+
+def _is_of_the_answer(label: str) -> bool:
+    return label.startswith("\n")
 
 
 def _filled(column: pa.Array, header: Header, label: str) -> pa.Array:
