@@ -143,6 +143,19 @@ def test_what_doesnt_fit_is_counted_in_every_channel() -> None:
     assert "4,950 more: monitors alerts list" in html
 
 
+def test_a_digest_counts_all_and_shows_the_ten_worst() -> None:
+    entries = [*several(30), replace(HIGH, alert_id="alert_c", severity=Severity.CRITICAL)]
+    told = put_together("set_1_chan_1", entries, is_digest=True)
+    assert isinstance(told, Bundle)
+    assert headline(told) == "DIGEST: 31 FIRING (critical): Checkout is slow"
+    assert counts(told) == ["1 FIRING (critical): Checkout is slow", "30 FIRING (high): Checkout is slow"]
+    lines = render_lines(told, NOW, UTC)
+    assert "alert_c" in lines[1]
+    assert (len(lines), lines[-1]) == (12, "  21 more: monitors alerts list --state firing")
+    assert len(json.loads(render_webhook(told))["data"]["alerts"]) == 10
+    assert "21 more" in json.loads(render_slack(told))["blocks"][-1]["text"]["text"]
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.lists(messages, min_size=2, max_size=4), st.integers(1, 40))
 def test_no_number_or_size_of_alerts_makes_a_payload_over_its_limits(some: list[Message], times: int) -> None:

@@ -237,6 +237,5 @@ class Dispatcher:
 async def _content(claim: Claim) -> Content:
     """What is sent. To put many together takes so long that others would wait for it."""
     payloads = [part.payload for part in claim.parts]
-    if len(payloads) <= FEW:
-        return content_of(payloads, claim.channel.id, claim.message_id)
-    return await asyncio.to_thread(content_of, payloads, claim.channel.id, claim.message_id)
+    compose = partial(content_of, payloads, claim.channel.id, claim.message_id, is_digest=claim.is_digest)
+    return compose() if len(payloads) <= FEW else await asyncio.to_thread(compose)

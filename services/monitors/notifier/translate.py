@@ -197,11 +197,13 @@ def _arrival(notification: pb.Notification) -> Arrival:
     )
 
 
-def content_of(payloads: Sequence[bytes], channel_id: str, message_id: str) -> Content:
+def content_of(payloads: Sequence[bytes], channel_id: str, message_id: str, *, is_digest: bool) -> Content:
     """What one message to a channel says, from notifications as they were stored, in the order of their sequence."""
     if len(payloads) == 1:
         return message_from_payload(payloads[0], channel_id)
-    return put_together(message_id, [message_from_payload(payload, channel_id) for payload in payloads])
+    return put_together(
+        message_id, [message_from_payload(payload, channel_id) for payload in payloads], is_digest=is_digest
+    )
 
 
 def message_from_payload(payload: bytes, channel_id: str) -> Message:

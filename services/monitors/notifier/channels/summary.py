@@ -19,7 +19,8 @@ def headline(bundle: Bundle) -> str:
     first, *others = dict.fromkeys((entry.rule_id or entry.title) for entry in bundle.entries)
     title = next(entry.title for entry in bundle.entries if (entry.rule_id or entry.title) == first)
     more = f" and {len(others)} other rule{'s' if len(others) > 1 else ''}" if others else ""
-    return f"{_happened(bundle.entries)} ({worst}): {shorten(clean(title), MAX_TITLE)}{more}"
+    digest = "DIGEST: " if bundle.is_digest else ""
+    return f"{digest}{_happened(bundle.entries)} ({worst}): {shorten(clean(title), MAX_TITLE)}{more}"
 
 
 def counts(bundle: Bundle) -> list[str]:

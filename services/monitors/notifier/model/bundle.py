@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from monitors.notifier.model.message import Kind, Message
 
+WORST = 10
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -13,6 +15,13 @@ class Bundle:
 
     id: str
     entries: tuple[Message, ...]
+    is_digest: bool = False
+    """Whether it stands for so many that only the worst are shown one by one."""
+
+    @property
+    def shown(self) -> tuple[Message, ...]:
+        """What may be shown one by one, as far as there is room."""
+        return self.entries[:WORST] if self.is_digest else self.entries
 
     @property
     def event_time(self) -> int:
@@ -30,7 +39,7 @@ def bundle_id(delivery_ids: Iterable[str], channel_id: str) -> str:
     return f"set_{told[:24]}_{channel_id}"
 
 
-def put_together(identifier: str, news: Sequence[Message]) -> Content:
+def put_together(identifier: str, news: Sequence[Message], *, is_digest: bool = False) -> Content:
     """One message that tells all of `news`, which stand in the order in which they happened."""
     entries: dict[tuple[str, int], Message] = {}
     for number, one in enumerate(news):
@@ -42,7 +51,7 @@ def put_together(identifier: str, news: Sequence[Message]) -> Content:
             key, both = (one.alert_id, number), one
         entries[key] = both
     told = sorted(entries.values(), key=_rank)
-    return replace(told[0], id=identifier) if len(told) == 1 else Bundle(identifier, tuple(told))
+    return replace(told[0], id=identifier) if len(told) == 1 else Bundle(identifier, tuple(told), is_digest)
 
 
 def _both(earlier: Message, later: Message) -> Message | None:

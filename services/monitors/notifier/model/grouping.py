@@ -8,6 +8,7 @@ from monitors.mesh.times import MINUTE, SECOND
 
 DEFAULT_WAIT = 10 * SECOND
 DEFAULT_INTERVAL = MINUTE
+DEFAULT_DIGEST_ABOVE = 20
 FOR_PEOPLE = frozenset({"email", "slack"})
 """The kinds of channels that people read. The receivers of all others group by themselves."""
 
@@ -32,9 +33,11 @@ class Grouping:
     interval: int = DEFAULT_INTERVAL
     holds_urgent: bool = False
     """Whether ends and worsened severities wait as well. What is critical never does."""
+    digest_above: int = 0
+    """With more notifications in a minute than this there is a digest every minute instead; 0 is never."""
 
 
 @cache
 def default_grouping(kind: str) -> Grouping:
     """How a channel of a kind groups unless it's told otherwise."""
-    return Grouping(GroupBy.RULE if kind in FOR_PEOPLE else GroupBy.ALONE)
+    return Grouping(GroupBy.RULE, digest_above=DEFAULT_DIGEST_ABOVE) if kind in FOR_PEOPLE else Grouping()

@@ -1,29 +1,26 @@
 """How notifications become deliveries: all that come at once are looked up, planned and inserted together."""
 
-import hashlib
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.ids import id_series
 from monitors.mesh.rows import in_parts, insert_rows
 from monitors.notifier.model.channel import ConsoleTarget
 from monitors.notifier.model.delivery import Arrival, Planned, State, never_told, plan
-from monitors.notifier.model.flushing import Group, admit, group_key, is_urgent
-from monitors.notifier.model.grouping import GroupBy
 from monitors.notifier.model.message import Kind
-from monitors.notifier.store import groups, repeats
+from monitors.notifier.store import repeats
 from monitors.notifier.store.channels import ChannelStore
+from monitors.notifier.store.named import stream_of
 from monitors.notifier.store.tables import deliveries
+from monitors.notifier.store.timing import Timing
 
 FIRING_NEVER_TOLD = "that the alert fired was never told, so its end isn't either"
 SAYS_IT_FIRES = (Kind.FIRING, Kind.SEVERITY_CHANGED)
 _COLUMNS = tuple(column.name for column in deliveries.columns)
 Told = dict[tuple[str, str, str], list[State]]
 """States of what said that alerts fire, by tenant, stream and alert."""
-Times = dict[tuple[str, str], tuple[str, int]]
-"""Group and time of what is sent, by notification and name of the channel."""
 
 _KNOWN = select(deliveries.c.notification_id).where(
     deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.notification_id.in_(bindparam("ids", expanding=True))
@@ -37,17 +34,6 @@ _TOLD = (
     )
     # Locked, so that the end of an alert and the end of all attempts to tell its firing don't miss each other.
     .with_for_update(read=True)
-)
-_HURRY = (
-    update(deliveries)
-    .where(
-        deliveries.c.tenant_id == bindparam("tenant"),
-        deliveries.c.stream_key.in_(bindparam("streams", expanding=True)),
-        deliveries.c.state == int(State.PENDING),
-        deliveries.c.attempt_count == 0,
-        deliveries.c.next_at > bindparam("now"),
-    )
-    .values(next_at=bindparam("now"))
 )
 
 
@@ -72,53 +58,16 @@ def take_in(session: Session, channels: ChannelStore, arrivals: Sequence[Arrival
 def insert(session: Session, planned: repeats.Plans, now: int) -> None:
     """Makes the deliveries that are planned."""
     told = _told(session, planned)
-    times = _times(session, planned, now)
+    timing = Timing(session, planned, now)
+    times = timing.decide()
     ids = id_series("dlv")
     rows = [
-        _row(next(ids), arrival, one, told, times.get((arrival.notification_id, one.channel_name), ("", now)), now)
+        _row(next(ids), arrival, one, told, times.get((arrival.notification_id, _channel_id(one)), ("", now)), now)
         for arrival, plans in planned
         for one in plans
     ]
     insert_rows(session, deliveries, _COLUMNS, rows)
-    _hurry(session, planned, now)
-
-
-def _times(session: Session, planned: Sequence[tuple[Arrival, Sequence[Planned]]], now: int) -> Times:
-    """Of what isn't told alone."""
-    grouped = [
-        (arrival, one, one.channel.grouping, (arrival.tenant, group))
-        for arrival, plans in planned
-        for one in plans
-        if one.channel and one.state is State.PENDING
-        if (group := group_key(arrival, one.channel.id, one.channel.grouping))
-    ]
-    if not grouped:
-        return {}
-    before = groups.load(session, {key for *_, key in grouped})
-    after = dict(before)
-    times: Times = {}
-    for arrival, one, grouping, key in grouped:
-        send_at, after[key] = admit(after.get(key, Group()), arrival, grouping, now)
-        times[arrival.notification_id, one.channel_name] = key[1], send_at
-    groups.save(session, before, after, now)
-    return times
-
-
-def _hurry(session: Session, planned: Sequence[tuple[Arrival, Sequence[Planned]]], now: int) -> None:
-    """Lets what is urgent wait for nothing earlier of its stream that waits for others of its group. An end doesn't
-    hurry: it's told along with its firing."""
-    streams: dict[str, dict[str, None]] = {}
-    for arrival, plans in planned:
-        for one in plans if arrival.kind is not Kind.RESOLVED else ():
-            if (
-                one.channel
-                and one.channel.grouping.by is not GroupBy.ALONE
-                and is_urgent(arrival, one.channel.grouping)
-            ):
-                streams.setdefault(arrival.tenant, {})[stream_of(one.channel.id, arrival.stream_key)] = None
-    for tenant, keys in streams.items():
-        for part in in_parts(list(keys)):
-            session.execute(_HURRY, {"tenant": tenant, "streams": part, "now": now})
+    timing.hurry(times)
 
 
 def insert_once(session: Session, arrival: Arrival, planned: Sequence[Planned], now: int) -> None:
@@ -202,8 +151,3 @@ def _row(
 
 def _channel_id(planned: Planned) -> str:
     return planned.channel.id if planned.channel else ""
-
-
-def stream_of(channel_id: str, stream_key: str) -> str:
-    """The key of a stream within a channel, of fixed length."""
-    return hashlib.sha256(f"{channel_id}\0{stream_key}".encode()).hexdigest()

@@ -11,10 +11,12 @@ from monitors.mesh.rows import execute_rows, find_rows, in_parts, update_rows
 from monitors.mesh.times import DAY
 from monitors.notifier.model.delivery import UNFINISHED, State
 from monitors.notifier.model.flushing import Group
+from monitors.notifier.model.storm import is_digest
 from monitors.notifier.store.sendable import COLUMNS, nothing_earlier
 from monitors.notifier.store.tables import IN_A_GROUP, deliveries, groups
 
 MOST_TOGETHER = 2000
+MOST_IN_A_DIGEST = 10_000
 KEPT = DAY
 Key = tuple[str, str]
 """A group: its tenant and its key."""
@@ -85,7 +87,8 @@ def companions(session: Session, heads: Sequence[Row[Any]], now: int) -> dict[Ke
     told: dict[Key, list[Row[Any]]] = {}
     for tenant, keys in _by_tenant({(row.tenant_id, row.group_key) for row in heads if row.group_key}):
         rows = {row.id: row for row in heads if row.tenant_id == tenant and row.group_key}
-        values = {"tenant": tenant, "keys": keys, "now": now, "wanted": MOST_TOGETHER}
+        wanted = MOST_IN_A_DIGEST if any(map(is_digest, keys)) else MOST_TOGETHER
+        values = {"tenant": tenant, "keys": keys, "now": now, "wanted": wanted}
         rows |= {row.id: row for row in session.execute(_MEMBERS, values)}
         for row in _with_rest_of_streams(session, tenant, list(rows.values()), now):
             told.setdefault((tenant, row.group_key), []).append(row)

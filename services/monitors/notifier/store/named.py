@@ -1,5 +1,6 @@
 """Rows of many channels, each named by its tenant and its id, in one statement."""
 
+import hashlib
 from collections.abc import Collection
 from typing import Any
 
@@ -26,3 +27,8 @@ def names(keys: Collection[Key]) -> dict[str, list[str]]:
         "tenants": sorted({tenant for tenant, _ in keys}),
         "channels": sorted({channel for _, channel in keys}),
     }
+
+
+def stream_of(channel_id: str, stream_key: str) -> str:
+    """The key of a stream within a channel, of fixed length."""
+    return hashlib.sha256(f"{channel_id}\0{stream_key}".encode()).hexdigest()

@@ -24,6 +24,7 @@ from monitors.notifier.model.delivery import Arrival, Decision, Outcome, Outcome
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.repeats import IS_OVER
 from monitors.notifier.model.room import Room
+from monitors.notifier.model.storm import is_digest
 from monitors.notifier.model.turns import Lane
 from monitors.notifier.store import arriving, breakers, groups, repeats
 from monitors.notifier.store.arriving import FIRING_NEVER_TOLD, SAYS_IT_FIRES, Told
@@ -73,6 +74,7 @@ class Claim:
     broken_before: bool
     lease_token: str
     lease_until: int
+    is_digest: bool = False
 
     @property
     def delivery_id(self) -> str:
@@ -331,6 +333,7 @@ def _claim(message: Sequence[Row[Any]], channel: Channel, token: str, until: int
         kind=Kind(message[0].kind),
         parts=tuple([Part(row.id, row.payload, row.attempt_count + 1) for row in message]),
         message_id=bundle_id([row.id for row in message], channel.id) if len(message) > 1 else "",
+        is_digest=is_digest(message[0].group_key),
         broken_before=any(so_far(row)[1] == OutcomeKind.CONFIGURATION_BROKEN for row in message),
         lease_token=token,
         lease_until=until,
@@ -340,7 +343,8 @@ def _claim(message: Sequence[Row[Any]], channel: Channel, token: str, until: int
 def _detail(finished: Finished) -> str:
     """How an attempt ended, and that it told other things as well."""
     others = len(finished.claim.parts) - 1
-    return f"{finished.outcome.detail}; told together with {others:,} more" if others else finished.outcome.detail
+    how = "in a digest" if finished.claim.is_digest else "together"
+    return f"{finished.outcome.detail}; told {how} with {others:,} more" if others else finished.outcome.detail
 
 
 def _group(row: Row[Any]) -> tuple[str, str]:

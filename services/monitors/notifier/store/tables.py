@@ -117,6 +117,19 @@ class GroupRow(Base):
     is_opening: Mapped[bool] = mapped_column(Boolean)
 
 
+class StormRow(Base):
+    """How much has come to a channel lately; see `model.storm`."""
+
+    __tablename__ = "notifier_storms"
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    channel_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    window_start: Mapped[int] = mapped_column(BigInteger)
+    counted: Mapped[int] = mapped_column(Integer)
+    singles: Mapped[int] = mapped_column(Integer)
+    until: Mapped[int] = mapped_column(BigInteger)
+
+
 class AttemptRow(Base):
     """One attempt to deliver; never changed."""
 
@@ -203,6 +216,7 @@ deliveries = cast("Table", DeliveryRow.__table__)
 attempts = cast("Table", AttemptRow.__table__)
 repeats = cast("Table", RepeatRow.__table__)
 groups = cast("Table", GroupRow.__table__)
+storms = cast("Table", StormRow.__table__)
 STANDING: tuple[Column[Any], ...] = (
     deliveries.c.tenant_id, deliveries.c.id, deliveries.c.alert_id, deliveries.c.kind, deliveries.c.stream_key,
     deliveries.c.state, deliveries.c.detail, deliveries.c.attempt_count, deliveries.c.last_outcome,

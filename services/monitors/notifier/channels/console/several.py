@@ -12,7 +12,7 @@ MAX_ENTRIES = 20
 def render(bundle: Bundle, now: int, zone: tzinfo | None = None) -> list[str]:
     """Plain lines without control characters; the time is in `zone`, the machine's own if None."""
     moment = datetime.fromtimestamp((bundle.event_time or now) // SECOND, zone).astimezone(zone)
-    shown = bundle.entries[:MAX_ENTRIES]
+    shown = bundle.shown[:MAX_ENTRIES]
     lines = [f"{moment:%H:%M:%S} {headline(bundle)}", *(f"  {line(entry)}" for entry in shown)]
     left_out = tail(len(bundle.entries) - len(shown))
     return [*lines, f"  {left_out}"] if left_out else lines

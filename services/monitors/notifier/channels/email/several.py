@@ -32,7 +32,7 @@ Shown = list[tuple[Message, list[tuple[str, str]]]]
 def _shown(bundle: Bundle, now: int) -> Shown:
     shown: Shown = []
     room = MAX_TEXT
-    for entry in bundle.entries[:MAX_ENTRIES]:
+    for entry in bundle.shown[:MAX_ENTRIES]:
         known = [(label, shorten(text, MAX_FACT)) for label, text in facts(entry, now)]
         room -= len(headline_of(entry)) + sum(len(label) + len(text) for label, text in known)
         if room < 0 and shown:

@@ -19,7 +19,7 @@ def render(bundle: Bundle) -> bytes:
     summary = [f"• {escape(each, MAX_SECTION // 12)}" for each in counts(bundle)]
     room = MAX_ALL - MAX_HEADER - sum(len(each) + 1 for each in summary)
     lines: list[str] = []
-    for entry in bundle.entries:
+    for entry in bundle.shown:
         shown = f"{ICONS[entry.kind]} `{escape(line(entry).replace('`', 'ˋ'), MAX_SECTION // 4)}`"
         room -= len(shown) + 1
         if room < 0:

@@ -35,7 +35,7 @@ def _body(bundle: Bundle, text_limit: int, entry_limit: int) -> tuple[bytes, int
     }
     event = {"type": TYPE, "timestamp": format_rfc3339(bundle.event_time), "data": data}
     room = MAX_BODY - len(encode(event))
-    for entry in bundle.entries:
+    for entry in bundle.shown:
         whole = data_of(entry)
         cut = {"type": TYPES[entry.kind], **cut_down(whole, text_limit, entry_limit)}
         if cut != {"type": TYPES[entry.kind], **whole}:
