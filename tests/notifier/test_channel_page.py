@@ -15,10 +15,11 @@ import pytest
 from monitors.mesh.channel_links import LIFETIME, ChannelLink, link_url, sign
 from monitors.mesh.config import PageSettings, SmtpSettings
 from monitors.mesh.masking import Secret
-from monitors.mesh.times import SECOND
+from monitors.mesh.times import SECOND, to_timestamp
 from monitors.notifier.kinds import KINDS
 from monitors.v1 import notification_pb2 as npb
 from monitors.v1 import notifier_service_pb2 as pb
+from monitors.v1.key_pb2 import Key
 from monitors.v1.notification_pb2 import Channel
 from tests.browser import FORM, Page, fetch
 from tests.harness import LoopThread
@@ -35,11 +36,11 @@ def mailing(loop_thread: LoopThread, tmp_path: Path) -> Iterator[World]:
         yield opened
 
 
-def link(world: World, tenant: str = "acme", name: str = "ops") -> str:
+def link(world: World, tenant: str = "acme", name: str = "ops", user: str = "ann") -> str:
     """A link as RuleService makes it, with what the notifier has told it."""
     page = world.rules.pages.wait_for_count(1)[-1]
     expire_time = (world.clock.now() + LIFETIME) // SECOND * SECOND
-    return link_url(page.url, sign(ChannelLink(tenant, "ann", name, expire_time), page.key))
+    return link_url(page.url, sign(ChannelLink(tenant, user, name, expire_time), page.key))
 
 
 def channels(world: World) -> list[Channel]:
@@ -119,6 +120,32 @@ def test_a_link_ends_after_ten_minutes(world: World) -> None:
     for late in (fetch(address), page.submit({"kind": "console"})):
         assert (late.status, "is over" in late.text, "monitors channels link" in late.text) == (410, True, True)
     assert channels(world) == []
+
+
+def test_a_link_ends_with_the_key_with_which_it_was_asked_for(world: World) -> None:
+    now = world.clock.now()
+    good, revoked = Key(id="key_good"), Key(id="key_revoked", revoke_time=to_timestamp(now))
+    expiring, expired = (
+        Key(id=f"key_{name}", expire_time=to_timestamp(time))
+        for name, time in (("expiring", now + SECOND), ("expired", now))
+    )
+    world.rules.keys = [revoked, expired, expiring, good]
+    for user, status in (("good", 201), ("expiring", 201), ("revoked", 410), ("expired", 410), ("unknown", 410)):
+        done = fetch(link(world, name=user, user=f"key_{user}")).submit({"kind": "console"})
+        assert (done.status, "The API key with which it was asked for has ended" in done.text) == (
+            status,
+            status == 410,
+        )
+    assert {channel.name for channel in channels(world)} == {"good", "expiring"}
+
+
+def test_while_it_cannot_be_asked_whether_the_key_has_ended_no_link_is_used_up(world: World) -> None:
+    world.rules.keys = [Key(id="key_good")]
+    page = fetch(link(world, user="key_good"))
+    world.rules.away = True
+    assert page.submit({"kind": "console"}).status == 503
+    world.rules.away = False
+    assert page.submit({"kind": "console"}).status == 201
 
 
 def test_what_isnt_a_link_is_no_page(world: World) -> None:

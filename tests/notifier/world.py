@@ -25,6 +25,7 @@ from monitors.mesh.times import SECOND, now_nanos, to_timestamp
 from monitors.notifier.main import Notifier, open_notifier
 from monitors.v1 import alert_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as rules_pb
+from monitors.v1.key_pb2 import Key
 from monitors.v1.mesh_pb2 import ChannelPage, DeliveryReport
 from monitors.v1.notification_pb2 import Notification
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
@@ -98,6 +99,7 @@ class PlayedRules(RuleServiceServicer):
         self.refused_reports = 0
         self.evaluation_problem = ""
         self.checked: Record[str] = Record()
+        self.keys: list[Key] = []
         self._outbox: asyncio.Queue[list[Notification]] = asyncio.Queue()
 
     def add_to(self, server: grpc.aio.Server) -> str:
@@ -139,6 +141,14 @@ class PlayedRules(RuleServiceServicer):
     ) -> rules_pb.CheckEvaluationResponse:
         self.checked.add(self.evaluation_problem)
         return rules_pb.CheckEvaluationResponse(problem=self.evaluation_problem)
+
+    async def ListKeys(self, request: rules_pb.ListKeysRequest, context: Any) -> rules_pb.ListKeysResponse:
+        """One key a page."""
+        if self.away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        start = int(request.page_token or 0)
+        more = f"{start + 1}" if start + 1 < len(self.keys) else ""
+        return rules_pb.ListKeysResponse(keys=self.keys[start : start + 1], next_page_token=more)
 
     async def MirrorChannels(
         self, request: rules_pb.MirrorChannelsRequest, context: Any

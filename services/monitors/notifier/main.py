@@ -15,6 +15,7 @@ from monitors.mesh.master_keys import key_ring
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.shared import Shared
 from monitors.notifier.changes import Changes
+from monitors.notifier.channel_page.makers import Makers
 from monitors.notifier.channel_page.server import ChannelPage, listening
 from monitors.notifier.channels.console.send import Printer
 from monitors.notifier.channels.senders import Senders
@@ -122,7 +123,7 @@ async def _running(
     changes = Changes(database, channels, queue, requests, mirror, senders, sealer, clock)
     policy = Policy(settings.allow_local_targets, settings.smtp is not None)
     maker = ChannelMaker(changes, channels, sealer, policy, settings.quotas, clock)
-    page = ChannelPage(maker, database, requests, sealer.link_keys, clock)
+    page = ChannelPage(maker, Makers(stub), database, requests, sealer.link_keys, clock)
     async with listening(page, settings.page) as page_url:
         channel_page = mesh_pb2.ChannelPage(url=page_url, key=sealer.link_keys[0])
         intake = Intake(stub, dispatcher, mirror, closing, channel_page)

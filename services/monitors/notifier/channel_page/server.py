@@ -21,6 +21,7 @@ from monitors.notifier.auditing import Actor
 from monitors.notifier.changes import Once
 from monitors.notifier.channel_page.entries import LINK, Entries, problems_of, read_form, to_channel
 from monitors.notifier.channel_page.html import STYLE_HASH, done_page, form_page, notice_page
+from monitors.notifier.channel_page.makers import Makers
 from monitors.notifier.clock import Clock
 from monitors.notifier.kinds import KINDS
 from monitors.notifier.making import ChannelMaker
@@ -76,9 +77,16 @@ class ChannelPage:
     """The handlers. `keys` are what links may be signed with, `origin` where browsers find the page."""
 
     def __init__(
-        self, maker: ChannelMaker, database: Database, requests: RequestStore, keys: Sequence[bytes], clock: Clock
+        self,
+        maker: ChannelMaker,
+        makers: Makers,
+        database: Database,
+        requests: RequestStore,
+        keys: Sequence[bytes],
+        clock: Clock,
     ) -> None:
         self._maker = maker
+        self._makers = makers
         self._database = database
         self._requests = requests
         self._keys = keys
@@ -108,9 +116,13 @@ class ChannelPage:
         # No two requests are equal, so that not even a repeat sees what the first one was answered.
         once = Once(Actor(link.tenant, link.user, SOURCE), METHOD, link.id, secrets.token_bytes(16))
         try:
+            if await self._makers.has_ended(link, self._clock.now()):
+                raise _ended()
             response = await self._maker.make(to_channel(entries), once, link.tier)
         except RequestIdReused:
             raise _used() from None
+        except Refused:
+            raise
         except Exception as error:
             known = _to_tell(error)
             page = form_page(token, link, entries, self._maker.policy, problems_of(known))
@@ -135,6 +147,12 @@ class ChannelPage:
         if await self._database.read(is_used):
             raise _used()
         return link
+
+
+def _ended() -> Refused:
+    return Refused(
+        HTTPStatus.GONE, "This link is over", "The API key with which it was asked for has ended.", ASK_AGAIN
+    )
 
 
 def _used() -> Refused:
