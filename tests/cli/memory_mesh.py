@@ -264,6 +264,20 @@ class Notifier(NotifierServiceServicer):
                 return notifier_pb.RetryDeliveryResponse(delivery=delivery)
         raise NotFound("delivery", request.delivery_id)
 
+    async def GetDelivery(
+        self, request: notifier_pb.GetDeliveryRequest, context: Any
+    ) -> notifier_pb.GetDeliveryResponse:
+        for delivery in self.deliveries:
+            if delivery.id == request.delivery_id:
+                return notifier_pb.GetDeliveryResponse(delivery=delivery)
+        raise NotFound("delivery", request.delivery_id)
+
+    async def RetryDeliveries(
+        self, request: notifier_pb.RetryDeliveriesRequest, context: Any
+    ) -> notifier_pb.RetryDeliveriesResponse:
+        self.requests.append(request)
+        return notifier_pb.RetryDeliveriesResponse(retried_count=2, skipped_count=1, has_more=True)
+
     async def GetNotifierStatus(
         self, request: notifier_pb.GetNotifierStatusRequest, context: Any
     ) -> notifier_pb.GetNotifierStatusResponse:

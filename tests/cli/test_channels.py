@@ -92,6 +92,35 @@ def test_deliveries_are_listed_and_a_dead_one_is_tried_again(mesh: MemoryMesh, m
     assert monitors("deliveries", "retry", "dlv_x", ok=False).code == ExitCode.NOT_FOUND
 
 
+def test_a_delivery_is_shown_with_its_attempts(mesh: MemoryMesh, monitors: Command) -> None:
+    delivery = Delivery(id="dlv_000000000001", alert_id="alert_000000000001", channel="ops", attempt_count=1)
+    delivery.attempts.add(
+        outcome=DeliveryOutcome.DELIVERY_OUTCOME_RETRYABLE, status=503, detail="it answered 503",
+        start_time=to_timestamp(NOON), end_time=to_timestamp(NOON + 12_000_000),
+    )  # fmt: skip
+    mesh.notifier.deliveries = [delivery]
+    shown = monitors("deliveries", "show", "dlv_000000000001").stdout
+    assert all(word in shown for word in ("alert_000000000001", "retryable", "12 ms", "503", "it answered 503"))
+    assert monitors("deliveries", "show", "dlv_000000000001", "--json").document["delivery"]["channel"] == "ops"
+    assert monitors("deliveries", "show", "dlv_x", ok=False).code == ExitCode.NOT_FOUND
+
+
+def test_all_that_was_given_up_since_is_tried_again(mesh: MemoryMesh, monitors: Command) -> None:
+    told = monitors("deliveries", "retry", "--since", "24h", "--channel", "ops", "--state", "dead")
+    assert told.stdout == "Waiting to be sent again: 2\n"
+    sent = mesh.notifier.requests[-1]
+    assert (sent.channel, sent.state) == ("ops", DeliveryState.DELIVERY_STATE_DEAD)
+    document = monitors("deliveries", "retry", "--since", "24h", "--json").document
+    assert document == {"retried_count": 2, "skipped_count": 1, "has_more": True}
+    assert monitors("deliveries", "retry", ok=False).code == ExitCode.USAGE
+
+
+def test_a_channel_asks_for_heartbeats(mesh: MemoryMesh, monitors: Command) -> None:
+    arguments = ("channels", "create", "pulse", "--webhook", "https://example.org/p", "--heartbeat", "1m", "--json")
+    assert monitors(*arguments).document["channel"]["heartbeat_interval"] == "1m"
+    assert mesh.notifier.channels["pulse"].heartbeat_interval.seconds == 60
+
+
 def test_a_key_is_printed_alone_on_stdout(mesh: MemoryMesh, monitors: Command) -> None:
     outcome = monitors("keys", "create", "--title", "CI", "--scope", "samples:write", "--expires", "90d")
     assert outcome.stdout == "alk_local_secret\n"

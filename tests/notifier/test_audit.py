@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from monitors.v1 import audit_pb2, notification_pb2
 from monitors.v1 import notifier_service_pb2 as pb
@@ -57,12 +58,19 @@ def retrying(world: World) -> Case:
     return Case(pb.RetryDeliveryRequest(delivery_id=delivery.id, request_id="1"), "delivery", lambda _: delivery.id)
 
 
+def retrying_all(world: World) -> Case:
+    delivery_id = retrying(world).request.delivery_id
+    request = pb.RetryDeliveriesRequest(since_time=Timestamp(seconds=1), request_id="1")
+    return Case(request, "delivery", lambda _: delivery_id)
+
+
 CASES: dict[str, Callable[[World], Case]] = {
     "CreateChannel": creating,
     "UpdateChannel": updating,
     "DeleteChannel": deleting,
     "TestChannel": trying,
     "RetryDelivery": retrying,
+    "RetryDeliveries": retrying_all,
 }
 
 

@@ -102,6 +102,9 @@ def own_requests(a: Tenant) -> dict[str, Message]:
         "UpdateMuteTiming": notifier.UpdateMuteTimingRequest(),
         "DeleteMuteTiming": notifier.DeleteMuteTimingRequest(),
         "ListDeliveries": notifier.ListDeliveriesRequest(page_size=1),
+        "GetDelivery": notifier.GetDeliveryRequest(delivery_id=a.ids["delivery"]),
+        # Of a channel that isn't there, so that it changes nothing.
+        "RetryDeliveries": notifier.RetryDeliveriesRequest(channel="none", since_time=Timestamp(seconds=1)),
         "RetryDelivery": notifier.RetryDeliveryRequest(delivery_id=a.ids["delivery"]),
         "ListNotifierAuditEvents": notifier.ListNotifierAuditEventsRequest(page_size=1),
         "GetNotifierStatus": notifier.GetNotifierStatusRequest(),

@@ -39,7 +39,7 @@ NAMES_ONE = {
     ("ImportAlerts", "alerts.rule_id"),
     ("ExplainRule", "rule_id"), ("ExplainRule", "alert_id"), ("RevokeKey", "key_id"), ("GetChannel", "channel_id"),
     ("UpdateChannel", "channel.id"), ("DeleteChannel", "channel_id"), ("TestChannel", "channel_id"),
-    ("RetryDelivery", "delivery_id"),
+    ("RetryDelivery", "delivery_id"), ("GetDelivery", "delivery_id"),
 }  # fmt: skip
 
 

@@ -8,17 +8,18 @@ from monitors.cli import documents
 from monitors.cli.choices import DeliveryState, word_of
 from monitors.cli.client import connected, new_request_id
 from monitors.cli.durations import format_age
-from monitors.cli.options import AsJson, Limit, PageToken
-from monitors.cli.output import print_json, print_table, say, tell
-from monitors.mesh.times import from_timestamp, now_nanos
+from monitors.cli.options import AsJson, Limit, PageToken, read_duration
+from monitors.cli.output import print_facts, print_json, print_table, say, tell
+from monitors.mesh.times import from_timestamp, now_nanos, to_timestamp
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.alert_pb2 import AlertEventKind
 from monitors.v1.alert_pb2 import DeliveryState as State
-from monitors.v1.notification_pb2 import Delivery
+from monitors.v1.notification_pb2 import Delivery, DeliveryAttempt, DeliveryOutcome
 
 app = typer.Typer(no_args_is_help=True, help="What was sent, waits or failed.")
 
 DELIVERY_COLUMNS = ("ID", "WHAT", "CHANNEL", "STATE", "TRIES", "SINCE", "ALERT", "DETAIL")
+DELIVERY_FACTS = tuple(name.capitalize() for name in DELIVERY_COLUMNS)
 DELIVERY_WHOLE = ("ID", "WHAT", "STATE", "TRIES", "SINCE", "ALERT")
 
 
@@ -64,10 +65,69 @@ def delivery_row(delivery: Delivery, now: int) -> tuple[str, ...]:
 
 
 @app.command()
-def retry(
+def show(
     delivery_id: Annotated[str, typer.Argument(metavar="ID", help="The delivery's id, dlv_….")], as_json: AsJson = False
 ) -> None:
-    """Try a dead delivery once more."""
+    """Show a delivery and every attempt."""
+    with connected() as mesh:
+        delivery = mesh.call(mesh.notifier.GetDelivery, pb.GetDeliveryRequest(delivery_id=delivery_id)).delivery
+    if as_json:
+        print_json({"delivery": documents.delivery_document(delivery)})
+        return
+    now = now_nanos()
+    print_facts(dict(zip(DELIVERY_FACTS, delivery_row(delivery, now), strict=True)))
+    if delivery.attempts:
+        rows = [attempt_row(attempt, now) for attempt in delivery.attempts]
+        print_table(("TRIED", "TOOK", "OUTCOME", "STATUS", "DETAIL"), rows, whole=("TRIED", "TOOK", "OUTCOME"))
+
+
+def attempt_row(attempt: DeliveryAttempt, now: int) -> tuple[str, ...]:
+    """A line for one attempt."""
+    started, ended = from_timestamp(attempt.start_time), from_timestamp(attempt.end_time)
+    outcome = word_of(DeliveryOutcome, attempt.outcome)
+    took = f"{(ended - started) // 1_000_000} ms"
+    return format_age(started, now), took, outcome, str(attempt.status or ""), attempt.detail
+
+
+@app.command()
+def retry(
+    delivery_id: Annotated[str, typer.Argument(metavar="[ID]", help="The delivery's id, dlv_….")] = "",
+    channel: Annotated[str, typer.Option("--channel", metavar="NAME", help="All that went to this channel.")] = "",
+    alert: Annotated[str, typer.Option("--alert", metavar="ID", help="All that was about this alert.")] = "",
+    state: Annotated[
+        DeliveryState | None, typer.Option("--state", case_sensitive=False, help="dead or suppressed; else both.")
+    ] = None,
+    since: Annotated[
+        int | None,
+        typer.Option("--since", parser=read_duration, metavar="DURATION", help="All that was made since, such as 24h."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try a dead or suppressed delivery once more, or with --since all of them."""
+    if bool(delivery_id) == (since is not None):
+        raise typer.BadParameter("give either the ID of one delivery, or --since for all that were made since")
+    if since is None:
+        _retry_one(delivery_id, as_json)
+        return
+    request = pb.RetryDeliveriesRequest(
+        channel=channel, alert_id=alert, since_time=to_timestamp(now_nanos() - since), request_id=new_request_id()
+    )
+    if state is not None:
+        request.state = state.proto
+    with connected() as mesh:
+        response = mesh.call(mesh.notifier.RetryDeliveries, request)
+    if as_json:
+        counts = {"retried_count": response.retried_count, "skipped_count": response.skipped_count}
+        print_json({**counts, "has_more": response.has_more})
+        return
+    say(f"Waiting to be sent again: {response.retried_count}")
+    if response.skipped_count:
+        tell(f"{response.skipped_count} stay as they are: their channels are turned off or gone.")
+    if response.has_more:
+        tell("There are more: run it again.")
+
+
+def _retry_one(delivery_id: str, as_json: bool) -> None:
     with connected() as mesh:
         request = pb.RetryDeliveryRequest(delivery_id=delivery_id, request_id=new_request_id())
         delivery = mesh.call(mesh.notifier.RetryDelivery, request).delivery

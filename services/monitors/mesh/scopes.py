@@ -21,8 +21,9 @@ _SCOPES = {
         "rules:read": "Backtest Explain GetEvaluatorStatus",
     },
     "monitors.v1.NotifierService": {
-        "channels:read": "GetChannel ListChannels ListDeliveries ListSilences ListMuteTimings GetNotifierStatus",
-        "channels:write": "CreateChannel UpdateChannel DeleteChannel TestChannel RetryDelivery "
+        "channels:read": "GetChannel ListChannels GetDelivery ListDeliveries ListSilences ListMuteTimings "
+        "GetNotifierStatus",
+        "channels:write": "CreateChannel UpdateChannel DeleteChannel TestChannel RetryDelivery RetryDeliveries "
         "CreateSilence UpdateSilence DeleteSilence CreateMuteTiming UpdateMuteTiming DeleteMuteTiming",
         "admin": "ListNotifierAuditEvents",
     },

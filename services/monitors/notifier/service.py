@@ -1,9 +1,10 @@
 """NotifierService: translates between the contract and the notifier."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from monitors.mesh.audit import Change
 from monitors.mesh.audit_pages import event_to_proto, page_size, read_query
@@ -13,7 +14,7 @@ from monitors.mesh.errors import InvalidField, NotBuilt
 from monitors.mesh.identity import current_principal, current_tenant
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.shared import Shared
-from monitors.mesh.times import to_timestamp
+from monitors.mesh.times import from_timestamp, to_timestamp
 from monitors.notifier.auditing import audited, caller
 from monitors.notifier.changes import Changes, Once, Step
 from monitors.notifier.clock import Clock
@@ -39,6 +40,7 @@ from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceServicer, add_NotifierServiceServicer_to_server
 
 SILENCES = ("silences", "snooze the rule for now: UpdateRule with snooze_until_time")
+MOST_RETRIED = 500
 MUTE_TIMINGS = ("mute timings", "snooze the rule for now: UpdateRule with snooze_until_time")
 
 
@@ -151,22 +153,47 @@ class NotifierService(NotifierServiceServicer):
             response.next_page_token = make_token([last.created_at, last.id], _list_of(tenant, repr(query)))
         return response
 
-    async def RetryDelivery(self, request: pb.RetryDeliveryRequest, context: Any) -> pb.RetryDeliveryResponse:
-        once = _once(request)
-        now = self._clock.now()
+    async def GetDelivery(self, request: pb.GetDeliveryRequest, context: Any) -> pb.GetDeliveryResponse:
+        tenant = current_tenant()
+        found = await self._database.read(lambda session: delivery_log.get(session, tenant, request.delivery_id))
+        return pb.GetDeliveryResponse(delivery=from_delivery(found))
 
-        def retry(session: Session) -> tuple[bytes, list[Change]]:
+    async def RetryDeliveries(self, request: pb.RetryDeliveriesRequest, context: Any) -> pb.RetryDeliveriesResponse:
+        query, since = read_retry(request)
+
+        def retry(session: Session, tenant: str, now: int) -> tuple[pb.RetryDeliveriesResponse, list[Change]]:
+            done, skipped = delivery_log.retry_all(session, tenant, query, since, now, MOST_RETRIED)
+            answer = pb.RetryDeliveriesResponse(
+                retried_count=len(done), skipped_count=skipped, has_more=len(done) == MOST_RETRIED
+            )
+            changes = [(from_delivery(before), from_delivery(after)) for before, after in done]
+            return answer, [Change("delivery", after.id, before, after) for before, after in changes]
+
+        return pb.RetryDeliveriesResponse.FromString(await self._retry(request, retry))
+
+    async def RetryDelivery(self, request: pb.RetryDeliveryRequest, context: Any) -> pb.RetryDeliveryResponse:
+        def retry(session: Session, tenant: str, now: int) -> tuple[pb.RetryDeliveryResponse, list[Change]]:
+            before, after = map(from_delivery, delivery_log.retry(session, tenant, request.delivery_id, now))
+            return pb.RetryDeliveryResponse(delivery=after), [Change("delivery", after.id, before, after)]
+
+        return pb.RetryDeliveryResponse.FromString(await self._retry(request, retry))
+
+    async def _retry(self, request: Any, retry: Callable[[Session, str, int], tuple[Message, list[Change]]]) -> bytes:
+        """Makes deliveries due again and returns the answer, or the first answer if this is a repeat."""
+        once, now = _once(request), self._clock.now()
+
+        def work(session: Session) -> tuple[bytes, list[Change]]:
             first = self._requests.answer(session, once.tenant, once.method, once.request_id, once.request)
             if first is not None:
                 return first, []
-            before, after = map(from_delivery, delivery_log.retry(session, once.tenant, request.delivery_id, now))
-            answer = pb.RetryDeliveryResponse(delivery=after).SerializeToString()
+            message, changes = retry(session, once.tenant, now)
+            answer = message.SerializeToString()
             self._requests.remember(session, once.tenant, once.method, once.request_id, once.request, answer, now)
-            return answer, [Change("delivery", after.id, before, after)]
+            return answer, changes
 
-        answer = await audited(self._database, once.actor, once.method, now, retry)
+        answer = await audited(self._database, once.actor, once.method, now, work)
         self._dispatcher.look()
-        return pb.RetryDeliveryResponse.FromString(answer)
+        return answer
 
     async def ListNotifierAuditEvents(
         self, request: pb.ListNotifierAuditEventsRequest, context: Any
@@ -235,6 +262,16 @@ def _once(request: Any) -> Once:
 def _list_of(tenant: str, query: str) -> str:
     """What a page token belongs to: another tenant's isn't one."""
     return repr((tenant, query))
+
+
+def read_retry(request: pb.RetryDeliveriesRequest) -> tuple[delivery_log.Query, int]:
+    """Which deliveries are to be tried again, and since when they were made. Raises InvalidField."""
+    state = _state(request.state)
+    if state not in (None, State.DEAD, State.SUPPRESSED):
+        raise InvalidField("state", f"{state.name} isn't retried; send DEAD, SUPPRESSED, or none for both")
+    if not request.HasField("since_time"):
+        raise InvalidField("since_time", "is empty; send since when the deliveries to try again were made")
+    return delivery_log.Query(request.alert_id, request.channel, state), from_timestamp(request.since_time)
 
 
 def _state(number: int) -> State | None:

@@ -90,6 +90,14 @@ def list_page(
     return [_delivery(row, attempts.get(row.id, [])) for row in rows]
 
 
+def get(session: Session, tenant: str, delivery_id: str) -> Delivery:
+    """A delivery with its attempts. Raises NotFound."""
+    row = session.get(DeliveryRow, (tenant, delivery_id))
+    if row is None:
+        raise NotFound("delivery", delivery_id[:80])
+    return _delivery(row, _attempts(session, tenant, [row.id]).get(row.id, []))
+
+
 def retry(session: Session, tenant: str, delivery_id: str, now: int) -> tuple[Delivery, Delivery]:
     """Makes a dead or suppressed delivery due again, and with a firing also the end that it took along. Returns the
     delivery before and after.
@@ -114,13 +122,17 @@ def retry(session: Session, tenant: str, delivery_id: str, now: int) -> tuple[De
             "mend the channel first",
             metadata={"state": state.name.lower()},
         )
+    return _retried(session, row, channel.id, now)
+
+
+def _retried(session: Session, row: DeliveryRow, channel_id: str, now: int) -> tuple[Delivery, Delivery]:
     before = _delivery(row, [])
-    row.channel_id = channel.id
+    row.channel_id = channel_id
     _wait_again(row, now)
     ends = session.scalars(
         select(DeliveryRow)
         .where(
-            DeliveryRow.tenant_id == tenant,
+            DeliveryRow.tenant_id == row.tenant_id,
             DeliveryRow.stream_key == row.stream_key,
             DeliveryRow.alert_id == row.alert_id,
             DeliveryRow.sequence > row.sequence,
@@ -130,9 +142,44 @@ def retry(session: Session, tenant: str, delivery_id: str, now: int) -> tuple[De
         .with_for_update()
     )
     for end in ends:
-        end.channel_id = channel.id
+        end.channel_id = channel_id
         _wait_again(end, now)
     return before, _delivery(row, [])
+
+
+def retry_all(
+    session: Session, tenant: str, query: Query, since: int, now: int, most: int
+) -> tuple[list[tuple[Delivery, Delivery]], int]:
+    """Makes dead and suppressed deliveries due again that were made since then, oldest first, at most `most`: each as
+    by `retry`, before and after. And how many others stay as they are, for their channel is turned off or gone."""
+    able = session.execute(
+        select(ChannelRow.id, ChannelRow.name).where(ChannelRow.tenant_id == tenant, ChannelRow.disabled_reason == "")
+    ).all()
+    states = [query.state] if query.state else [State.DEAD, State.SUPPRESSED]
+    wanted = [
+        DeliveryRow.tenant_id == tenant,
+        DeliveryRow.state.in_(list(map(int, states))),
+        DeliveryRow.created_at >= since,
+    ]
+    if query.channel_name:
+        wanted.append(DeliveryRow.channel_name == query.channel_name)
+    if query.alert_id:
+        wanted.append(DeliveryRow.alert_id == query.alert_id)
+    # Of a channel that was made anew under its name, nothing that was told to the former one.
+    has_channel = or_(
+        DeliveryRow.channel_id.in_([row.id for row in able]),
+        and_(DeliveryRow.channel_id == "", DeliveryRow.channel_name.in_([row.name for row in able])),
+    )
+    found = session.scalars(
+        select(DeliveryRow)
+        .where(*wanted, has_channel)
+        .order_by(DeliveryRow.created_at, DeliveryRow.sequence)
+        .limit(most)
+        .with_for_update()
+    ).all()
+    ids = {row.name: row.id for row in able}
+    skipped = session.scalar(select(func.count()).select_from(DeliveryRow).where(*wanted, ~has_channel)) or 0
+    return [_retried(session, row, ids[row.channel_name], now) for row in found], skipped
 
 
 def _wait_again(row: DeliveryRow, now: int) -> None:
