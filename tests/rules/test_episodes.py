@@ -84,7 +84,8 @@ def test_what_an_earlier_version_recorded_is_repeated(client: Client) -> None:
 
 @of_all
 def _record_as_formerly(session: Session, tenant: str) -> None:
-    query = select(alert_events, alerts.c.instance_key, alerts.c.episode).join(alerts)
+    is_its = (alerts.c.tenant_id == alert_events.c.tenant_id) & (alerts.c.id == alert_events.c.alert_id)
+    query = select(alert_events, alerts.c.instance_key, alerts.c.episode).join(alerts, is_its)
     for row in session.execute(query.where(alert_events.c.tenant_id == tenant)).all():
         formerly = former_once_key(row.instance_key, row.episode, EventKind(row.kind))
         is_row = (alert_events.c.tenant_id == tenant, alert_events.c.sequence == row.sequence)

@@ -47,7 +47,7 @@ def facts(snooze_until: int) -> RuleFacts:
 
 def told_by(ledger: Ledger) -> list[tuple[EventKind, int]]:
     """What is told: the notifications that were not suppressed, of alerts that are over."""
-    silent = {alert_id for _, alert_id in ledger.suppressed}
+    silent = {held.alert_id for held in ledger.suppressed}
     over = {alert.id for alert in ledger.opened.values() if not alert.is_open}
     return [
         (each.event.kind, each.alert.told_time or 0 if each.event.kind is EventKind.FIRING else each.event.time)
@@ -123,7 +123,7 @@ def told_of_level(told: int, snooze_until: int, now: int, severity: Severity) ->
     ledger = Ledger(known, now)
     ledger.apply(Transition(instance, 105, EventKind.FIRING, 105, severity=Severity.HIGH))
     ledger.apply(Transition(instance, 105, EventKind.SEVERITY_CHANGED, 107, severity=severity))
-    moved = {alert_id: due for _, alert_id, due in ledger.rescheduled}
+    moved = {held.alert_id: due for held, due in ledger.rescheduled}
     return [
         (each.event.kind.name, moved.get(each.alert.id, each.due_time), each.event.detail)
         for each in ledger.notifications

@@ -8,11 +8,14 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from monitors.mesh.database import Database, sqlite_url
+from monitors.rules.model.alert import Held
 from monitors.rules.model.episodes import Known
 from monitors.rules.store import alerts, outbox
 from monitors.rules.store.transitions import load_open, load_over
 from tests.harness import LoopThread
 from tests.tenants import of_all
+
+HELD = Held("t", "rule_1/key", "alert_1")
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +64,9 @@ def plan_of(session: Session, work: Callable[[Session], object]) -> list[str]:
         ),
         (lambda session: outbox.lease(session, 5, "token"), ["(name=?)", "(state=? AND due_time<?)"]),
         (lambda session: outbox.next_due(session, 5), ["(state=? AND due_time>?)"]),
-        (lambda session: outbox.suppress(session, [("t", "alert_1")]), ["(tenant_id=? AND alert_id=?)"]),
-        (lambda session: outbox.reschedule(session, [("t", "alert_1", 5)]), ["(tenant_id=? AND alert_id=?)"]),
-        (lambda session: outbox.released(session, "t", ["alert_1"]), ["(tenant_id=? AND alert_id=?)"]),
+        (lambda session: outbox.suppress(session, [HELD]), ["(tenant_id=? AND stream_key=?)"]),
+        (lambda session: outbox.reschedule(session, [(HELD, 5)]), ["(tenant_id=? AND stream_key=?)"]),
+        (lambda session: outbox.released(session, [HELD]), ["(tenant_id=? AND stream_key=?)"]),
         (lambda session: alerts.open_alerts(session, "t", "rule_1"), ["(tenant_id=? AND rule_id=? AND open_key>?)"]),
         (lambda session: alerts.open_alerts(session, "t"), ["(tenant_id=? AND open_key>?)"]),
         (

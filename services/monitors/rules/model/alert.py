@@ -115,10 +115,23 @@ class Alert(NamedTuple):
         """The stream in which its messages are told in order: one for each instance."""
         return f"{self.rule_id}/{self.instance_key}"
 
+    @property
+    def held(self) -> "Held":
+        """Names it for what becomes of its messages."""
+        return Held(self.tenant, self.stream_key, self.id)
+
     def suppressed_as(self, now: int) -> str:
         """Why its message is held at `now`, or was never sent; empty if it was released."""
         released = self.told_time is not None and self.told_time <= now
         return "" if released else self.suppress_reason
+
+
+class Held(NamedTuple):
+    """An alert whose message is, or was, held back."""
+
+    tenant: str
+    stream_key: str
+    alert_id: str
 
 
 class Episode(NamedTuple):

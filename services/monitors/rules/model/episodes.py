@@ -17,6 +17,7 @@ from monitors.rules.model.alert import (
     Alert,
     Event,
     EventKind,
+    Held,
     Instance,
     Notification,
     once_key,
@@ -136,10 +137,10 @@ class Ledger:
         self.untold: list[Event] = []
         """What only the notifier learns, by a notification, and no timeline has."""
         self.notifications: list[Notification] = []
-        self.suppressed: list[tuple[str, str]] = []
-        """Tenant and id of alerts whose held message must not be sent any more."""
-        self.rescheduled: list[tuple[str, str, int]] = []
-        """Tenant, alert and the new due time of held messages."""
+        self.suppressed: list[Held] = []
+        """Alerts whose held message must not be sent any more."""
+        self.rescheduled: list[tuple[Held, int]] = []
+        """Alerts whose message is held, and its new due time."""
 
     def apply(self, transition: Transition) -> Result:
         """Records what an evaluator decided. A repeat changes nothing."""
@@ -239,7 +240,7 @@ class Ledger:
             else:
                 due = min(time, self._now)
                 turned = turned._replace(told_time=due)
-                self.rescheduled.append((alert.tenant, alert.id, due))
+                self.rescheduled.append((alert.held, due))
         self._replace(turned)
         detail = f"{alert.severity.name.lower()} → {severity.name.lower()}"
         kind, repeat = EventKind.SEVERITY_CHANGED, facts.repeat_interval
@@ -283,7 +284,7 @@ class Ledger:
         if closed.told_time is not None:
             self._known.told[key] = max(closed.told_time, self._known.told.get(key, closed.told_time))
         elif alert.told_time is not None:
-            self.suppressed.append((alert.tenant, alert.id))
+            self.suppressed.append(alert.held)
         detail = f"{closed.resolve_reason}: {note}" if note else closed.resolve_reason
         due = time if was_told else None
         self._note(closed, EventKind.RESOLVED, time, value=_number(value), user=user, detail=detail, once=once, due=due)
@@ -307,7 +308,7 @@ class Ledger:
             due, reason = _when_to_tell(facts, alert.fire_time, self._known.told.get(key))
             due = max(due, self._now)
             self._replace(alert._replace(told_time=due, suppress_reason=reason or alert.suppress_reason))
-            self.rescheduled.append((alert.tenant, alert.id, due))
+            self.rescheduled.append((alert.held, due))
         if facts.snooze_until is not None and facts.snooze_until > self._now:
             self._note(alert, EventKind.SNOOZED, self._now, user=user, due=None if is_held else self._now)
 

@@ -1,5 +1,6 @@
 """RuleService for evaluators: shards and their states, transitions, and what has been seen."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ from monitors.mesh.tenancy import across_tenants, of_tenant
 from monitors.mesh.times import from_timestamp, to_timestamp
 from monitors.rules.model.alert import SHARDS
 from monitors.rules.model.catalogue import Field, FieldType
-from monitors.rules.model.episodes import Ledger
+from monitors.rules.model.episodes import Ledger, Result, Transition
 from monitors.rules.model.leases import Call
 from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Part
@@ -35,6 +36,8 @@ EPISODES_A_MESSAGE = 1000
 STATES_A_READ = 16
 MOST_TRANSITIONS = 10_000
 MOST_SERIES = 10_000
+WORTH_A_THREAD = 100
+"""Transitions of a call."""
 
 
 class EvaluatorCalls(Part):
@@ -94,30 +97,36 @@ class EvaluatorCalls(Part):
         """Records what the evaluator decided."""
         if len(request.transitions) > MOST_TRANSITIONS:
             raise InvalidField("transitions", f"there are {len(request.transitions):,}; at most {MOST_TRANSITIONS:,}")
-        now = self.core.database.now()
+        with collector_paused():
+            # All that was made on the way is gone again before the collector would look through it.
+            response, are_events, are_notifications = await self._record(request)
+        if are_events:
+            self.core.alerts_changed.announce()
+        if are_notifications:
+            self.core.outbox_changed.announce()
+        return response
 
-        def work(session: Session, *, look_up_all: bool = False) -> tuple[Ledger, pb.RecordTransitionsResponse]:
-            leases = {(each.lease.shard, each.lease.epoch) for each in request.transitions if each.lease.epoch > 0}
+    async def _record(self, request: pb.RecordTransitionsRequest) -> tuple[pb.RecordTransitionsResponse, bool, bool]:
+        """The answer, and whether something happened to alerts and somebody is to be told."""
+        now = self.core.database.now()
+        leases, transitions = await _read_transitions(request)
+
+        def work(session: Session, *, look_up_all: bool = False) -> tuple[Ledger, list[Result]]:
             shards.check_leases(session, leases)
-            transitions = [transition_from_proto(each, number) for number, each in enumerate(request.transitions)]
             with across_tenants(session, "an evaluator decides for all tenants, and its decisions come together"):
                 ledger = Ledger(load_known(session, transitions, facts_of, look_up_all=look_up_all), now)
                 results = [ledger.apply(transition) for transition in transitions]
                 save(session, ledger, encode_notification)
-            return ledger, pb.RecordTransitionsResponse(results=map(result_to_proto, results))
+            return ledger, results
 
-        with collector_paused():
-            try:
-                ledger, response = await self.core.database.write(work, repeatable=True)
-            except AlreadyRecorded:
-                ledger, response = await self.core.database.write(
-                    lambda session: work(session, look_up_all=True), repeatable=True
-                )
-        if ledger.events:
-            self.core.alerts_changed.announce()
-        if ledger.notifications:
-            self.core.outbox_changed.announce()
-        return response
+        try:
+            ledger, results = await self.core.database.write(work, repeatable=True)
+        except AlreadyRecorded:
+            ledger, results = await self.core.database.write(
+                lambda session: work(session, look_up_all=True), repeatable=True
+            )
+        response = pb.RecordTransitionsResponse(results=map(result_to_proto, results))
+        return response, bool(ledger.events), bool(ledger.notifications)
 
     async def ReportSeries(self, request: pb.ReportSeriesRequest, context: Any) -> pb.ReportSeriesResponse:
         """Makes monitors, fields and types known."""
@@ -146,6 +155,19 @@ class EvaluatorCalls(Part):
             0 if known[name] is each.field.type else int(known[name]) for name, each in zip(names, seen, strict=True)
         ]
         return pb.ReportSeriesResponse(types=conflicts)  # type: ignore[arg-type]
+
+
+async def _read_transitions(request: pb.RecordTransitionsRequest) -> tuple[set[tuple[int, int]], list[Transition]]:
+    """The leases under which transitions were decided, as shards with their epochs, and the transitions.
+
+    They are read before the transaction: meanwhile the database is at work on another call's.
+    """
+
+    def read() -> tuple[set[tuple[int, int]], list[Transition]]:
+        leases = {(each.lease.shard, each.lease.epoch) for each in request.transitions if each.lease.epoch > 0}
+        return leases, [transition_from_proto(each, number) for number, each in enumerate(request.transitions)]
+
+    return read() if len(request.transitions) < WORTH_A_THREAD else await asyncio.to_thread(read)
 
 
 def _seen(series: Iterable[evaluator_service_pb2.SeriesDefinition]) -> list[monitors.Seen]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from monitors.mesh.rows import insert_rows
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.mesh.times import SECOND
-from monitors.rules.model.alert import EventKind
+from monitors.rules.model.alert import EventKind, Held
 from monitors.rules.store import counters
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import outbox
@@ -90,50 +90,64 @@ def insert_waiting(session: Session, rows: Sequence[Waiting]) -> None:
 
 # What is held back together: that it fires, and that it got worse meanwhile.
 _IS_HELD = or_(outbox.c.kind == int(EventKind.FIRING), outbox.c.kind == int(EventKind.SEVERITY_CHANGED))
-_OF_ALERT = (outbox.c.tenant_id == bindparam("row_tenant"), outbox.c.alert_id == bindparam("row_alert"), _IS_WAITING)
-_SUPPRESS = (
-    update(outbox)
-    .where(outbox.c.tenant_id == bindparam("tenant"), outbox.c.alert_id.in_(bindparam("ids", expanding=True)))
-    .where(_IS_WAITING)
-    .values(state=SUPPRESSED)
+# An alert's messages are found by their stream: an index of alerts would be written to for each, and read for few.
+_OF_ALERT = (
+    outbox.c.tenant_id == bindparam("row_tenant"),
+    outbox.c.stream_key == bindparam("row_stream"),
+    outbox.c.alert_id == bindparam("row_alert"),
+    _IS_WAITING,
 )
+_OF_ALERTS = (
+    outbox.c.tenant_id == bindparam("tenant"),
+    outbox.c.stream_key.in_(bindparam("streams", expanding=True)),
+    outbox.c.alert_id.in_(bindparam("ids", expanding=True)),
+)
+_SUPPRESS = update(outbox).where(*_OF_ALERTS, _IS_WAITING).values(state=SUPPRESSED)
 _RESCHEDULE = update(outbox).where(*_OF_ALERT, _IS_HELD, outbox.c.lease_token == "").values(due_time=bindparam("due"))
 # Also those that aren't released are locked: they mustn't go out while it's decided what becomes of them.
 _FIRING = (
     select(outbox.c.alert_id, outbox.c.state, outbox.c.lease_token)
-    .where(
-        outbox.c.tenant_id == bindparam("tenant"),
-        outbox.c.alert_id.in_(bindparam("ids", expanding=True)),
-        outbox.c.kind == int(EventKind.FIRING),
-    )
+    .where(*_OF_ALERTS, outbox.c.kind == int(EventKind.FIRING))
     .with_for_update()
 )
 
 
-def suppress(session: Session, held: Sequence[tuple[str, str]]) -> None:
-    """Stops what waits about alerts, named by tenant and id, whose firing is told no more."""
-    of_tenant: dict[str, list[str]] = {}
-    for tenant, alert_id in held:
-        of_tenant.setdefault(tenant, []).append(alert_id)
-    for tenant, ids in of_tenant.items():
-        for part in chunks(ids):
-            session.execute(_SUPPRESS, {"tenant": tenant, "ids": part})
+def suppress(session: Session, held: Sequence[Held]) -> None:
+    """Stops what waits about alerts whose firing is told no more."""
+    for tenant, of_tenant in _by_tenant(held).items():
+        for part in chunks(of_tenant):
+            session.execute(_SUPPRESS, {"tenant": tenant, **_named(part)})
 
 
-def reschedule(session: Session, held: Sequence[tuple[str, str, int]]) -> None:
+def reschedule(session: Session, held: Sequence[tuple[Held, int]]) -> None:
     """Moves held messages about firing, and what got worse meanwhile, to another due time."""
     if held:
-        rows = [{"row_tenant": tenant, "row_alert": alert_id, "due": due} for tenant, alert_id, due in held]
+        rows = [
+            {"row_tenant": alert.tenant, "row_stream": alert.stream_key, "row_alert": alert.alert_id, "due": due}
+            for alert, due in held
+        ]
         session.execute(_RESCHEDULE, rows)
 
 
-def released(session: Session, tenant: str, alert_ids: Sequence[str]) -> set[str]:
-    """Those of the alerts whose message about firing has gone out, or is on its way."""
+def released(session: Session, held: Sequence[Held]) -> set[str]:
+    """The ids of those of the alerts whose message about firing has gone out, or is on its way."""
     found: set[str] = set()
-    for part in chunks(alert_ids):
-        rows = session.execute(_FIRING, {"tenant": tenant, "ids": part})
-        found |= {row.alert_id for row in rows if row.state == TAKEN or row.lease_token}
+    for tenant, of_tenant in _by_tenant(held).items():
+        for part in chunks(of_tenant):
+            rows = session.execute(_FIRING, {"tenant": tenant, **_named(part)})
+            found |= {row.alert_id for row in rows if row.state == TAKEN or row.lease_token}
     return found
+
+
+def _by_tenant(held: Sequence[Held]) -> dict[str, list[Held]]:
+    grouped: dict[str, list[Held]] = {}
+    for each in held:
+        grouped.setdefault(each.tenant, []).append(each)
+    return grouped
+
+
+def _named(held: Sequence[Held]) -> dict[str, list[str]]:
+    return {"streams": [each.stream_key for each in held], "ids": [each.alert_id for each in held]}
 
 
 _IS_DUE = (outbox.c.state == WAITING, outbox.c.due_time <= bindparam("now"), outbox.c.lease_until <= bindparam("now"))

@@ -83,9 +83,7 @@ def load_open(session: Session, instances: Mapping[str, Sequence[str]]) -> Known
     for row in _find(session, _OPEN, instances):
         alert = read_alert(row)
         known.open[alert.tenant, alert.instance_key] = alert
-    for tenant in instances:
-        held = [alert.id for alert in known.open.values() if alert.tenant == tenant and alert.suppress_reason]
-        known.released |= outbox.released(session, tenant, held)
+    known.released = outbox.released(session, [alert.held for alert in known.open.values() if alert.suppress_reason])
     return known
 
 

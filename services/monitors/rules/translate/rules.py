@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -192,7 +193,13 @@ def stored_to_proto(stored: StoredRule, open_alert_count: int) -> pb.Rule:
 
 def facts_of(stored: StoredRule) -> RuleFacts:
     """What an alert takes from a remembered rule."""
-    message = pb.Rule.FromString(stored.body)
+    return _facts_in(stored.body)
+
+
+@lru_cache(maxsize=16_384)
+def _facts_in(body: bytes) -> RuleFacts:
+    # Remembered for what fires again and again: to read a rule takes as long as to decide about its alert.
+    message = pb.Rule.FromString(body)
     labels, annotations = message.labels, message.annotations
     return RuleFacts(
         title=message.title,
