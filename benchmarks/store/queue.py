@@ -19,6 +19,7 @@ from monitors.mesh.times import now_nanos
 from monitors.notifier.model.channel import Channel, WebhookTarget, new_webhook_secret
 from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, State, decide
 from monitors.notifier.model.message import Kind
+from monitors.notifier.model.places import Places
 from monitors.notifier.model.rates import Rates, Tokens
 from monitors.notifier.model.room import Room
 from monitors.notifier.model.turns import Turns
@@ -29,7 +30,7 @@ from tests.harness import LoopThread
 TENANT = "local"
 CHANNELS = 8
 AT_ONCE = 64
-PER_CHANNEL = 8
+PROVEN = frozenset((TENANT, f"chan_{number}") for number in range(CHANNELS))
 ARRIVALS_AT_ONCE = 100
 BODY = secrets.token_bytes(400)
 
@@ -105,7 +106,7 @@ def _work_off(loop: LoopThread, database: Database, queue: Queue, count: int) ->
         if queue.finish(session, ended):
             raise RuntimeError("a lease was lost")
         now = now_nanos()
-        room = Room(Turns(AT_ONCE, {}, {}, {}), {}, PER_CHANNEL, Rates(0, 0), Tokens(), now)
+        room = Room(Turns(AT_ONCE, {}, {}, {}), Places((), PROVEN, now), Rates(0, 0), Tokens(), now)
         return queue.claim(session, now, "token", room)
 
     while done < count:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from standardwebhooks import Webhook
 
-from monitors.notifier.flow import MAX_SENDING
+from monitors.notifier.model.places import MOST
 from monitors.notifier.store.standing import CUT_OFF
 from monitors.v1 import alert_pb2
 from monitors.v1.notification_pb2 import DELIVERY_OUTCOME_AMBIGUOUS, Delivery
@@ -120,7 +120,7 @@ def check_leases(outcome: Outcome, interruptions: int) -> None:
         for attempt in delivery.attempts
         if attempt.detail == CUT_OFF
     ]
-    most = interruptions * MAX_SENDING
+    most = interruptions * MOST
     assert len(lost) <= most, f"I3: {len(lost)} attempts lost their lease, {most} may have: {_some(lost)}"
 
 

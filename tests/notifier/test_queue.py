@@ -22,6 +22,7 @@ from monitors.mesh.times import HOUR, SECOND
 from monitors.notifier.model.channel import Channel, ConsoleTarget, LostTarget, WebhookTarget, new_webhook_secret
 from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State
 from monitors.notifier.model.message import Kind, Severity
+from monitors.notifier.model.places import Attempt, Places
 from monitors.notifier.model.rates import Rates, Tokens
 from monitors.notifier.model.room import Room
 from monitors.notifier.model.turns import Turns
@@ -39,8 +40,9 @@ NOW = 1_800_000_000 * SECOND
 
 
 def room(now: int = NOW, capacity: int = 100, sending: Mapping[tuple[str, str], int] | None = None) -> Room:
-    """Room for three to each channel."""
-    return Room(Turns(capacity, {}, {}, {}), sending or {}, 3, Rates(0, 0), Tokens(), now)
+    """Room for four to each channel."""
+    going_on = [Attempt(key, "", now) for key, count in (sending or {}).items() for _ in range(count)]
+    return Room(Turns(capacity, {}, {}, {}), Places(going_on, (), now), Rates(0, 0), Tokens(), now)
 
 
 class Store:
@@ -136,8 +138,8 @@ def test_a_later_message_of_a_stream_waits_for_the_earlier_one(store: Store) -> 
 def test_critical_ones_go_first_and_no_channel_takes_more_than_its_share(store: Store) -> None:
     store.take_in(*(arrival(n, stream=f"s{n}", severity=4 if n == 7 else 2) for n in range(1, 8)))
     assert ids(store, store.claim(capacity=2)) == ["n7", "n1"]
-    assert ids(store, store.claim(busy={"chan_a": 2})) == ["n2"]
-    assert store.claim(busy={"chan_a": 3}) == []
+    assert ids(store, store.claim(busy={"chan_a": 3})) == ["n2"]
+    assert store.claim(busy={"chan_a": 4}) == []
 
 
 def test_as_many_statements_claim_for_two_channels_as_for_one(store: Store) -> None:

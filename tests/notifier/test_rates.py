@@ -126,7 +126,7 @@ def test_two_notifiers_together_send_no_more_than_one_may(loop_thread: LoopThrea
     one, two = Flow(rates, shared), Flow(rates, shared)
 
     async def send(flow: Flow, count: int) -> list[bool]:
-        room = flow.rooms([], NOW)()
+        room = flow.rooms(NOW)()
         claims = [claim(number) for number in range(count)]
         for each in claims:
             room.lane(each.channel, 2, NOW, is_tried=False)
@@ -136,7 +136,7 @@ def test_two_notifiers_together_send_no_more_than_one_may(loop_thread: LoopThrea
     assert loop_thread.run(send(one, 1)) == [True]
     assert loop_thread.run(send(two, 1)) == [False]
     # What the other has taken is known from then on, so that nothing is claimed only to be put back.
-    room = two.rooms([], NOW)()
+    room = two.rooms(NOW)()
     lane = room.lane(channel(HOOK), 2, NOW, is_tried=False)
     assert not room.turns.has_room(lane)
     assert room.next_token() == pytest.approx(NOW + 10 * SECOND, abs=SECOND)

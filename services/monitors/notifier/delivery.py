@@ -21,6 +21,7 @@ from monitors.notifier.model.bundle import Content
 from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, decide
 from monitors.notifier.model.heartbeats import without_retry
 from monitors.notifier.model.message import Kind
+from monitors.notifier.model.places import LINGERS
 from monitors.notifier.model.room import Room
 from monitors.notifier.store.notices import Notices
 from monitors.notifier.store.queue import Claim, Finished, Queue
@@ -60,7 +61,7 @@ class Dispatcher:
         self._inbox: list[tuple[Sequence[Arrival], asyncio.Future[None]]] = []
         self._finished: list[Finished] = []
         self._put_back: list[Claim] = []
-        self._sending: dict[asyncio.Task[None], Claim] = {}
+        self._sending: dict[asyncio.Task[Outcome | None], Claim] = {}
         self._stopping = False
         self._lease_end = 0
         """When to look for leases that have run out."""
@@ -127,7 +128,7 @@ class Dispatcher:
         finished, self._finished = self._finished, []
         put_back, self._put_back = self._put_back, []
         now = self._clock.now()
-        make_room = self._flow.rooms(self._sending.values(), now)
+        make_room = self._flow.rooms(now)
         token, unknown = secrets.token_hex(8), self._unknown
 
         def transaction(session: Session) -> tuple[list[Arrival], list[Claim], Room, int]:
@@ -178,7 +179,8 @@ class Dispatcher:
         claims = self._queue.claim(session, now, token, room)
         left, again = room.turns.capacity, self._queue.next_repeat(session)
         if left <= 0:
-            return claims  # It goes on when an attempt has ended.
+            room.look_again(room.places.upcoming or now + LINGERS)
+            return claims  # It goes on when an attempt has ended or isn't at its beginning any more.
         if again is not None and again <= now:
             is_more = self._queue.repeat(session, now, left, partial(repeat_of, now)) == left
             claims += self._queue.claim(session, now, token, room)
@@ -195,18 +197,20 @@ class Dispatcher:
             timer.cancel()
             woken.cancel()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._sending[task]
+    def _ended(self, task: asyncio.Task[Outcome | None]) -> None:
+        claim = self._sending.pop(task)
+        self._flow.end(claim, None if task.cancelled() or task.exception() else task.result())
         self._wake.set()
 
-    async def _attempt(self, claim: Claim, permit: Permit) -> None:
+    async def _attempt(self, claim: Claim, permit: Permit) -> Outcome | None:
+        """Gives what came of it; None if none was made."""
         if not await self._flow.may_send(permit, self._clock.now()):
             self._put_back.append(claim)
-            return
+            return None
         started = self._clock.now()
         if claim.lease_until - started < MIN_LEASE:
             log.warning("delivery %s waited too long under its lease and is left to the next", claim.delivery_id)
-            return
+            return None
         outcome = await self._send(claim, started)
         ended = self._clock.now()
         decision = decide(
@@ -221,6 +225,7 @@ class Dispatcher:
         if claim.kind is Kind.HEARTBEAT:
             decision = without_retry(decision)
         self._finished.append(Finished(claim, outcome, decision, started, ended))
+        return outcome
 
     async def _send(self, claim: Claim, now: int) -> Outcome:
         try:

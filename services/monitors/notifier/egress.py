@@ -4,15 +4,17 @@ Addresses are checked where the socket is made, so what was checked is what is c
 from one look-up to the next. No redirects, no proxy from the environment, an answer of bounded size in bounded time.
 """
 
+import asyncio
 import logging
 import socket
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from monitors.notifier.model.addresses import may_connect
 
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 DEADLINE_SECONDS = 15.0
 CONNECT_SECONDS = 10.0
 MAX_BODY = 20_000
-MAX_CONNECTIONS = 100
+LOOK_UPS = 100
 SCHEMES = ("https://", "http://")
 
 
@@ -46,6 +48,30 @@ class Answer:
     body: bytes
 
 
+class _Names(AbstractResolver):
+    """Looks names up as the system does, in many threads: the few that an event loop has would all wait for the name
+    servers of some dead endpoints, and everybody else behind them."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(LOOK_UPS, thread_name_prefix="names")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        def look_up() -> list[Any]:
+            return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            ResolveResult(hostname=host, host=str(address[0]), port=port, family=kind, proto=protocol, flags=flags)
+            for kind, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 class Egress:
     """Posts to addresses that are allowed. To be opened on the event loop and closed there.
 
@@ -66,8 +92,9 @@ class Egress:
         connector = aiohttp.TCPConnector(
             socket_factory=checked_socket,
             force_close=True,
-            limit=MAX_CONNECTIONS,
-            resolver=resolver,
+            # How many there are is decided where it's known what each is for.
+            limit=0,
+            resolver=resolver or _Names(),
             use_dns_cache=False,
         )
         timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=min(CONNECT_SECONDS, deadline))

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from monitors.mesh.limits import TokenBuckets
+from monitors.notifier.model.channel import host_of
+from monitors.notifier.model.delivery import Outcome, OutcomeKind
+from monitors.notifier.model.places import Attempt, Key, Places
 from monitors.notifier.model.rates import Endpoint, Rates, Tokens
 from monitors.notifier.model.room import Room
 from monitors.notifier.model.turns import Turns
 from monitors.notifier.store.queue import Claim
 
-MAX_SENDING = 64
-# One dead endpoint, at which every attempt lasts until its deadline, must leave room for the others.
-MAX_SENDING_PER_CHANNEL = 8
-MOST_TENANTS = 10_000
+MOST_REMEMBERED = 100_000
+ARRIVED = (OutcomeKind.OK, OutcomeKind.ACCEPTED)
 
 
 @dataclass(frozen=True)
@@ -34,27 +35,30 @@ class Flow:
         self._tokens = Tokens()
         self._served: dict[str, int] = {}
         self._turn = 0
+        self._going_on: dict[int, Attempt] = {}
+        """By the identity of the claim."""
+        self._proven: set[Key] = set()
 
-    def rooms(self, sending: Iterable[Claim], now: int) -> Callable[[], Room]:
+    def rooms(self, now: int) -> Callable[[], Room]:
         """Makes the room for a step that begins now; a new one each time that its transaction is tried."""
-        places = Counter((claim.tenant, claim.channel.id) for claim in sending)
-        tenants: Counter[str] = Counter()
-        for (tenant, _), count in places.items():
-            tenants[tenant] += count
-        capacity = MAX_SENDING - places.total()
+        places = Places(self._going_on.values(), self._proven, now)
 
         def make() -> Room:
-            turns = Turns(capacity, {}, tenants, self._served)
-            return Room(turns, places, MAX_SENDING_PER_CHANNEL, self._rates, self._tokens, now)
+            turns = Turns(places.capacity, {}, places.begun, self._served)
+            return Room(turns, places, self._rates, self._tokens, now)
 
         return make
 
     def begin(self, claims: Sequence[Claim], room: Room) -> list[Permit]:
-        """Counts what was claimed in a room. Gives each claim's permit, to be asked for before it's sent."""
+        """Counts what was claimed in a room, until it has ended. Gives each claim's permit, to be asked for before it's
+        sent."""
         self._turn += 1
-        if len(self._served) > MOST_TENANTS:
+        if len(self._served) > MOST_REMEMBERED:
             self._served.clear()
         self._served |= dict.fromkeys((claim.tenant for claim in claims), self._turn)
+        for claim in claims:
+            channel = claim.channel
+            self._going_on[id(claim)] = Attempt((channel.tenant, channel.id), host_of(channel.target), room.now)
         needed = [room.endpoints(claim.channel) for claim in claims]
         counts = Counter(endpoint for endpoints in needed for endpoint in endpoints)
         for endpoint, count in counts.items():
@@ -71,6 +75,17 @@ class Flow:
             permits.append(Permit(tuple([(endpoint, numbers[endpoint], asked[endpoint]) for endpoint in endpoints])))
             numbers.update(endpoints)
         return permits
+
+    def end(self, claim: Claim, outcome: Outcome | None) -> None:
+        """An attempt has ended with an outcome; None if it wasn't made to its end."""
+        del self._going_on[id(claim)]
+        key = claim.channel.tenant, claim.channel.id
+        if outcome and outcome.kind in ARRIVED:
+            if len(self._proven) > MOST_REMEMBERED:
+                self._proven.clear()
+            self._proven.add(key)
+        elif outcome:
+            self._proven.discard(key)
 
     async def may_send(self, permit: Permit, now: int) -> bool:
         """Whether the other notifiers have left a token; else there is none here either for a while."""

@@ -248,6 +248,15 @@ def display_url(url: Secret) -> str:
     return SplitResult(parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "").geturl()
 
 
+def host_of(target: Target) -> str:
+    """The host to which messages go; empty where it isn't the channel's own."""
+    match target:
+        case WebhookTarget(url, _) | SlackTarget(url):
+            return urlsplit(url.reveal()).hostname or ""
+        case _:
+            return ""
+
+
 def shorten(text: str, limit: int = 80) -> str:
     """At most `limit` characters of a text, for error messages."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,23 +1,19 @@
 """What may be sent at once: places on the way to each channel, and tokens of its endpoint and its tenant."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.channel import Channel, host_of
+from monitors.notifier.model.places import Key, Places
 from monitors.notifier.model.rates import Endpoint, Rates, Tokens
 from monitors.notifier.model.turns import Lane, Turns
-
-Key = tuple[str, str]
-"""A channel: its tenant and its id."""
 
 
 @dataclass
 class Room:
-    """The room of one step of the delivery loop, at `now`. `sending` is how much is on its way to each channel."""
+    """The room of one step of the delivery loop, at `now`."""
 
     turns: Turns
-    sending: Mapping[Key, int]
-    per_channel: int
+    places: Places
     rates: Rates
     tokens: Tokens
     now: int
@@ -26,14 +22,13 @@ class Room:
     _endpoints: dict[Key, tuple[Endpoint, ...]] = field(default_factory=dict)
 
     def lane(self, channel: Channel, severity: int, since: int, *, is_tried: bool) -> Lane:
-        """The lane of what is due for a channel. One that is tried again after it had failed gets a single attempt."""
-        key = channel.tenant, channel.id
-        place = "channel", "/".join(key)
-        self.turns.limit(place, (1 if is_tried else self.per_channel) - self.sending.get(key, 0))
+        """The lane of what is due for a channel. `is_tried` says that it had failed."""
+        bounds = self.places.bounds((channel.tenant, channel.id), host_of(channel.target), is_tried=is_tried)
         for endpoint in self.endpoints(channel):
-            self.turns.limit(("bucket", endpoint.key), self.tokens.left(endpoint, self.now))
-        buckets = [("bucket", endpoint.key) for endpoint in self.endpoints(channel)]
-        return Lane(channel.tenant, channel.id, severity, since, (place, *buckets))
+            bounds["bucket", endpoint.key] = self.tokens.left(endpoint, self.now)
+        for bound, left in bounds.items():
+            self.turns.limit(bound, left)
+        return Lane(channel.tenant, channel.id, severity, since, tuple(bounds))
 
     def look_again(self, time: int | None) -> None:
         """Something is due at a time, if it's one."""
