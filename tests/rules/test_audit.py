@@ -282,7 +282,7 @@ def test_what_a_program_says_of_itself_is_cleaned_and_cut(client: Client) -> Non
 def test_a_new_tenant_and_its_first_key_stand_there(client: Client) -> None:
     key, tenant = events(client)
     assert (tenant.kind, tenant.resource_id, tenant.user) == ("tenant", client.tenant, "operator")
-    assert (key.kind, key.method) == ("key", "AddTenant")
+    assert (tenant.method, key.kind, key.method) == ("AddTenant", "key", "CreateKey")
     assert client.key.split("_")[2] in key.resource_id
     assert client.key.split("_")[3] not in str(key)
     assert client.loop.run(client.rules.add_tenant(client.tenant))
@@ -297,6 +297,7 @@ def test_a_tenant_that_comes_with_its_first_user_stands_there_once(client: Clien
     (event, *rest) = events(client)
     assert rest == before
     assert (event.kind, event.resource_id, event.user) == ("tenant", client.tenant, "mesh")
+    assert event.method == "ChangeTenant"
     assert states(event) == ({"tier": ""}, {"tier": "pro"})
 
 
@@ -324,4 +325,4 @@ def test_the_change_and_its_event_are_one_transaction(client: Client) -> None:
         rename("audit_away", "audit")
     assert not client.call(pb.ListRulesRequest()).rules
     client.create()
-    assert [event.method for event in events(client)] == ["CreateRule", "AddTenant", "AddTenant"]
+    assert [event.method for event in events(client)] == ["CreateRule", "CreateKey", "AddTenant"]

@@ -32,10 +32,6 @@ class SessionCache(Protocol):
         """Remembers a value for some seconds, 30 at most; not at all for 0 or less."""
         ...
 
-    async def delete(self, key: str) -> None:
-        """Forgets a value. A process that can't be told forgets it within 30 seconds."""
-        ...
-
 
 @dataclass
 class LocalSessionCache:
@@ -57,10 +53,6 @@ class LocalSessionCache:
             if len(self._entries) >= MOST_ENTRIES:
                 self._entries.clear()
         self._entries[hashed(key)] = (now + min(seconds, CACHE_SECONDS), value)
-
-    async def delete(self, key: str) -> None:
-        """As SessionCache says."""
-        self._entries.pop(hashed(key), None)
 
 
 def hashed(key: str) -> bytes:

@@ -46,18 +46,6 @@ class RedisSessionCache:
         except RedisAway:
             await self._alone.put(key, value, seconds)
 
-    async def delete(self, key: str) -> None:
-        """As SessionCache says."""
-        await self._alone.delete(key)
-
-        async def ask(redis: Redis) -> None:
-            await redis.delete(_name(key))
-
-        try:
-            await self._link.call(ask)
-        except RedisAway:
-            return
-
 
 def _name(key: str) -> str:
     return PREFIX + hashed(key).hex()

@@ -22,7 +22,14 @@ def put_tenant(session: Session, tenant: str, tier: str, now: int) -> list[Chang
 
 def keep_changes(session: Session, tenant: str, user: str, now: int, changes: list[Change]) -> None:
     """Keeps the audit of what no call has asked for: the operator has, or somebody came for the first time."""
-    append(session, audit, events_of(tenant, user, OURSELVES, "AddTenant", now, changes))
+    for number, change in enumerate(changes):
+        append(session, audit, events_of(tenant, user, OURSELVES, _name_of(change), now + number, [change]))
+
+
+def _name_of(change: Change) -> str:
+    if change.kind == "key":
+        return "CreateKey"
+    return "AddTenant" if change.before is None else "ChangeTenant"
 
 
 class Tenants:
