@@ -19,6 +19,7 @@ from monitors.evaluator.queries import (
 )
 from monitors.evaluator.samples import SampleStream
 from monitors.evaluator.status import status_for
+from monitors.evaluator.turns import Turns
 from monitors.mesh.errors import InvalidField, Unauthenticated
 from monitors.mesh.identity import current_principal, current_tenant, tenant_of_caller
 from monitors.mesh.times import from_timestamp, now_nanos
@@ -29,6 +30,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 NAME = pb.DESCRIPTOR.services_by_name["EvaluatorService"].full_name
 MAX_REJECTIONS = 100
+CHARTS_AT_ONCE, CHARTS_OF_TENANT = 4, 2
+"""How many charts are read at the same time. Each may take hundreds of megabytes until it's thinned."""
 MAX_RESPONSE_BYTES = 3_000_000
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -38,6 +41,7 @@ class EvaluatorService(EvaluatorServiceServicer):
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._charts = Turns(CHARTS_AT_ONCE, CHARTS_OF_TENANT)
 
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds the servicer and returns the service's full name."""
@@ -90,7 +94,8 @@ class EvaluatorService(EvaluatorServiceServicer):
             raise InvalidField("start_time", "missing; it's required")
         start = _bounded(from_timestamp(request.start_time))
         end = _bounded(from_timestamp(request.end_time)) if request.HasField("end_time") else now_nanos()
-        points = await points_for_chart(self._parts.points, found, start, end)
+        async with self._charts.turn(query.tenant):
+            points = await points_for_chart(self._parts.points, found, start, end)
         return pb.QuerySeriesResponse(series=[to_series_points(series, own) for series, own in points])
 
     async def ExportSeries(

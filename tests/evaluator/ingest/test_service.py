@@ -1,6 +1,8 @@
 """EvaluatorService over gRPC: columns in, series and charts out, each tenant for itself."""
 
+import asyncio
 import math
+from collections.abc import Collection
 from typing import Any
 
 import grpc
@@ -9,11 +11,15 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
+from monitors.evaluator.points import Points
+from monitors.evaluator.service import CHARTS_OF_TENANT
 from monitors.mesh.times import MINUTE, SECOND, now_nanos, to_timestamp
 from monitors.v1 import evaluator_service_pb2 as pb
 from monitors.v1 import monitor_pb2
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
 from tests.evaluator.ingest.parts import TOKEN, WaysIn
+from tests.harness import LoopThread
+from tests.waiting import wait_for
 
 FLOAT, INTEGER, UNSIGNED, BOOLEAN, STRING = range(1, 6)
 
@@ -227,6 +233,34 @@ def test_points_come_back_oldest_first_one_a_time_and_within_the_range(stub: Eva
     query.field = "m.x"
     (one,) = stub.QuerySeries(query, metadata=bearer()).series
     assert list(one.values) == [9.0]
+
+
+def test_a_tenant_that_asks_for_many_charts_at_once_waits_and_keeps_nobody_else_waiting(
+    stub: EvaluatorServiceStub, opened: WaysIn, loop_thread: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("acme-key", "other-key"):
+        write(stub, samples((0, now_nanos(), 1.0), defining=[series("x")]), key=key)
+    entered: list[str] = []
+    gate, read = asyncio.Event(), opened.store.read_series
+
+    async def held(indexes: Collection[int], start: int, end: int) -> Points:
+        entered.append(opened.catalogue[next(iter(indexes))].key.tenant)
+        await gate.wait()
+        return await read(indexes, start, end)
+
+    monkeypatch.setattr(opened.store, "read_series", held)
+    query = pb.QuerySeriesRequest(monitor_id="web", field="x", start_time=to_timestamp(0))
+    many = [stub.QuerySeries.future(query, metadata=bearer()) for _ in range(6)]
+    wait_for(lambda: len(entered) == CHARTS_OF_TENANT, "the first charts")
+    other = stub.QuerySeries.future(query, metadata=bearer("other-key"))
+    wait_for(lambda: "other" in entered, "the other tenant's chart")
+    assert entered.count("acme") == CHARTS_OF_TENANT
+
+    async def let_in() -> None:
+        gate.set()
+
+    loop_thread.run(let_in())
+    assert all(len(call.result(timeout=30).series) == 1 for call in [*many, other])
 
 
 def test_texts_are_queried_as_texts(stub: EvaluatorServiceStub) -> None:
