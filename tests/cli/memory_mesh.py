@@ -225,6 +225,14 @@ class Notifier(NotifierServiceServicer):
     async def GetChannel(self, request: notifier_pb.GetChannelRequest, context: Any) -> notifier_pb.GetChannelResponse:
         return notifier_pb.GetChannelResponse(channel=self._channel(request.channel_id))
 
+    async def UpdateChannel(
+        self, request: notifier_pb.UpdateChannelRequest, context: Any
+    ) -> notifier_pb.UpdateChannelResponse:
+        self.requests.append(request)
+        (channel,) = (one for one in self.channels.values() if one.id == request.channel.id)
+        request.update_mask.MergeMessage(request.channel, channel, replace_message_field=True)
+        return notifier_pb.UpdateChannelResponse(channel=channel)
+
     async def ListChannels(
         self, request: notifier_pb.ListChannelsRequest, context: Any
     ) -> notifier_pb.ListChannelsResponse:

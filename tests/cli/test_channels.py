@@ -5,7 +5,7 @@ import pytest
 from monitors.cli.failures import ExitCode
 from monitors.mesh.times import DAY, from_timestamp, now_nanos, to_timestamp
 from monitors.v1.alert_pb2 import AlertEventKind, DeliveryState
-from monitors.v1.notification_pb2 import Delivery, DeliveryOutcome
+from monitors.v1.notification_pb2 import Delivery, DeliveryOutcome, GroupBy
 from tests.cli.conftest import Command
 from tests.cli.memory_mesh import NOON, MemoryMesh
 
@@ -53,6 +53,30 @@ def test_each_kind_of_channel_is_made_by_its_option(monitors: Command) -> None:
 def test_a_channel_has_exactly_one_kind(mesh: MemoryMesh, monitors: Command, arguments: tuple[str, ...]) -> None:
     assert monitors("channels", "create", "ops", *arguments, ok=False).code == ExitCode.USAGE
     assert mesh.notifier.requests == []
+
+
+def test_what_a_channel_tells_together_is_set_changed_and_shown(mesh: MemoryMesh, monitors: Command) -> None:
+    monitors("channels", "create", "a", "--email", "x@example.org", "--group-by", "monitor", "--group-wait", "5s")
+    sent = mesh.notifier.requests[-1].channel.grouping
+    assert (sent.by, sent.wait.seconds, sent.HasField("interval")) == (GroupBy.GROUP_BY_MONITOR, 5, False)
+    outcome = monitors(
+        "channels", "update", "a", "--group-label", "team", "--group-by", "labels", "--group-interval", "2m",
+        "--digest-above", "50", "--no-resolved",
+    )  # fmt: skip
+    assert outcome.stdout == "Changed the channel a, which tells together: labels team, 5s then 2m, digest above 50\n"
+    assert list(mesh.notifier.requests[-1].update_mask.paths) == ["send_resolved", "grouping"]
+    assert "labels team, 5s then 2m, digest above 50" in monitors("channels", "show", "a").stdout
+    assert "labels team" in monitors("channels", "list").stdout
+    document = monitors("channels", "show", "a", "--json").document["channel"]
+    assert document["grouping"] == {
+        "by": "labels", "labels": ["team"], "wait": "5s", "interval": "2m", "hold_urgent": False, "digest_above": 50,
+    }  # fmt: skip
+    monitors("channels", "update", "a", "--group-by", "alone", "--default")
+    assert (
+        "Together: alone, digest above 50\nDefault:  yes\nEnds:     not told"
+        in monitors("channels", "show", "a").stdout
+    )
+    assert monitors("channels", "update", "a", ok=False).code == ExitCode.USAGE
 
 
 def test_a_test_that_did_not_arrive_fails(mesh: MemoryMesh, monitors: Command) -> None:

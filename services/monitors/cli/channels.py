@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from monitors.cli import documents
+from monitors.cli import documents, grouping
 from monitors.cli.choices import word_of
 from monitors.cli.client import Mesh, connected, new_request_id
 from monitors.cli.failures import ExitCode
@@ -12,7 +12,7 @@ from monitors.cli.options import AsJson, Yes, confirm, read_duration
 from monitors.cli.output import print_json, print_table, say, tell, warn
 from monitors.mesh.times import from_timestamp, to_duration
 from monitors.v1 import notifier_service_pb2 as pb
-from monitors.v1.notification_pb2 import Channel, DeliveryAttempt, DeliveryOutcome
+from monitors.v1.notification_pb2 import Channel, DeliveryAttempt, DeliveryOutcome, Grouping
 from monitors.v1.rule_service_pb2 import CreateChannelLinkRequest
 
 app = typer.Typer(no_args_is_help=True, help="Where people are told.")
@@ -34,7 +34,7 @@ def list_channels(as_json: AsJson = False) -> None:
         tell("No channel yet: make one with `monitors channels create`.")
     else:
         rows = [channel_row(channel) for channel in channels]
-        print_table(("NAME", "ID", "KIND", "TELLS", "DEFAULT", "STATE"), rows, whole=("ID", "KIND"))
+        print_table(("NAME", "ID", "KIND", "TELLS", "TOGETHER", "DEFAULT", "STATE"), rows, whole=("ID", "KIND"))
 
 
 def _all_channels(mesh: Mesh) -> list[Channel]:
@@ -53,7 +53,7 @@ def channel_row(channel: Channel) -> tuple[str, ...]:
     kind = channel.WhichOneof("kind") or ""
     state = channel.disabled_reason or "ok"
     default = "default" if channel.is_default else ""
-    return channel.name, channel.id, kind, target_of(channel), default, state
+    return channel.name, channel.id, kind, target_of(channel), grouping.words(channel.grouping), default, state
 
 
 def target_of(channel: Channel) -> str:
@@ -94,6 +94,12 @@ def create(
             help="Tell it this often that the mesh is alive, such as 1m; its silence is the alarm.",
         ),
     ] = None,
+    group_by: grouping.By = None,
+    group_label: grouping.Labels = None,
+    group_wait: grouping.Wait = None,
+    group_interval: grouping.Interval = None,
+    hold_urgent: grouping.HoldUrgent = None,
+    digest_above: grouping.DigestAbove = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a channel of one kind. Nothing is sent; try it with `monitors channels test`."""
@@ -104,6 +110,9 @@ def create(
     channel = Channel(name=name, is_default=default, send_resolved=send_resolved)
     if heartbeat:
         channel.heartbeat_interval.CopyFrom(to_duration(heartbeat))
+    told = Grouping()
+    if grouping.change(told, group_by, group_label, group_wait, group_interval, hold_urgent, digest_above):
+        channel.grouping.CopyFrom(told)
     if webhook:
         channel.webhook.url = webhook
         channel.webhook.secret = secret
@@ -126,6 +135,68 @@ def create(
     if response.webhook_secret:
         say(f"Secret: {response.webhook_secret}")
         tell("The receiver checks signatures with this secret. It's shown this once.")
+
+
+@app.command()
+def update(
+    name: Name,
+    default: Annotated[
+        bool | None, typer.Option("--default/--no-default", help="Tell it of rules that name no channel, or don't.")
+    ] = None,
+    send_resolved: Annotated[
+        bool | None, typer.Option("--resolved/--no-resolved", help="Also tell that an alert is over, or don't.")
+    ] = None,
+    group_by: grouping.By = None,
+    group_label: grouping.Labels = None,
+    group_wait: grouping.Wait = None,
+    group_interval: grouping.Interval = None,
+    hold_urgent: grouping.HoldUrgent = None,
+    digest_above: grouping.DigestAbove = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change what a channel is told and what it tells together. What isn't named stays."""
+    with connected() as mesh:
+        channel = mesh.call(mesh.notifier.GetChannel, pb.GetChannelRequest(channel_id=name)).channel
+        request = pb.UpdateChannelRequest(channel=Channel(id=channel.id, etag=channel.etag))
+        if default is not None:
+            request.channel.is_default = default
+            request.update_mask.paths.append("is_default")
+        if send_resolved is not None:
+            request.channel.send_resolved = send_resolved
+            request.update_mask.paths.append("send_resolved")
+        told = channel.grouping
+        if grouping.change(told, group_by, group_label, group_wait, group_interval, hold_urgent, digest_above):
+            request.channel.grouping.CopyFrom(told)
+            request.update_mask.paths.append("grouping")
+        if not request.update_mask.paths:
+            raise typer.BadParameter("name what to change, such as --group-by monitor")
+        request.request_id = new_request_id()
+        channel = mesh.call(mesh.notifier.UpdateChannel, request).channel
+    if as_json:
+        print_json({"channel": documents.channel_document(channel)})
+    else:
+        say(f"Changed the channel {channel.name}, which tells together: {grouping.words(channel.grouping)}")
+
+
+@app.command()
+def show(name: Name, as_json: AsJson = False) -> None:
+    """Show a channel."""
+    with connected() as mesh:
+        channel = mesh.call(mesh.notifier.GetChannel, pb.GetChannelRequest(channel_id=name)).channel
+    if as_json:
+        print_json({"channel": documents.channel_document(channel)})
+        return
+    facts = {
+        "Channel": f"{channel.name} ({channel.id})",
+        "Kind": channel.WhichOneof("kind") or "",
+        "Tells": target_of(channel),
+        "Together": grouping.words(channel.grouping),
+        "Default": "yes" if channel.is_default else "no",
+        "Ends": "told" if channel.send_resolved else "not told",
+        "State": channel.disabled_reason or "ok",
+    }
+    for label, fact in facts.items():
+        say(f"{label + ':':<10}{fact}")
 
 
 @app.command()

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from monitors.v1.alert_pb2 import DeliveryState as DeliveryStateProto
+from monitors.v1.notification_pb2 import GroupBy as GroupByProto
 from monitors.v1.rule_pb2 import MissingPolicy as MissingPolicyProto
 from monitors.v1.rule_pb2 import Severity as SeverityProto
 
@@ -47,6 +48,20 @@ class Missing(StrEnum):
     def proto(self) -> "MissingPolicyProto.ValueType":
         """The contract's value."""
         return MissingPolicyProto.Value(f"MISSING_POLICY_{self.name}")
+
+
+class GroupBy(StrEnum):
+    """What alerts have in common that a channel tells together."""
+
+    ALONE = "alone"
+    RULE = "rule"
+    MONITOR = "monitor"
+    LABELS = "labels"
+
+    @property
+    def proto(self) -> "GroupByProto.ValueType":
+        """The contract's value."""
+        return GroupByProto.Value(f"GROUP_BY_{self.name}")
 
 
 class RuleState(StrEnum):

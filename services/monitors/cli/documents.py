@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from monitors.cli import choices
+from monitors.cli import choices, grouping
 from monitors.cli.choices import word_of
 from monitors.cli.durations import format_duration
 from monitors.mesh.times import from_duration
@@ -177,6 +177,7 @@ def channel_document(channel: notification_pb2.Channel) -> Document:
         "is_default": channel.is_default,
         "send_resolved": channel.send_resolved if channel.HasField("send_resolved") else True,
         "heartbeat_interval": duration_text(channel, "heartbeat_interval"),
+        "grouping": grouping.document(channel.grouping),
         "disabled_reason": channel.disabled_reason,
         "create_time": time_text(channel, "create_time"),
         "etag": channel.etag,

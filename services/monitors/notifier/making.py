@@ -8,7 +8,9 @@ from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import from_duration
 from monitors.notifier.changes import Changes, Once, Step
 from monitors.notifier.clock import Clock
+from monitors.notifier.groupings import read_grouping
 from monitors.notifier.model.channel import Channel, Policy, Target, WebhookTarget, check_name
+from monitors.notifier.model.grouping import Grouping
 from monitors.notifier.model.heartbeats import check_heartbeat
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.translate import from_channel, read_target, warn
@@ -65,6 +67,12 @@ class ChannelMaker:
             heartbeat = check_heartbeat(from_duration(sent.heartbeat_interval))
         except InvalidField as error:
             errors.append(error)
+        grouping: Grouping | None = None
+        try:
+            if sent.HasField("grouping"):
+                grouping = read_grouping(sent.grouping, sent.WhichOneof("kind") or "")
+        except InvalidField as error:
+            errors.append(error)
         if errors or target is None:
             raise InvalidFields.of(errors)
         return Channel(
@@ -76,4 +84,5 @@ class ChannelMaker:
             send_resolved=sent.send_resolved if sent.HasField("send_resolved") else True,
             create_time=self._clock.now(),
             heartbeat_interval=heartbeat,
+            own_grouping=grouping,
         )

@@ -6,6 +6,7 @@ from monitors.mesh.errors import InvalidField, NotBuilt
 from monitors.mesh.quantities import format_duration
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import SECOND, from_duration, from_timestamp, to_duration, to_timestamp
+from monitors.notifier.groupings import from_grouping, read_grouping
 from monitors.notifier.kinds import KINDS
 from monitors.notifier.model.bundle import Content, put_together
 from monitors.notifier.model.channel import (
@@ -30,7 +31,7 @@ from monitors.v1.notifier_service_pb2 import UpdateChannelRequest
 
 BUILT = "console, webhook, email and slack are there, and a webhook reaches anything that takes JSON"
 KNOWN_KINDS = frozenset(field.name for field in pb.Channel.DESCRIPTOR.oneofs_by_name["kind"].fields)
-PLAIN_FIELDS = ("name", "is_default", "send_resolved", "heartbeat_interval")
+PLAIN_FIELDS = ("name", "is_default", "send_resolved", "heartbeat_interval", "grouping")
 KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.STILL_FIRING), *map(int, ABOUT_NO_ALERT)}
 KNOWN_SEVERITIES = frozenset(map(int, Severity))
 PLAIN_HTTP = "the endpoint is reached over plain http, so anybody on the way can read the alerts"
@@ -58,6 +59,7 @@ def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy)
             ("is_default", sent.is_default),
             ("send_resolved", sent.HasField("send_resolved")),
             ("heartbeat_interval", sent.HasField("heartbeat_interval")),
+            ("grouping", sent.HasField("grouping")),
             (kind or "", kind is not None),
         )
         if is_set
@@ -66,8 +68,8 @@ def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy)
     for path in sorted(kinds - KNOWN_KINDS):
         raise InvalidField(
             "update_mask",
-            f"{shorten(path)!r} can't be changed; name some of is_default, send_resolved, heartbeat_interval, console, "
-            "webhook, webhook.url, webhook.secret, email, slack",
+            f"{shorten(path)!r} can't be changed; name some of is_default, send_resolved, heartbeat_interval, "
+            "grouping, console, webhook, webhook.url, webhook.secret, email, slack",
         )
     if "name" in paths and sent.name != current.name:
         raise InvalidField(
@@ -85,6 +87,7 @@ def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy)
         heartbeat_interval=check_heartbeat(from_duration(sent.heartbeat_interval))
         if "heartbeat_interval" in paths
         else None,
+        grouping=read_grouping(sent.grouping, kind or current.kind) if "grouping" in paths else None,
     )
 
 
@@ -105,6 +108,7 @@ def from_channel(channel: Channel, sealer: Sealer) -> pb.Channel:
         create_time=to_timestamp(channel.create_time),
         etag=channel.etag,
         heartbeat_interval=to_duration(channel.heartbeat_interval) if channel.heartbeat_interval else None,
+        grouping=from_grouping(channel.grouping),
     )
     match channel.target:
         case WebhookTarget(url, secret):

@@ -88,6 +88,8 @@ class Channel:
     revision: int = 1
     heartbeat_interval: int = 0
     """How often it's told that the mesh is alive, in nanoseconds; 0 is never."""
+    own_grouping: Grouping | None = None
+    """How it groups if that isn't as usual for its kind."""
 
     @property
     def kind(self) -> str:
@@ -97,7 +99,7 @@ class Channel:
     @property
     def grouping(self) -> Grouping:
         """How it groups."""
-        return default_grouping(self.kind)
+        return self.own_grouping or default_grouping(self.kind)
 
     @property
     def etag(self) -> str:
@@ -126,6 +128,7 @@ class Change:
     is_default: bool | None = None
     send_resolved: bool | None = None
     heartbeat_interval: int | None = None
+    grouping: Grouping | None = None
 
 
 def apply_change(channel: Channel, change: Change, etag: str) -> Channel:
@@ -140,6 +143,7 @@ def apply_change(channel: Channel, change: Change, etag: str) -> Channel:
         heartbeat_interval=(
             channel.heartbeat_interval if change.heartbeat_interval is None else change.heartbeat_interval
         ),
+        own_grouping=change.grouping or channel.own_grouping,
         revision=channel.revision + 1,
     )
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
@@ -19,6 +20,7 @@ from monitors.notifier.model.channel import (
     Target,
     WebhookTarget,
 )
+from monitors.notifier.model.grouping import GroupBy, Grouping
 from monitors.notifier.store import breakers
 from monitors.notifier.store.named import Key, is_named, names
 from monitors.notifier.store.tables import ChannelRow
@@ -122,6 +124,7 @@ class ChannelStore:
         row.send_resolved = channel.send_resolved
         row.disabled_reason = channel.disabled_reason[:1000]
         row.revision = channel.revision
+        row.grouping = _pack_grouping(channel.own_grouping)
         if channel.heartbeat_interval != (row.heartbeat_interval or 0):
             row.heartbeat_interval = channel.heartbeat_interval
             # The first one comes at once, so that people see that it comes.
@@ -144,6 +147,7 @@ class ChannelStore:
             create_time=row.created_at,
             revision=row.revision,
             heartbeat_interval=row.heartbeat_interval,
+            own_grouping=_unpack_grouping(row.grouping),
         )
 
 
@@ -175,3 +179,14 @@ def _unpack(kind: str, packed: dict[str, object]) -> Target:
             return EmailTarget(tuple(addresses) if isinstance(addresses, list) else ())
         case _:
             return ConsoleTarget()
+
+
+def _pack_grouping(grouping: Grouping | None) -> str | None:
+    return None if grouping is None else json.dumps(asdict(grouping), ensure_ascii=False)
+
+
+def _unpack_grouping(packed: str | None) -> Grouping | None:
+    if packed is None:
+        return None
+    known = json.loads(packed)
+    return Grouping(**known | {"by": GroupBy(known["by"]), "labels": tuple(known["labels"])})

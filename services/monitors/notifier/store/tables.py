@@ -34,7 +34,8 @@ audit = audit_table(Base.metadata, "notifier_audit")
 
 
 class ChannelRow(Base):
-    """A channel. `sealed` is its target as JSON, encrypted; at `heartbeat_at` the next heartbeat is due, 0 is never."""
+    """A channel. `sealed` is its target as JSON, encrypted; at `heartbeat_at` the next heartbeat is due, 0 is never.
+    `grouping` is JSON, and null if it's as usual for the kind."""
 
     __tablename__ = "notifier_channels"
     __table_args__ = (
@@ -55,6 +56,7 @@ class ChannelRow(Base):
     created_at: Mapped[int] = mapped_column(BigInteger)
     heartbeat_interval: Mapped[int] = mapped_column(BigInteger, server_default="0")
     heartbeat_at: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    grouping: Mapped[str | None] = mapped_column(String(2000))
 
 
 class DeliveryRow(Base):
