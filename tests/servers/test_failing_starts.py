@@ -1,19 +1,26 @@
-"""A RuleService that can't use its database when it starts says what to mend; and clocks that are minutes apart."""
+"""A RuleService that can't use its database when it starts says what to mend, or waits for it; and clocks that are
+minutes apart."""
 
 import os
 import subprocess
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from monitors.mesh.times import MINUTE, now_nanos
 from monitors.v1 import evaluator_service_pb2, mesh_pb2, monitor_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
-from tests.processes import BIN
-from tests.rules.client import FIRING, FLOAT
+from tests.crash.proxy import FaultProxy
+from tests.harness import LoopThread
+from tests.processes import BIN, START_SECONDS, wait_for
+from tests.rules.client import FIRING, FLOAT, refused
 from tests.served import SERVICE_TOKEN, ServedProcess, free_port
 from tests.servers.mariadb import PASSWORD, USER, shared_server
 
@@ -38,10 +45,6 @@ MESH = (("authorization", f"Bearer {SERVICE_TOKEN}"),)
             lambda: shared_server().url("nowhere"),
             "the server has no such database: create it, or correct the database's URL",
         ),
-        (
-            lambda: f"mysql+pymysql://{USER}:{PASSWORD}@127.0.0.1:{free_port()}/test_1",
-            "the database can't be reached: see that it runs and that its address is right",
-        ),
     ],
 )
 def test_a_start_without_a_usable_database_names_it_and_the_fix(
@@ -60,6 +63,61 @@ def test_a_start_without_a_usable_database_names_it_and_the_fix(
     assert told in ended.stderr
     for word in (PASSWORD, "wr0ng-word", "Traceback"):
         assert word not in ended.stdout + ended.stderr
+
+
+@contextmanager
+def waiting_service(home: Path, url: str) -> Iterator[ServedProcess]:
+    """A RuleService whose database can't be reached yet, once it says so."""
+    environment = {"MONITORS_HOME": str(home), "MONITORS_SERVICE_TOKEN": SERVICE_TOKEN, "DATABASE_URL": url}
+    process = ServedProcess("rules", free_port(), environment)
+    process.launch()
+    try:
+        wait_for(lambda: "waiting for it" in process.text, "its word that it waits", START_SECONDS)
+        yield process
+    finally:
+        process.end()
+
+
+def health_of(channel: grpc.Channel, name: str) -> int:
+    stub: Any = HealthStub(channel)
+    status: int = stub.Check(HealthCheckRequest(service=name), wait_for_ready=True, timeout=30).status
+    return status
+
+
+@pytest.fixture
+def way(loop_thread: LoopThread) -> Iterator[FaultProxy]:
+    """The way to the database, on which nobody gets through yet."""
+    proxy = FaultProxy(shared_server().port)
+    loop_thread.run(proxy.start())
+    proxy.refuse(refusing=True)
+    yield proxy
+    loop_thread.run(proxy.stop())
+
+
+def test_a_database_that_comes_late_is_waited_for(tmp_path: Path, way: FaultProxy) -> None:
+    away = shared_server().migrated_database("rules").replace(f":{shared_server().port}/", f":{way.port}/")
+    serving, not_serving = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
+    with waiting_service(tmp_path, away) as process:
+        assert PASSWORD not in process.text
+        with grpc.insecure_channel(process.address) as channel:
+            assert [health_of(channel, name) for name in ("", "monitors.v1.RuleService", "alive")] == [
+                not_serving, not_serving, serving,
+            ]  # fmt: skip
+            error = refused(lambda: RuleServiceStub(channel).ListRules(pb.ListRulesRequest(), timeout=20))
+            assert (error.code, error.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
+            assert "waits for its database" in error.message
+        way.refuse(refusing=False)
+        process.wait_until_ready()
+        with grpc.insecure_channel(process.address) as channel:
+            assert health_of(channel, "monitors.v1.RuleService") == serving
+            assert health_of(channel, "alive") == serving
+
+
+def test_who_waits_for_a_database_can_be_ended(tmp_path: Path) -> None:
+    away = f"mysql+pymysql://{USER}:{PASSWORD}@127.0.0.1:{free_port()}/test_1"
+    with waiting_service(tmp_path, away) as process:
+        assert "the database can't be reached: see that it runs and that its address is right" in process.text
+        assert process.end() == 0
 
 
 class Replica:

@@ -3,13 +3,14 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
 
 from monitors.app.home import held_home
 from monitors.app.lifetime import explain, run_until_closed, settle
 from monitors.app.logs import log_to_terminal
+from monitors.app.waiting import opened_in_time
 from monitors.mesh.channels import open_channel, refusal_of, unavailable
 from monitors.mesh.config import BadSetting, Settings
 from monitors.mesh.guesses import Guesses
@@ -42,15 +43,20 @@ def run_serve(settings: Settings, service: str) -> int:
 async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> None:
     # `monitors up` mustn't have the databases in this folder open too; the other services may.
     with held_home(settings.home, shared=True), held_home(settings.home / service):
-        opened = {"rules": _rules, "evaluator": _evaluator, "notifier": _notifier}[service]
-        async with (
-            open_shared(settings.redis) as shared,
-            opened(settings, closing, shared) as (hosted, authenticate),
-        ):
+        opened, name = {
+            "rules": (_rules, "monitors.v1.RuleService"),
+            "evaluator": (_evaluator, "monitors.v1.EvaluatorService"),
+            "notifier": (_notifier, "monitors.v1.NotifierService"),
+        }[service]
+        address = f"{settings.host}:{settings.grpc_port}"
+        async with open_shared(settings.redis) as shared, AsyncExitStack() as stack:
+            found = await opened_in_time(stack, lambda: opened(settings, closing, shared), address, name, closing)
+            if found is None:
+                return
+            hosted, authenticate = found
             quota, guesses = RequestQuota(shared.buckets, settings.quotas), Guesses(shared.buckets)
             server = MeshServer(authenticate, closing, quota, guesses)
             server.host(hosted)
-            address = f"{settings.host}:{settings.grpc_port}"
             await server.start([address], variable="MONITORS_GRPC_PORT")
             print(f"monitors {service} on {address}", flush=True)  # noqa: T201
             settle()

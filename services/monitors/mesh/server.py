@@ -2,17 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from monitors.mesh.errors import MeshError
 from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import Authenticate
-from monitors.mesh.interceptors import AroundInterceptor, Errors, Identity
+from monitors.mesh.interceptors import AroundInterceptor, Errors, Identity, to_status
 from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.tracing import Tracing
 
@@ -27,6 +29,9 @@ OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),
 ]
 GRACE_SECONDS = 5.0
+ALIVE = "alive"
+"""Under this name health says that the process is alive, whether or not it can serve. Whatever else it says is whether
+it can."""
 
 
 class PortTaken(Exception):
@@ -68,19 +73,12 @@ class MeshServer:
 
     async def start(self, addresses: Sequence[str], *, variable: str) -> list[int]:
         """Listens on the addresses and returns their ports. Raises PortTaken, which names `variable` as the fix."""
-        ports = []
-        for address in addresses:
-            try:
-                ports.append(self._server.add_insecure_port(address))
-            except RuntimeError as error:
-                raise PortTaken(
-                    f"{address} is taken by another program; stop that one, or choose another port with {variable}"
-                ) from error
+        ports = [_listen(self._server, address, variable) for address in addresses]
         if self._with_reflection:
             names = (*self._names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
             reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
         await self._server.start()
-        for name in ("", *self._names):
+        for name in ("", ALIVE, *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return ports
 
@@ -89,3 +87,44 @@ class MeshServer:
         await self._health.enter_graceful_shutdown()
         self._closing.set()
         await self._server.stop(GRACE_SECONDS)
+
+
+@asynccontextmanager
+async def waiting(address: str, name: str, reason: MeshError, *, variable: str) -> AsyncIterator[None]:
+    """Answers at an address until the context is left, for a service that can't serve yet: every call with the reason,
+    and health with NOT_SERVING, but that the process is alive. Raises PortTaken, which names `variable` as the fix."""
+    server, health = grpc.aio.server(options=OPTIONS), HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    server.add_generic_rpc_handlers([_Refusing(reason)])
+    _listen(server, address, variable)
+    await server.start()
+    try:
+        for each in ("", name):
+            await health.set(each, health_pb2.HealthCheckResponse.NOT_SERVING)
+        await health.set(ALIVE, health_pb2.HealthCheckResponse.SERVING)
+        yield
+    finally:
+        await health.enter_graceful_shutdown()
+        await server.stop(None)
+
+
+class _Refusing(grpc.GenericRpcHandler):
+    """Refuses every call of every kind."""
+
+    def __init__(self, reason: MeshError) -> None:
+        self._reason = reason
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        async def refuse(requests: Any, context: Any) -> None:
+            await context.abort_with_status(to_status(self._reason))
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _listen(server: grpc.aio.Server, address: str, variable: str) -> int:
+    try:
+        return server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise PortTaken(
+            f"{address} is taken by another program; stop that one, or choose another port with {variable}"
+        ) from error

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from monitors.mesh.database.failures import DatabaseUnusable
+from monitors.mesh.database.failures import DatabaseUnusable, unusable
 from monitors.mesh.database.schema import Schema
 from monitors.mesh.database.sqlite import Sqlite
 from monitors.mesh.database_urls import is_server
@@ -123,7 +123,7 @@ class Database:
             if not self._schema.is_current():
                 self._schema.upgrade(to)
         except DBAPIError as error:
-            raise DatabaseUnusable(self._dialect.explain(error)) from error
+            raise unusable(error, self._dialect.explain(error)) from error
 
     def prepare(self) -> None:
         """Sees that the schema can be worked with. A file is brought to the newest version, but a server, which others
@@ -140,7 +140,7 @@ class Database:
             self._dialect.read(lambda session: None)
             return self._schema.problem()
         except DBAPIError as error:
-            raise DatabaseUnusable(self._dialect.explain(error)) from error
+            raise unusable(error, self._dialect.explain(error)) from error
 
     @property
     def versions(self) -> tuple[str, str]:

@@ -12,6 +12,10 @@ class DatabaseUnusable(Exception):
     """The database can't be opened. The message names it and the fix."""
 
 
+class DatabaseAway(DatabaseUnusable):
+    """It can't be reached now, which may mend itself."""
+
+
 LOST = frozenset({0, 1053, 1927, 2006, 2013, 2014, 2055, 4031})
 """Codes of MySQL and MariaDB that say that a connection broke, or was broken off by the server."""
 REFUSED = frozenset({1040, 1203, 1226, 2002, 2003, 2005})
@@ -52,6 +56,12 @@ _BY_NAME = (
     ("SQLITE_CORRUPT", "the database is damaged: stop the service and restore a backup"),
     ("SQLITE_NOTADB", "the database is damaged: stop the service and restore a backup"),
 )
+
+
+def unusable(error: DBAPIError, explanation: str) -> DatabaseUnusable:
+    """What a database's error means when it's opened, with the explanation as its message."""
+    is_away = code_of(error) in LOST | REFUSED
+    return DatabaseAway(explanation) if is_away else DatabaseUnusable(explanation)
 
 
 def code_of(error: BaseException) -> int | None:
