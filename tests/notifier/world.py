@@ -17,6 +17,7 @@ from monitors.mesh.config import NotifierSettings, PageSettings, SmtpSettings
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.events import Changes, first_of
 from monitors.mesh.identity import ORDINARY_SCOPES, Principal, with_service_token
+from monitors.mesh.masking import Secret
 from monitors.mesh.master_keys import MasterKey
 from monitors.mesh.quotas import Tiers
 from monitors.mesh.server import MeshServer
@@ -214,6 +215,7 @@ def running(
     master_keys: tuple[MasterKey, ...] = (),
     console: Callable[[str], None] | None = None,
     quotas: Tiers | None = None,
+    operator: str = "",
     shared: Shared | None = None,
 ) -> Iterator[World]:
     """Runs a notifier whose state lives in `folder`, and a client for the tenant `acme`. `console` prints instead of
@@ -228,6 +230,7 @@ def running(
         page or PageSettings(),
         master_keys,
         quotas=quotas or Tiers(),
+        operator_webhook=Secret(operator) if operator else None,
     )
 
     @asynccontextmanager

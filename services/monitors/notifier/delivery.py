@@ -23,6 +23,7 @@ from monitors.notifier.model.heartbeats import without_retry
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.places import LINGERS
 from monitors.notifier.model.room import Room
+from monitors.notifier.outage import Outages
 from monitors.notifier.store.notices import Notices
 from monitors.notifier.store.queue import Claim, Finished, Queue
 from monitors.notifier.translate import content_of, message_from_payload, notice_to_arrival, repeat_of
@@ -47,6 +48,7 @@ class Dispatcher:
         notices: Notices,
         senders: Senders,
         flow: Flow,
+        outages: Outages,
         clock: Clock,
         on_change: Callable[[], None],
     ) -> None:
@@ -55,6 +57,7 @@ class Dispatcher:
         self._notices = notices
         self._senders = senders
         self._flow = flow
+        self._outages = outages
         self._clock = clock
         self._on_change = on_change
         self._wake = asyncio.Event()
@@ -161,6 +164,7 @@ class Dispatcher:
                     taken.set_exception(error)
             raise
         self._unknown = ""
+        self._outages.note(finished)
         for claim, permit in zip(claims, self._flow.begin(claims, room), strict=True):
             task = asyncio.create_task(self._attempt(claim, permit))
             self._sending[task] = claim

@@ -28,6 +28,7 @@ from monitors.notifier.making import ChannelMaker
 from monitors.notifier.mirror import Mirror
 from monitors.notifier.model.channel import Policy
 from monitors.notifier.model.rates import Rates
+from monitors.notifier.outage import Outages
 from monitors.notifier.pulse import Pulse
 from monitors.notifier.reports import Reporter
 from monitors.notifier.service import NotifierService
@@ -87,16 +88,21 @@ async def open_notifier(
     )
     clock = clock or WallClock(database.now)
     egress = Egress(allow_local=settings.allow_local_targets)
+    # Where the operator is told is the operator's own affair.
+    operators = Egress(allow_local=True)
     printer = Printer(console)
     try:
         await asyncio.to_thread(database.prepare)
         sealer.fingerprint_key = await _kept_fingerprint_key(database, sealer)
         senders = Senders(egress, settings.smtp, printer, shows_all)
-        async with _running(settings, sealer, database, senders, rules, closing, clock, shared or Shared()) as notifier:
+        outages = Outages(operators, settings.operator_webhook)
+        running = _running(settings, sealer, database, senders, outages, rules, closing, clock, shared or Shared())
+        async with running as notifier:
             yield notifier
     finally:
         printer.close()
         await egress.close()
+        await operators.close()
         database.close()
 
 
@@ -106,6 +112,7 @@ async def _running(
     sealer: Sealer,
     database: Database,
     senders: Senders,
+    outages: Outages,
     rules: grpc.aio.Channel,
     closing: asyncio.Event,
     clock: Clock,
@@ -119,7 +126,7 @@ async def _running(
     rates = Rates(settings.webhook_rate, settings.tenant_rate)
     # Buckets of this process alone would say what its own say.
     flow = Flow(rates, None if isinstance(shared.buckets, LocalBuckets) else shared.buckets)
-    dispatcher = Dispatcher(database, queue, Notices(channels), senders, flow, clock, reporter.look)
+    dispatcher = Dispatcher(database, queue, Notices(channels), senders, flow, outages, clock, reporter.look)
     changes = Changes(database, channels, queue, requests, mirror, senders, sealer, clock)
     policy = Policy(settings.allow_local_targets, settings.smtp is not None)
     maker = ChannelMaker(changes, channels, sealer, policy, settings.quotas, clock)
@@ -128,7 +135,7 @@ async def _running(
         channel_page = mesh_pb2.ChannelPage(url=page_url, key=sealer.link_keys[0])
         intake = Intake(stub, dispatcher, mirror, closing, channel_page)
         service = NotifierService(
-            database, channels, requests, changes, maker, dispatcher, reporter, intake, sealer, clock, shared
+            database, channels, requests, changes, maker, dispatcher, reporter, intake, sealer, clock, shared, outages
         )
         if not database.is_shared:
             # One process alone uses it, so whatever was being sent then isn't any more.

@@ -23,6 +23,8 @@ from monitors.notifier.intake import Intake
 from monitors.notifier.making import ChannelMaker
 from monitors.notifier.model.channel import Channel, apply_change, check_etag
 from monitors.notifier.model.delivery import State
+from monitors.notifier.model.outage import overdue
+from monitors.notifier.outage import Outages
 from monitors.notifier.pages import make_token, page_limit, read_token
 from monitors.notifier.reports import Reporter
 from monitors.notifier.store import breakers
@@ -60,6 +62,7 @@ class NotifierService(NotifierServiceServicer):
         sealer: Sealer,
         clock: Clock,
         shared: Shared,
+        outages: Outages,
     ) -> None:
         self._database = database
         self._channels = channels
@@ -72,6 +75,7 @@ class NotifierService(NotifierServiceServicer):
         self._sealer = sealer
         self._clock = clock
         self._shared = shared
+        self._outages = outages
         self._started = clock.now()
 
     def add_to(self, server: grpc.aio.Server) -> str:
@@ -219,6 +223,10 @@ class NotifierService(NotifierServiceServicer):
             return delivery_log.count(session, tenant), self._channels.list_all(session, tenant), failing
 
         counts, channels, failing = await self._database.read(look)
+        now = self._clock.now()
+        # Of what was given up, the count and the channel say enough.
+        outage = self._outages.problem_of(tenant, now) if counts.pending else ""
+        known = [self._intake.problem, self._shared.problem, outage, overdue(counts.oldest_due, now)]
         return pb.GetNotifierStatusResponse(
             start_time=to_timestamp(self._started),
             pending_count=counts.pending,
@@ -226,7 +234,7 @@ class NotifierService(NotifierServiceServicer):
             suppressed_count=counts.suppressed,
             oldest_due_time=to_timestamp(counts.oldest_due) if counts.oldest_due else None,
             open_breakers=failing,
-            problems=_problems([self._intake.problem, self._shared.problem], channels, failing),
+            problems=_problems(known, channels, failing),
         )
 
     async def CreateSilence(self, request: pb.CreateSilenceRequest, context: Any) -> pb.CreateSilenceResponse:

@@ -55,6 +55,8 @@ class NotifierSettings:
     """How many messages a second go to one webhook; ten times as many at once. 0 for any number."""
     tenant_rate: float = 1_000.0
     """The same for all channels of one tenant together."""
+    operator_webhook: Secret | None = None
+    """Where the operator is told that nothing can be delivered any more."""
 
 
 def read_notifier(env: Env, default_url: SecretUrl, home: Path, host: str, shared: Shared) -> NotifierSettings:
@@ -70,8 +72,22 @@ def read_notifier(env: Env, default_url: SecretUrl, home: Path, host: str, share
         quotas=shared.quotas,
         database_connections=shared.connections,
         webhook_rate=env.float("MONITORS_WEBHOOK_PER_SECOND", NotifierSettings.webhook_rate, **values.RATE),
+        operator_webhook=_operator_webhook(env),
         tenant_rate=env.float("MONITORS_MESSAGES_PER_SECOND", NotifierSettings.tenant_rate, **values.RATE),
     )
+
+
+def _operator_webhook(env: Env) -> Secret | None:
+    """Any http or https URL, also one inside of the operator's own network."""
+    url = env.str("MONITORS_OPERATOR_WEBHOOK", "")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if url and not (usable and url.isprintable() and " " not in url):
+        raise EnvError("MONITORS_OPERATOR_WEBHOOK must be the http or https URL at which the operator is told")
+    return Secret(url) if url else None
 
 
 def _smtp(env: Env) -> SmtpSettings | None:
