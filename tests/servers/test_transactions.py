@@ -1,6 +1,7 @@
 """Transactions on MariaDB: what they see of each other, and what becomes of one that is undone by the server."""
 
 import asyncio
+import math
 import re
 import threading
 from collections.abc import Iterator
@@ -75,6 +76,20 @@ def test_the_clock_is_the_servers(database: Database, loop_thread: LoopThread, m
     assert abs(database.now() - now_nanos()) < SECOND
     monkeypatch.setattr("time.time_ns", lambda: 0)
     assert loop_thread.run(database.write(lambda session: database.now())) > 1_700_000_000 * SECOND
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, 0.1 + 0.2, 5e-324, -1.5e300, 60_001.0])
+def test_a_number_is_kept_to_the_last_bit_and_infinity_too(
+    database: Database, loop_thread: LoopThread, number: float
+) -> None:
+    def kept(session: Session) -> object:
+        session.execute(text("CREATE TEMPORARY TABLE numbers (number DOUBLE)"))
+        session.execute(text("INSERT INTO numbers VALUES (:number)"), {"number": number})
+        found = session.execute(text("SELECT number FROM numbers")).scalar_one()
+        session.execute(text("DROP TEMPORARY TABLE numbers"))
+        return found
+
+    assert repr(loop_thread.run(database.write(kept))) == repr(number)
 
 
 def test_two_transactions_in_each_others_way_are_both_made(database: Database, loop_thread: LoopThread) -> None:

@@ -4,12 +4,16 @@ A write sees what was committed when each of its statements began (READ COMMITTE
 A read sees one state of the database (REPEATABLE READ). Times are UTC, texts compare byte by byte.
 """
 
+import math
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from pymysql.constants import FIELD_TYPE
+from pymysql.converters import conversions
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -22,6 +26,7 @@ from monitors.mesh.tenancy import TenantSession, guard
 from monitors.mesh.times import now_nanos
 
 T = TypeVar("T")
+GREATEST = sys.float_info.max
 CONNECT_SECONDS = 5
 # A statement that waits for a lock gives up before the driver gives up on the server.
 LOCK_SECONDS = 10
@@ -132,6 +137,18 @@ class Mysql:
         self.read_engine.dispose()
 
 
+def _number_text(value: float, mapping: object = None) -> str:
+    """A number as it's sent. No column keeps infinity, as which the greatest one of all is kept."""
+    text = repr(max(-GREATEST, min(value, GREATEST)))
+    # Else it would be a decimal to the server.
+    return text if "e" in text else f"{text}e0"
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    return math.copysign(math.inf, value) if abs(value) == GREATEST else value
+
+
 def _engine(url: str, isolation: str, connections: int) -> Engine:
     engine = create_engine(
         url,
@@ -150,6 +167,7 @@ def _engine(url: str, isolation: str, connections: int) -> Engine:
             "read_timeout": ANSWER_SECONDS,
             "write_timeout": ANSWER_SECONDS,
             "init_command": SETTINGS,
+            "conv": {**conversions, float: _number_text, FIELD_TYPE.DOUBLE: _number},
         },
     )
     guard(engine)
