@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from monitors.evaluator.model.arrivals import take
 from monitors.evaluator.model.backtest import Backtest
 from monitors.evaluator.model.evaluation import Evaluation, Points
+from monitors.evaluator.model.explanation import explain
 from monitors.evaluator.model.series import Arrival, Batch
-from monitors.evaluator.model.spec import MissingPolicy, RuleSpec
+from monitors.evaluator.model.spec import MissingPolicy, RuleKey, RuleSpec
 from monitors.evaluator.model.state import Status
 from monitors.mesh.times import HOUR
 from tests.evaluator.engine.comparing import by_time, plainly
@@ -183,6 +184,14 @@ def test_what_is_pushed_takes_no_time_from_those_that_are_polled() -> None:
     assert scene.poll((0, 40, 20), now=40, arrival=Arrival.AHEAD) == [("firing", 40, "")]
     assert scene.poll((1, 12, 5), now=30) == []
     assert scene.status("n", "rule_2") is Status.INACTIVE
+
+
+def test_what_was_pushed_is_explained_as_it_is_by_then() -> None:
+    scene = Polled(threshold())
+    scene.poll((0, 1, 5), now=2)
+    scene.poll((0, 20, 20), now=21, arrival=Arrival.AHEAD)
+    (found,) = explain(scene.evaluation, RuleKey("t", "rule_1"))
+    assert (found.status, found.value, found.time) == (Status.FIRING, 20, at(20))
 
 
 def test_what_is_pushed_with_a_time_to_come_waits_for_its_poll() -> None:

@@ -15,7 +15,7 @@ from monitors.evaluator.model.series import FieldType
 from monitors.evaluator.sources.settings import InfluxSettings
 from monitors.mesh.config import PollSettings
 from monitors.mesh.masking import Secret
-from monitors.mesh.times import MINUTE
+from monitors.mesh.times import MINUTE, SECOND
 from monitors.v1 import evaluator_service_pb2 as pb
 from monitors.v1 import monitor_pb2
 from tests.evaluator.polling.mesh import FAST, Polled, polled_mesh, until
@@ -208,3 +208,32 @@ def test_while_the_influxdb_is_away_points_are_to_be_sent_again_and_none_is_lost
         until(lambda: push(mesh, waiting).status_code == 204, "the InfluxDB")
         until(lambda: mesh.alerts() == [("a", "x > 10", "firing")], "the alert")
         until(lambda: not mesh.status().problems, "the end of the outage")
+
+
+def test_what_fired_ahead_of_the_polls_goes_on_firing_after_a_restart(
+    loop_thread: LoopThread, tmp_path: Path, double: Influx2
+) -> None:
+    (tmp_path / "mesh").mkdir()
+    settings = InfluxSettings(double.url, Secret(TOKEN), ORG)
+    with polled_mesh(loop_thread, tmp_path / "mesh", settings, poll=SELDOM) as mesh:
+        until(lambda: mesh.status().source and mesh.status().shard_count == 256, "all shards")
+        take(mesh, "m,monitor_id=kept x=1")
+        mesh.create("kept", "x > 10")
+
+        def fires() -> bool:
+            take(mesh, "m,monitor_id=kept x=11")
+            return bool(mesh.alerts())
+
+        until(fires, "an alert")
+        take(mesh, "m,monitor_id=kept x=9")
+        take(mesh, "m,monitor_id=kept x=12")
+        told = [("kept", "x > 10", "firing"), ("kept", "x > 10", "resolved")]
+        until(lambda: mesh.alerts() == told, "another alert")
+    now = time.time_ns()
+    late = PollSettings(interval=0.2, allowance=5 * SECOND)
+    with polled_mesh(loop_thread, tmp_path / "mesh", settings, poll=late) as mesh:
+        # The calm point from before the second alert is polled only now.
+        until(lambda: mesh.status().shard_count == 256 and mesh.evaluated_to() > now, "the polls")
+        assert mesh.alerts() == told
+        take(mesh, "m,monitor_id=kept x=9")
+        until(lambda: mesh.alerts() == [told[1], told[1]], "its end")

@@ -390,6 +390,11 @@ class Evaluation:
         np.maximum.at(self._ahead, reached, instants[positions])
         return changes.transitions(self.plan, now)
 
+    def evaluated_to(self, place: int) -> int:
+        """Up to when a place has been evaluated: ahead of the watermark where points were pushed."""
+        ahead = int(self._ahead[place]) if place < len(self._ahead) else UNSET
+        return max(self.state.watermark, ahead)
+
     def _slots_ahead(self, places: Places, times: Int64s) -> tuple[Places, Int64s]:
         """The slots up to the newest time of each place that it hasn't been evaluated at."""
         missing = self.plan.size - len(self._ahead)

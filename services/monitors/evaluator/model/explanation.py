@@ -74,7 +74,7 @@ class _Situation:
 
 
 def _explain(evaluation: Evaluation, spec: RuleSpec, place: int) -> Explanation:
-    plan, state, now = evaluation.plan, evaluation.state, evaluation.state.watermark
+    plan, state, now = evaluation.plan, evaluation.state, evaluation.evaluated_to(place)
     where, at = np.array([place]), np.array([now])
     found = truths(plan, evaluation.window, state, where, at)
     told_inputs = tell(evaluation, place) if spec.formula is not None else ""

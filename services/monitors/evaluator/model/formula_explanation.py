@@ -51,7 +51,7 @@ def tell(evaluation: Evaluation, place: int) -> str:
     columns = evaluation.plan.instances
     program = evaluation.plan.profiles.program(int(columns.profile[place]))
     view = scenery(evaluation.plan, evaluation.window, evaluation.state)
-    teller = _Teller(program, view, evaluation.state.watermark)
+    teller = _Teller(program, view, evaluation.evaluated_to(place))
     node, row = program.nodes[-1], int(columns.row[place])
     if isinstance(node, Bounded | Versus | Quiet | Junction | Negation):
         return teller.condition(node, row)
