@@ -7,7 +7,10 @@ BASELINE := $(shell cat protos/BASELINE 2>/dev/null)
 ARGS ?=
 EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
-ON_SERVERS ?= tests/rules tests/notifier tests/tenancy tests/bridge tests/cli tests/end_to_end
+ON_SERVERS ?= tests/rules tests/notifier tests/tenancy tests/identity tests/cli tests/bridge tests/end_to_end \
+	tests/evaluator/engine
+# A file a core, in the order of tests/conftest.py: those that take longest come first.
+ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup run test test-servers fuzz crash crash-long lint format breaking clean \
 	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-store
@@ -33,11 +36,10 @@ run: setup ## Start the whole mesh with its collectors, e.g. make run ARGS="--ch
 	@$(VENV)/bin/monitors up $(ARGS)
 
 test: setup ## Run every test
-	$(VENV)/bin/pytest -n auto --dist loadfile $(ARGS)
+	$(VENV)/bin/pytest $(ALL_CORES) $(ARGS)
 
-test-servers: setup ## Run what behaves the same on servers a second time, on MariaDB and Redis
-	MONITORS_TESTS_BACKENDS=servers $(VENV)/bin/pytest -n auto --dist loadfile \
-		$(ON_SERVERS) $(ARGS)
+test-servers: setup ## Run the tests of behaviour a second time, on MariaDB, Redis and InfluxDB
+	MONITORS_TESTS_BACKENDS=servers $(VENV)/bin/pytest $(ALL_CORES) $(ON_SERVERS) $(ARGS)
 
 fuzz: setup ## Compare the engine with its oracle on many random lives, and read random conditions, e.g. make fuzz EXAMPLES=1000000 SEED=7
 	@echo "seed $(SEED), $(EXAMPLES) examples; what fails is kept in .hypothesis and tried first by the next run"

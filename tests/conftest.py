@@ -7,12 +7,33 @@ import pytest
 from hypothesis import settings
 
 from tests.harness import LoopThread
+from tests.servers.backends import ON_SERVERS
+from tests.servers.twice import is_another_on_servers
 
 # How fast the machine is says nothing about the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+LONGEST_FIRST = ("crash", "end_to_end", "bridge", "servers", "app")
+"""Folders whose files take long, whose tests start processes."""
 MAY_NOT_SKIP = bool(os.environ.get("MONITORS_TESTS_MAY_NOT_SKIP"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no core is idle at the end. On servers, only those tests run that are
+    others there."""
+    root = config.rootpath / "tests"
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(root).parts[0]
+        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=rank)
+    if not ON_SERVERS:
+        return
+    same = [item for item in items if not is_another_on_servers(item)]
+    config.hook.pytest_deselected(items=same)
+    items[:] = [item for item in items if item not in set(same)]
 
 
 @pytest.fixture(scope="session")

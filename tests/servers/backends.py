@@ -3,6 +3,7 @@
 MONITORS_TESTS_BACKENDS says which: `embedded`, the default, or `servers`.
 """
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,14 @@ from pathlib import Path
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from monitors.mesh.database import sqlite_url
+from tests.servers.influxdb import shared_influx
 from tests.servers.mariadb import MariaDB, migrate, shared_server
 from tests.servers.redis import shared_redis
 
 BACKENDS = os.environ.get("MONITORS_TESTS_BACKENDS", "embedded")
 assert BACKENDS in ("embedded", "servers"), f"MONITORS_TESTS_BACKENDS={BACKENDS!r} is neither embedded nor servers"
 ON_SERVERS = BACKENDS == "servers"
+_NUMBERS = itertools.count()
 
 
 def database_url(file: Path, service: str = "rules") -> str:
@@ -38,14 +41,34 @@ def server_database_url(file: Path, service: str = "rules") -> str:
 
 def addresses(home: Path) -> dict[str, str]:
     """What a process with this home folder is to have in its environment. Embedded that's nothing: its databases are
-    `rules.db` and `notifier.db` in the folder."""
+    `rules.db`, `notifier.db` and `samples.db` in the folder."""
     if not ON_SERVERS:
         return {}
     return {
         "DATABASE_URL": database_url(home / "rules.db"),
         "MONITORS_NOTIFIER_DATABASE_URL": database_url(home / "notifier.db", "notifier"),
         "REDIS_URL": shared_redis().url,
+        **influx_addresses(home),
     }
+
+
+@cache
+def influx_addresses(home: Path) -> dict[str, str]:
+    """The InfluxDB of a process with this home folder: a database of its own on a server that is shared. Everything is
+    written by way of the mesh, so that no point comes late."""
+    server, name = shared_influx(), f"test_{next(_NUMBERS)}"
+    server.create_database(name)
+    return {
+        "INFLUXDB_URL": server.url,
+        "INFLUXDB_BUCKET": name,
+        "MONITORS_INFLUXDB_POLL_SECONDS": "0.2",
+        "MONITORS_INFLUXDB_LATENESS_SECONDS": "0",
+    }
+
+
+def keeping_points() -> dict[str, str]:
+    """For a test whose mesh is to keep points itself, whatever the backend."""
+    return {"INFLUXDB_URL": ""}
 
 
 def in_files(home: Path) -> dict[str, str]:
@@ -53,6 +76,7 @@ def in_files(home: Path) -> dict[str, str]:
     return {
         "DATABASE_URL": sqlite_url(home / "rules.db"),
         "MONITORS_NOTIFIER_DATABASE_URL": sqlite_url(home / "notifier.db"),
+        **keeping_points(),
     }
 
 

@@ -1,11 +1,14 @@
 """A real InfluxDB 1.x, in a folder of its own and on free ports."""
 
+import atexit
 import shutil
 import subprocess
+import tempfile
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -127,3 +130,21 @@ def influx_server(folder: Path, *, auth: bool = False, limits: str = "") -> Iter
         yield server
     finally:
         server.stop()
+
+
+@cache
+def shared_influx() -> InfluxServer:
+    """The server that all tests of this process share who only want a database of their own. It ends with the
+    process."""
+    if INFLUXD is None:
+        pytest.skip("InfluxDB isn't installed: apt-get install influxdb")
+    folder = Path(tempfile.mkdtemp(prefix="influx-"))
+    server = InfluxServer(folder)
+
+    def end() -> None:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    server.start()
+    atexit.register(end)
+    return server
