@@ -12,9 +12,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitors.mesh.addresses import may_connect, may_name
 from monitors.mesh.errors import InvalidField
-from monitors.notifier.egress import AddressRefused, Answer, Egress, NotReached, Unanswered
-from monitors.notifier.model.addresses import may_connect, may_name
+from monitors.mesh.outbound import AddressRefused
+from monitors.notifier.egress import Answer, Egress, NotReached, Unanswered
 from monitors.notifier.model.channel import Policy, check_url
 from tests.harness import LoopThread
 from tests.notifier.world import Receiver, Reply

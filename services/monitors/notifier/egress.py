@@ -10,13 +10,13 @@ import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from monitors.notifier.model.addresses import may_connect
+from monitors.mesh.addresses import may_connect
+from monitors.mesh.outbound import checking
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +33,6 @@ class NotReached(Exception):
 
 class Unanswered(Exception):
     """Something was sent, and no answer came."""
-
-
-class AddressRefused(OSError):
-    """An address that may not be connected to."""
 
 
 @dataclass(frozen=True)
@@ -81,16 +77,9 @@ class Egress:
     def __init__(
         self, *, allow_local: bool, deadline: float = DEADLINE_SECONDS, resolver: AbstractResolver | None = None
     ) -> None:
-        def checked_socket(info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
-            family, kind, protocol, _, target = info
-            if not may_connect(ip_address(str(target[0]).partition("%")[0]), allow_local):
-                log.warning("refused to connect to %s", target[0])
-                raise AddressRefused("the address isn't allowed")
-            return socket.socket(family, kind, protocol)
-
         # One connection for each request: a kept one that the server has just closed can't be told from a lost answer.
         connector = aiohttp.TCPConnector(
-            socket_factory=checked_socket,
+            socket_factory=checking(lambda address: may_connect(address, allow_local)),
             force_close=True,
             # How many there are is decided where it's known what each is for.
             limit=0,

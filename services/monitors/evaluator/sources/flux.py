@@ -16,6 +16,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from monitors.evaluator.points import Points
 from monitors.evaluator.sources.annotated_csv import COLLISION, Answer, Collision, naming
+from monitors.evaluator.sources.checked_pools import check_addresses
 from monitors.evaluator.sources.errors import SourceUnavailable, refusal, write_refusal
 from monitors.evaluator.sources.flux_text import Manner, Query, is_empty, queries
 from monitors.evaluator.sources.http import CONNECT_SECONDS, CONNECTIONS, WRITES_AT_ONCE, again, is_local, said
@@ -46,6 +47,7 @@ class FluxSource:
         )
         self._writes = self._client.write_api(write_options=SYNCHRONOUS)
         self._writing = ThreadPoolExecutor(WRITES_AT_ONCE, thread_name_prefix="flux-writes")
+        check_addresses(self._client.api_client.rest_client.pool_manager)
         self._book = SeriesBook()
         self._names = naming(self._book)
         self._asking = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="flux")

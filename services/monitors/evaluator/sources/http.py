@@ -12,6 +12,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 
 from monitors.evaluator.sources.errors import SourceUnavailable
 from monitors.evaluator.sources.settings import InfluxSettings
+from monitors.mesh.outbound import socket_for
 
 T = TypeVar("T")
 CONNECTIONS = 4
@@ -31,7 +32,7 @@ def open_session(settings: InfluxSettings, connections: int = CONNECTIONS) -> ai
         headers["Authorization"] = credential
     return aiohttp.ClientSession(
         headers=headers,
-        connector=aiohttp.TCPConnector(limit=connections),
+        connector=aiohttp.TCPConnector(limit=connections, socket_factory=socket_for),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=settings.timeout),
     )
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
 
+from monitors.mesh.addresses import is_local_name, may_name
 from monitors.mesh.errors import EtagMismatch, InvalidField
 from monitors.mesh.masking import Secret
-from monitors.notifier.model.addresses import is_local_name, may_name
 from monitors.notifier.model.grouping import Grouping, default_grouping
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -11,6 +11,7 @@ import aiohttp
 
 from monitors.mesh.errors import IdentityUnavailable
 from monitors.mesh.identity.settings import OidcSettings, is_safe
+from monitors.mesh.outbound import socket_for
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,8 @@ class IssuerKeys:
             self._fetched = self._tried
 
     async def _fetch(self) -> list[Jwk]:
-        async with aiohttp.ClientSession(headers={"Accept": "application/json"}) as client:
+        connector = aiohttp.TCPConnector(socket_factory=socket_for)
+        async with aiohttp.ClientSession(headers={"Accept": "application/json"}, connector=connector) as client:
             url = self._settings.jwks_url or await self._find_jwks(client)
             found = (await _get(client, url)).get("keys")
         if not isinstance(found, list):

@@ -1,8 +1,11 @@
 """Hands a message to the operator's mail server and judges its answer."""
 
+import asyncio
+
 import aiosmtplib
 
 from monitors.mesh.config import SmtpSettings
+from monitors.mesh.outbound import connect
 from monitors.notifier.channels.email import several
 from monitors.notifier.channels.email.render import render
 from monitors.notifier.model.bundle import Bundle, Content
@@ -16,18 +19,8 @@ async def send(target: EmailTarget, content: Content, now: int, settings: SmtpSe
     """Sends one mail to all addresses of the channel."""
     if settings is None:
         return Outcome(OutcomeKind.RETRYABLE, "the notifier has no mail server; the operator sets SMTP_HOST")
-    client = aiosmtplib.SMTP(
-        hostname=settings.host,
-        port=settings.port,
-        username=settings.username or None,
-        password=settings.password.reveal() or None,
-        timeout=TIMEOUT_SECONDS,
-        use_tls=settings.security == "tls",
-        start_tls=settings.security == "starttls",
-    )
     try:
-        # Connecting also says hello, starts TLS and logs in; until it's done nothing can have been sent.
-        await client.connect()
+        client = await _connected(settings)
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         return Outcome(OutcomeKind.RETRYABLE, _why_not_connected(error), _code(error))
     if isinstance(content, Bundle):
@@ -48,6 +41,29 @@ async def send(target: EmailTarget, content: Content, now: int, settings: SmtpSe
     if refused:
         return Outcome(OutcomeKind.OK, f"sent, but not to {', '.join(sorted(refused))}: the mail server refused", 250)
     return Outcome(OutcomeKind.OK, "the mail server has taken it", 250)
+
+
+async def _connected(settings: SmtpSettings) -> aiosmtplib.SMTP:
+    """Connecting also says hello, starts TLS and logs in; until it's done nothing can have been sent."""
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        opened = await connect(settings.host, settings.port)
+    client = aiosmtplib.SMTP(
+        # The name that its certificate must have.
+        hostname=settings.host,
+        sock=opened,
+        username=settings.username or None,
+        password=settings.password.reveal() or None,
+        timeout=TIMEOUT_SECONDS,
+        use_tls=settings.security == "tls",
+        start_tls=settings.security == "starttls",
+    )
+    try:
+        await client.connect()
+    except BaseException:
+        client.close()
+        opened.close()
+        raise
+    return client
 
 
 def _all_refused(codes: list[int]) -> Outcome:

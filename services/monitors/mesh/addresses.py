@@ -38,6 +38,12 @@ def may_connect(address: Address, allow_local: bool) -> bool:
     return all(_is_global(one) or (allow_local and _is_local(one)) for one in _readings(address))
 
 
+def may_serve(address: Address) -> bool:
+    """Whether something that the operator has named may be at `address`: anywhere but at addresses that no service has,
+    as the link-local ones, where clouds keep their credentials."""
+    return not any(one.is_link_local or one.is_multicast or one.is_unspecified for one in _readings(address))
+
+
 def may_name(host: str, allow_local: bool) -> bool:
     """Whether a URL may name `host`, before any look-up: what it resolves to is checked at each connection.
 
