@@ -2,9 +2,10 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import Inspector
 
 from monitors.mesh.config import RulesSettings
@@ -65,6 +66,52 @@ def columns(inspector: Inspector) -> dict[tuple[str, str], bool]:
         for table in inspector.get_table_names()
         for column in inspector.get_columns(table)
     }
+
+
+class CutOff(Exception):
+    """The end of whoever upgrades, in the middle of it."""
+
+
+def upgrade_to_a_new_statement(url: str, service: str, done: set[str]) -> bool:
+    """Upgrades until a statement that changes something and isn't among those `done`; whether there was one."""
+
+    def end(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        whole = f"{statement} {parameters}"
+        if statement.split()[0] in ("CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "RENAME") and whole not in done:
+            done.add(whole)
+            raise CutOff
+
+    database = Database(url, name=service, migrations=f"monitors.{service}.migrations")
+    event.listen(Engine, "after_cursor_execute", end)
+    try:
+        database.upgrade()
+    except CutOff:
+        return True
+    finally:
+        event.remove(Engine, "after_cursor_execute", end)
+        database.close()
+    return False
+
+
+def shapes(url: str) -> dict[str, list[str]]:
+    """How each table is made, whatever the order."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        names = inspect(connection).get_table_names()
+        made = {name: connection.execute(text(f"SHOW CREATE TABLE `{name}`")).one()[1] for name in names}
+    engine.dispose()
+    return {name: sorted(line.strip(" ,") for line in text.splitlines()) for name, text in made.items()}
+
+
+@pytest.mark.parametrize("service", ["rules", "notifier"])
+def test_an_upgrade_that_is_cut_off_at_any_statement_goes_on_when_it_is_run_again(service: str) -> None:
+    url = shared_server().url(shared_server().create_database())
+    done: set[str] = set()
+    while upgrade_to_a_new_statement(url, service, done):
+        pass
+    whole = shared_server().migrated_database(service)
+    assert shapes(url) == shapes(whole)
+    assert len(done) > len(shapes(url))
 
 
 @pytest.mark.parametrize("service", ["rules", "notifier"])

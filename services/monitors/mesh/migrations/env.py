@@ -5,6 +5,9 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, Table, event
 
+# Alembic takes it for servers because it's there.
+from monitors.mesh.migrations.resuming import ResumingImpl as ResumingImpl
+
 connection: Connection = context.config.attributes["connection"]
 dialect = connection.dialect
 
