@@ -26,7 +26,7 @@ class ServedProcess:
         self.service, self.port = service, port
         self._command = command
         self.output: list[str] = []
-        self._environment = environment
+        self.environment = environment
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
 
@@ -46,11 +46,16 @@ class ServedProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and isn't there any more."""
+        return self._process is not None and self._process.poll() is not None
+
     def launch(self) -> None:
         """Starts it without waiting for anything."""
         self.output = []
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MONITORS_")}
-        environment = {**inherited, "MONITORS_GRPC_PORT": str(self.port), **self._environment}
+        environment = {**inherited, "MONITORS_GRPC_PORT": str(self.port), **self.environment}
         process = self._process = subprocess.Popen(
             [*self._command, "serve", self.service], env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -166,8 +167,8 @@ class HttpBridge:
         match = re.search(r"http://\S+:(\d+)/mcp", self.output)
         return match[1] if match else ""
 
-    def close(self) -> None:
-        self._process.terminate()
+    def close(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self._process.send_signal(number)
         self._process.wait(20)
         self._output.close()
 

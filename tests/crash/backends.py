@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from sqlalchemy import create_engine
+
 from tests.crash.chaos import Actions, stand_still
 from tests.crash.proxy import FaultProxy
-from tests.servers.backends import upgrade
+from tests.servers.backends import every_row, upgrade
 from tests.servers.mariadb import MariaDB, own_server
 from tests.servers.redis import RedisServer, redis_server
 
@@ -49,7 +51,15 @@ class Backends:
             "kill Redis": doing(self.redis.kill, self.redis.start),
             "wipe Redis": doing(self.redis.wipe),
             "freeze MariaDB": lambda choice: stand_still(self.mariadb.pid, choice.uniform(*STANDSTILL)),
+            "freeze Redis": lambda choice: stand_still(self.redis.pid, choice.uniform(*STANDSTILL)),
         }
+
+    def stored(self) -> bytes:
+        """All that lies in the database."""
+        engine = create_engine(self.mariadb.url(DATABASE))
+        found = every_row(engine)
+        engine.dispose()
+        return found
 
 
 @contextmanager

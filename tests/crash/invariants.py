@@ -10,9 +10,13 @@ from monitors.notifier.model.places import MOST
 from monitors.notifier.store.standing import CUT_OFF
 from monitors.v1 import alert_pb2
 from monitors.v1.notification_pb2 import DELIVERY_OUTCOME_AMBIGUOUS, Delivery
+from tests.canaries import Canaries
 from tests.crash.ledger import REFUSED, Entry
 from tests.crash.load import Transition
+from tests.crash.operators import Change
 
+SOON = 5.0
+"""Seconds."""
 UNFINISHED = (alert_pb2.DELIVERY_STATE_PENDING, alert_pb2.DELIVERY_STATE_IN_FLIGHT)
 ENDED_UNTOLD = (
     alert_pb2.DELIVERY_STATE_DEAD, alert_pb2.DELIVERY_STATE_SUPPRESSED, alert_pb2.DELIVERY_STATE_SUPERSEDED,
@@ -31,6 +35,12 @@ class Outcome:
     """A tenant's endpoint has its name as path."""
     secrets: Mapping[str, str]
     """Each tenant's signing secret."""
+    changed: Counter[Change]
+    """What people were told that they have changed."""
+    audited: Counter[Change]
+    calm_until: float
+    """When the first fault came; `time.time()`."""
+    canaries: Canaries
 
 
 def check(outcome: Outcome, interruptions: int) -> dict[str, int]:
@@ -47,7 +57,12 @@ def check(outcome: Outcome, interruptions: int) -> dict[str, int]:
     check_order(taken)
     check_bodies(outcome)
     check_nothing_is_unfinished(outcome)
-    return {"transitions": len(outcome.expected), "messages": len(taken) - duplicates, "duplicates": duplicates}
+    check_audit(outcome)
+    check_secrets(outcome)
+    return {
+        "transitions": len(outcome.expected), "changes": outcome.changed.total(),
+        "messages": len(taken) - duplicates, "duplicates": duplicates,
+    }  # fmt: skip
 
 
 def check_alerts(outcome: Outcome) -> None:
@@ -152,6 +167,39 @@ def check_nothing_is_unfinished(outcome: Outcome) -> None:
     """I6: once the faults have stopped, nothing stays on its way."""
     left = [one.id for deliveries in outcome.deliveries.values() for one in deliveries if one.state in UNFINISHED]
     assert not left, f"I6: {len(left)} deliveries are still on their way: {_some(left)}"
+
+
+def check_audit(outcome: Outcome) -> None:
+    """I9: the audit has each change once, however often it was asked for, and nothing else."""
+    missing, surplus = outcome.changed - outcome.audited, outcome.audited - outcome.changed
+    assert not missing, f"I9: {len(missing)} changes aren't in the audit: {_some(missing)}"
+    assert not surplus, f"I9: {len(surplus)} in the audit were never made, or once only: {_some(surplus)}"
+
+
+def check_secrets(outcome: Outcome) -> None:
+    """I10: no secret is in a log, an answer, the ledger or the database."""
+    found = outcome.canaries.found()
+    assert not found, f"I10: {len(found)} secrets are where they don't belong: {_some(found)}"
+
+
+def check_calm(outcome: Outcome) -> float:
+    """I3 and I7: before the first fault nothing came twice, and nearly all came soon. Gives the 99th percentile of the
+    seconds from a point to the first attempt to tell of it."""
+    first: dict[tuple[str, str, str], float] = {}
+    early = [entry for entry in outcome.ledger if entry.arrived <= outcome.calm_until]
+    for entry in early:
+        first.setdefault((entry.path, entry.event["data"]["alert_id"], entry.event["type"]), entry.arrived)
+    assert len({entry.id for entry in early}) == len(early), "I3: without a fault something came twice"
+    lateness = sorted(
+        first[tenant, alert.id, kind] - time.ToNanoseconds() / 1e9
+        for tenant, alerts in outcome.alerts.items()
+        for alert in alerts
+        for kind, time in (("alert.firing", alert.fire_time), ("alert.resolved", alert.resolve_time))
+        if (tenant, alert.id, kind) in first
+    )
+    latest = lateness[int(len(lateness) * 0.99)]
+    assert latest <= SOON, f"I7: of {len(lateness)} messages without faults one in a hundred took {latest:.1f} s"
+    return latest
 
 
 def _kind(kind: int) -> str:

@@ -23,7 +23,7 @@ from tests.processes import wait_for
 from tests.served import free_port
 
 TAKEN, UNANSWERED, REFUSED = "taken", "unanswered", "refused"
-SHARE_BUSY, SHARE_THROTTLED, SHARE_UNANSWERED = 0.05, 0.03, 0.02
+SHARE_BUSY, SHARE_THROTTLED, SHARE_UNANSWERED = 0.05, 0.01, 0.02
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ class LedgerProcess:
     def __init__(self, file: Path, seed: int) -> None:
         self.file = file
         self.port = free_port()
+        self.is_calm = True
+        """Whether it takes and answers everything. That changes when it's started the next time."""
         self._seed = seed
         self._process: subprocess.Popen[str] | None = None
 
@@ -72,6 +74,7 @@ class LedgerProcess:
         """Starts it, and waits until it listens."""
         self._seed += 1
         arguments = ["--port", str(self.port), "--file", str(self.file), "--seed", str(self._seed)]
+        arguments += ["--calm"] if self.is_calm else []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.ledger", *arguments], stdout=subprocess.PIPE, text=True
         )
@@ -105,14 +108,15 @@ class LedgerProcess:
 
 
 class _Receiver:
-    def __init__(self, file: Path, seed: int) -> None:
+    def __init__(self, file: Path, seed: int, *, calm: bool) -> None:
+        self._calm = calm
         self._descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._choice = random.Random(seed)
         self._held: list[asyncio.Future[None]] = []
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
-        lot = self._choice.random()
+        lot = 1.0 if self._calm else self._choice.random()
         if lot < SHARE_BUSY:
             self._write(request, body, REFUSED)
             return web.Response(status=503, text="busy")
@@ -140,11 +144,12 @@ def _main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--file", type=Path, required=True)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--calm", action="store_true")
     given = parser.parse_args()
 
     async def serve() -> None:
         app = web.Application()
-        app.router.add_post("/{path:.*}", _Receiver(given.file, given.seed).take)
+        app.router.add_post("/{path:.*}", _Receiver(given.file, given.seed, calm=given.calm).take)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", given.port, reuse_address=True).start()

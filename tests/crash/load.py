@@ -47,10 +47,10 @@ class Load:
         self._write(list(self.keys)[-1], [(PROBE, time.time_ns(), HIGH)])
 
     def start(self) -> None:
-        """Begins, with a thread for each tenant."""
-        for number, tenant in enumerate(self.keys):
-            choice = random.Random(f"{self.seed}/{number}")
-            self._threads.append(threading.Thread(target=self._run, args=(tenant, choice), daemon=True))
+        """Begins, or goes on, with a thread for each tenant."""
+        self._stop.clear()
+        choices = {tenant: random.Random(f"{self.seed}/{tenant}/{len(self.expected)}") for tenant in self.keys}
+        self._threads = [threading.Thread(target=self._run, args=each, daemon=True) for each in choices.items()]
         for thread in self._threads:
             thread.start()
 

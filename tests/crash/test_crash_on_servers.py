@@ -16,7 +16,7 @@ def test_nothing_is_lost_reordered_or_made_up_when_servers_are_killed_too(
     tmp_path: Path, loop_thread: LoopThread, figure: Callable[[str], None]
 ) -> None:
     with backends() as servers:
-        figure("MariaDB and Redis: " + run(tmp_path, 1, 30, loop_thread, servers=servers))
+        figure("MariaDB and Redis: " + run(tmp_path, 1, 20, loop_thread, servers=servers))
 
 
 def test_a_database_that_answers_before_it_has_synced_is_found_out(tmp_path: Path, loop_thread: LoopThread) -> None:

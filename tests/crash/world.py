@@ -2,40 +2,48 @@
 
 import random
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
-from monitors.v1 import alert_pb2, notification_pb2
-from monitors.v1.notifier_service_pb2 import CreateChannelRequest, ListDeliveriesRequest, ListDeliveriesResponse
+from monitors.v1 import alert_pb2, notification_pb2, notifier_service_pb2, rule_service_pb2
+from monitors.v1.audit_pb2 import AuditEvent
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from monitors.v1.rule_pb2 import SEVERITY_CRITICAL, Rule
-from monitors.v1.rule_service_pb2 import CreateRuleRequest, ListAlertsRequest, ListAlertsResponse
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+from tests.canaries import Canaries, stored
 from tests.crash.backends import Backends
 from tests.crash.chaos import Actions, stand_still
+from tests.crash.claude import Claude
+from tests.crash.failpoints import arm
 from tests.crash.invariants import UNFINISHED, Outcome
-from tests.crash.launcher import BREAK
 from tests.crash.ledger import LedgerProcess, read
 from tests.crash.load import PROBE, Load
-from tests.crash.proxy import FaultProxy, started
+from tests.crash.operators import Change, Operators
+from tests.crash.points import SERVICE_OF
+from tests.crash.proxy import FaultProxy
 from tests.harness import LoopThread
 from tests.processes import wait_for
-from tests.served import ServedMesh, ServedProcess
+from tests.served import SERVICE_TOKEN, ServedMesh, ServedProcess
+from tests.servers.mariadb import PASSWORD
 
 TENANTS = ("acme", "globex")
-RULES, RECEIVER = "rules", "the receiver"
+RECEIVER, WRITES = "the receiver", "the write endpoint"
 STANDSTILL = (0.5, 5.0)
 SILENCE = (0.5, 3.0)
 LONGEST_CALL = 30
-STUCK_SECONDS = 15
-REST_SECONDS = 120
+STUCK_SECONDS = 30
+REST_SECONDS = 240
+REACHED_SECONDS = 30
+CALM_TRANSITIONS = 100
+TOLD = (alert_pb2.ALERT_EVENT_KIND_FIRING, alert_pb2.ALERT_EVENT_KIND_RESOLVED)
+AUDITED = ("rule", "alert", "channel")
 
 
 @dataclass
@@ -43,22 +51,50 @@ class World:
     """Everything that runs."""
 
     mesh: ServedMesh
+    processes: Mapping[str, ServedProcess]
+    """By name; there may be two of a service."""
     ledger: LedgerProcess
     load: Load
+    operators: Operators
+    claude: Claude
     proxies: Mapping[str, FaultProxy]
     """By what they lead to."""
+    failpoints: Path
     loop: LoopThread
     backends: Backends | None = None
     secrets: dict[str, str] = field(default_factory=dict)
+    logs: list[str] = field(default_factory=list)
+    """What processes wrote that have ended."""
+    calm_until: float = 0.0
+
+    def start(self) -> None:
+        """Lets everybody work, at first or again."""
+        self.load.start()
+        self.operators.start()
+        self.claude.start()
+
+    def live_in_calm(self) -> None:
+        """Lets a while pass before the first fault."""
+        wait_for(lambda: len(self.load.expected) >= CALM_TRANSITIONS, "points", every=0.1)
+        self.ledger.wait_for_taken(CALM_TRANSITIONS, REACHED_SECONDS)
+        self.calm_until = time.time()
+        self.ledger.is_calm = False
+        self.kill_receiver()
 
     def actions(self) -> Actions:
         """What can be done to it, by name."""
         doable: dict[str, Callable[[random.Random], None]] = {}
-        for service in self.mesh.processes:
-            doable[f"kill {service.service}"] = lambda _, service=service: self.kill(service)  # type: ignore[misc]
-            doable[f"freeze {service.service}"] = (
-                lambda choice, service=service: stand_still(service.pid, choice.uniform(*STANDSTILL))  # type: ignore[misc]
+        for name, process in self.processes.items():
+            doable[f"kill {name}"] = lambda _, process=process: self.kill(process)  # type: ignore[misc]
+            doable[f"freeze {name}"] = (
+                lambda choice, process=process: stand_still(process.pid, choice.uniform(*STANDSTILL))  # type: ignore[misc]
             )
+        for service in sorted(set(SERVICE_OF.values())):
+            points = sorted(point for point, owner in SERVICE_OF.items() if owner == service)
+            doable[f"death in the middle of {service}"] = lambda choice, points=points: self.die_at(  # type: ignore[misc]
+                choice.choice(points)
+            )
+        doable["kill the bridge"] = self.claude.kill_and_open
         doable["kill the receiver"] = lambda _: self.kill_receiver()
         doable["freeze the receiver"] = lambda choice: stand_still(self.ledger.pid, choice.uniform(*STANDSTILL))
         for name, proxy in self.proxies.items():
@@ -77,8 +113,20 @@ class World:
     def kill(self, service: ServedProcess) -> None:
         """SIGKILL, and a new start."""
         service.end(signal.SIGKILL)
+        self.logs.append(service.text)
         service.launch()
         service.wait_until_ready()
+
+    def die_at(self, point: str) -> None:
+        """Lets a process die at a point of its work, and starts it anew."""
+        arm(self.failpoints, point)
+        owner = SERVICE_OF[point]
+
+        def dead() -> list[ServedProcess]:
+            return [one for one in self.processes.values() if one.service == owner and one.has_ended]
+
+        for process in wait_for(dead, f"a process to die where {point}", REACHED_SECONDS):
+            self.kill(process)
 
     def kill_receiver(self) -> None:
         """SIGKILL of the ledger, and a new start."""
@@ -95,13 +143,14 @@ class World:
 
     def settle(self) -> None:
         """Waits until everything that was acknowledged is told or ended, or nothing moves any more."""
-        self.load.stop()
+        for actor in (self.claude, self.operators, self.load):
+            actor.stop()
         before, moved = (0, 0, 0), time.monotonic()
 
         def is_at_rest() -> bool:
             nonlocal before, moved
             alerts = sum(1 + alert.HasField("resolve_time") for tenant in TENANTS for alert in self.alerts(tenant))
-            deliveries = [one for tenant in TENANTS for one in self.deliveries(tenant)]
+            deliveries = [one for tenant in TENANTS for one in self.deliveries(tenant) if one.kind in TOLD]
             unfinished = sum(delivery.state in UNFINISHED for delivery in deliveries)
             now = (alerts, len(deliveries), unfinished)
             if now != before:
@@ -119,35 +168,75 @@ class World:
             {tenant: self.deliveries(tenant) for tenant in TENANTS},
             read(self.ledger.file),
             self.secrets,
+            self.changed(),
+            Counter((tenant, event.method, event.resource_id) for tenant in TENANTS for event in self.audit(tenant)),
+            self.calm_until,
+            self.canaries(),
         )
+
+    def changed(self) -> Counter[Change]:
+        """What people were told that they have changed. Who asks anew through another bridge may have made a rule
+        twice: those of Claude are as many as there are."""
+        tenant = self.claude.tenant
+        request = rule_service_pb2.ListRulesRequest(page_size=100)
+        rules = self._pages(self.mesh.rules, RuleServiceStub, request, tenant, "rules")
+        made = [rule for rule in rules if rule.title.startswith(self.claude.prefix)]
+        assert {rule.title for rule in made} >= set(self.claude.titles), "I1: a rule that Claude has made is gone"
+        return (
+            self.operators.made + Counter(self.claude.changed) + Counter((tenant, "CreateRule", one.id) for one in made)
+        )
+
+    def canaries(self) -> Canaries:
+        """Every secret, and everything in which none may be."""
+        found = Canaries({f"a channel's of {tenant}": mark for tenant, mark in self.operators.marks.items()})
+        for tenant in TENANTS:
+            found.secrets[f"{tenant}'s signing secret"] = self.secrets[tenant].removeprefix("whsec_")
+            found.secrets[f"{tenant}'s key"] = self.mesh.key(tenant).split("_", 3)[3].rpartition("_")[0]
+            shown = [*self._all_alerts(tenant), *self.deliveries(tenant), *self.audit(tenant)]
+            found.see(f"what {tenant} is shown", b"".join(one.SerializeToString() for one in shown))
+        found.secrets["the services' token"] = SERVICE_TOKEN
+        found.see("logs", "".join([*self.logs, *(one.text for one in self.processes.values()), *self.claude.written]))
+        for name, content in stored(self.mesh.home):
+            found.see(name, content)
+        if self.backends:
+            found.secrets["MariaDB's password"] = PASSWORD
+            found.see("MariaDB", self.backends.stored())
+        return found
+
+    def audit(self, tenant: str) -> list[AuditEvent]:
+        """What the audit tells of what a tenant's people may change."""
+        rules, notifier = (
+            rule_service_pb2.ListAuditEventsRequest(),
+            notifier_service_pb2.ListNotifierAuditEventsRequest(),
+        )
+        rules.page_size = notifier.page_size = 100
+        events = self._pages(self.mesh.rules, RuleServiceStub, rules, tenant, "events")
+        events += self._pages(self.mesh.notifier, NotifierServiceStub, notifier, tenant, "events")
+        return [event for event in events if event.kind in AUDITED]
 
     def alerts(self, tenant: str) -> list[alert_pb2.Alert]:
         """All alerts of a tenant, but for the probe's."""
         return [one for one in self._all_alerts(tenant) if one.monitor_id != PROBE]
 
     def _all_alerts(self, tenant: str) -> list[alert_pb2.Alert]:
-        found: list[alert_pb2.Alert] = []
-        with self.mesh.channel(self.mesh.rules) as channel:
-            request = ListAlertsRequest(page_size=1000)
-            while True:
-                page: ListAlertsResponse = RuleServiceStub(channel).ListAlerts(
-                    request, metadata=self.mesh.metadata(tenant), timeout=LONGEST_CALL
-                )
-                found += page.alerts
-                if not page.next_page_token:
-                    return found
-                request.page_token = page.next_page_token
+        request = rule_service_pb2.ListAlertsRequest(page_size=1000)
+        return self._pages(self.mesh.rules, RuleServiceStub, request, tenant, "alerts")
 
     def deliveries(self, tenant: str) -> list[notification_pb2.Delivery]:
         """All deliveries of a tenant, with their attempts."""
-        found: list[notification_pb2.Delivery] = []
-        with self.mesh.channel(self.mesh.notifier) as channel:
-            request = ListDeliveriesRequest(page_size=1000, include_attempts=True)
+        request = notifier_service_pb2.ListDeliveriesRequest(page_size=1000, include_attempts=True)
+        return self._pages(self.mesh.notifier, NotifierServiceStub, request, tenant, "deliveries")
+
+    def _pages(
+        self, service: ServedProcess, stub: Callable[[Any], Any], request: Any, tenant: str, what: str
+    ) -> list[Any]:
+        found: list[Any] = []
+        method = type(request).__name__.removesuffix("Request")
+        with self.mesh.channel(service) as channel:
+            call = getattr(stub(channel), method)
             while True:
-                page: ListDeliveriesResponse = NotifierServiceStub(channel).ListDeliveries(
-                    request, metadata=self.mesh.metadata(tenant), timeout=LONGEST_CALL
-                )
-                found += page.deliveries
+                page = call(request, metadata=self.mesh.metadata(tenant), timeout=LONGEST_CALL)
+                found += getattr(page, what)
                 if not page.next_page_token:
                     return found
                 request.page_token = page.next_page_token
@@ -155,18 +244,21 @@ class World:
     def make_rules(self) -> None:
         """A rule on each monitor of each tenant, told at once to the tenant's endpoint; waits until they count."""
         self.load.write_all()
+        choice = random.Random(0)
         for tenant in TENANTS:
-            metadata = self.mesh.metadata(tenant)
-            with self.mesh.channel(self.mesh.notifier) as channel:
-                made = notification_pb2.Channel(name="ops")
-                made.webhook.url = f"http://127.0.0.1:{self.proxies[RECEIVER].port}/{tenant}"
-                request = CreateChannelRequest(channel=made)
-                answer = NotifierServiceStub(channel).CreateChannel(request, metadata=metadata)
-                self.secrets[tenant] = answer.webhook_secret
-            rules = [*map(_rule, self.load.names()), Rule(monitor_id=PROBE, title="probe", condition_text="v > 10")]
-            with self.mesh.channel(self.mesh.rules) as channel:
-                for rule in rules:
-                    RuleServiceStub(channel).CreateRule(CreateRuleRequest(rule=rule), metadata=metadata)
+            made = notification_pb2.Channel(name="ops")
+            made.webhook.url = (
+                f"http://127.0.0.1:{self.proxies[RECEIVER].port}/{tenant}?token={self.operators.marks[tenant]}"
+            )
+            request = notifier_service_pb2.CreateChannelRequest(channel=made)
+            answer = self.operators.change(tenant, request, lambda answer: str(answer.channel.id), choice)
+            self.secrets[tenant] = answer.webhook_secret
+            for rule in (
+                *map(_rule, self.load.names()),
+                Rule(monitor_id=PROBE, title="probe", condition_text="v > 10"),
+            ):
+                creation = rule_service_pb2.CreateRuleRequest(rule=rule)
+                self.operators.change(tenant, creation, lambda answer: str(answer.rule.id), choice)
         self.load.write_probe()
         # Rules come to the evaluator in the order in which they were made.
         wait_for(lambda: any(one.monitor_id == PROBE for one in self._all_alerts(TENANTS[-1])), "the rules")
@@ -177,34 +269,3 @@ def _rule(monitor: str) -> Rule:
         monitor_id=monitor, title=f"{monitor} is high", condition_text="v > 10", severity=SEVERITY_CRITICAL,
         notify=["ops"], interval=Duration(seconds=1), cooldown=Duration(seconds=0),
     )  # fmt: skip
-
-
-@contextmanager
-def running(
-    home: Path, *, seed: int, loop: LoopThread, broken: str = "", monitors: int = 12, servers: Backends | None = None
-) -> Iterator[World]:
-    """A mesh with nothing written to it yet, in files of its own or on `servers`."""
-    ledger = LedgerProcess(home / "ledger.jsonl", seed)
-    mesh = ServedMesh(home, {}, [sys.executable, "-m", "tests.crash.launcher"])
-    proxies = {RULES: FaultProxy(mesh.rules.port), RECEIVER: FaultProxy(ledger.port)}
-    if servers:
-        proxies |= servers.proxies()
-    loop.run(started(*proxies.values()))
-    mesh.environment |= {
-        "MONITORS_TENANTS": ",".join(TENANTS),
-        "MONITORS_ALLOW_LOCAL_TARGETS": "1",
-        "MONITORS_RULES_ADDRESS": f"127.0.0.1:{proxies[RULES].port}",
-        BREAK: broken,
-        **(servers.environment(proxies) if servers else {}),
-    }
-    try:
-        ledger.start()
-        mesh.start()
-        keys = {tenant: mesh.key(tenant) for tenant in TENANTS}
-        load = Load(lambda: f"127.0.0.1:{mesh.http_port}", keys, monitors, seed)
-        yield World(mesh, ledger, load, proxies, loop, servers)
-    finally:
-        mesh.stop()
-        ledger.kill()
-        for proxy in proxies.values():
-            loop.run(proxy.stop())

@@ -4,17 +4,15 @@ then a search of all that it has written, answered, stored and exported: none st
 import base64
 import json
 import re
-import secrets
 import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import grpc
 import jwt
@@ -32,6 +30,7 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.bridge.conftest import HttpBridge
 from tests.bridge.raw import http_call
 from tests.browser import fetch
+from tests.canaries import Canaries, canary, stored
 from tests.end_to_end.test_exported_trace import INSTRUMENT, environment
 from tests.harness import LoopThread
 from tests.notifier.test_email import Mailbox, listening
@@ -43,44 +42,6 @@ from tests.servers.mariadb import PASSWORD
 pytestmark = pytest.mark.process
 MONITORS = str(BIN / "monitors")
 BRIDGE = {"MONITORS_MCP_ISSUER": "https://id.example.org", "MONITORS_MCP_RESOURCE_URL": "https://example.org/mcp"}
-
-
-def canary(name: str) -> str:
-    """A secret of 40 characters that is found again wherever it stands."""
-    return f"canary{name}{secrets.token_hex(20)}"[:40]
-
-
-@dataclass
-class Canaries:
-    """The secrets, and everything in which none of them may stand."""
-
-    secrets: dict[str, str] = field(default_factory=dict)
-    seen: dict[str, bytes] = field(default_factory=dict)
-
-    def new(self, name: str) -> str:
-        """A secret to search for."""
-        self.secrets[name] = canary(name)
-        return self.secrets[name]
-
-    def see(self, where: str, what: str | bytes) -> None:
-        """Keeps something to search."""
-        self.seen[where] = self.seen.get(where, b"") + (what.encode() if isinstance(what, str) else what)
-
-    def found(self) -> list[tuple[str, str]]:
-        """Which secret stands where."""
-        return [
-            (name, where)
-            for name, secret in self.secrets.items()
-            for where, text in self.seen.items()
-            if any(form in text for form in forms(secret))
-        ]
-
-
-def forms(secret: str) -> set[bytes]:
-    """How a secret looks: as it is, in an URL, in hexadecimal, and in base64 wherever it begins there."""
-    plain = secret.encode()
-    encoded = {base64.b64encode(b"x" * shift + plain)[4:-4] for shift in range(3)}
-    return {plain, quote(secret, safe="").encode(), plain.hex().encode(), *encoded}
 
 
 @contextmanager
@@ -256,13 +217,6 @@ class Life:
             self.command(*arguments, of="rules")
         for arguments in (("secrets", "status"), ("secrets", "rotate", "--json")):
             self.command(*arguments, changes=self._mesh.environment)
-
-
-def stored(home: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file of the mesh but those in which keys belong."""
-    for file in sorted(home.rglob("*")):
-        if file.is_file() and file.name not in ("key", "master.key") and file.suffix != ".key":
-            yield file.name, file.read_bytes()
 
 
 def test_no_secret_leaves_its_place(loop_thread: LoopThread, tmp_path: Path) -> None:

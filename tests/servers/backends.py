@@ -90,10 +90,16 @@ def everything_in(file: Path, service: str = "rules") -> bytes:
     if not ON_SERVERS:
         return b"".join(path.read_bytes() for path in file.parent.glob(f"{file.name}*"))
     engine = engine_of(file, service)
+    found = every_row(engine)
+    engine.dispose()
+    return found
+
+
+def every_row(engine: Engine) -> bytes:
+    """What every column of every row of every table holds."""
     with engine.connect() as connection:
         tables = inspect(connection).get_table_names()
         rows = [row for table in tables for row in connection.execute(text(f"SELECT * FROM `{table}`"))]
-    engine.dispose()
     return b"\n".join(value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row)
 
 

@@ -59,6 +59,12 @@ class RedisServer:
         except redis.RedisError:
             return False
 
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL; with nothing saved, whatever it held is gone."""
         if self._process is not None:
