@@ -1,1 +1,0 @@
-"""The figures of delivery, beside Debian's Alertmanager in the same run."""
