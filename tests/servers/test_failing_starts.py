@@ -94,7 +94,13 @@ def way(loop_thread: LoopThread) -> Iterator[FaultProxy]:
     loop_thread.run(proxy.stop())
 
 
-def test_a_database_that_comes_late_is_waited_for(tmp_path: Path, way: FaultProxy) -> None:
+async def cut(way: FaultProxy) -> None:
+    way.reset()
+
+
+def test_a_database_that_comes_late_or_is_lost_is_waited_for_and_health_says_so(
+    tmp_path: Path, way: FaultProxy, loop_thread: LoopThread
+) -> None:
     away = shared_server().migrated_database("rules").replace(f":{shared_server().port}/", f":{way.port}/")
     serving, not_serving = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
     with waiting_service(tmp_path, away) as process:
@@ -109,8 +115,18 @@ def test_a_database_that_comes_late_is_waited_for(tmp_path: Path, way: FaultProx
         way.refuse(refusing=False)
         process.wait_until_ready()
         with grpc.insecure_channel(process.address) as channel:
-            assert health_of(channel, "monitors.v1.RuleService") == serving
+            for name in ("", "monitors.v1.RuleService", "alive"):
+                assert health_of(channel, name) == serving
+            way.refuse(refusing=True)
+            loop_thread.run(cut(way))
+            names = ("", "monitors.v1.RuleService")
+            wait_for(
+                lambda: [health_of(channel, name) for name in names] == [not_serving] * 2,
+                "its word that it can't serve",
+            )
             assert health_of(channel, "alive") == serving
+            way.refuse(refusing=False)
+            wait_for(lambda: health_of(channel, "") == serving, "its word that it can serve again")
 
 
 def test_who_waits_for_a_database_can_be_ended(tmp_path: Path) -> None:

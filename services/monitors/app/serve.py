@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol
 
 import grpc
 
@@ -23,6 +24,14 @@ from monitors.mesh.shared import Shared, open_shared
 from monitors.mesh.statements import with_statements
 from monitors.v1.rule_service_pb2 import AuthenticateRequest
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+
+
+class Served(Hosted, Protocol):
+    """A service in a process of its own."""
+
+    async def is_ready(self) -> bool:
+        """Whether it can serve now."""
+
 
 SERVICES = ("rules", "evaluator", "notifier")
 
@@ -60,14 +69,16 @@ async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> No
             await server.start([address], variable="MONITORS_GRPC_PORT")
             print(f"monitors {service} on {address}", flush=True)  # noqa: T201
             settle()
+            telling = asyncio.create_task(server.tell_readiness(hosted.is_ready))
             await closing.wait()
+            await telling
             await server.stop()
 
 
 @asynccontextmanager
 async def _rules(
     settings: Settings, closing: asyncio.Event, shared: Shared
-) -> AsyncIterator[tuple[Hosted, Authenticate]]:
+) -> AsyncIterator[tuple[Served, Authenticate]]:
     from monitors.rules.main import open_rules
 
     async with (
@@ -85,7 +96,7 @@ async def _rules(
 @asynccontextmanager
 async def _evaluator(
     settings: Settings, closing: asyncio.Event, shared: Shared
-) -> AsyncIterator[tuple[Hosted, Authenticate]]:
+) -> AsyncIterator[tuple[Served, Authenticate]]:
     from monitors.app.sources import polling_of
     from monitors.evaluator.main import open_evaluator
 
@@ -103,7 +114,7 @@ async def _evaluator(
 @asynccontextmanager
 async def _notifier(
     settings: Settings, closing: asyncio.Event, shared: Shared
-) -> AsyncIterator[tuple[Hosted, Authenticate]]:
+) -> AsyncIterator[tuple[Served, Authenticate]]:
     from monitors.notifier.main import open_notifier
 
     async with open_channel(settings.rules_address, settings.service_token.reveal()) as rules:

@@ -35,6 +35,10 @@ class Evaluator:
         self.ready = ready
         self.http_port = http_port
 
+    async def is_ready(self) -> bool:
+        """Whether it can serve: it takes points as soon as it's open."""
+        return True
+
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds the servicer and returns the service's full name."""
         return self._service.add_to(server)

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 import grpc
@@ -29,6 +29,7 @@ OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),
 ]
 GRACE_SECONDS = 5.0
+READINESS_SECONDS = 2.0
 ALIVE = "alive"
 """Under this name health says that the process is alive, whether or not it can serve. Whatever else it says is whether
 it can."""
@@ -81,6 +82,21 @@ class MeshServer:
         for name in ("", ALIVE, *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return ports
+
+    async def tell_readiness(self, is_ready: Callable[[], Awaitable[bool]]) -> None:
+        """Lets health say whether the services can serve, as `is_ready` finds every few seconds, until the server
+        stops. That the process is alive stays said."""
+        said = True
+        while not self._closing.is_set():
+            ready = await is_ready()
+            if ready != said:
+                said = ready
+                log.warning("ready again" if ready else "not ready: the database doesn't answer")
+                status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+                for name in ("", *self._names):
+                    await self._health.set(name, status)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), READINESS_SECONDS)
 
     async def stop(self) -> None:
         """Refuses new calls, lets streams end, and waits a few seconds for what is being served."""

@@ -46,9 +46,14 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 class Notifier:
     """A running notifier."""
 
-    def __init__(self, service: NotifierService, changes: Changes) -> None:
+    def __init__(self, service: NotifierService, changes: Changes, database: Database) -> None:
         self._service = service
+        self._database = database
         self._changes = changes
+
+    async def is_ready(self) -> bool:
+        """Whether it can serve: its database answers."""
+        return await self._database.is_reached()
 
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds NotifierService to a server and returns its full name."""
@@ -143,7 +148,7 @@ async def _running(
         shortening = keep_audit(database, audit, settings.audit_kept)
         pulse = Pulse(database, Heartbeats(channels), stub, intake, dispatcher, clock)
         async with _delivering(dispatcher, intake.run(), reporter.run(), pulse.run(), shortening):
-            yield Notifier(service, changes)
+            yield Notifier(service, changes, database)
 
 
 async def _kept_fingerprint_key(database: Database, sealer: Sealer) -> bytes:

@@ -51,6 +51,10 @@ class Rules:
         self.authenticate = core.authenticate
         """Who a credential belongs to. Raises Unauthenticated, or IdentityUnavailable if that can't be found out."""
 
+    async def is_ready(self) -> bool:
+        """Whether it can serve: its database answers."""
+        return await self._database.is_reached()
+
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds the servicer and returns the service's full name."""
         return add_to_server(self._service, server)

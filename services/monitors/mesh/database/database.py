@@ -19,6 +19,7 @@ from monitors.mesh.tenancy import bound_to
 T = TypeVar("T")
 WRITE_CACHE = 4 * 1024 * 1024
 CONNECTIONS = 10
+ANSWER_SECONDS = 5.0
 
 
 class Dialect(Protocol):
@@ -124,6 +125,15 @@ class Database:
                 self._schema.upgrade(to)
         except DBAPIError as error:
             raise unusable(error, self._dialect.explain(error)) from error
+
+    async def is_reached(self) -> bool:
+        """Whether the database answers now, within a few seconds."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self.read(lambda session: None)
+        except (TimeoutError, DBAPIError):
+            return False
+        return True
 
     def prepare(self) -> None:
         """Sees that the schema can be worked with. A file is brought to the newest version, but a server, which others
