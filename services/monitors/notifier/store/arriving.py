@@ -2,18 +2,18 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.ids import id_series
 from monitors.mesh.rows import in_parts, insert_rows
 from monitors.notifier.model.channel import ConsoleTarget
-from monitors.notifier.model.delivery import Arrival, Planned, State, never_told, plan
+from monitors.notifier.model.delivery import Arrival, OutcomeKind, Planned, State, never_told, plan
 from monitors.notifier.model.message import Kind
 from monitors.notifier.store import repeats
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.named import stream_of
-from monitors.notifier.store.tables import deliveries
+from monitors.notifier.store.tables import attempts, deliveries
 from monitors.notifier.store.timing import Timing
 
 FIRING_NEVER_TOLD = "that the alert fired was never told, so its end isn't either"
@@ -25,8 +25,19 @@ Told = dict[tuple[str, str, str], list[State]]
 _KNOWN = select(deliveries.c.notification_id).where(
     deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.notification_id.in_(bindparam("ids", expanding=True))
 )
+# Of what was given up: whether one of the attempts may have arrived.
+_MAY_BE_KNOWN = and_(
+    deliveries.c.state == int(State.DEAD),
+    select(attempts.c.number)
+    .where(
+        attempts.c.tenant_id == deliveries.c.tenant_id,
+        attempts.c.delivery_id == deliveries.c.id,
+        attempts.c.outcome == int(OutcomeKind.AMBIGUOUS),
+    )
+    .exists(),
+)
 _TOLD = (
-    select(deliveries.c.stream_key, deliveries.c.alert_id, deliveries.c.state)
+    select(deliveries.c.stream_key, deliveries.c.alert_id, deliveries.c.state, _MAY_BE_KNOWN)
     .where(
         deliveries.c.tenant_id == bindparam("tenant"),
         deliveries.c.stream_key.in_(bindparam("streams", expanding=True)),
@@ -103,8 +114,10 @@ def _told(session: Session, planned: Sequence[tuple[Arrival, Sequence[Planned]]]
 def add_told(session: Session, told: Told, tenant: str, stream_keys: Collection[str]) -> None:
     """Looks up what was told in streams."""
     for part in in_parts(list(stream_keys)):
-        for stream, alert_id, state in session.execute(_TOLD, {"tenant": tenant, "streams": part}):
-            told.setdefault((tenant, stream, alert_id), []).append(State(state))
+        for stream, alert_id, state, may_be_known in session.execute(_TOLD, {"tenant": tenant, "streams": part}):
+            # What may have arrived is awaited to end as much as what was taken.
+            known = State.ACCEPTED if may_be_known else State(state)
+            told.setdefault((tenant, stream, alert_id), []).append(known)
 
 
 def _row(

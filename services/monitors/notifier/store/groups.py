@@ -12,7 +12,9 @@ from monitors.mesh.times import DAY
 from monitors.notifier.model.delivery import UNFINISHED, State
 from monitors.notifier.model.flushing import Group
 from monitors.notifier.model.storm import is_digest
-from monitors.notifier.store.sendable import COLUMNS, nothing_earlier
+from monitors.notifier.store.backlogs import collapse
+from monitors.notifier.store.sendable import COLUMNS, nothing_earlier, rest_of_streams
+from monitors.notifier.store.standing import is_due
 from monitors.notifier.store.tables import IN_A_GROUP, deliveries, groups
 
 MOST_TOGETHER = 2000
@@ -49,16 +51,6 @@ _MEMBERS = (
     .limit(bindparam("wanted"))
     .with_for_update(skip_locked=True)
 )
-_REST_OF_STREAMS = (
-    select(*COLUMNS)
-    .where(
-        deliveries.c.tenant_id == bindparam("tenant"),
-        deliveries.c.stream_key.in_(bindparam("streams", expanding=True)),
-        _IS_UNFINISHED,
-    )
-    .order_by(deliveries.c.sequence)
-    .with_for_update()
-)
 
 
 def load(session: Session, keys: Collection[Key]) -> dict[Key, Group]:
@@ -90,31 +82,25 @@ def companions(session: Session, heads: Sequence[Row[Any]], now: int) -> dict[Ke
         wanted = MOST_IN_A_DIGEST if any(map(is_digest, keys)) else MOST_TOGETHER
         values = {"tenant": tenant, "keys": keys, "now": now, "wanted": wanted}
         rows |= {row.id: row for row in session.execute(_MEMBERS, values)}
-        for row in _with_rest_of_streams(session, tenant, list(rows.values()), now):
+        # What takes the place of something that has been overtaken may belong to another group.
+        first = [row for row in collapse(session, list(rows.values()), now) if row.group_key in keys]
+        for row in _with_rest_of_streams(session, tenant, first, now):
             told.setdefault((tenant, row.group_key), []).append(row)
     return told
 
 
 def _with_rest_of_streams(session: Session, tenant: str, first: Sequence[Row[Any]], now: int) -> list[Row[Any]]:
     """Rows with what follows each in its stream, as far as it's due and of the same group."""
-    streams: dict[str, list[Row[Any]]] = defaultdict(list)
-    for part in in_parts([row.stream_key for row in first]):
-        for row in session.execute(_REST_OF_STREAMS, {"tenant": tenant, "streams": part}):
-            streams[row.stream_key].append(row)
+    streams = rest_of_streams(session, tenant, [row.stream_key for row in first])
     found = list(first)
     for row in first:
-        for later in streams[row.stream_key]:
+        for later in streams.get(row.stream_key, ()):
             if later.sequence <= row.sequence:
                 continue
-            if later.group_key != row.group_key or not _is_due(later, now):
+            if later.group_key != row.group_key or not is_due(later, now):
                 break
             found.append(later)
     return sorted(found, key=lambda row: row.sequence)
-
-
-def _is_due(row: Row[Any], now: int) -> bool:
-    due: int = row.lease_until if row.state == State.IN_FLIGHT else row.next_at
-    return due <= now
 
 
 def _row(key: Key, group: Group) -> tuple[Any, ...]:

@@ -26,7 +26,7 @@ from monitors.notifier.model.repeats import IS_OVER
 from monitors.notifier.model.room import Room
 from monitors.notifier.model.storm import is_digest
 from monitors.notifier.model.turns import Lane
-from monitors.notifier.store import arriving, breakers, groups, repeats
+from monitors.notifier.store import arriving, backlogs, breakers, groups, repeats
 from monitors.notifier.store.arriving import FIRING_NEVER_TOLD, SAYS_IT_FIRES, Told
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.lanes import Waiting, waiting_lanes
@@ -137,7 +137,8 @@ class Queue:
         for lanes, channels in self._lanes(session, now, room):
             while shares := room.turns.share(lanes):
                 rows = of_lanes(session, shares, now)
-                heads = _heads(rows)
+                alone = backlogs.collapse(session, [row for row in rows if not row.group_key], now)
+                heads = _heads([*(row for row in rows if row.group_key), *alone])
                 claims += _lease(session, heads, channels, token, now)
                 found, told = Counter(map(_channel_key, rows)), Counter(map(_channel_key, heads))
                 for lane, count in shares:
@@ -313,7 +314,8 @@ def _lease(
 ) -> list[Claim]:
     """Leases messages: what is next, and what is told along with each."""
     together = groups.companions(session, heads, now)
-    messages = [together.get(_group(row), [row]) for row in heads]
+    told = (together.get(_group(row), []) if row.group_key else [row] for row in heads)
+    messages = [message for message in told if message]
     note_cut_off(session, [row for message in messages for row in message], now)
     claims = [_claim(message, channels[_channel_key(message[0])], token, now + LEASE) for message in messages]
     leased = [

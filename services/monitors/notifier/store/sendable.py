@@ -1,5 +1,6 @@
 """What of the queue can be sent now."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
+from monitors.mesh.rows import in_parts
 from monitors.notifier.model.delivery import UNFINISHED, State
 from monitors.notifier.model.turns import Lane
 from monitors.notifier.store.tables import STANDING, deliveries
@@ -95,3 +97,24 @@ _EXPIRED = (
     .limit(MOST_EXPIRED)
     .with_for_update(skip_locked=True)
 )
+
+
+_REST_OF_STREAMS = (
+    select(*COLUMNS)
+    .where(
+        deliveries.c.tenant_id == bindparam("tenant"),
+        deliveries.c.stream_key.in_(bindparam("streams", expanding=True)),
+        deliveries.c.state.in_(list(map(int, UNFINISHED))),
+    )
+    .order_by(deliveries.c.sequence)
+    .with_for_update()
+)
+
+
+def rest_of_streams(session: Session, tenant: str, keys: Sequence[str]) -> dict[str, list[Row[Any]]]:
+    """All that is on its way of some streams, in order. It's locked."""
+    streams: dict[str, list[Row[Any]]] = defaultdict(list)
+    for part in in_parts(list(dict.fromkeys(keys))):
+        for row in session.execute(_REST_OF_STREAMS, {"tenant": tenant, "streams": part}):
+            streams[row.stream_key].append(row)
+    return streams

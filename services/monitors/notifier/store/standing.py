@@ -58,6 +58,12 @@ def end_waiting(session: Session, is_waiting: tuple[Any, ...], state: State, rea
     )
 
 
+def is_due(row: Row[Any], now: int) -> bool:
+    """Whether a row that is on its way may be claimed: it waits no more, or its lease has run out."""
+    due: int = row.lease_until if row.state == State.IN_FLIGHT else row.next_at
+    return due <= now
+
+
 def so_far(row: Row[Any]) -> tuple[str, int]:
     """The detail and the outcome of a row's last attempt. One that is still being sent was cut off."""
     is_cut_off = row.state == State.IN_FLIGHT

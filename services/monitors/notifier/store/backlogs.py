@@ -1,0 +1,57 @@
+"""Leaves out of backlogs what has been overtaken; see `model.backlog`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, bindparam, select
+from sqlalchemy.orm import Session
+
+from monitors.mesh.rows import in_parts, update_rows
+from monitors.notifier.model.backlog import Waiting, is_backlog, overtaken
+from monitors.notifier.model.delivery import OutcomeKind, State
+from monitors.notifier.model.message import Kind
+from monitors.notifier.store.sendable import rest_of_streams
+from monitors.notifier.store.standing import ENDED, KEY, end, is_due, note_cut_off, so_far
+from monitors.notifier.store.tables import attempts, deliveries
+
+_AMBIGUOUS = select(attempts.c.delivery_id).where(
+    attempts.c.tenant_id == bindparam("tenant"),
+    attempts.c.delivery_id.in_(bindparam("ids", expanding=True)),
+    attempts.c.outcome == int(OutcomeKind.AMBIGUOUS),
+)
+
+
+def collapse(session: Session, heads: Sequence[Row[Any]], now: int) -> list[Row[Any]]:
+    """The heads of streams, which are due and locked; where one was held up, all that waits behind it is looked through
+    and what has been overtaken ends here. The next of its stream takes its place if that is due."""
+    held_up = [row for row in heads if is_backlog(row.attempt_count, row.next_at, now)]
+    if not held_up:
+        return list(heads)
+    replaced: dict[tuple[str, str], Row[Any] | None] = {}
+    ended: list[tuple[Any, ...]] = []
+    for tenant in sorted({row.tenant_id for row in held_up}):
+        streams = rest_of_streams(session, tenant, [row.stream_key for row in held_up if row.tenant_id == tenant])
+        waiting = [row for rows in streams.values() if len(rows) > 1 for row in rows]
+        known = _may_be_known(session, tenant, waiting)
+        gone: list[tuple[Row[Any], str]] = []
+        for rows in streams.values():
+            reasons = overtaken(
+                [Waiting(row.id, row.alert_id, Kind(row.kind), row.id in known) for row in rows if len(rows) > 1]
+            )
+            left = [row for row in rows if row.id not in reasons]
+            gone += [(row, reasons[row.id]) for row in rows if row.id in reasons]
+            if rows[0].id in reasons:
+                replaced[tenant, rows[0].id] = left[0] if left and is_due(left[0], now) else None
+        note_cut_off(session, [row for row, _ in gone], now)
+        ended += [end(row, State.SUPERSEDED, reason, so_far(row)[1], row.next_at, now) for row, reason in gone]
+    update_rows(session, deliveries, KEY, ENDED, ended)
+    kept = [replaced.get((row.tenant_id, row.id), row) for row in heads]
+    return [row for row in kept if row is not None]
+
+
+def _may_be_known(session: Session, tenant: str, rows: Sequence[Row[Any]]) -> set[str]:
+    """Those of the rows of which an attempt may have arrived."""
+    known = {row.id for row in rows if row.state == State.IN_FLIGHT}
+    for part in in_parts([row.id for row in rows if row.attempt_count]):
+        known |= set(session.scalars(_AMBIGUOUS, {"tenant": tenant, "ids": part}))
+    return known
