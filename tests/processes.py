@@ -92,7 +92,7 @@ class MeshProcess:
             "MONITORS_HOME": str(home),
             "MONITORS_GRPC_PORT": "0",
             "MONITORS_HTTP_PORT": "0",
-            **addresses(home),
+            **addresses(home, environment),
             **(environment or {}),
         }
         self.output: list[str] = []

@@ -114,7 +114,7 @@ class ServedMesh:
             "MONITORS_HTTP_PORT": str(self.http_port),
             "MONITORS_RULES_ADDRESS": f"127.0.0.1:{ports['rules']}",
             "MONITORS_EVALUATOR_ADDRESS": f"127.0.0.1:{ports['evaluator']}",
-            **addresses(home),
+            **addresses(home, environment),
             **(environment or {}),
         }
         self.rules, self.evaluator, self.notifier = (

@@ -23,6 +23,7 @@ from standardwebhooks import Webhook
 from tests.identity.user_system import SECRET, UserSystem, UserTables
 from tests.processes import BIN, Receiver, receiver, wait_for
 from tests.served import ServedMesh, served_mesh
+from tests.servers.backends import keeping_points
 from tests.servers.influxdb import influx_server
 from tests.servers.mariadb import shared_server
 from tests.servers.redis import redis_server
@@ -102,7 +103,7 @@ def walk_both(mesh: ServedMesh, write: Write) -> None:
 
 
 def test_two_tenants_work_on_one_mesh_that_keeps_all_itself(tmp_path: Path) -> None:
-    environment = {"MONITORS_TENANTS": ",".join(TENANTS), "MONITORS_ALLOW_LOCAL_TARGETS": "1"}
+    environment = {"MONITORS_TENANTS": ",".join(TENANTS), "MONITORS_ALLOW_LOCAL_TARGETS": "1", **keeping_points()}
     with served_mesh(tmp_path, environment) as mesh:
 
         def write(tenant: str, monitor: str, value: float) -> None:

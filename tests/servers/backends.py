@@ -5,7 +5,7 @@ MONITORS_TESTS_BACKENDS says which: `embedded`, the default, or `servers`.
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -39,16 +39,17 @@ def server_database_url(file: Path, service: str = "rules") -> str:
     return server.url(name)
 
 
-def addresses(home: Path) -> dict[str, str]:
+def addresses(home: Path, own: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a process with this home folder is to have in its environment. Embedded that's nothing: its databases are
-    `rules.db`, `notifier.db` and `samples.db` in the folder."""
+    `rules.db`, `notifier.db` and `samples.db` in the folder. Who names an InfluxDB among its `own` gets no other."""
     if not ON_SERVERS:
         return {}
+    has_influx = "INFLUXDB_URL" in (own or {})
     return {
         "DATABASE_URL": database_url(home / "rules.db"),
         "MONITORS_NOTIFIER_DATABASE_URL": database_url(home / "notifier.db", "notifier"),
         "REDIS_URL": shared_redis().url,
-        **influx_addresses(home),
+        **({} if has_influx else influx_addresses(home)),
     }
 
 

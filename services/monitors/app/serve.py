@@ -106,8 +106,8 @@ async def _evaluator(
             evaluator_settings = dataclasses.replace(settings.evaluator, address=settings.evaluator_address)
             opening = open_evaluator(evaluator_settings, rules, authenticate, closing, shared, polling)
             async with opening as evaluator:
-                taken = f"points are taken at http://{settings.host}:{evaluator.http_port}"
-                _print_line("points are read from InfluxDB" if polling else taken)
+                read = "read from InfluxDB, and " if polling else ""
+                _print_line(f"points are {read}taken at http://{settings.host}:{evaluator.http_port}")
                 yield evaluator, authenticate
 
 
