@@ -99,4 +99,5 @@ class Claude:
                 if not answer.get("isError"):
                     return answer["structuredContent"]
                 self._refusal = answer["content"][0]["text"]
+                assert "there is no" not in self._refusal, f"I1: what was acknowledged is gone: {self._refusal}"
             threading.Event().wait(0.1)

@@ -44,14 +44,16 @@ class Replicas:
         self._metadata = metadata
 
     def ask(self, tenant: str, request: Any, choice: random.Random) -> Any:
-        """The answer of any of them, however often one has to ask. Raises RpcError with a refusal."""
+        """The answer of any of them, however often one has to ask. Nothing that is asked for is wrong, so it may be
+        refused only if what it's about is gone: that raises AssertionError."""
         while True:
             call = getattr(choice.choice(self._stubs), type(request).__name__.removesuffix("Request"))
             try:
                 return call(request, metadata=self._metadata(tenant), timeout=CALL_SECONDS)
             except grpc.RpcError as error:
                 if error.code() not in AWAY:
-                    raise
+                    name = type(request).__name__
+                    raise AssertionError(f"I1: what was acknowledged is gone: {name}: {error.details()}") from error
             threading.Event().wait(0.05)
 
     def close(self) -> None:
