@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import Row, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import NotFound, WrongState
+from monitors.mesh.rows import update_rows
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.notifier.model.delivery import UNFINISHED, OutcomeKind, State
 from monitors.notifier.model.message import Kind
-from monitors.notifier.store.tables import AttemptRow, ChannelRow, DeliveryRow
+from monitors.notifier.store.tables import AttemptRow, ChannelRow, DeliveryRow, deliveries
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,15 @@ class Counts:
     dead: int
     suppressed: int
     oldest_due: int
+
+
+# Without what was sent, which a report doesn't need.
+_UNREPORTED = (
+    select(*(column for column in deliveries.columns if column is not deliveries.c.payload))
+    .where(deliveries.c.report_due.is_(True))
+    .order_by(deliveries.c.updated_at)
+    .limit(bindparam("limit"))
+)
 
 
 def list_page(
@@ -210,25 +221,14 @@ def count(session: Session, tenant: str) -> Counts:
 @crosses_tenants("what became of all tenants' messages is reported together")
 def unreported(session: Session, limit: int) -> list[Delivery]:
     """Deliveries whose state RuleService doesn't know yet, oldest change first."""
-    rows = session.scalars(
-        select(DeliveryRow).where(DeliveryRow.report_due.is_(True)).order_by(DeliveryRow.updated_at).limit(limit)
-    )
-    return [_delivery(row, []) for row in rows]
+    return [_delivery(row, []) for row in session.execute(_UNREPORTED, {"limit": limit})]
 
 
 @crosses_tenants("what became of all tenants' messages is reported together")
-def mark_reported(session: Session, deliveries: Sequence[Delivery]) -> None:
+def mark_reported(session: Session, known: Sequence[Delivery]) -> None:
     """RuleService knows these, unless they have changed since they were read."""
-    for delivery in deliveries:
-        session.execute(
-            update(DeliveryRow)
-            .where(
-                DeliveryRow.tenant_id == delivery.tenant,
-                DeliveryRow.id == delivery.id,
-                DeliveryRow.version == delivery.version,
-            )
-            .values(report_due=False)
-        )
+    rows = [(one.tenant, one.id, one.version, False) for one in known]
+    update_rows(session, deliveries, ("tenant_id", "id", "version"), ("report_due",), rows)
 
 
 def _attempts(session: Session, tenant: str, delivery_ids: Sequence[str]) -> dict[str, list[Attempt]]:
@@ -244,7 +244,7 @@ def _attempts(session: Session, tenant: str, delivery_ids: Sequence[str]) -> dic
     return found
 
 
-def _delivery(row: DeliveryRow, attempts: Sequence[Attempt]) -> Delivery:
+def _delivery(row: DeliveryRow | Row[Any], attempts: Sequence[Attempt]) -> Delivery:
     return Delivery(
         tenant=row.tenant_id,
         id=row.id,
