@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 DEADLINE_SECONDS = 15.0
 CONNECT_SECONDS = 10.0
+KEPT_SECONDS = 0.5
 MAX_BODY = 20_000
 LOOK_UPS = 100
 SCHEMES = ("https://", "http://")
@@ -77,10 +78,11 @@ class Egress:
     def __init__(
         self, *, allow_local: bool, deadline: float = DEADLINE_SECONDS, resolver: AbstractResolver | None = None
     ) -> None:
-        # One connection for each request: a kept one that the server has just closed can't be told from a lost answer.
+        # A kept connection that the server has just closed can't be told from a lost answer. So it's kept for less time
+        # than any server gives it: as long as a burst goes on, in which it's worth most.
         connector = aiohttp.TCPConnector(
             socket_factory=checking(lambda address: may_connect(address, allow_local)),
-            force_close=True,
+            keepalive_timeout=KEPT_SECONDS,
             # How many there are is decided where it's known what each is for.
             limit=0,
             resolver=resolver or _Names(),
