@@ -13,7 +13,7 @@ ON_SERVERS ?= tests/rules tests/notifier tests/tenancy tests/identity tests/cli 
 ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup run test test-servers fuzz crash crash-long lint format breaking clean \
-	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-store
+	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-notify bench-store
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -97,6 +97,9 @@ bench-eval: setup ## Rules per CPU second, memory, starts and latency beside Pro
 
 bench-conditions: setup ## Conditions of all kinds beside Prometheus, anomalies, changes, backtests, e.g. make bench-conditions ARGS=backtest
 	@$(VENV)/bin/python -m benchmarks.conditions $(ARGS)
+
+bench-notify: setup ## Alerts to webhooks: in a burst and single, beside dead endpoints, and beside Alertmanager, e.g. make bench-notify ARGS=burst
+	@$(VENV)/bin/python -m benchmarks.notify $(ARGS)
 
 bench-app: setup ## The table of alerts in Chromium: 200 alerts, and how big the document is
 	@$(VENV)/bin/python -m benchmarks.app

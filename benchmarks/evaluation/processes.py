@@ -1,4 +1,4 @@
-"""RuleService and EvaluatorService as processes of their own; no notifier, since nobody is to be told."""
+"""The services as processes of their own; a notifier only where somebody is to be told."""
 
 import http.client
 import os
@@ -68,6 +68,13 @@ def serving_evaluator(home: Path, ports: Ports, rules_pid: int) -> Iterator[Serv
     """Runs the evaluator beside a RuleService that runs on the same ports."""
     with _running("evaluator", home, ports, ports[1]) as process:
         yield Served(rules_pid, ports[0], process.pid, ports[1], ports[2])
+
+
+@contextmanager
+def serving_notifier(home: Path, ports: Ports, own_port: int, settings: Mapping[str, str]) -> Iterator[int]:
+    """Runs the notifier beside a RuleService, with settings of its environment. Gives its process id."""
+    with _running("notifier", home, ports, own_port, settings) as process:
+        yield process.pid
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""The figures of delivery, beside Debian's Alertmanager in the same run."""

@@ -1,0 +1,112 @@
+"""`python -m benchmarks.notify [part …]`: the figures of delivery, each beside its peer or limit."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from benchmarks.measure import Figure, machine, print_table, say, versions
+from benchmarks.notify import alertmanager, mesh
+from benchmarks.notify.alertmanager import Burst, NoAlertmanager
+from benchmarks.notify.endpoints import Endpoints, receiving
+from monitors.evaluator.model.series import Floats
+
+BURST = 10_000
+RULES = 100_000
+ALERTS = 1_000
+PER_SECOND = 100.0
+DEAD, STORM, WELL = 40, 50, 600
+
+
+def burst(endpoints: Endpoints, given: argparse.Namespace) -> list[Figure]:
+    """10,000 alerts at once, each a webhook of its own, beside Alertmanager."""
+    ours = mesh.measure_burst(endpoints, given.burst)
+    say(f"ours: {_told(ours)}")
+    figures = [
+        Figure(
+            f"{given.burst:,} own-group alerts at once, until the last webhook",
+            f"{ours.seconds:.1f} s, {ours.count / ours.seconds:,.0f} a second",
+            judged=ours.seconds, must=8.0, unit="s", more_is_better=False,
+        )
+    ]  # fmt: skip
+    if given.no_peer:
+        return [*figures, Figure("webhooks per CPU second, durable", _told(ours))]
+    peer = alertmanager.measure_burst(endpoints, given.burst)
+    say(f"Alertmanager: {_told(peer)}")
+    ratio = ours.per_cpu_second / peer.per_cpu_second
+    durable = Figure("webhooks per CPU second, durable", _told(ours), _told(peer), ratio, must=0.5, stretch=1.0)
+    return [*figures, durable]
+
+
+def latency(endpoints: Endpoints, given: argparse.Namespace) -> list[Figure]:
+    """From a pushed point to the receiver, with many rules loaded."""
+    times = mesh.measure_latency(endpoints, given.rules, given.alerts, PER_SECOND)
+    p50, p99 = np.percentile(times, [50, 99])
+    name = f"point to receiver, {PER_SECOND:.0f} alerts/s, {given.rules:,} rules"
+    return [
+        Figure(f"{name}, p50", _spread(times), judged=p50, must=15, stretch=8, unit="ms", more_is_better=False),
+        Figure(f"{name}, p99", _spread(times), judged=p99, must=60, stretch=25, unit="ms", more_is_better=False),
+    ]
+
+
+def isolation(endpoints: Endpoints, given: argparse.Namespace) -> list[Figure]:
+    """A channel that is well beside many that hang, answer without an end, speak no TLS or are throttled."""
+    alone = mesh.measure_isolation(endpoints, 0, 0, WELL, PER_SECOND / 2)
+    beside = mesh.measure_isolation(endpoints, given.dead, STORM, WELL, PER_SECOND / 2)
+    delay = float(np.percentile(beside, 99) - np.percentile(alone, 99))
+    name = f"p99 of a channel that is well, beside {given.dead} dead ones with {STORM} alerts each"
+    return [
+        Figure(name, _spread(beside), f"alone {_spread(alone)}", delay, must=100, unit="ms more", more_is_better=False)
+    ]
+
+
+PARTS: dict[str, Callable[[Endpoints, argparse.Namespace], list[Figure]]] = {
+    "burst": burst,
+    "latency": latency,
+    "isolation": isolation,
+}
+
+
+def _told(burst: Burst) -> str:
+    split = ", ".join(f"{name} {cpu / burst.count * 1e6:.0f}" for name, cpu in burst.cpu.items())
+    return f"{burst.per_cpu_second:,.0f}; µs each: {split}; {burst.count / burst.seconds:,.0f} a second"
+
+
+def _spread(times: Floats) -> str:
+    p50, p90, p99 = np.percentile(times, [50, 90, 99])
+    return f"p50 {p50:.1f} ms, p90 {p90:.1f}, p99 {p99:.1f}, max {times.max():.0f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the parts that are named, or all, and prints the table. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.notify", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all if none is named")
+    parser.add_argument("--burst", type=int, default=BURST, help="alerts at once (%(default)s)")
+    parser.add_argument("--rules", type=int, default=RULES, help="rules of the latency (%(default)s)")
+    parser.add_argument("--alerts", type=int, default=ALERTS, help="alerts whose way is timed (%(default)s)")
+    parser.add_argument("--dead", type=int, default=DEAD, help="dead channels (%(default)s)")
+    parser.add_argument("--no-peer", action="store_true", help="leave Alertmanager and the ratio to it out")
+    given = parser.parse_args(arguments)
+    for name in given.parts:
+        if name not in PARTS:
+            parser.error(f"there is no part {name!r}; there are {', '.join(PARTS)}")
+    try:
+        peers = [] if given.no_peer else [alertmanager.alertmanager_version()]
+    except NoAlertmanager as error:
+        print(f"{error}, or leave it out with --no-peer", file=sys.stderr)
+        return 1
+    title = f"{machine()}\n{versions(*peers)}\nours: three processes, SQLite, every commit synced, webhooks signed"
+    title += f"\nAlertmanager: {alertmanager.settings()}, nothing durable" if peers else ""
+    print(title, flush=True)
+    figures: list[Figure] = []
+    with receiving() as endpoints:
+        for name in given.parts or PARTS:
+            say(f"== {name}")
+            figures += PARTS[name](endpoints, given)
+    print_table(title, figures)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

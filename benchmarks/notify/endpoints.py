@@ -1,0 +1,47 @@
+"""The receiver as a child process."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.request import urlopen
+
+from tests.processes import wait_for
+
+
+@dataclass
+class Endpoints:
+    """Where webhooks go, and what has arrived."""
+
+    port: int
+    arrived: dict[str, float]
+    """Seconds since 1970 at which what named a monitor came first."""
+
+    def url(self, path: str = "ok") -> str:
+        """Of an endpoint that answers as the path says."""
+        return f"http://127.0.0.1:{self.port}/{path}"
+
+    def look(self) -> int:
+        """Fetches what has arrived. Returns how much that is in all."""
+        with urlopen(f"http://127.0.0.1:{self.port}/", timeout=60) as answer:
+            for name, time in json.load(answer):
+                self.arrived.setdefault(name, time)
+        return len(self.arrived)
+
+    def wait_for(self, count: int, patience: float = 120.0) -> None:
+        """Waits until so much has arrived."""
+        wait_for(lambda: self.look() >= count, f"{count:,} webhooks", patience, every=0.25)
+
+
+@contextmanager
+def receiving() -> Iterator[Endpoints]:
+    """Runs a receiver."""
+    command = [sys.executable, "-m", "benchmarks.notify.receiver"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield Endpoints(int(process.stdout.readline()), {})
+        finally:
+            process.terminate()
