@@ -143,6 +143,7 @@ def values_of(b: Tenant) -> dict[str, tuple[str, ...]]:
         "Silence.id": word, "MuteTiming.id": word, "MuteTiming.name": word, "Silence.comment": word,
         "Silence.creator": (ids["key"],), "WebhookChannel.secret": (ids["secret"],), "WebhookChannel.url": (f"http://127.0.0.1:9/{c}",),
         "EmailChannel.addresses": (f"{c}@example.org",), "MonitorField.last_text": word,
+        "Grouping.labels": (f"label_{c}",),
     }  # fmt: skip
 
 
