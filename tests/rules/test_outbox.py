@@ -295,6 +295,33 @@ def test_deliveries_are_shown_with_their_alert(client: Client) -> None:
     assert client.alert(alert_id).deliveries[0].attempt_count == 2
 
 
+def test_of_reports_that_come_together_or_late_the_newest_counts(client: Client) -> None:
+    firing = [client.fire(client.create()) for _ in range(3)]
+    with client.notifications() as opened:
+        notes = opened.take(3)
+
+    def reported(number: int, attempts: int, channel: str = "ops") -> mesh_pb2.DeliveryReport:
+        delivery = alert_pb2.AlertDelivery(
+            notification_id=notes[number].id, channel=channel, kind=FIRING, attempt_count=attempts,
+            state=alert_pb2.DELIVERY_STATE_PENDING,
+        )  # fmt: skip
+        delivery.time.FromNanoseconds(attempts)
+        alert_id = notes[number].alert.id
+        return mesh_pb2.DeliveryReport(tenant_id=client.tenant, alert_id=alert_id, delivery=delivery)
+
+    client.mesh(
+        pb.ReportDeliveriesRequest(reports=[reported(0, 2), reported(0, 1), reported(1, 1), reported(1, 1, "b")])
+    )
+    client.mesh(pb.ReportDeliveriesRequest(reports=[reported(0, 1), reported(1, 3), reported(2, 5), reported(1, 2)]))
+    told = {
+        (alert_id, each.channel): each.attempt_count
+        for alert_id in firing
+        for each in client.alert(alert_id).deliveries
+    }
+    first, second, third = (note.alert.id for note in notes)
+    assert told == {(first, "ops"): 2, (second, "ops"): 3, (second, "b"): 1, (third, "ops"): 5}
+
+
 def test_the_order_within_a_stream_holds_under_many_changes(client: Client) -> None:
     rule = client.create(cooldown={})
     now = now_nanos()

@@ -14,6 +14,7 @@ from monitors.rules.model.filters import ALERT_FILTER, read_filter
 from monitors.rules.model.pages import page_size, read_token, write_token
 from monitors.rules.service.base import Caller, Part, fitting
 from monitors.rules.store import alerts as store
+from monitors.rules.store import deliveries
 from monitors.rules.store.transitions import load_open, save
 from monitors.rules.translate.alerts import alert_to_proto, delivery_to_proto, encode_notification, event_to_proto
 from monitors.v1 import alert_pb2
@@ -56,7 +57,7 @@ class AlertCalls(Part):
             return pb.GetAlertResponse(
                 alert=alert_to_proto(alert, now),
                 timeline=map(event_to_proto, store.timeline(session, tenant, alert_id)),
-                deliveries=map(delivery_to_proto, store.deliveries_of(session, tenant, alert_id)),
+                deliveries=map(delivery_to_proto, deliveries.deliveries_of(session, tenant, alert_id)),
             )
 
         return await self.core.database.read(work)

@@ -12,7 +12,7 @@ from monitors.mesh.times import SECOND
 from monitors.rules.model.alert import Delivery
 from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Part
-from monitors.rules.store import alerts, monitors, outbox, shards
+from monitors.rules.store import deliveries, monitors, outbox, shards
 from monitors.rules.translate.alerts import delivery_from_proto
 from monitors.v1 import notification_pb2
 from monitors.v1 import rule_service_pb2 as pb
@@ -98,7 +98,7 @@ class NotifierCalls(Part):
         def work(session: Session) -> None:
             for tenant, reports in by_tenant.items():
                 with of_tenant(session, tenant):
-                    alerts.save_deliveries(session, tenant, reports)
+                    deliveries.save_deliveries(session, tenant, reports)
 
         await self.core.database.write(work, repeatable=True)
         return pb.ReportDeliveriesResponse()

@@ -1,20 +1,20 @@
-"""Alerts, what happened to them, and what became of their messages."""
+"""Alerts, and what happened to them."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import insert_rows, update_rows
 from monitors.mesh.tenancy import crosses_tenants
-from monitors.rules.model.alert import SHARDS, Alert, Delivery, Episode, Event, EventKind, shard_of
+from monitors.rules.model.alert import SHARDS, Alert, Episode, Event, EventKind, shard_of
 from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Severity
 from monitors.rules.model.texts import list_json, mapping_json, read_json
 from monitors.rules.store import counters
 from monitors.rules.store.paging import chunks
-from monitors.rules.store.tables import alert_events, alerts, deliveries, manual_resolutions
+from monitors.rules.store.tables import alert_events, alerts, manual_resolutions
 
 MOST_COUNTED = 1000
 # In the table's order.
@@ -305,53 +305,6 @@ def _read_event(row: Row[Any]) -> Event:
         once_key=row.once_key,
         sequence=row.sequence,
     )
-
-
-def deliveries_of(session: Session, tenant: str, alert_id: str) -> list[Delivery]:
-    """What became of an alert's messages, oldest first."""
-    query = (
-        select(deliveries)
-        .where(deliveries.c.tenant_id == tenant, deliveries.c.alert_id == alert_id)
-        .order_by(deliveries.c.time, deliveries.c.notification_id, deliveries.c.channel)
-    )
-    return [
-        Delivery(
-            notification_id=row.notification_id,
-            channel=row.channel,
-            kind=row.kind,
-            state=row.state,
-            attempt_count=row.attempt_count,
-            detail=row.detail,
-            time=row.time,
-        )
-        for row in session.execute(query)
-    ]
-
-
-def save_deliveries(session: Session, tenant: str, reports: Sequence[tuple[str, Delivery]]) -> None:
-    """Remembers what became of messages, each with its alert. Of an alert that isn't known nothing is remembered."""
-    known = find_ids(session, tenant, {alert_id for alert_id, _ in reports})
-    for alert_id, report in reports:
-        if alert_id not in known:
-            continue
-        values = {
-            "alert_id": alert_id,
-            "kind": report.kind,
-            "state": report.state,
-            "attempt_count": report.attempt_count,
-            "detail": report.detail,
-            "time": report.time,
-        }
-        key = {"tenant_id": tenant, "notification_id": report.notification_id, "channel": report.channel}
-        is_row = and_(*(deliveries.c[name] == value for name, value in key.items()))
-        told = session.execute(
-            select(deliveries.c.attempt_count, deliveries.c.time).where(is_row).with_for_update()
-        ).first()
-        if told is None:
-            session.execute(insert(deliveries).values(**key, **values))
-        elif tuple(told) <= (report.attempt_count, report.time):
-            # Of several notifiers, one may tell late what another has overtaken.
-            session.execute(update(deliveries).where(is_row).values(values))
 
 
 def find_ids(session: Session, tenant: str, ids: set[str]) -> set[str]:
