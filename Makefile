@@ -9,6 +9,7 @@ EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
 ON_SERVERS ?= tests/rules tests/notifier tests/tenancy tests/identity tests/cli tests/bridge tests/end_to_end \
 	tests/evaluator/engine
+# The crash test runs by itself: a mesh of nine processes under load is enough for a machine.
 # A file a core, in the order of tests/conftest.py: those that take longest come first.
 ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 
@@ -36,7 +37,8 @@ run: setup ## Start the whole mesh with its collectors, e.g. make run ARGS="--ch
 	@$(VENV)/bin/monitors up $(ARGS)
 
 test: setup ## Run every test
-	$(VENV)/bin/pytest $(ALL_CORES) $(ARGS)
+	$(VENV)/bin/pytest $(ALL_CORES) --ignore=tests/crash $(ARGS)
+	$(if $(ARGS),,$(VENV)/bin/pytest tests/crash)
 
 test-servers: setup ## Run the tests of behaviour a second time, on MariaDB, Redis and InfluxDB
 	MONITORS_TESTS_BACKENDS=servers $(VENV)/bin/pytest $(ALL_CORES) $(ON_SERVERS) $(ARGS)

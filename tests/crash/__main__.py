@@ -1,6 +1,7 @@
 """`python -m tests.crash --seed 7 --seconds 60`: one run, or several seeds, and what was counted."""
 
 import argparse
+import math
 import re
 import sys
 import tempfile
@@ -18,13 +19,17 @@ from tests.harness import LoopThread
 
 INTERRUPTION = re.compile(r"(kill|freeze|death in the middle of) notifier( 2)?|.* MariaDB")
 """What keeps notifiers from saying how an attempt ended."""
+SOON = 5.0
+"""Seconds. Only the command looks at it: a machine that does other things besides would fail a test for nothing."""
 
 
 def run(
     home: Path, seed: int, seconds: float, loop: LoopThread, broken: str = "", only: Sequence[str] = (),
-    servers: Backends | None = None,
+    servers: Backends | None = None, soon: float = math.inf,
 ) -> str:  # fmt: skip
     """One run, with all that can be done to the mesh or `only` some of it. Gives a line with what was counted.
+
+    Before the first fault 99 of 100 messages must be on their way within `soon` seconds.
 
     Raises AssertionError where an invariant doesn't hold.
     """
@@ -41,11 +46,12 @@ def run(
         interruptions = sum(count for name, count in chaos.done.items() if INTERRUPTION.fullmatch(name))
         outcome = world.outcome()
         counted = check(outcome, interruptions)
-        soon = check_calm(outcome)
+        latest = check_calm(outcome)
+        assert latest <= soon, f"I7: of the messages before the first fault one in a hundred took {latest:.1f} s"
     faults = ", ".join(f"{count} × {name}" for name, count in sorted(chaos.done.items()))
     told = ", ".join(f"{count:,} {name}" for name, count in counted.items())
     return (
-        f"seed {seed}: {told}, 0 lost, 0 reordered, 0 ghosts; before the first fault told within {soon:.2f} s (p99); "
+        f"seed {seed}: {told}, 0 lost, 0 reordered, 0 ghosts; before the first fault told within {latest:.2f} s (p99); "
         f"at rest after {drained:.1f} s; {faults}"
     )
 
@@ -63,7 +69,7 @@ def main() -> None:
     for seed in range(given.seed, given.seed + given.seeds):
         with tempfile.TemporaryDirectory(prefix="monitors-crash-") as folder, ExitStack() as stack:
             servers = stack.enter_context(backends()) if given.servers else None
-            sys.stdout.write(run(Path(folder), seed, given.seconds, loop, given.broken, (), servers) + "\n")
+            sys.stdout.write(run(Path(folder), seed, given.seconds, loop, given.broken, (), servers, SOON) + "\n")
             sys.stdout.flush()
     loop.close()
 
