@@ -7,7 +7,7 @@ it, under the version of before. What is there already is passed over when it's 
 from typing import Any
 
 from alembic.ddl.mysql import MySQLImpl
-from sqlalchemy import Column, Index, Inspector, Table, inspect
+from sqlalchemy import Column, Constraint, Index, Inspector, Table, inspect
 
 
 class ResumingImpl(MySQLImpl):
@@ -37,6 +37,12 @@ class ResumingImpl(MySQLImpl):
         """Drops an index."""
         if self._has_index(index):
             super().drop_index(index, **kw)
+
+    def drop_constraint(self, const: Constraint, **kw: Any) -> None:
+        """Drops a foreign key."""
+        table: Any = const.table
+        if const.name in {one["name"] for one in self._seen().get_foreign_keys(table.name)}:
+            super().drop_constraint(const, **kw)
 
     def _has_index(self, index: Index) -> bool:
         table: Any = index.table
