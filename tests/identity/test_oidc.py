@@ -84,7 +84,7 @@ def test_scopes_may_be_a_list_and_others_than_the_meshs_count_for_nothing(world:
     ("claims", "told"),
     [
         ({"exp": int(time.time()) - 60}, "it has expired"),
-        ({"nbf": int(time.time()) + 600}, "isn't valid yet"),
+        ({"nbf": int(time.time()) + 86_400}, "isn't valid yet"),
         ({"aud": "https://elsewhere.example.org"}, f"isn't meant for {AUDIENCE}"),
         ({"aud": None}, "no claim 'aud'"),
         ({"exp": None}, "no claim 'exp'"),

@@ -224,7 +224,7 @@ def test_a_team_says_itself_what_its_permissions_mean(
         ({"exp": int(time.time()) - 60}, "it has expired"),
         ({"exp": None}, "no claim 'exp'"),
         ({"iat": None}, "no claim 'iat'"),
-        ({"iat": int(time.time()) + 600}, "isn't valid yet"),
+        ({"iat": int(time.time()) + 86_400}, "isn't valid yet"),
         ({"user_id": None}, "no claim 'user_id'"),
         ({"session_id": None}, "no claim 'session_id'"),
         ({"session_id": ["x"]}, "'session_id' is no id"),
