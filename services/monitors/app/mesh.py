@@ -67,7 +67,8 @@ async def _opened(
         open_channel(target, token) as channel,
         open_rules(settings.rules, closing, channel, shared.wakeups) as rules,
     ):
-        await rules.void_leases()
+        if not rules.is_shared:
+            await rules.void_leases()
         key = await rules.ensure_local_key(settings.key_file)
         users = CachedAuthenticator(rules.authenticate)
         vouched = with_statements([each.reveal() for each in settings.rules.bridge_secrets], rules.tier_of, users)

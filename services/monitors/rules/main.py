@@ -97,11 +97,14 @@ class Rules:
 
         return (await self._database.write(work)).text
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes can have the database."""
+        return self._database.is_shared
+
     async def void_leases(self) -> None:
-        """Ends the leases of shards of a former run, at once if only this process can have the database. For one that
-        knows itself to be alone."""
-        if not self._database.is_shared:
-            await self._database.write(shards.void_all)
+        """Ends the leases of shards of a former run at once. Only for a process that knows itself to be alone."""
+        await self._database.write(shards.void_all)
 
     async def keep_house(self, closing: asyncio.Event) -> None:
         """Notes when keys were used and forgets what is old, once a minute and when the service closes."""
