@@ -125,14 +125,17 @@ class MariaDB:
     def execute(self, *statements: str, database: str | None = None) -> list[tuple[Any, ...]]:
         """Executes statements as root, one after the other, and returns what the last one answers."""
         rows: list[tuple[Any, ...]] = []
-        connection = pymysql.connect(
-            user="root", unix_socket=str(self.socket), database=database, charset="utf8mb4", autocommit=True
-        )
-        with connection, connection.cursor() as cursor:
+        with self.connected(database) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
                 rows = list(cursor.fetchall())
         return rows
+
+    def connected(self, database: str | None = None) -> "pymysql.Connection[Any]":
+        """A connection of root."""
+        return pymysql.connect(
+            user="root", unix_socket=str(self.socket), database=database, charset="utf8mb4", autocommit=True
+        )
 
     def create_database(self) -> str:
         """Makes an empty database and returns its name."""
