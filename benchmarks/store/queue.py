@@ -16,12 +16,14 @@ from monitors.mesh.master_keys import key_ring
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.tenancy import of_tenant
 from monitors.mesh.times import now_nanos
-from monitors.notifier.model.channel import Channel, WebhookTarget, new_webhook_secret
+from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.checks import new_webhook_secret
 from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, State, decide
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.places import Places
 from monitors.notifier.model.rates import Rates, Tokens
 from monitors.notifier.model.room import Room
+from monitors.notifier.model.targets import WebhookTarget
 from monitors.notifier.model.turns import Turns
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.queue import Claim, Finished, Queue

@@ -18,8 +18,8 @@ from monitors.mesh.identity.settings import OidcSettings
 from monitors.mesh.masking import Secret
 from monitors.mesh.outbound import AddressRefused, connect, connect_blocking
 from monitors.notifier.channels.email.send import send
-from monitors.notifier.model.channel import EmailTarget
 from monitors.notifier.model.delivery import OutcomeKind
+from monitors.notifier.model.targets import EmailTarget
 from monitors.notifier.translate import message_from_payload
 from monitors.rules.identity.issuer_keys import IssuerKeys
 from tests.harness import LoopThread

@@ -16,7 +16,7 @@ from monitors.mesh.addresses import may_connect, may_name
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.outbound import AddressRefused
 from monitors.notifier.egress import Answer, Egress, NotReached, Unanswered
-from monitors.notifier.model.channel import Policy, check_url
+from monitors.notifier.model.checks import Policy, check_url
 from tests.harness import LoopThread
 from tests.notifier.world import Receiver, Reply
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from monitors.mesh.times import MINUTE, SECOND
-from monitors.notifier.model.channel import Channel, EmailTarget
+from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Decision, Outcome, OutcomeKind, State, decide
 from monitors.notifier.model.grouping import GroupBy, Grouping
+from monitors.notifier.model.targets import EmailTarget
 from monitors.notifier.store.queue import Claim
 from monitors.notifier.translate import repeat_of, to_arrival
 from monitors.v1.notification_pb2 import Notification

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
 from monitors.notifier.channels.http import parse_retry_after
-from monitors.notifier.model.channel import Channel, ConsoleTarget, EmailTarget
+from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import (
     UNFINISHED,
     Arrival,
@@ -21,6 +21,7 @@ from monitors.notifier.model.delivery import (
     schedule_of,
 )
 from monitors.notifier.model.message import Kind
+from monitors.notifier.model.targets import ConsoleTarget, EmailTarget
 
 NOW = 1_800_000_000 * SECOND
 RETRIED = [OutcomeKind.RETRYABLE, OutcomeKind.THROTTLED, OutcomeKind.AMBIGUOUS]

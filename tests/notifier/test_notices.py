@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitors.mesh.times import HOUR
-from monitors.notifier.model.channel import Channel, ConsoleTarget, EmailTarget, Target
+from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.notices import listeners
+from monitors.notifier.model.targets import ConsoleTarget, EmailTarget, Target
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.notification_pb2 import Delivery
 from tests.notifier.test_delivery import make_webhook, wait_for_attempts

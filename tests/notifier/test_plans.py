@@ -12,9 +12,10 @@ from monitors.mesh.database import Database, sqlite_url
 from monitors.mesh.master_keys import key_ring
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import MINUTE, SECOND
-from monitors.notifier.model.channel import Channel, ConsoleTarget, EmailTarget
+from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State
 from monitors.notifier.model.message import Kind
+from monitors.notifier.model.targets import ConsoleTarget, EmailTarget
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.lanes import waiting_lanes
 from monitors.notifier.store.log import Query, list_page, unreported

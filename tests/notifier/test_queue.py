@@ -19,12 +19,14 @@ from monitors.mesh.masking import Secret
 from monitors.mesh.master_keys import key_ring
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import HOUR, SECOND
-from monitors.notifier.model.channel import Channel, ConsoleTarget, LostTarget, WebhookTarget, new_webhook_secret
+from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.checks import new_webhook_secret
 from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State
 from monitors.notifier.model.message import Kind, Severity
 from monitors.notifier.model.places import Attempt, Places
 from monitors.notifier.model.rates import Rates, Tokens
 from monitors.notifier.model.room import Room
+from monitors.notifier.model.targets import ConsoleTarget, LostTarget, WebhookTarget
 from monitors.notifier.model.turns import Turns
 from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.channels import ChannelStore

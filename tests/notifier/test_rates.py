@@ -12,17 +12,11 @@ from monitors.mesh.masking import Secret
 from monitors.mesh.shared import Shared
 from monitors.mesh.times import SECOND
 from monitors.notifier.flow import Flow
-from monitors.notifier.model.channel import (
-    Channel,
-    ConsoleTarget,
-    EmailTarget,
-    SlackTarget,
-    Target,
-    WebhookTarget,
-    new_webhook_secret,
-)
+from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.checks import new_webhook_secret
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.rates import Endpoint, Rates, Tokens
+from monitors.notifier.model.targets import ConsoleTarget, EmailTarget, SlackTarget, Target, WebhookTarget
 from monitors.notifier.store.queue import Claim, Part
 from monitors.v1 import alert_pb2
 from monitors.v1 import notifier_service_pb2 as pb

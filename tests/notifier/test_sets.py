@@ -10,9 +10,10 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from monitors.mesh.times import DAY, MINUTE, SECOND
-from monitors.notifier.model.channel import Channel, EmailTarget
+from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Decision, OutcomeKind, State
 from monitors.notifier.model.message import Kind, Severity
+from monitors.notifier.model.targets import EmailTarget
 from monitors.notifier.store import groups, log
 from monitors.notifier.store.queue import LEASE, Claim
 from monitors.notifier.store.tables import GroupRow

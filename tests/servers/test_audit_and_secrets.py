@@ -13,7 +13,8 @@ from monitors.mesh.audit_table import append, list_events, page_of
 from monitors.mesh.database import Database, Session
 from monitors.mesh.master_keys import MasterKey
 from monitors.mesh.secrets import Sealer
-from monitors.notifier.model.channel import Channel, ConsoleTarget
+from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.targets import ConsoleTarget
 from monitors.notifier.rotation import Rotation
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.sealed import keep_fingerprint_key

@@ -19,9 +19,10 @@ from monitors.notifier.auditing import Actor, audited
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock
 from monitors.notifier.mirror import Mirror
-from monitors.notifier.model.channel import Channel, ConsoleTarget
+from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.message import message_of_test
+from monitors.notifier.model.targets import ConsoleTarget
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.log import Attempt
 from monitors.notifier.store.queue import CHANNEL_DELETED, Queue

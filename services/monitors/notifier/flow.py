@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from monitors.mesh.limits import TokenBuckets
-from monitors.notifier.model.channel import host_of
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.places import Attempt, Key, Places
 from monitors.notifier.model.rates import Endpoint, Rates, Tokens
 from monitors.notifier.model.room import Room
+from monitors.notifier.model.targets import host_of
 from monitors.notifier.model.turns import Turns
 from monitors.notifier.store.queue import Claim
 

@@ -8,15 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitors.mesh.errors import InvalidField
-from monitors.notifier.model.channel import (
-    ConsoleTarget,
-    Policy,
-    Target,
-    WebhookTarget,
-    check_email,
-    check_slack,
-    check_webhook,
-)
+from monitors.notifier.model.checks import Policy, check_email, check_slack, check_webhook
+from monitors.notifier.model.targets import ConsoleTarget, Target, WebhookTarget
 from monitors.v1 import notification_pb2 as pb
 
 

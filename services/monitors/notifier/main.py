@@ -26,7 +26,7 @@ from monitors.notifier.flow import Flow
 from monitors.notifier.intake import Intake
 from monitors.notifier.making import ChannelMaker
 from monitors.notifier.mirror import Mirror
-from monitors.notifier.model.channel import Policy
+from monitors.notifier.model.checks import Policy
 from monitors.notifier.model.rates import Rates
 from monitors.notifier.outage import Outages
 from monitors.notifier.pulse import Pulse

@@ -9,9 +9,11 @@ from monitors.mesh.times import from_duration
 from monitors.notifier.changes import Changes, Once, Step
 from monitors.notifier.clock import Clock
 from monitors.notifier.groupings import read_grouping
-from monitors.notifier.model.channel import Channel, Policy, Target, WebhookTarget, check_name
+from monitors.notifier.model.channel import Channel, check_name
+from monitors.notifier.model.checks import Policy
 from monitors.notifier.model.grouping import Grouping
 from monitors.notifier.model.heartbeats import check_heartbeat
+from monitors.notifier.model.targets import Target, WebhookTarget
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.translate import from_channel, read_target, warn
 from monitors.v1 import notification_pb2

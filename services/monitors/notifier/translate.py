@@ -9,21 +9,13 @@ from monitors.mesh.times import SECOND, from_duration, from_timestamp, to_durati
 from monitors.notifier.groupings import from_grouping, read_grouping
 from monitors.notifier.kinds import KINDS
 from monitors.notifier.model.bundle import Content, put_together
-from monitors.notifier.model.channel import (
-    Change,
-    Channel,
-    EmailTarget,
-    Policy,
-    SlackTarget,
-    Target,
-    WebhookTarget,
-    display_url,
-    shorten,
-)
+from monitors.notifier.model.channel import Change, Channel
+from monitors.notifier.model.checks import Policy, shorten
 from monitors.notifier.model.delivery import Arrival
 from monitors.notifier.model.heartbeats import check_heartbeat
 from monitors.notifier.model.message import ABOUT_NO_ALERT, Kind, Message, Severity
 from monitors.notifier.model.notices import Notice
+from monitors.notifier.model.targets import EmailTarget, SlackTarget, Target, WebhookTarget, display_url
 from monitors.notifier.store.log import Attempt, Delivery
 from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import notification_pb2 as pb

@@ -21,7 +21,7 @@ from monitors.notifier.channel_page.entries import (
     input_name,
 )
 from monitors.notifier.kinds import KINDS, Input, Kind
-from monitors.notifier.model.channel import Policy
+from monitors.notifier.model.checks import Policy
 from monitors.v1 import notifier_service_pb2 as pb
 
 # Only the inputs of the chosen kind are shown. It takes no script, and an old browser shows them all.

@@ -12,9 +12,9 @@ from monitors.notifier.channels.slack.send import send as post_to_slack
 from monitors.notifier.channels.webhook.send import send as post_webhook
 from monitors.notifier.egress import Egress
 from monitors.notifier.model.bundle import Content
-from monitors.notifier.model.channel import LOST_REASON, ConsoleTarget, EmailTarget, SlackTarget, Target, WebhookTarget
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.message import Message
+from monitors.notifier.model.targets import LOST_REASON, ConsoleTarget, EmailTarget, SlackTarget, Target, WebhookTarget
 
 
 @dataclass(frozen=True)

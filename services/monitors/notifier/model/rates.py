@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 from monitors.mesh.limits import MOST_BUCKETS, take_some
 from monitors.mesh.times import SECOND
-from monitors.notifier.model.channel import Channel, EmailTarget, SlackTarget, WebhookTarget
+from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.targets import EmailTarget, SlackTarget, WebhookTarget
 
 BURST_SECONDS = 10
 """A webhook's endpoint, and a tenant, may have this many seconds' worth at once."""

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from monitors.notifier.model.channel import Channel, host_of
+from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.places import Key, Places
 from monitors.notifier.model.rates import Endpoint, Rates, Tokens
+from monitors.notifier.model.targets import host_of
 from monitors.notifier.model.turns import Lane, Turns
 
 

@@ -7,9 +7,9 @@ from sqlalchemy.orm import Session
 
 from monitors.mesh.ids import id_series
 from monitors.mesh.rows import in_parts, insert_rows
-from monitors.notifier.model.channel import ConsoleTarget
 from monitors.notifier.model.delivery import Arrival, OutcomeKind, Planned, State, never_told, plan
 from monitors.notifier.model.message import Kind
+from monitors.notifier.model.targets import ConsoleTarget
 from monitors.notifier.store import repeats
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.named import stream_of

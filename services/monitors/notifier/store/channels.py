@@ -11,16 +11,9 @@ from monitors.mesh.errors import AlreadyExists, NotFound
 from monitors.mesh.masking import Secret
 from monitors.mesh.secrets import SealBroken, Sealer
 from monitors.mesh.tenancy import crosses_tenants
-from monitors.notifier.model.channel import (
-    Channel,
-    ConsoleTarget,
-    EmailTarget,
-    LostTarget,
-    SlackTarget,
-    Target,
-    WebhookTarget,
-)
+from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.grouping import GroupBy, Grouping
+from monitors.notifier.model.targets import ConsoleTarget, EmailTarget, LostTarget, SlackTarget, Target, WebhookTarget
 from monitors.notifier.store import breakers
 from monitors.notifier.store.named import Key, is_named, names
 from monitors.notifier.store.tables import ChannelRow

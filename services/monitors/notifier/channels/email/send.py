@@ -9,8 +9,8 @@ from monitors.mesh.outbound import connect
 from monitors.notifier.channels.email import several
 from monitors.notifier.channels.email.render import render
 from monitors.notifier.model.bundle import Bundle, Content
-from monitors.notifier.model.channel import EmailTarget
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
+from monitors.notifier.model.targets import EmailTarget
 
 TIMEOUT_SECONDS = 12.0
 

@@ -5,8 +5,8 @@ from monitors.notifier.channels.slack import several
 from monitors.notifier.channels.slack.render import render
 from monitors.notifier.egress import Answer, Egress
 from monitors.notifier.model.bundle import Bundle, Content
-from monitors.notifier.model.channel import SlackTarget
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
+from monitors.notifier.model.targets import SlackTarget
 
 
 async def send(target: SlackTarget, content: Content, now: int, egress: Egress) -> Outcome:

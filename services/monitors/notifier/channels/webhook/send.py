@@ -10,8 +10,8 @@ from monitors.notifier.channels.webhook import several
 from monitors.notifier.channels.webhook.render import render
 from monitors.notifier.egress import Answer, Egress
 from monitors.notifier.model.bundle import Bundle, Content
-from monitors.notifier.model.channel import WEBHOOK_SECRET_PREFIX, WebhookTarget
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
+from monitors.notifier.model.targets import WEBHOOK_SECRET_PREFIX, WebhookTarget
 
 # What says that this very message is wrong. Anything else may pass: a receiver that is being deployed answers 404.
 REFUSED = frozenset({400, 413, 415, 422})

@@ -1,0 +1,128 @@
+"""What makes a channel's target valid: each kind has a check that makes it of what a person entered."""
+
+import base64
+import binascii
+import re
+import secrets
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from monitors.mesh.addresses import is_local_name, may_name
+from monitors.mesh.errors import InvalidField
+from monitors.mesh.masking import Secret
+from monitors.notifier.model.targets import WEBHOOK_SECRET_PREFIX, EmailTarget, SlackTarget, WebhookTarget
+
+MAX_URL = 2048
+MAX_ADDRESSES = 20
+SLACK_HOST = "hooks.slack.com"
+# The syntax that HTML's e-mail inputs accept: what real mail servers take, and nothing that could break a header.
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+EMAIL = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})*")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the operator allows: plain http and targets on this machine or network, and whether mail can be sent."""
+
+    allow_local_targets: bool
+    has_mail_server: bool
+
+
+def check_webhook(url: str, secret: str, policy: Policy) -> WebhookTarget:
+    """A webhook target; makes a secret if there is none. Raises InvalidField."""
+    check_url("channel.webhook.url", url, policy)
+    return WebhookTarget(Secret(url), check_webhook_secret(secret) if secret else new_webhook_secret())
+
+
+def check_webhook_secret(secret: str) -> Secret:
+    """The secret if Standard Webhooks allows it. Raises InvalidField, which doesn't repeat it."""
+    fix = "send `whsec_` followed by the base64 of 24 to 64 bytes, or leave it empty and one is made"
+    if not secret.startswith(WEBHOOK_SECRET_PREFIX):
+        raise InvalidField("channel.webhook.secret", f"it doesn't begin with `whsec_`; {fix}")
+    try:
+        size = len(base64.b64decode(secret.removeprefix(WEBHOOK_SECRET_PREFIX), validate=True))
+    except (binascii.Error, ValueError):
+        raise InvalidField("channel.webhook.secret", f"what follows `whsec_` isn't base64; {fix}") from None
+    if not 24 <= size <= 64:
+        raise InvalidField("channel.webhook.secret", f"it has {size} bytes; {fix}")
+    return Secret(secret)
+
+
+def new_webhook_secret() -> Secret:
+    """A secret of 32 random bytes."""
+    return Secret(WEBHOOK_SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode())
+
+
+def check_slack(url: str, policy: Policy) -> SlackTarget:
+    """A Slack target. Raises InvalidField, which doesn't repeat the URL, as all of it is secret."""
+    field = "channel.slack.webhook_url"
+    parts = _split(field, url)
+    if policy.allow_local_targets and is_local_name(parts.hostname or ""):
+        return SlackTarget(Secret(url))
+    if parts.scheme != "https" or parts.hostname != SLACK_HOST or not parts.path.startswith("/"):
+        raise InvalidField(
+            field,
+            f"not the URL of a Slack incoming webhook; it begins with `https://{SLACK_HOST}/` "
+            "(api.slack.com/apps, your app, Incoming Webhooks, Add New Webhook)",
+        )
+    return SlackTarget(Secret(url))
+
+
+def check_email(addresses: tuple[str, ...], policy: Policy) -> EmailTarget:
+    """An e-mail target, each address once. Raises InvalidField."""
+    field = "channel.email.addresses"
+    if not policy.has_mail_server:
+        raise InvalidField(
+            field,
+            "the notifier has no mail server; the operator sets SMTP_HOST (and SMTP_PORT, SMTP_USERNAME, "
+            "SMTP_PASSWORD, SMTP_SECURITY, SMTP_FROM) and starts it again",
+        )
+    unique = tuple(dict.fromkeys(addresses))
+    if not 1 <= len(unique) <= MAX_ADDRESSES:
+        raise InvalidField(field, f"{len(unique)} addresses; send 1 to {MAX_ADDRESSES}")
+    for address in unique:
+        if len(address) > 254 or not EMAIL.fullmatch(address):
+            raise InvalidField(
+                field,
+                f"{shorten(address)!r} isn't an e-mail address; send one such as `ann@example.org`",
+            )
+    return EmailTarget(unique)
+
+
+def check_url(field: str, url: str, policy: Policy) -> None:
+    """Raises InvalidField unless the notifier may post to `url`. Names are looked up and checked at each sending."""
+    parts = _split(field, url)
+    schemes = ("https", "http") if policy.allow_local_targets else ("https",)
+    if parts.scheme not in schemes:
+        raise InvalidField(
+            field,
+            f"{shorten(parts.scheme)!r} isn't a scheme that is allowed here; send a URL that begins with "
+            f"{' or '.join(f'`{scheme}://`' for scheme in schemes)}",
+        )
+    host = parts.hostname or ""
+    if not may_name(host, policy.allow_local_targets):
+        raise InvalidField(
+            field,
+            f"{shorten(host)!r} is a name or address inside of a network, or an unusual spelling of one; "
+            "send the URL of an endpoint on the internet",
+        )
+
+
+def shorten(text: str, limit: int = 80) -> str:
+    """At most `limit` characters of a text, for error messages."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _split(field: str, url: str) -> SplitResult:
+    if len(url) > MAX_URL:
+        raise InvalidField(field, f"{len(url)} characters; send at most {MAX_URL:,}")
+    try:
+        parts = urlsplit(url)
+        complete = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        complete = False
+    if not complete or not url.isprintable() or " " in url:
+        raise InvalidField(field, "not a complete URL; send one such as `https://example.org/hooks/alerts`")
+    if "@" in parts.netloc:
+        raise InvalidField(field, "it holds a user name or password; send a URL without")
+    return parts
