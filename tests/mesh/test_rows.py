@@ -13,12 +13,14 @@ from sqlalchemy import (
     Table,
     bindparam,
     create_engine,
+    func,
     select,
+    update,
 )
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Session
 
-from monitors.mesh.rows import find_rows, insert_rows, update_rows
+from monitors.mesh.rows import change_rows, find_rows, insert_rows, read_rows, read_value, update_rows
 from tests.servers.mariadb import shared_server
 
 TABLE = Table(
@@ -105,3 +107,61 @@ def test_rows_that_are_listed_are_found_between_other_parameters(engine: Engine)
             values = {"most": 150, "least": 5, "names": names}
             assert found == session.execute(listed, values).all()
             assert list(map(tuple, found)) == [row for row in rows[5:151] if row[1] in names]
+
+
+def test_a_query_may_hold_values_and_lists_of_its_own_beside_its_parameters(engine: Engine) -> None:
+    query = (
+        select(TABLE.c.id, TABLE.c.name, func.length(TABLE.c.data).label("size"))
+        .where(TABLE.c.name == "100%", TABLE.c.id.in_([1, 2, 3, 4]), TABLE.c.id.in_(bindparam("ids", expanding=True)))
+        .where(TABLE.c.data != bindparam("not"))
+        .order_by(TABLE.c.id.desc())
+        .limit(bindparam("most"))
+    )
+    with Session(engine) as session:
+        insert_rows(session, TABLE, ("id", "name", "data"), [(number, "100%", b"d" * number) for number in range(9)])
+        for ids in ([2, 3, 7], [1, 2, 3, 4]):
+            values = {"ids": ids, "not": b"dd", "most": 2}
+            found = read_rows(session, query, values)
+            assert found == [tuple(row) for row in session.execute(query, values)]
+            assert [(row.id, row.name, row.size) for row in found] == found
+        assert read_value(session, query, {"ids": [1, 3], "not": b"", "most": 5}) == 3
+        assert read_value(session, query, {"ids": [8], "not": b"", "most": 5}) is None
+
+
+def test_a_change_tells_how_many_rows_it_concerned(engine: Engine) -> None:
+    change = update(TABLE).where(TABLE.c.id < bindparam("end"), TABLE.c.name == "old").values(name=bindparam("new"))
+    with Session(engine) as session:
+        insert_rows(session, TABLE, ("id", "name"), [(number, "old") for number in range(5)])
+        assert change_rows(session, change, {"end": 3, "new": "n"}) == 3
+        assert change_rows(session, change, {"end": 3, "new": "n"}) == 0
+        assert [row.name for row in read_rows(session, select(TABLE).order_by(TABLE.c.id), {})] == [
+            *"nnn",
+            "old",
+            "old",
+        ]
+
+
+def test_what_waits_to_be_written_is_read_as_well(engine: Engine) -> None:
+    class Base(DeclarativeBase):
+        metadata = TABLE.metadata
+
+    class Thing(Base):
+        __table__ = TABLE
+
+    with Session(engine) as session:
+        session.add(Thing(id=1, name="new"))
+        assert read_value(session, select(TABLE.c.name), {}) == "new"
+
+
+def test_a_connection_that_broke_is_told_as_lost_and_another_takes_its_place() -> None:
+    server = shared_server()
+    engine = create_engine(server.url(server.create_database()), paramstyle="format")
+    with Session(engine) as session:
+        number = read_value(session, select(func.connection_id()), {})
+        server.execute(f"KILL {number}")
+        with pytest.raises(DBAPIError) as lost:
+            read_value(session, select(func.connection_id()), {})
+        assert lost.value.connection_invalidated
+    with Session(engine) as session:
+        assert read_value(session, select(func.connection_id()), {}) != number
+    engine.dispose()

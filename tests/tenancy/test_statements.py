@@ -32,7 +32,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased, contains_eager, joinedload, selectinload, subqueryload, undefer
 
-from monitors.mesh.rows import execute_rows, find_rows, insert_rows
+from monitors.mesh.rows import change_rows, execute_rows, find_rows, insert_rows, read_rows, read_value
 from monitors.mesh.tenancy import NotBound, TenantSession, across_tenants, crosses_tenants, guard, of_tenant
 from tests.tenancy.tables import Base, Box, Loose, Thing, boxes, clock, fill, loose, things
 
@@ -199,6 +199,9 @@ READS: dict[str, Work] = {
     "a stream": lambda s: list(s.execute(select(boxes), execution_options={"yield_per": 1})),
     "find rows": lambda s: find_rows(s, BY_IDS.where(boxes.c.tenant_id == bindparam("t")), {"t": "b"}, "ids", ["1"]),
     "find rows of all": lambda s: find_rows(s, BY_IDS, {}, "ids", ["1"]),
+    "read rows": lambda s: read_rows(s, select(boxes).where(boxes.c.tenant_id == bindparam("t")), {"t": "b"}),
+    "read rows of another": lambda s: read_rows(s, select(boxes).where(boxes.c.tenant_id == "b"), {}),
+    "read a value": lambda s: read_value(s, select(func.count()).select_from(boxes), {}),
 }  # fmt: skip
 
 
@@ -243,6 +246,10 @@ WRITES: dict[str, Work] = {
     "execute rows": lambda s: execute_rows(
         s, update(boxes).where(boxes.c.id == "1").values(title="x"), ("title", "id_1"), [("x", "1")]
     ),
+    "change rows": lambda s: change_rows(
+        s, update(boxes).where(boxes.c.tenant_id == bindparam("t")).values(title="x"), {"t": "b"}
+    ),
+    "change rows of all": lambda s: change_rows(s, delete(boxes).where(boxes.c.id == bindparam("i")), {"i": "1"}),
     "update": lambda s: s.execute(update(boxes).values(title="x")),
     "update of another": lambda s: s.execute(update(boxes).where(boxes.c.tenant_id == "b").values(title="x")),
     "update to another": lambda s: s.execute(
@@ -335,6 +342,9 @@ OWN: dict[str, Work] = {
     "find rows": lambda s: [
         title
         for (title,) in find_rows(s, BY_IDS.where(boxes.c.tenant_id == bindparam("t")), {"t": "a"}, "ids", ["1", "9"])
+    ],
+    "read rows": lambda s: [
+        title for (title,) in read_rows(s, select(boxes.c.title).where(boxes.c.tenant_id == "a"), {})
     ],
     "update returning": lambda s: s.scalars(
         update(boxes).where(boxes.c.tenant_id == "a").values(tenant_id="a").returning(boxes.c.title)

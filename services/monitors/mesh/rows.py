@@ -1,18 +1,24 @@
 """Many rows at once, without SQLAlchemy's work on each of them, which costs more than the database's own."""
 
+from collections import namedtuple
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import Insert, Row, Select, Table, Update, bindparam, insert, update
+from sqlalchemy import CompoundSelect, Delete, Insert, Select, Table, Update, bindparam, insert, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Session
 
+from monitors.mesh import driver
 from monitors.mesh.tenancy import Verdict, check_rows
 
 T = TypeVar("T")
+Row: TypeAlias = Any
+"""A row that was found: a tuple, whose values have the names of their columns as well."""
 ROWS_A_STATEMENT = 250
+Query: TypeAlias = Select[Any] | CompoundSelect[Any]
 
 
 def insert_rows(session: Session, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
@@ -40,10 +46,12 @@ def execute_rows(
         whole = len(listed) - len(listed) % ROWS_A_STATEMENT
         for part in in_parts(listed[:whole], ROWS_A_STATEMENT):
             values = tuple(chain.from_iterable(part))
-            connection.exec_driver_sql(_joined_insertion(text), values, execution_options=options)
+            driver.execute(connection, _joined_insertion(text), values, options)
         listed = listed[whole:]
-    if listed:
-        connection.exec_driver_sql(text, listed, execution_options=options)
+    if len(listed) == 1:
+        driver.execute(connection, text, listed[0], options)
+    elif listed:
+        driver.execute(connection, text, listed, options, many=True)
 
 
 def update_rows(
@@ -72,25 +80,51 @@ def update_rows(
             for place in (slice(None, len(key)), slice(len(key), None))
         )
         text = _joined_change(*quoted, same, len(part))
-        connection.exec_driver_sql(text, (*changing, *new, *named), execution_options=options)
+        driver.execute(connection, text, (*changing, *new, *named), options)
 
 
 def find_rows(
-    session: Session, query: Select[Any], given: Mapping[str, Any], listed: str, values: Sequence[Any]
-) -> Sequence[Row[Any]]:
-    """The rows of a query whose parameter `listed` is a list, of `values`; the other parameters are `given`.
+    session: Session, query: Query, given: Mapping[str, Any], listed: str, values: Sequence[Any]
+) -> list[Row]:
+    """The rows of a query whose parameter `listed` is a list, of `values`; the other parameters are `given`."""
+    return read_rows(session, query, {**given, listed: values}) if values else []
+
+
+def read_rows(session: Session, query: Query, given: Mapping[str, Any]) -> list[Row]:
+    """The rows of a query by its parameters; none of the lists among these may be empty.
 
     What comes is as the driver has it: numbers, texts, bytes. The query should be made once.
     """
-    if not values:
-        return []
+    kind, cursor = _execute(session, query, given)
+    return list(map(kind._make, cursor.fetchall()))
+
+
+def read_value(session: Session, query: Query, given: Mapping[str, Any]) -> Any:
+    """The first value of the first row; None if there is no row."""
+    _, cursor = _execute(session, query, given)
+    rows = cursor.fetchall()
+    return rows[0][0] if rows else None
+
+
+def change_rows(session: Session, statement: Update | Delete, given: Mapping[str, Any]) -> int:
+    """Executes an UPDATE or DELETE by its parameters, as `read_rows` does a query. Returns how many rows it found."""
+    _, cursor = _execute(session, statement, given)
+    count: int = cursor.rowcount
+    return count
+
+
+def _execute(session: Session, statement: Query | Update | Delete, given: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Gives what makes rows of it, and the driver's cursor."""
+    session.flush()
     connection = session.connection()
-    text, order, verdict = _selection(query, connection.dialect)
-    options = check_rows(connection, verdict, tuple(given), [tuple(given.values())])
-    marks = ", ".join(["?" if connection.dialect.name == "sqlite" else "%s"] * len(values))
-    parameters = [value for name in order for value in (values if name == listed else (given[name],))]
-    text = text.replace(f"__[POSTCOMPILE_{listed}]", marks)
-    return connection.exec_driver_sql(text, tuple(parameters), execution_options=options).all()
+    plain = _plain(statement, connection.dialect)
+    values = {**plain.fixed, **given}
+    options = check_rows(connection, plain.verdict, tuple(values), [tuple(values.values())])
+    text, lists = plain.text, plain.lists
+    for name in lists:
+        text = text.replace(f"__[POSTCOMPILE_{name}]", ", ".join([plain.mark] * len(values[name])))
+    parameters = [one for name in plain.order for one in (values[name] if name in lists else (values[name],))]
+    return plain.kind, driver.execute(connection, text, tuple(parameters), options)
 
 
 def in_parts(values: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:
@@ -155,9 +189,32 @@ def _compiled(
     return str(compiled), None if order == tuple(range(len(names))) else order, verdict
 
 
-@lru_cache(maxsize=256)
-def _selection(query: Select[Any], dialect: Dialect) -> tuple[str, tuple[str, ...], Verdict]:
-    """The query's text, in which SQLAlchemy marks the place of a list, and its parameters in their order."""
-    compiled = query.compile(dialect=dialect)
-    verdict: Verdict = getattr(compiled, "verdict", Verdict())
-    return str(compiled), tuple(compiled.positiontup or ()), verdict
+@dataclass(frozen=True)
+class _Plain:
+    """A statement as text, in which SQLAlchemy marks the places of lists."""
+
+    text: str
+    order: tuple[str, ...]
+    lists: frozenset[str]
+    fixed: dict[str, Any]
+    """The parameters whose values are part of the statement."""
+    mark: str
+    kind: Any
+    """Makes rows of what comes."""
+    verdict: Verdict
+
+
+@lru_cache(maxsize=1024)
+def _plain(statement: Query | Update | Delete, dialect: Dialect) -> _Plain:
+    compiled = statement.compile(dialect=dialect)
+    order = tuple(compiled.positiontup or ())
+    names = statement.selected_columns.keys() if isinstance(statement, Select | CompoundSelect) else ()
+    return _Plain(
+        text=str(compiled),
+        order=order,
+        lists=frozenset(name for name, bind in compiled.binds.items() if bind.expanding),
+        fixed={name: bind.value for name, bind in compiled.binds.items() if not bind.required},
+        mark="?" if dialect.name == "sqlite" else "%s",
+        kind=namedtuple("kind", names, rename=True),
+        verdict=getattr(compiled, "verdict", Verdict()),
+    )

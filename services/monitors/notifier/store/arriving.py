@@ -6,7 +6,7 @@ from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.ids import id_series
-from monitors.mesh.rows import in_parts, insert_rows
+from monitors.mesh.rows import find_rows, in_parts, insert_rows
 from monitors.notifier.model.delivery import Arrival, OutcomeKind, Planned, State, never_told, plan
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.targets import ConsoleTarget
@@ -94,7 +94,7 @@ def _is_printed(plans: Sequence[Planned]) -> bool:
 def _known(session: Session, tenant: str, ids: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for part in in_parts(ids):
-        found |= set(session.scalars(_KNOWN, {"tenant": tenant, "ids": part}))
+        found |= {name for (name,) in find_rows(session, _KNOWN, {"tenant": tenant}, "ids", part)}
     return found
 
 
@@ -114,7 +114,7 @@ def _told(session: Session, planned: Sequence[tuple[Arrival, Sequence[Planned]]]
 def add_told(session: Session, told: Told, tenant: str, stream_keys: Collection[str]) -> None:
     """Looks up what was told in streams."""
     for part in in_parts(list(stream_keys)):
-        for stream, alert_id, state, may_be_known in session.execute(_TOLD, {"tenant": tenant, "streams": part}):
+        for stream, alert_id, state, may_be_known in find_rows(session, _TOLD, {"tenant": tenant}, "streams", part):
             # What may have arrived is awaited to end as much as what was taken.
             known = State.ACCEPTED if may_be_known else State(state)
             told.setdefault((tenant, stream, alert_id), []).append(known)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import in_parts, update_rows
+from monitors.mesh.rows import Row, find_rows, in_parts, update_rows
 from monitors.notifier.model.backlog import Waiting, is_backlog, overtaken
 from monitors.notifier.model.delivery import OutcomeKind, State
 from monitors.notifier.model.message import Kind
@@ -21,19 +21,19 @@ _AMBIGUOUS = select(attempts.c.delivery_id).where(
 )
 
 
-def collapse(session: Session, heads: Sequence[Row[Any]], now: int) -> list[Row[Any]]:
+def collapse(session: Session, heads: Sequence[Row], now: int) -> list[Row]:
     """The heads of streams, which are due and locked; where one was held up, all that waits behind it is looked through
     and what has been overtaken ends here. The next of its stream takes its place if that is due."""
     held_up = [row for row in heads if is_backlog(row.attempt_count, row.next_at, now)]
     if not held_up:
         return list(heads)
-    replaced: dict[tuple[str, str], Row[Any] | None] = {}
+    replaced: dict[tuple[str, str], Row | None] = {}
     ended: list[tuple[Any, ...]] = []
     for tenant in sorted({row.tenant_id for row in held_up}):
         streams = rest_of_streams(session, tenant, [row.stream_key for row in held_up if row.tenant_id == tenant])
         waiting = [row for rows in streams.values() if len(rows) > 1 for row in rows]
         known = _may_be_known(session, tenant, waiting)
-        gone: list[tuple[Row[Any], str]] = []
+        gone: list[tuple[Row, str]] = []
         for rows in streams.values():
             reasons = overtaken(
                 [Waiting(row.id, row.alert_id, Kind(row.kind), row.id in known) for row in rows if len(rows) > 1]
@@ -49,9 +49,9 @@ def collapse(session: Session, heads: Sequence[Row[Any]], now: int) -> list[Row[
     return [row for row in kept if row is not None]
 
 
-def _may_be_known(session: Session, tenant: str, rows: Sequence[Row[Any]]) -> set[str]:
+def _may_be_known(session: Session, tenant: str, rows: Sequence[Row]) -> set[str]:
     """Those of the rows of which an attempt may have arrived."""
     known = {row.id for row in rows if row.state == State.IN_FLIGHT}
     for part in in_parts([row.id for row in rows if row.attempt_count]):
-        known |= set(session.scalars(_AMBIGUOUS, {"tenant": tenant, "ids": part}))
+        known |= {name for (name,) in find_rows(session, _AMBIGUOUS, {"tenant": tenant}, "ids", part)}
     return known

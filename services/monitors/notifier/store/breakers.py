@@ -3,17 +3,20 @@
 from collections.abc import Collection, Iterable
 from dataclasses import astuple, fields
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
+from monitors.mesh.rows import Row, change_rows, insert_rows, read_rows, update_rows
 from monitors.notifier.model.breaker import FAILURES, Breaker, after_attempt
 from monitors.notifier.model.delivery import OutcomeKind
 from monitors.notifier.store.named import Key, is_named, names
 from monitors.notifier.store.tables import BreakerRow, ChannelRow
+from monitors.notifier.store.tables import breakers as table
 
 _FIELDS = tuple(field.name for field in fields(Breaker))
-# Made once: to put a statement together takes longer than to execute it, and the delivery loop needs this each time.
-_OF_CHANNELS = select(BreakerRow).where(*is_named(BreakerRow.tenant_id, BreakerRow.channel_id)).with_for_update()
+_KEY = ("tenant_id", "channel_id")
+_OF_CHANNELS = select(table).where(*is_named(table.c.tenant_id, table.c.channel_id)).with_for_update()
+_FORGET = delete(table).where(table.c.tenant_id == bindparam("tenant"), table.c.channel_id == bindparam("channel"))
 _LOCK = (
     select(ChannelRow.id)
     .where(*is_named(ChannelRow.tenant_id, ChannelRow.id))
@@ -30,14 +33,14 @@ def note(session: Session, ended: Iterable[Ended]) -> dict[Key, Breaker]:
     failing = {key for key, outcome, _ in attempts if outcome in FAILURES}
     if failing:
         # Two notifiers that count the first failure of one channel would both make the row.
-        session.execute(_LOCK, names(failing))
+        read_rows(session, _LOCK, names(failing))
     rows = _rows(session, {key for key, _, _ in attempts})
     breakers: dict[Key, Breaker] = {key: _breaker(row) for key, row in rows.items()}
     for key, outcome, ended_at in attempts:
         if key in breakers or outcome in FAILURES:
             breakers[key] = after_attempt(breakers.get(key, Breaker()), outcome, ended_at)
     for key, breaker in breakers.items():
-        _write(session, key, rows.get(key), breaker)
+        _write(session, key, breaker, is_known=key in rows)
     return breakers
 
 
@@ -54,25 +57,25 @@ def open_channels(session: Session, tenant: str) -> list[str]:
 
 def forget(session: Session, tenant: str, channel_id: str) -> None:
     """What was known of a channel doesn't count any more: it's another one now, or gone."""
-    session.execute(delete(BreakerRow).where(BreakerRow.tenant_id == tenant, BreakerRow.channel_id == channel_id))
+    change_rows(session, _FORGET, {"tenant": tenant, "channel": channel_id})
 
 
-def _rows(session: Session, keys: Collection[Key]) -> dict[Key, BreakerRow]:
-    found = {(row.tenant_id, row.channel_id): row for row in session.scalars(_OF_CHANNELS, names(keys))}
+def _rows(session: Session, keys: Collection[Key]) -> dict[Key, Row]:
+    if not keys:
+        return {}
+    found = {(row.tenant_id, row.channel_id): row for row in read_rows(session, _OF_CHANNELS, names(keys))}
     return {key: row for key, row in found.items() if key in keys}
 
 
-def _breaker(row: BreakerRow) -> Breaker:
+def _breaker(row: Row) -> Breaker:
     return Breaker(*(getattr(row, name) for name in _FIELDS))
 
 
-def _write(session: Session, key: Key, row: BreakerRow | None, breaker: Breaker) -> None:
+def _write(session: Session, key: Key, breaker: Breaker, *, is_known: bool) -> None:
     if breaker.is_at_rest:
-        if row is not None:
-            session.delete(row)
-        return
-    if row is None:
-        row = BreakerRow(tenant_id=key[0], channel_id=key[1])
-        session.add(row)
-    for name, value in zip(_FIELDS, astuple(breaker), strict=True):
-        setattr(row, name, value)
+        if is_known:
+            forget(session, *key)
+    elif is_known:
+        update_rows(session, table, _KEY, _FIELDS, [(*key, *astuple(breaker))])
+    else:
+        insert_rows(session, table, (*_KEY, *_FIELDS), [(*key, *astuple(breaker))])

@@ -1,14 +1,15 @@
 """Channels at rest, their targets sealed."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import AlreadyExists, NotFound
 from monitors.mesh.masking import Secret
+from monitors.mesh.rows import Query, Row, read_rows
 from monitors.mesh.secrets import SealBroken, Sealer
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.notifier.model.channel import Channel
@@ -19,7 +20,14 @@ from monitors.notifier.store.named import Key, is_named, names
 from monitors.notifier.store.tables import ChannelRow
 
 NOT_FOUND_FIX = "`monitors channels list` shows those that exist"
-_NAMED = select(ChannelRow).where(*is_named(ChannelRow.tenant_id, ChannelRow.id))
+MOST_OPENED = 10_000
+"""How many channels are kept opened."""
+# What a channel is made of.
+_OF_CHANNEL = select(
+    *(column for column in ChannelRow.__table__.columns if column.name not in ("quiet_until", "heartbeat_at"))
+)
+_NAMED = _OF_CHANNEL.where(*is_named(ChannelRow.tenant_id, ChannelRow.id))
+_ALL = _OF_CHANNEL.where(ChannelRow.tenant_id == bindparam("tenant")).order_by(ChannelRow.name)
 
 
 class ChannelStore:
@@ -27,11 +35,12 @@ class ChannelStore:
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
+        self._opened: dict[Key, tuple[Row, Channel]] = {}
+        """The channels as they were read last, for to open one costs more than to read it."""
 
     def list_all(self, session: Session, tenant: str) -> list[Channel]:
         """A tenant's channels by name."""
-        rows = session.scalars(select(ChannelRow).where(ChannelRow.tenant_id == tenant).order_by(ChannelRow.name))
-        return [self.to_channel(row) for row in rows]
+        return self._read(session, _ALL, {"tenant": tenant})
 
     def list_page(self, session: Session, tenant: str, after: str, limit: int) -> list[Channel]:
         """At most `limit` of a tenant's channels by name, those after the name `after`."""
@@ -51,8 +60,21 @@ class ChannelStore:
     def find(self, session: Session, keys: Collection[Key]) -> dict[Key, Channel]:
         """Those of the channels, named by tenant and id, that exist. All are read at once: the delivery loop would else
         wait for the database once for each."""
-        rows = session.scalars(_NAMED, names(keys)) if keys else ()
-        return {(row.tenant_id, row.id): self.to_channel(row) for row in rows if (row.tenant_id, row.id) in keys}
+        channels = self._read(session, _NAMED, names(keys)) if keys else []
+        return {(one.tenant, one.id): one for one in channels if (one.tenant, one.id) in keys}
+
+    def _read(self, session: Session, query: Query, given: Mapping[str, object]) -> list[Channel]:
+        channels = []
+        for row in read_rows(session, query, given):
+            key = row.tenant_id, row.id
+            known, channel = self._opened.get(key, (None, None))
+            if channel is None or known != row:
+                if len(self._opened) >= MOST_OPENED:
+                    self._opened.clear()
+                channel = self.to_channel(row)
+                self._opened[key] = row, channel
+            channels.append(channel)
+        return channels
 
     def get(self, session: Session, tenant: str, id_or_name: str) -> Channel:
         """A channel by its id or name. Raises NotFound."""
@@ -123,7 +145,7 @@ class ChannelStore:
             # The first one comes at once, so that people see that it comes.
             row.heartbeat_at = 1 if channel.heartbeat_interval else 0
 
-    def to_channel(self, row: ChannelRow) -> Channel:
+    def to_channel(self, row: Row) -> Channel:
         """The channel of a row. One whose secrets can't be opened has a LostTarget."""
         try:
             target = _unpack(row.kind, json.loads(self._sealer.open(row.sealed, associated(row.tenant_id, row.id))))
@@ -134,8 +156,8 @@ class ChannelStore:
             id=row.id,
             name=row.name,
             target=target,
-            is_default=row.is_default,
-            send_resolved=row.send_resolved,
+            is_default=bool(row.is_default),
+            send_resolved=bool(row.send_resolved),
             disabled_reason=row.disabled_reason,
             create_time=row.created_at,
             revision=row.revision,

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, insert, or_, select, text
+from sqlalchemy import and_, bindparam, delete, insert, or_, select, text
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import execute_rows, find_rows, in_parts, update_rows
+from monitors.mesh.rows import Row, change_rows, execute_rows, find_rows, in_parts, read_rows, update_rows
 from monitors.mesh.times import DAY
 from monitors.notifier.model.delivery import UNFINISHED, State
 from monitors.notifier.model.flushing import Group
@@ -70,18 +70,18 @@ def save(session: Session, before: Mapping[Key, Group], after: Mapping[Key, Grou
     opened = [_row(key, after[key]) for key in changed if key not in before]
     if opened:
         execute_rows(session, _OPEN, (*_KEY, *_STATE), opened)
-        session.execute(_FORGET, {"before": now - KEPT})
+        change_rows(session, _FORGET, {"before": now - KEPT})
 
 
-def companions(session: Session, heads: Sequence[Row[Any]], now: int) -> dict[Key, list[Row[Any]]]:
+def companions(session: Session, heads: Sequence[Row], now: int) -> dict[Key, list[Row]]:
     """What is told along with `heads`, which are due and are locked: whatever else of their groups is due and waits for
     nothing that isn't told by the same message; in the order of the sequence, the heads among it."""
-    told: dict[Key, list[Row[Any]]] = {}
+    told: dict[Key, list[Row]] = {}
     for tenant, keys in _by_tenant({(row.tenant_id, row.group_key) for row in heads if row.group_key}):
         rows = {row.id: row for row in heads if row.tenant_id == tenant and row.group_key}
         wanted = MOST_IN_A_DIGEST if any(map(is_digest, keys)) else MOST_TOGETHER
         values = {"tenant": tenant, "keys": keys, "now": now, "wanted": wanted}
-        rows |= {row.id: row for row in session.execute(_MEMBERS, values)}
+        rows |= {row.id: row for row in read_rows(session, _MEMBERS, values)}
         # What takes the place of something that has been overtaken may belong to another group.
         first = [row for row in collapse(session, list(rows.values()), now) if row.group_key in keys]
         for row in _with_rest_of_streams(session, tenant, first, now):
@@ -89,7 +89,7 @@ def companions(session: Session, heads: Sequence[Row[Any]], now: int) -> dict[Ke
     return told
 
 
-def _with_rest_of_streams(session: Session, tenant: str, first: Sequence[Row[Any]], now: int) -> list[Row[Any]]:
+def _with_rest_of_streams(session: Session, tenant: str, first: Sequence[Row], now: int) -> list[Row]:
     """Rows with what follows each in its stream, as far as it's due and of the same group."""
     streams = rest_of_streams(session, tenant, [row.stream_key for row in first])
     found = list(first)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import CTE, ColumnElement, Select, Subquery, and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
+from monitors.mesh.rows import read_rows
 from monitors.notifier.model.delivery import State
 from monitors.notifier.store.tables import BreakerRow, ChannelRow, deliveries
 
@@ -33,7 +34,7 @@ class Waiting:
 
 def waiting_lanes(session: Session, now: int) -> list[Waiting]:
     """The lanes in which something waits, the most severe first, in no order besides."""
-    rows = session.execute(_query(session.get_bind().dialect.name), {"now": now})
+    rows = read_rows(session, _query(session.get_bind().dialect.name), {"now": now})
     return [
         Waiting(
             row.severity, row.tenant_id, row.channel_id, max(row.since, row.quiet_until or 0), row.later,

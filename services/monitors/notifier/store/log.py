@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, func, or_, select
+from sqlalchemy import and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import NotFound, WrongState
-from monitors.mesh.rows import update_rows
+from monitors.mesh.rows import Row, read_rows, update_rows
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.notifier.model.delivery import UNFINISHED, OutcomeKind, State
 from monitors.notifier.model.message import Kind
@@ -221,7 +220,7 @@ def count(session: Session, tenant: str) -> Counts:
 @crosses_tenants("what became of all tenants' messages is reported together")
 def unreported(session: Session, limit: int) -> list[Delivery]:
     """Deliveries whose state RuleService doesn't know yet, oldest change first."""
-    return [_delivery(row, []) for row in session.execute(_UNREPORTED, {"limit": limit})]
+    return [_delivery(row, []) for row in read_rows(session, _UNREPORTED, {"limit": limit})]
 
 
 @crosses_tenants("what became of all tenants' messages is reported together")
@@ -244,7 +243,7 @@ def _attempts(session: Session, tenant: str, delivery_ids: Sequence[str]) -> dic
     return found
 
 
-def _delivery(row: DeliveryRow | Row[Any], attempts: Sequence[Attempt]) -> Delivery:
+def _delivery(row: Row, attempts: Sequence[Attempt]) -> Delivery:
     return Delivery(
         tenant=row.tenant_id,
         id=row.id,

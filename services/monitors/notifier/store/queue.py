@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.audit import BY_ITSELF, OURSELVES, Change, events_of
 from monitors.mesh.audit_table import append
-from monitors.mesh.rows import insert_rows, update_rows
+from monitors.mesh.rows import Row, insert_rows, read_rows, read_value, update_rows
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.mesh.times import HOUR, SECOND
 from monitors.notifier.model.breaker import GIVES_UP_AFTER
@@ -189,7 +188,7 @@ class Queue:
         if not finished:
             return []
         rows = in_flight(session, [key for one in finished for key in one.claim.keys])
-        kept: list[tuple[Finished, list[Row[Any]]]] = []
+        kept: list[tuple[Finished, list[Row]]] = []
         lost: list[Finished] = []
         for one in finished:
             # What comes a second time isn't under its lease any more.
@@ -265,7 +264,7 @@ class Queue:
     @crosses_tenants("messages of all tenants are sent by one loop")
     def release_all(self, session: Session, now: int) -> None:
         """Makes everything due that a former run was sending; only if nobody else can be sending."""
-        rows = session.execute(select(*STANDING).where(deliveries.c.state == int(State.IN_FLIGHT))).all()
+        rows = read_rows(session, _ALL_IN_FLIGHT, {})
         send_again(session, rows, now)
 
     @crosses_tenants("messages of all tenants are sent by one loop")
@@ -286,7 +285,7 @@ class Queue:
     def reclaim(self, session: Session, now: int) -> int | None:
         """Makes due what was claimed and never finished. Returns when the next lease runs out; None if none does."""
         send_again(session, expired(session, now), now)
-        end: int | None = session.scalar(_NEXT_LEASE_END)
+        end: int | None = read_value(session, _NEXT_LEASE_END, {})
         return end
 
     @crosses_tenants("messages of all tenants are sent by one loop")
@@ -295,10 +294,11 @@ class Queue:
         return repeats.first_due(session)
 
 
+_ALL_IN_FLIGHT = select(*STANDING).where(deliveries.c.state == int(State.IN_FLIGHT))
 _NEXT_LEASE_END = select(func.min(deliveries.c.lease_until)).where(deliveries.c.state == int(State.IN_FLIGHT))
 
 
-def _heads(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+def _heads(rows: Sequence[Row]) -> list[Row]:
     """The first of each group, along with which the others are told, and what is told alone."""
     known: set[tuple[str, str]] = set()
     heads = []
@@ -310,7 +310,7 @@ def _heads(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
 
 
 def _lease(
-    session: Session, heads: Sequence[Row[Any]], channels: Mapping[tuple[str, str], Channel], token: str, now: int
+    session: Session, heads: Sequence[Row], channels: Mapping[tuple[str, str], Channel], token: str, now: int
 ) -> list[Claim]:
     """Leases messages: what is next, and what is told along with each."""
     together = groups.companions(session, heads, now)
@@ -328,7 +328,7 @@ def _lease(
     return claims
 
 
-def _claim(message: Sequence[Row[Any]], channel: Channel, token: str, until: int) -> Claim:
+def _claim(message: Sequence[Row], channel: Channel, token: str, until: int) -> Claim:
     return Claim(
         tenant=channel.tenant,
         channel=channel,
@@ -349,15 +349,15 @@ def _detail(finished: Finished) -> str:
     return f"{finished.outcome.detail}; told {how} with {others:,} more" if others else finished.outcome.detail
 
 
-def _group(row: Row[Any]) -> tuple[str, str]:
+def _group(row: Row) -> tuple[str, str]:
     return row.tenant_id, row.group_key
 
 
-def _channel_key(row: Row[Any]) -> tuple[str, str]:
+def _channel_key(row: Row) -> tuple[str, str]:
     return row.tenant_id, row.channel_id
 
 
-def _count_repeats(session: Session, kept: Sequence[tuple[Finished, Row[Any]]]) -> None:
+def _count_repeats(session: Session, kept: Sequence[tuple[Finished, Row]]) -> None:
     unwanted = repeats.note(
         session,
         (
@@ -371,7 +371,7 @@ def _count_repeats(session: Session, kept: Sequence[tuple[Finished, Row[Any]]]) 
         end_waiting(session, is_row, State.SUPERSEDED, IS_OVER, each.ended_at)
 
 
-def _supersede_ends(session: Session, firings: Sequence[Row[Any]], now: int) -> None:
+def _supersede_ends(session: Session, firings: Sequence[Row], now: int) -> None:
     """Of alerts of which it's certain that nobody will have been told of them, the end isn't told either."""
     told: Told = {}
     for tenant in sorted({row.tenant_id for row in firings}):

@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import execute_rows, find_rows, update_rows
+from monitors.mesh.rows import Row, change_rows, execute_rows, find_rows, read_rows, read_value, update_rows
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import UNFINISHED, Arrival, Planned, State
 from monitors.notifier.model.message import Kind
@@ -104,12 +104,12 @@ def follow(session: Session, planned: Plans, now: int) -> None:
         ended = sorted(alert for of, alert in over if of == tenant)
         rows = _of_alerts(session, tenant, [*ended, *(alert for of, alert in changed if of == tenant)])
         for part in _chunks(ended if rows else []):
-            session.execute(_FORGET, {"tenant": tenant, "ids": part})
+            change_rows(session, _FORGET, {"tenant": tenant, "ids": part})
         going_on = (row for row in rows if (tenant, row.alert_id) not in over)
         timers = [_changed_row(row, changed[tenant, row.alert_id], now) for row in going_on]
         update_rows(session, repeats, _KEY, _CHANGED, timers)
         for part in _chunks(sorted({row.alert_id for row in rows if row.repeat_count})):
-            session.execute(_SUPERSEDE, {"tenant": tenant, "ids": part, "now": now})
+            change_rows(session, _SUPERSEDE, {"tenant": tenant, "ids": part, "now": now})
 
 
 def _first_row(arrival: Arrival, channel_id: str) -> tuple[Any, ...]:
@@ -128,7 +128,7 @@ def _first_row(arrival: Arrival, channel_id: str) -> tuple[Any, ...]:
     return tuple([values[name] for name in _COLUMNS])
 
 
-def _changed_row(row: Row[Any], arrival: Arrival, now: int) -> tuple[Any, ...]:
+def _changed_row(row: Row, arrival: Arrival, now: int) -> tuple[Any, ...]:
     # That it got worse is about to be told, which begins a new interval.
     told_at = now if row.told_at and arrival.kind is Kind.SEVERITY_CHANGED else row.told_at
     timer = Timer(arrival.repeat_interval, told_at, arrival.repeat_after)
@@ -161,7 +161,7 @@ def _matters(one: Ended) -> bool:
     return is_told(one.kind, one.state) or (one.kind is Kind.STILL_FIRING and one.state is State.PENDING)
 
 
-def _told_row(row: Row[Any], one: Ended) -> tuple[Any, ...]:
+def _told_row(row: Row, one: Ended) -> tuple[Any, ...]:
     timer = Timer(row.repeat_interval, one.ended_at, row.quiet_until)
     is_news = one.kind is not Kind.STILL_FIRING and one.state is not State.DEAD
     return (*one.key, timer.told_at, timer.due_at, one.delivery_id if is_news else row.delivery_id)
@@ -169,7 +169,7 @@ def _told_row(row: Row[Any], one: Ended) -> tuple[Any, ...]:
 
 def first_due(session: Session) -> int | None:
     """When the next alert is told again, which may have been; None if none is."""
-    found: int | None = session.scalar(_FIRST)
+    found: int | None = read_value(session, _FIRST, {})
     return None if found in (None, NEVER) else found
 
 
@@ -178,7 +178,7 @@ def take_due(
 ) -> tuple[list[tuple[Arrival, list[Planned]]], int]:
     """At most `most` repeats that are due, with the channel of each; and how many timers were due. Each is set anew:
     one whose channel is turned off, or whose last repeat is still on its way, has its next turn."""
-    rows = session.execute(_DUE, {"now": now, "most": most}).all()
+    rows = read_rows(session, _DUE, {"now": now, "most": most})
     if not rows:
         return [], 0
     channels = find(session, {(row.tenant_id, row.channel_id) for row in rows})
@@ -208,11 +208,9 @@ _FORGET_ONE = delete(repeats).where(
 )
 
 
-def _look_up(
-    session: Session, rows: Sequence[Row[Any]]
-) -> tuple[dict[tuple[str, str], Row[Any]], set[tuple[str, str, str]]]:
+def _look_up(session: Session, rows: Sequence[Row]) -> tuple[dict[tuple[str, str], Row], set[tuple[str, str, str]]]:
     """The deliveries that told alerts, by tenant and id; and the timers whose last repeat is still on its way."""
-    told: dict[tuple[str, str], Row[Any]] = {}
+    told: dict[tuple[str, str], Row] = {}
     busy: set[tuple[str, str, str]] = set()
     for tenant in sorted({row.tenant_id for row in rows}):
         of_tenant = [row for row in rows if row.tenant_id == tenant]
@@ -225,7 +223,7 @@ def _look_up(
     return told, busy
 
 
-def _of_alerts(session: Session, tenant: str, alert_ids: Sequence[str]) -> list[Row[Any]]:
+def _of_alerts(session: Session, tenant: str, alert_ids: Sequence[str]) -> list[Row]:
     return [
         row for part in _chunks(alert_ids) for row in find_rows(session, _OF_ALERTS, {"tenant": tenant}, "ids", part)
     ]

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, bindparam, select, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, Select, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import in_parts
+from monitors.mesh.rows import Row, find_rows, in_parts, read_rows
 from monitors.notifier.model.delivery import UNFINISHED, State
 from monitors.notifier.model.turns import Lane
 from monitors.notifier.store.tables import STANDING, deliveries
@@ -23,15 +23,15 @@ MOST_LANES = 200
 MOST_EXPIRED = 500
 
 
-def expired(session: Session, now: int) -> Sequence[Row[Any]]:
+def expired(session: Session, now: int) -> Sequence[Row]:
     """What was claimed and never finished, its lease having run out. It's locked."""
-    return session.execute(_EXPIRED, {"now": now}).all()
+    return read_rows(session, _EXPIRED, {"now": now})
 
 
-def of_lanes(session: Session, shares: Sequence[tuple[Lane, int]], now: int) -> list[Row[Any]]:
+def of_lanes(session: Session, shares: Sequence[tuple[Lane, int]], now: int) -> list[Row]:
     """So many of what is due of each lane, what is due for longest first. They are locked; what another notifier is
     about to claim is passed over."""
-    rows: list[Row[Any]] = []
+    rows: list[Row] = []
     for start in range(0, len(shares), MOST_LANES):
         part = shares[start : start + MOST_LANES]
         values: dict[str, Any] = {"now": now}
@@ -42,7 +42,7 @@ def of_lanes(session: Session, shares: Sequence[tuple[Lane, int]], now: int) -> 
                 f"channel_{number}": lane.channel_id,
                 f"wanted_{number}": count,
             }
-        rows += session.execute(_of_lanes(len(part)), values)
+        rows += read_rows(session, _of_lanes(len(part)), values)
     return rows
 
 
@@ -111,10 +111,10 @@ _REST_OF_STREAMS = (
 )
 
 
-def rest_of_streams(session: Session, tenant: str, keys: Sequence[str]) -> dict[str, list[Row[Any]]]:
+def rest_of_streams(session: Session, tenant: str, keys: Sequence[str]) -> dict[str, list[Row]]:
     """All that is on its way of some streams, in order. It's locked."""
-    streams: dict[str, list[Row[Any]]] = defaultdict(list)
+    streams: dict[str, list[Row]] = defaultdict(list)
     for part in in_parts(list(dict.fromkeys(keys))):
-        for row in session.execute(_REST_OF_STREAMS, {"tenant": tenant, "streams": part}):
+        for row in find_rows(session, _REST_OF_STREAMS, {"tenant": tenant}, "streams", part):
             streams[row.stream_key].append(row)
     return streams

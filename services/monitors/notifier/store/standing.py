@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import in_parts, insert_rows, update_rows
+from monitors.mesh.rows import Row, find_rows, in_parts, insert_rows, update_rows
 from monitors.notifier.model.delivery import Outcome, OutcomeKind, State
 from monitors.notifier.store.tables import STANDING, DeliveryRow, attempts, deliveries
 
@@ -23,7 +23,7 @@ _IN_FLIGHT = (
 )
 
 
-def in_flight(session: Session, named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Row[Any]]:
+def in_flight(session: Session, named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Row]:
     """Those of the deliveries, named by tenant and id, that are being sent. They are locked."""
     ids: dict[str, list[str]] = {}
     for tenant, delivery_id in named:
@@ -32,11 +32,11 @@ def in_flight(session: Session, named: Iterable[tuple[str, str]]) -> dict[tuple[
         (row.tenant_id, row.id): row
         for tenant, of_tenant in sorted(ids.items())
         for part in in_parts(sorted(of_tenant))
-        for row in session.execute(_IN_FLIGHT, {"tenant": tenant, "ids": part})
+        for row in find_rows(session, _IN_FLIGHT, {"tenant": tenant}, "ids", part)
     }
 
 
-def end(row: Row[Any], state: State, detail: str, outcome: int, next_at: int, now: int) -> tuple[Any, ...]:
+def end(row: Row, state: State, detail: str, outcome: int, next_at: int, now: int) -> tuple[Any, ...]:
     """A row on its way to a state that RuleService should know, if it's about an alert."""
     is_told = bool(row.alert_id)
     return (row.tenant_id, row.id, int(state), detail[:1000], outcome, next_at, "", row.version + 1, is_told, now)
@@ -58,33 +58,33 @@ def end_waiting(session: Session, is_waiting: tuple[Any, ...], state: State, rea
     )
 
 
-def is_due(row: Row[Any], now: int) -> bool:
+def is_due(row: Row, now: int) -> bool:
     """Whether a row that is on its way may be claimed: it waits no more, or its lease has run out."""
     due: int = row.lease_until if row.state == State.IN_FLIGHT else row.next_at
     return due <= now
 
 
-def so_far(row: Row[Any]) -> tuple[str, int]:
+def so_far(row: Row) -> tuple[str, int]:
     """The detail and the outcome of a row's last attempt. One that is still being sent was cut off."""
     is_cut_off = row.state == State.IN_FLIGHT
     return (CUT_OFF, int(OutcomeKind.AMBIGUOUS)) if is_cut_off else (row.detail, row.last_outcome)
 
 
-def note_cut_off(session: Session, rows: Sequence[Row[Any]], now: int) -> None:
+def note_cut_off(session: Session, rows: Sequence[Row], now: int) -> None:
     """Remembers the attempts of rows that are still being sent, of which nobody will learn how they ended."""
     outcome = Outcome(OutcomeKind.AMBIGUOUS, CUT_OFF)
     cut_off = [attempt(row, row.leased_at, now, outcome) for row in rows if row.state == State.IN_FLIGHT]
     insert_rows(session, attempts, ATTEMPT, cut_off)
 
 
-def send_again(session: Session, rows: Sequence[Row[Any]], now: int) -> None:
+def send_again(session: Session, rows: Sequence[Row], now: int) -> None:
     """Makes due what was being sent."""
     note_cut_off(session, rows, now)
     released = [(row.tenant_id, row.id, int(State.PENDING), *so_far(row), now, "") for row in rows]
     update_rows(session, deliveries, KEY, _RELEASED, released)
 
 
-def attempt(row: Row[Any], started_at: int, ended_at: int, outcome: Outcome) -> tuple[Any, ...]:
+def attempt(row: Row, started_at: int, ended_at: int, outcome: Outcome) -> tuple[Any, ...]:
     """A row of the attempts, in the table's order."""
     return (
         row.tenant_id, row.id, row.attempt_count, started_at, ended_at, int(outcome.kind), outcome.status,

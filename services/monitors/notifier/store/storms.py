@@ -6,7 +6,7 @@ from dataclasses import astuple, fields
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import execute_rows, update_rows
+from monitors.mesh.rows import execute_rows, read_rows, update_rows
 from monitors.notifier.model.delivery import State
 from monitors.notifier.model.message import Severity
 from monitors.notifier.model.storm import Storm
@@ -34,7 +34,7 @@ _ABSORB = (
 
 def load(session: Session, channels: Collection[Key]) -> dict[Key, Storm]:
     """How it storms at channels; those to which nothing has ever come are left out."""
-    rows = session.execute(_OF_CHANNELS, names(channels))
+    rows = read_rows(session, _OF_CHANNELS, names(channels))
     found = {(row.tenant_id, row.channel_id): Storm(*(getattr(row, name) for name in _FIELDS)) for row in rows}
     return {key: storm for key, storm in found.items() if key in channels}
 

@@ -219,6 +219,7 @@ attempts = cast("Table", AttemptRow.__table__)
 repeats = cast("Table", RepeatRow.__table__)
 groups = cast("Table", GroupRow.__table__)
 storms = cast("Table", StormRow.__table__)
+breakers = cast("Table", BreakerRow.__table__)
 STANDING: tuple[Column[Any], ...] = (
     deliveries.c.tenant_id, deliveries.c.id, deliveries.c.alert_id, deliveries.c.kind, deliveries.c.stream_key,
     deliveries.c.state, deliveries.c.detail, deliveries.c.attempt_count, deliveries.c.last_outcome,

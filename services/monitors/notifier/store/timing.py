@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy import bindparam, update
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import in_parts
+from monitors.mesh.rows import change_rows, in_parts
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Arrival, Planned, State
 from monitors.notifier.model.flushing import Group, admit, group_key, is_urgent
@@ -116,4 +116,4 @@ class Timing:
                 hurried.setdefault(arrival.tenant, {})[stream_of(channel.id, arrival.stream_key)] = None
         for tenant, keys in hurried.items():
             for part in in_parts(list(keys)):
-                self._session.execute(_HURRY, {"tenant": tenant, "streams": part, "now": self._now})
+                change_rows(self._session, _HURRY, {"tenant": tenant, "streams": part, "now": self._now})
