@@ -6,6 +6,7 @@ and the state machine runs only on what may fire, all such parts of the time bes
 
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -21,7 +22,6 @@ from monitors.evaluator.model.rings import MOST_LANES
 from monitors.evaluator.model.series import Int64s, Series
 from monitors.evaluator.model.spec import RuleSpec
 from monitors.evaluator.model.state import State
-from monitors.evaluator.model.window import Window
 
 MOST_INSTANTS = 20_000_000
 """More than these, over all instances, aren't evaluated."""
@@ -43,9 +43,9 @@ class Backtest:
         until: int, *, capacity: Capacity = AMPLE,
     ) -> None:  # fmt: skip
         self.start, self.until = start, until
-        evaluation = Evaluation(start, capacity=capacity)
         # Room for no more rows than there are, so that few rows' points are near one another.
-        evaluation.window = Window(capacity.window_points, max(1, min(len(series), MOST_LANES)))
+        lanes = max(1, min(len(series), MOST_LANES))
+        evaluation = Evaluation(start, capacity=replace(capacity, lanes=lanes))
         evaluation.add_series(series)
         fill, _ = evaluation.put_rule(spec, start)
         past = points.times <= start

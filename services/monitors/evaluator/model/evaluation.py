@@ -5,20 +5,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from monitors.evaluator.model import episodes
 from monitors.evaluator.model.agenda import Agenda
-from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct, runs, selection
+from monitors.evaluator.model.ahead import Ahead
+from monitors.evaluator.model.arrays import NEVER, UNSET, Booleans, Places, are_distinct, selection
+from monitors.evaluator.model.awaited import Awaited
 from monitors.evaluator.model.condition import newest_of_inputs
+from monitors.evaluator.model.filling import Fill, Filling
 from monitors.evaluator.model.instances import Limits, PlanChange
 from monitors.evaluator.model.levels import settle
-from monitors.evaluator.model.machine import Changes, Transition, TransitionKind, evaluate, schedule
+from monitors.evaluator.model.machine import Changes, Transition, evaluate, schedule
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.points import NO_POINTS, Points
-from monitors.evaluator.model.reading import LOOK_BACK
 from monitors.evaluator.model.ring_rows import MOST_CELLS
-from monitors.evaluator.model.series import Floats, Int64s, Series
+from monitors.evaluator.model.rings import MOST_LANES
+from monitors.evaluator.model.series import Int64s, Series
 from monitors.evaluator.model.shards import ALL_SHARDS
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
-from monitors.evaluator.model.state import OpenEpisode, State, Status
+from monitors.evaluator.model.state import OpenEpisode, State
 from monitors.evaluator.model.window import Window
 from monitors.mesh.times import HOUR
 
@@ -26,22 +30,6 @@ __all__ = ["AMPLE", "CATCH_UP", "NO_POINTS", "Capacity", "Evaluation", "Fill", "
 
 CATCH_UP = HOUR
 """Points that are older than this when they come are history: they enter windows but are never evaluated at."""
-_UNFILLED = -1
-
-
-@dataclass(frozen=True)
-class Fill:
-    """Rows of the window (by series) that lack points from before they were needed: those no older than `oldest`."""
-
-    rows: Places
-    oldest: int
-
-    def wants(self, rows: Places) -> Booleans:
-        """Which of `rows` are to be filled."""
-        if not len(self.rows):
-            return np.zeros(len(rows), dtype=np.bool_)
-        at = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
-        return np.asarray(self.rows[at] == rows)
 
 
 @dataclass(frozen=True)
@@ -51,6 +39,8 @@ class Capacity:
     instances: Limits
     window_points: int
     history: int = NEVER
+    lanes: int = MOST_LANES
+    """How many rows of the window are kept beside one another."""
 
 
 AMPLE = Capacity(Limits(), MOST_CELLS)
@@ -72,21 +62,17 @@ class Evaluation:
     ) -> None:
         self.capacity = capacity
         self.plan = Plan(shards, capacity.instances)
-        self.window = Window(capacity.window_points)
+        self.window = Window(capacity.window_points, capacity.lanes)
         self.state = State(now)
         self.orphans: list[OpenEpisode] = []
         """Open episodes whose instance isn't known (yet)."""
-        self._awaited: dict[int, int] = {}
-        """By place: the time of the point, still to be replayed, that its open episode comes from."""
+        self._awaited = Awaited(self.plan, self.window)
         self._touched: list[int] = []
         self._ended_meanwhile: list[Transition] = []
         """Ends of instances that a rule has no more since other series became known."""
         self._held = NO_POINTS
-        self._past: list[tuple[Places, Int64s, Floats]] = []
-        self._reach: Int64s = np.full(16, _UNFILLED, dtype=np.int64)
-        """By row: how far before now its points are complete."""
-        self._ahead: Int64s = np.empty(0, dtype=np.int64)
-        """By place: up to when it has been evaluated ahead of the watermark. Empty as long as nothing has."""
+        self._filling = Filling(self.plan, self.window, self.state)
+        self._ahead = Ahead()
 
     # --- rules and series ---
 
@@ -95,12 +81,12 @@ class Evaluation:
         known = len(self.plan.series)
         change = self.plan.add_series(series)
         self._reserve(len(self.plan.series))
-        self._ended_meanwhile += self._ended(change, self.state.watermark)
+        self._ended_meanwhile += episodes.ended(self.plan, self.state, change, self.state.watermark)
         self._follow(change)
         if change.series:
             rows = np.fromiter(change.series, dtype=np.intp)
             self.window.set_retention(rows, self.plan.reach_of(rows)[0])
-            self._reach[rows[rows >= known]] = NEVER
+            self._filling.lacks_nothing(rows[rows >= known])
         self._adopt_orphans(change.created)
         self._enable(np.array(change.created, dtype=np.intp))
 
@@ -109,11 +95,11 @@ class Evaluation:
         to `wake`."""
         change = self.plan.add_series(series)
         self._reserve(len(self.plan.series))
-        self._ended_meanwhile += self._ended(change, self.state.watermark)
+        self._ended_meanwhile += episodes.ended(self.plan, self.state, change, self.state.watermark)
         self._follow(change)
         self._rest(change)
         places = np.array([*change.created, *change.kept], dtype=np.intp)
-        return self._lacking(change.series, self.state.watermark), self.plan.keys_of(places)
+        return self._filling.lacking(change.series, self.state.watermark), self.plan.keys_of(places)
 
     def wake(self, keys: Iterable[InstanceKey]) -> None:
         """Lets instances be evaluated whose windows are filled, as far as they are still there."""
@@ -128,10 +114,10 @@ class Evaluation:
         """Adds or changes rules. They rest until `activate`. Firing instances that they no longer have resolve (E2)."""
         change = self.plan.put_rules(specs)
         self._keep_from_going_back(change)
-        resolved = self._ended(change, now)
+        resolved = episodes.ended(self.plan, self.state, change, now)
         self._follow(change)
         self._rest(change)
-        return self._lacking(change.series, now), resolved
+        return self._filling.lacking(change.series, now), resolved
 
     def _keep_from_going_back(self, change: PlanChange) -> None:
         """Lets instances that have other inputs now be evaluated at nothing older than what they had before."""
@@ -144,7 +130,7 @@ class Evaluation:
         change = self.plan.hold(shards)
         self._follow(change)
         self._rest(change)
-        return self._lacking(change.series, now), change.created
+        return self._filling.lacking(change.series, now), change.created
 
     def _rest(self, change: PlanChange) -> None:
         settle(self.plan, self.state, np.array(change.kept, dtype=np.intp))
@@ -154,37 +140,16 @@ class Evaluation:
             self.state.instances.fingerprint[place] = 0
         self._adopt_orphans(change.created)
 
-    def _lacking(self, series: Iterable[int], now: int) -> Fill:
-        """The rows that don't reach as far back as they must by now."""
-        rows = np.unique(np.fromiter(series, dtype=np.intp))
-        retention, span = self.plan.reach_of(rows)
-        lacks = (self._reach[rows] < span) | (self.window.retention(rows) < retention)
-        self.window.set_retention(rows, retention)
-        # At least a look-back, so that a point that is sent again soon is known as such.
-        longest = max(LOOK_BACK, int(span[lacks].max(initial=0)))
-        away = sum(gap.end - gap.start for gap in self.state.gaps)
-        return Fill(rows[lacks], min(now, self.state.watermark) - longest - away)
-
     def fill(self, fill: Fill, points: Points) -> None:
         """Takes points of the past, in their order of arrival, for the rows that lack them; see `filled`."""
-        wanted = fill.wants(points.series) & (points.times <= self.state.watermark)
-        self._past.append((points.series[wanted], points.times[wanted], points.values[wanted]))
+        self._filling.take(fill, points)
 
     def filled(self, fill: Fill, seen: Sequence[bool] | Booleans) -> None:
         """Ends a fill: its points enter their rows, without being evaluated at, unless newer ones did already.
 
         `seen` tells for each series whether it ever had a point, be it one from the future.
         """
-        if self._past:
-            rows, times, values = (np.concatenate(column) for column in zip(*self._past, strict=True))
-            self._past = []
-            self.window.insert_past(rows, times, values)
-        rows = fill.rows[self.window.keeps(fill.rows)]
-        self._reach[rows] = np.maximum(self._reach[rows], self.plan.reach_of(rows)[1])
-        # What has reported once, but longer ago than matters, is absent and not unheard of; nor is what is older new.
-        empty = rows[self.window.newest[rows] == UNSET]
-        gone = empty[np.asarray(seen, dtype=np.bool_)[empty] & ~np.isin(empty, self._held.series)]
-        self.window.insert(gone, np.full(len(gone), fill.oldest - 1), np.full(len(gone), np.nan))
+        self._filling.end(fill, seen, self._held.series)
 
     def activate(self, keys: Collection[RuleKey] | None = None, *, at_once: bool = True) -> None:
         """Lets rules, or all that there are, be evaluated whose windows are filled; `at_once` in the next step."""
@@ -203,16 +168,14 @@ class Evaluation:
             return []
         revision = self.plan.spec(key).revision
         change = self.plan.remove_rule(key)
-        resolved = [] if resolve_at is None else self._ended(change, resolve_at, revision)
+        resolved = [] if resolve_at is None else episodes.ended(self.plan, self.state, change, resolve_at, revision)
         self._follow(change)
         self.orphans = [one for one in self.orphans if RuleKey(one.key.tenant, one.key.rule_id) != key]
         return resolved
 
     def _reserve(self, size: int) -> None:
         self.window.reserve(size)
-        if size > len(self._reach):
-            more = max(size, len(self._reach) * 9 // 8) - len(self._reach)
-            self._reach = np.append(self._reach, np.full(more, _UNFILLED, dtype=np.int64))
+        self._filling.reserve(size)
 
     def _follow(self, change: PlanChange) -> None:
         """Brings window and state in line with a change of the plan."""
@@ -220,11 +183,11 @@ class Evaluation:
         instances.reserve(self.plan.instances.capacity)
         for row in change.dropped:
             self.window.release(row)
-            self._reach[row] = _UNFILLED
+            self._filling.release(row)
         for place in change.removed:
             instances.clear(place)
-            self._awaited.pop(place, None)
-            self._ahead[place : place + 1] = UNSET
+            self._awaited.forget(place)
+            self._ahead.forget(place)
         if change.removed:
             self._touched = [place for place in self._touched if place not in change.removed]
             self.plan.free(change.removed)
@@ -256,16 +219,7 @@ class Evaluation:
 
     def set_firing(self, place: int, episode: OpenEpisode) -> None:
         """Makes an instance go on with an episode that RuleService has open."""
-        instances = self.state.instances
-        instances.status[place] = Status.FIRING
-        instances.active_at[place] = episode.episode
-        instances.fired_at[place] = episode.fired_at
-        instances.silent[place] = False
-        # A point that is replayed can't undo what came after it.
-        instances.changed_at[place] = max(int(instances.changed_at[place]), episode.changed_at)
-        if self.plan.profiles.level_count:
-            instances.level[place] = episode.level
-            settle(self.plan, self.state, np.array([place]))
+        episodes.go_on(self.plan, self.state, place, episode)
 
     def await_points(self, times: Mapping[int, int]) -> None:
         """Lets instances that were set firing, by place, pass over a replay's slots until it comes to their points.
@@ -273,46 +227,28 @@ class Evaluation:
         `times` are those of the points that their episodes come from. These may have come late: then slots that are
         later than a point were over before it came.
         """
-        if times:
-            self._awaited.update(times)
-            self._forget_what_came()
+        self._awaited.add(times)
 
     def await_no_more(self, now: int) -> None:
         """Ends a replay at `now`: what it hasn't come to never comes, and no episode holds off what comes from now on.
 
         One that fired by a clock that was ahead, and has been set back since, would do so until then (C2).
         """
-        self._awaited = {}
+        self._awaited.clear()
         changed_at = self.state.instances.changed_at
         np.minimum(changed_at, now, out=changed_at)
 
     def adopt(self, key: InstanceKey, episode: int, adopted: int) -> None:
         """Lets the episode of a firing instance go on under the number of the one that RuleService had open."""
-        place = self._firing_place(key, episode)
+        place = episodes.firing_place(self.plan, self.state, key, episode)
         if place is not None:
             self.state.instances.active_at[place] = adopted
 
     def silence(self, key: InstanceKey, episode: int) -> None:
         """Lets a firing instance go on without an alert, since somebody resolved that by hand."""
-        place = self._firing_place(key, episode)
+        place = episodes.firing_place(self.plan, self.state, key, episode)
         if place is not None:
             self.state.instances.silent[place] = True
-
-    def _firing_place(self, key: InstanceKey, episode: int) -> int | None:
-        place, instances = self.plan.place_of(key), self.state.instances
-        if place is None or instances.status[place] != Status.FIRING or instances.active_at[place] != episode:
-            return None
-        return place
-
-    def _ended(self, change: PlanChange, now: int, revision: int | None = None) -> list[Transition]:
-        """The ends of the firing instances that a change removes, of a rule in that revision or in the present one."""
-        instances, ended = self.state.instances, []
-        for place, key in change.removed.items():
-            if instances.status[place] == Status.FIRING and not instances.silent[place]:
-                told = self.plan.revision_of(place) if revision is None else revision
-                episode = int(instances.active_at[place])
-                ended.append(Transition(key, told, TransitionKind.RESOLVED, now, episode, None, "updated", 0))
-        return ended
 
     # --- the step ---
 
@@ -381,34 +317,18 @@ class Evaluation:
             return []
         changes, state = Changes(), self.state
         places, times = pointed = self._events(rows, instants)
-        distinct, slots = self._slots_ahead(reached, instants[positions])
+        distinct, slots = self._ahead.slots(self.plan, reached, instants[positions], state.watermark)
         # The deadlines of others aren't reached yet.
         earliest, state.earliest = state.earliest, NEVER
         self._run_agenda(np.append(places, distinct), np.append(times, slots), int(instants.max()), changes)
         state.earliest = min(state.earliest, earliest)
         self._note_groups(*pointed)
-        np.maximum.at(self._ahead, reached, instants[positions])
+        self._ahead.note(reached, instants[positions])
         return changes.transitions(self.plan, now)
 
     def evaluated_to(self, place: int) -> int:
         """Up to when a place has been evaluated: ahead of the watermark where points were pushed."""
-        ahead = int(self._ahead[place]) if place < len(self._ahead) else UNSET
-        return max(self.state.watermark, ahead)
-
-    def _slots_ahead(self, places: Places, times: Int64s) -> tuple[Places, Int64s]:
-        """The slots up to the newest time of each place that it hasn't been evaluated at."""
-        missing = self.plan.size - len(self._ahead)
-        if missing > 0:
-            self._ahead = np.append(self._ahead, np.full(missing, UNSET, dtype=np.int64))
-        own, which = np.unique(places, return_inverse=True)
-        newest = np.full(len(own), UNSET, dtype=np.int64)
-        np.maximum.at(newest, which, times)
-        live = self.plan.instances.live[own]
-        own, newest = own[live], newest[live]
-        intervals = self.plan.profiles.interval[self.plan.instances.profile[own]]
-        done = np.maximum(self._ahead[own], self.state.watermark) // intervals
-        counts = np.maximum(newest // intervals - done, 0)
-        return np.repeat(own, counts), runs(done + 1, counts).astype(np.int64) * np.repeat(intervals, counts)
+        return max(self.state.watermark, self._ahead.reached(place))
 
     def _run(self, places: Places, times: Int64s, until: int, changes: Changes, *, single: bool) -> None:
         """Evaluates at events and deadlines until a time."""
@@ -440,25 +360,12 @@ class Evaluation:
     def _evaluate_slot(self, slot: int, changes: Changes) -> None:
         columns, profiles, size = self.plan.instances, self.plan.profiles, self.plan.size
         ours = profiles.next_slot == slot
-        places = np.flatnonzero(columns.live[:size] & (self.state.instances.changed_at[:size] <= slot))
+        places: Places = np.flatnonzero(columns.live[:size] & (self.state.instances.changed_at[:size] <= slot))
         if not ours[: len(profiles.templates)].all():
             places = places[ours[columns.profile[places]]]
-        if len(self._ahead):
-            known = places[places < len(self._ahead)]
-            places = np.setdiff1d(places, known[self._ahead[known] >= slot], assume_unique=True)
-        if self._awaited:
-            self._forget_what_came()
-            places = places[~np.isin(places, list(self._awaited))]
+        places = self._awaited.without(self._ahead.without_done(places, slot))
         times = np.broadcast_to(np.int64(slot), len(places))
         evaluate(self.plan, self.window, self.state, places, times, changes)
-
-    def _forget_what_came(self) -> None:
-        """Awaits no more the points that are there, or that newer ones stand for."""
-        places = np.fromiter(self._awaited, dtype=np.intp)
-        newest = newest_of_inputs(self.plan, self.window, places, np.full(len(places), NEVER))
-        times = np.fromiter(self._awaited.values(), dtype=np.int64)
-        for place in places[newest >= times].tolist():
-            del self._awaited[place]
 
     def _set_next_slot(self, slot: int, clock: int) -> None:
         profiles = self.plan.profiles
