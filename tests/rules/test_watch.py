@@ -18,7 +18,7 @@ from monitors.mesh.times import now_nanos
 from monitors.rules.main import MEMORY
 from monitors.rules.model.condition import Absence
 from monitors.rules.model.rule import Rule
-from monitors.rules.service import base
+from monitors.rules.service import base, polling
 from monitors.rules.store import alerts as alert_store
 from monitors.rules.store import counters, tables
 from monitors.rules.store import rules as rule_store
@@ -285,6 +285,33 @@ def test_a_change_wakes_those_who_watch_that_tenants_alerts_and_nobody_else(
         assert looks.count(other.tenant) == 1
         theirs = other.fire(other.create())
         assert next(quiet).alert.id == theirs
+
+
+def test_while_nobody_watches_alerts_nothing_is_read_about_their_changes(
+    loop_thread: LoopThread, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    look = alert_store.newest_sequence
+
+    def counted(session: Any) -> int:
+        looks.append(look(session))
+        return looks[-1]
+
+    monkeypatch.setattr(polling, "newest_sequence", counted)
+    with (
+        loop_thread.opened(running(tmp_path)) as service,
+        grpc.insecure_channel(f"127.0.0.1:{service.port}") as channel,
+    ):
+        client = Client.of_new_tenant(RuleServiceStub(channel), service.rules, loop_thread)
+        rule = client.create()
+        for number in range(3):
+            client.fire(rule, group={"cpu": f"{number}"})
+        assert looks == []
+        with alerts_of(client) as stream:
+            next(stream)
+            alert_id = client.fire(client.create())
+            assert next(stream).alert.id == alert_id
+        assert looks != []
 
 
 def test_a_stream_that_has_nothing_to_say_gives_a_sign_of_life(client: Client) -> None:

@@ -10,6 +10,7 @@ import logging
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -94,12 +95,13 @@ def source_of(metadata: Iterable[tuple[str, str | bytes]]) -> Source:
     given = {key: value for key, value in metadata if isinstance(value, str)}
     named = given.get(CLIENT_KEY) or given.get("user-agent", "").partition(" ")[0]
     client, _, version = named.partition("/")
-    return Source(
-        client=clean(unquote(client)),
-        version=clean(unquote(version)),
-        mcp_client=clean(unquote(given.get(MCP_CLIENT_KEY, ""))),
-        tool=clean(unquote(given.get(TOOL_KEY, ""))),
-    )
+    return _source(client, version, given.get(MCP_CLIENT_KEY, ""), given.get(TOOL_KEY, ""))
+
+
+@lru_cache(maxsize=1024)
+def _source(*names: str) -> Source:
+    """A few clients make all calls, and every call names its own."""
+    return Source(*(clean(unquote(name)) for name in names))
 
 
 def clean(text: str, longest: int = LONGEST_NAME) -> str:

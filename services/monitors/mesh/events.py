@@ -37,6 +37,9 @@ class Watched:
     """Changes by a key, of which there are those that somebody waits for now."""
 
     def __init__(self) -> None:
+        self.seen: int | None = None
+        """The number of the last change of which all who wait have been told or have seen it by themselves; None while
+        that isn't known, as nobody waits."""
         self._changes: dict[str, Changes] = {}
         self._watchers: Counter[str] = Counter()
 

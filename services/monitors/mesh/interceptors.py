@@ -8,7 +8,8 @@ import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -32,6 +33,7 @@ AGAIN_SECONDS = 1.0
 """How often a stream's credential is looked at. Mostly it's still known."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 Again = Callable[[], Awaitable[None]]
@@ -51,13 +53,25 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        handler: Any = await continuation(handler_call_details)
+    ) -> Handler | None:
+        handler = await continuation(handler_call_details)
         if handler is None:
             return None
         method = handler_call_details.method
+        inner, surrounded = self._surrounded.get(method, (None, None))
+        if surrounded is None or inner is not handler:
+            surrounded = self._surround(method, handler)
+            self._surrounded[method] = handler, surrounded
+        return surrounded
+
+    @cached_property
+    def _surrounded(self) -> dict[str, tuple[Handler, Handler]]:
+        """The methods' handlers, and what became of them: made once, and not for each call."""
+        return {}
+
+    def _surround(self, method: str, handler: Any) -> Handler:
         check_readable = _check_readable if self.tells_errors else _pass_on
 
         def deserialize(payload: bytes) -> Any:

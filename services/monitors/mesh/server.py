@@ -16,7 +16,7 @@ from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import Authenticate
 from monitors.mesh.interceptors import AroundInterceptor, Errors, Identity, to_status
 from monitors.mesh.request_quota import RequestQuota
-from monitors.mesh.tracing import Tracing
+from monitors.mesh.tracing import Tracing, is_traced
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,8 @@ class MeshServer:
         *,
         with_reflection: bool = True,
     ) -> None:
-        surroundings: list[AroundInterceptor] = [Tracing(), Errors(), Identity(authenticate, guesses)]
+        surroundings: list[AroundInterceptor] = [Tracing()] if is_traced() else []
+        surroundings += [Errors(), Identity(authenticate, guesses)]
         if quota:
             surroundings.append(quota)
         self._server = grpc.aio.server(interceptors=surroundings, options=OPTIONS)

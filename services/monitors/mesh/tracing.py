@@ -1,4 +1,4 @@
-"""A span for each call, in its caller's trace. Without OpenTelemetry's SDK in the process it costs next to nothing."""
+"""A span for each call, in its caller's trace, where OpenTelemetry's SDK is in the process."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from typing import Any
 
 import grpc
 from opentelemetry.propagate import extract
-from opentelemetry.trace import Span, SpanKind, StatusCode, get_tracer
+from opentelemetry.trace import (
+    ProxyTracerProvider,
+    Span,
+    SpanKind,
+    StatusCode,
+    get_tracer,
+    get_tracer_provider,
+)
 
-from monitors.mesh.interceptors import AroundInterceptor, Context
+from monitors.mesh.interceptors import AroundInterceptor, Context, Handler
 
 # https://opentelemetry.io/docs/specs/semconv/rpc/grpc/: a server's span fails by these; the others are the caller's.
 FAULTS = frozenset(
@@ -26,22 +33,31 @@ FAULTS = frozenset(
 )
 
 
+def is_traced() -> bool:
+    """Whether anybody takes the spans that are made. It's settled before a server starts, by whoever runs the process,
+    such as `opentelemetry-instrument`."""
+    return not isinstance(get_tracer_provider(), ProxyTracerProvider)
+
+
 class Tracing(AroundInterceptor):
     """Makes the spans. Stands outside of everything that may fail."""
 
     tells_errors = False
 
+    def __init__(self) -> None:
+        self._tracer = get_tracer(__name__)
+
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> Handler | None:
         handler = await continuation(handler_call_details)
         # A stream lives as long as its client does: its span would be known only when all is over.
         if handler is None or handler.response_streaming:
             return handler
 
-        async def known(_: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        async def known(_: grpc.HandlerCallDetails) -> Handler | None:
             return handler
 
         return await super().intercept_service(known, handler_call_details)
@@ -50,7 +66,7 @@ class Tracing(AroundInterceptor):
     async def around(self, method: str, context: Context, request: object) -> AsyncIterator[None]:
         name = method.removeprefix("/")
         carrier = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-        with get_tracer(__name__).start_as_current_span(
+        with self._tracer.start_as_current_span(
             name,
             context=extract(carrier),
             kind=SpanKind.SERVER,

@@ -3,6 +3,7 @@
 What was committed moves from the write-ahead log into the file later, by a thread of its own.
 """
 
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -97,7 +98,13 @@ class Sqlite:
 
 
 def _engine(url: str, begin: str, *pragmas: str) -> Engine:
-    engine = create_engine(url, pool_size=READERS, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    engine = create_engine(
+        url,
+        pool_size=READERS,
+        # The connection that was used last has the pages at hand.
+        pool_use_lifo=True,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:
@@ -108,7 +115,11 @@ def _engine(url: str, begin: str, *pragmas: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def start(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
+        try:
+            # SQLAlchemy's way to a statement costs more than all the rest of beginning.
+            connection.connection.driver_connection.execute(begin)
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(begin, None, error, sqlite3.Error, dialect=connection.dialect) from error
 
     guard(engine)
     return engine

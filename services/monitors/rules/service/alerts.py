@@ -121,6 +121,8 @@ class AlertCalls(Part):
             return store.newest_sequence(session), firing
 
         seen, firing = await self.core.database.read(begin)
+        if self.core.watched_alerts.seen is None:
+            self.core.watched_alerts.seen = seen
         now = self.core.database.now()
         for alert in firing:
             yield pb.WatchAlertsResponse(alert=alert_to_proto(alert, now))

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 
-from monitors.mesh.database import storage_error
+from monitors.mesh.database import Session, storage_error
 from monitors.mesh.events import first_of
 from monitors.rules.service.base import Core
 from monitors.rules.store import counters
@@ -50,15 +50,10 @@ async def wake_watchers(core: Core) -> None:
     Whoever says that alerts have changed, here or through Redis, needn't know whose: one look finds that out for all
     who watch, so a tenant's change costs nothing for the streams of others.
     """
-    seen = 0
     while not core.closing.is_set():
         upcoming = core.alerts_changed.upcoming
         try:
-            newest = await core.database.read(newest_sequence)
-            # Only now: whoever begins to watch after this has looked at what is there up to it.
-            watched = core.watched_alerts.keys
-            changed = await core.database.read(partial(tenants_since, tenants=watched, sequence=seen))
-            seen = newest
+            changed = await _changed(core)
         except Exception as error:
             # All who watch look by themselves, and are told what is wrong with the database.
             if storage_error(error) is None:
@@ -66,3 +61,21 @@ async def wake_watchers(core: Core) -> None:
             changed = core.watched_alerts.keys
         core.watched_alerts.wake(changed)
         await first_of(upcoming, core.closing, within=LONGEST_SLEEP)
+
+
+async def _changed(core: Core) -> Sequence[str]:
+    """Of those who are watched, whose alerts have changed since the last look. Nothing is read while nobody watches."""
+    watched = core.watched_alerts
+    since = watched.seen
+    if not watched.keys:
+        watched.seen = None
+        return ()
+
+    def work(session: Session) -> tuple[int, Sequence[str]]:
+        newest = newest_sequence(session)
+        # Only now: whoever begins to watch after this has looked at what is there up to it.
+        tenants = watched.keys
+        return newest, tenants if since is None else tenants_since(session, tenants, since)
+
+    watched.seen, changed = await core.database.read(work)
+    return changed
