@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from monitors.cli.channels import CREDENTIALS
 from monitors.mesh.errors import EtagMismatch, MeshError, NotFound, Unauthenticated
 from monitors.mesh.identity import SCOPES, Principal
 from monitors.mesh.server import MeshServer
@@ -216,8 +217,10 @@ class Notifier(NotifierServiceServicer):
         if channel.HasField("webhook"):
             secret, channel.webhook.secret = "" if channel.webhook.secret else "whsec_made", ""
             channel.webhook.secret_fingerprint = "0123abcd"
-        if channel.HasField("slack"):
-            channel.slack.webhook_url, channel.slack.fingerprint = "", "4567cdef"
+        kind = channel.WhichOneof("kind") or ""
+        if kind in CREDENTIALS:
+            setattr(getattr(channel, kind), CREDENTIALS[kind], "")
+            getattr(channel, kind).fingerprint = "4567cdef"
         self.channels[channel.name] = channel
         warnings = ["plain http is allowed only locally"] if channel.webhook.url.startswith("http:") else []
         return notifier_pb.CreateChannelResponse(channel=channel, webhook_secret=secret, warnings=warnings)

@@ -36,19 +36,27 @@ def test_each_kind_of_channel_is_made_by_its_option(monitors: Command) -> None:
     monitors("channels", "create", "b", "--email", "x@example.org", "--email", "y@example.org")
     monitors("channels", "create", "c", "--slack", "https://hooks.slack.com/services/T/B/secret")
     monitors("channels", "create", "d", "--console")
+    monitors("channels", "create", "e", "--pagerduty", "secret", "--events-url", "https://e")
     channels = monitors("channels", "list", "--json").document["channels"]
     assert [(channel["name"], channel["kind"]) for channel in channels] == [
-        ("a", "webhook"), ("b", "email"), ("c", "slack"), ("d", "console"),
+        ("a", "webhook"), ("b", "email"), ("c", "slack"), ("d", "console"), ("e", "pager_duty"),
     ]  # fmt: skip
     assert channels[0]["settings"] == {"url": "https://a/h", "secret_fingerprint": "0123abcd"}
-    assert [channel["send_resolved"] for channel in channels] == [False, True, True, True]
+    assert [channel["send_resolved"] for channel in channels] == [False, True, True, True, True]
     assert channels[1]["settings"] == {"addresses": ["x@example.org", "y@example.org"]}
+    assert channels[4]["settings"] == {"fingerprint": "4567cdef", "events_url": "https://e"}
     text = monitors("channels", "list").stdout
     assert all(part in text for part in ("x@example.org", "…4567cdef", "the notifier's terminal"))
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("--console", "--webhook", "https://a"), ("--email", "a@b", "--secret", "whsec_x")]
+    "arguments",
+    [
+        (),
+        ("--console", "--webhook", "https://a"),
+        ("--email", "a@b", "--secret", "whsec_x"),
+        ("--console", "--events-url", "https://e"),
+    ],
 )
 def test_a_channel_has_exactly_one_kind(mesh: MemoryMesh, monitors: Command, arguments: tuple[str, ...]) -> None:
     assert monitors("channels", "create", "ops", *arguments, ok=False).code == ExitCode.USAGE

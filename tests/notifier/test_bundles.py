@@ -22,7 +22,7 @@ from monitors.notifier.channels.webhook.render import render as render_one_for_w
 from monitors.notifier.channels.webhook.several import render as render_webhook
 from monitors.notifier.model.bundle import Bundle, bundle_id, put_together
 from monitors.notifier.model.message import Kind, Message, Severity
-from tests.notifier.test_rendering import FIRING, NOW, messages
+from tests.notifier.samples import FIRING, NOW, messages
 
 HIGH = replace(FIRING, severity=Severity.HIGH)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from monitors.mesh.times import HOUR, SECOND
 from monitors.notifier.channels.console.render import MAX_LINE
@@ -24,55 +23,7 @@ from monitors.notifier.channels.webhook.send import judge as judge_webhook
 from monitors.notifier.egress import Answer
 from monitors.notifier.model.delivery import OutcomeKind
 from monitors.notifier.model.message import Kind, Message, Severity
-
-NOW = 1_795_442_602 * SECOND  # 2026-11-23 14:03:22 UTC
-FIRING = Message(
-    id="note_1_chan_1",
-    kind=Kind.FIRING,
-    title="Checkout is slow",
-    severity=Severity.CRITICAL,
-    notification_id="note_1",
-    alert_id="alert_7k2m9x4cqv0d",
-    rule_id="rule_1",
-    monitor_id="mon_checkout",
-    group={"region": "eu"},
-    condition="avg(response_time, 5m) > 500 for 2m",
-    value=731.456789,
-    active_time=NOW - 125 * SECOND,
-    fire_time=NOW - 5 * SECOND,
-    event_time=NOW - 5 * SECOND,
-    create_time=NOW - 5 * SECOND,
-    sequence=7,
-    annotations={"summary": "Customers wait", "runbook_url": "https://example.org/run?a=1&b=2"},
-)
-
-AGAIN = FIRING.fire_time + 15_125 * SECOND
-STILL_FIRING = replace(FIRING, kind=Kind.STILL_FIRING, event_time=AGAIN, create_time=AGAIN, repeat_number=2)
-ESCALATED = replace(FIRING, kind=Kind.SEVERITY_CHANGED, former_severity=Severity.HIGH)
-
-texts = st.text(max_size=300) | st.text(min_size=1, max_size=3).map(lambda text: text * 3000)
-maps = st.dictionaries(texts, texts, max_size=8)
-messages = st.builds(
-    Message,
-    id=st.just("note_1_chan_1"),
-    kind=st.sampled_from([Kind.TEST, Kind.FIRING, Kind.RESOLVED, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING]),
-    title=texts,
-    severity=st.sampled_from(list(Severity)),
-    former_severity=st.none() | st.sampled_from(list(Severity)),
-    alert_id=st.just("alert_1"),
-    monitor_id=texts,
-    group=maps,
-    condition=texts,
-    value=st.none() | st.floats(),
-    active_time=st.integers(0, NOW),
-    fire_time=st.integers(0, NOW),
-    resolve_time=st.integers(0, NOW),
-    resolve_reason=texts,
-    event_time=st.integers(0, NOW),
-    create_time=st.integers(0, NOW),
-    labels=maps,
-    annotations=maps | st.builds(lambda url, text: {"runbook_url": f"https://{url}", "summary": text}, texts, texts),
-)
+from tests.notifier.samples import AGAIN, ESCALATED, FIRING, NOW, STILL_FIRING, messages
 
 
 def test_a_person_reads_what_how_bad_since_when_against_what_and_what_to_do() -> None:
@@ -147,10 +98,10 @@ def test_a_webhooks_body_is_json_of_bounded_size_whatever_it_holds(message: Mess
 @given(messages)
 def test_slacks_limits_hold_whatever_it_holds(message: Message) -> None:
     payload: dict[str, Any] = json.loads(render_slack(message, NOW))
-    header, section = payload["blocks"]
+    header, *sections = payload["blocks"]
     assert 0 < len(payload["text"]) <= 3000
     assert len(header["text"]["text"]) <= 150
-    assert 0 < len(section["text"]["text"]) <= 3000
+    assert all(0 < len(section["text"]["text"]) <= 3000 for section in sections)
 
 
 @settings(max_examples=30)

@@ -289,6 +289,8 @@ class Received:
     path: str
     headers: dict[str, str]
     body: bytes
+    query: str = ""
+    method: str = "POST"
 
 
 @dataclass
@@ -304,17 +306,19 @@ class Reply:
 
 
 class Receiver:
-    """An HTTP server that answers by a script, then 200."""
+    """An HTTP server that answers by a script, then as `answer` says: 200."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: Callable[[Received], Reply] = lambda _: Reply()) -> None:
+        self._answer = answer
         self.received: Record[Received] = Record()
         self.script: list[Reply] = []
         self.released = asyncio.Event()
         self.url = ""
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        received = Received(request.path, {k.lower(): v for k, v in request.headers.items()}, await request.read())
-        reply = self.script.pop(0) if self.script else Reply()
+        headers = {k.lower(): v for k, v in request.headers.items()}
+        received = Received(request.path, headers, await request.read(), request.query_string, request.method)
+        reply = self.script.pop(0) if self.script else self._answer(received)
         self.received.add(received)
         if reply.hold:
             await self.released.wait()

@@ -1,5 +1,6 @@
 """`monitors channels`: where people are told."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -18,6 +19,8 @@ from monitors.v1.rule_service_pb2 import CreateChannelLinkRequest
 app = typer.Typer(no_args_is_help=True, help="Where people are told.")
 
 PAGE_SIZE = 1000
+CREDENTIALS = {"slack": "webhook_url", "pager_duty": "routing_key"}
+"""The field of each kind that has one secret."""
 ARRIVED = (DeliveryOutcome.DELIVERY_OUTCOME_OK, DeliveryOutcome.DELIVERY_OUTCOME_ACCEPTED)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The channel's name or id.")]
@@ -80,6 +83,12 @@ def create(
         list[str] | None, typer.Option("--email", metavar="ADDRESS", help="Send e-mail there; repeatable.")
     ] = None,
     slack: Annotated[str | None, typer.Option("--slack", metavar="URL", help="Post to this incoming webhook.")] = None,
+    pager_duty: Annotated[
+        str | None, typer.Option("--pagerduty", metavar="KEY", help="Open incidents with this integration key.")
+    ] = None,
+    events_url: Annotated[
+        str, typer.Option("--events-url", metavar="URL", help="Where PagerDuty takes events, if not in the US.")
+    ] = "",
     console: Annotated[bool, typer.Option("--console", help="Print on the notifier's terminal.")] = False,
     default: Annotated[bool, typer.Option("--default", help="Tell it of rules that name no channel.")] = False,
     send_resolved: Annotated[
@@ -103,10 +112,12 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a channel of one kind. Nothing is sent; try it with `monitors channels test`."""
-    if [bool(webhook), bool(email), bool(slack), console].count(True) != 1:
-        raise typer.BadParameter("give exactly one of --webhook, --email, --slack and --console")
+    given = {"webhook": webhook, "email": email, "slack": slack, "pager_duty": pager_duty, "console": console}
+    kind = _only_one(given)
     if secret and not webhook:
         raise typer.BadParameter("only a webhook has a secret", param_hint="--secret")
+    if events_url and not pager_duty:
+        raise typer.BadParameter("only PagerDuty has one", param_hint="--events-url")
     channel = Channel(name=name, is_default=default, send_resolved=send_resolved)
     if heartbeat:
         channel.heartbeat_interval.CopyFrom(to_duration(heartbeat))
@@ -118,10 +129,12 @@ def create(
         channel.webhook.secret = secret
     elif email:
         channel.email.addresses[:] = email
-    elif slack:
-        channel.slack.webhook_url = slack
+    elif kind in CREDENTIALS:
+        setattr(getattr(channel, kind), CREDENTIALS[kind], given[kind])
     else:
         channel.console.SetInParent()
+    if events_url:
+        channel.pager_duty.events_url = events_url
     with connected() as mesh:
         request = pb.CreateChannelRequest(channel=channel, request_id=new_request_id())
         response = mesh.call(mesh.notifier.CreateChannel, request)
@@ -135,6 +148,15 @@ def create(
     if response.webhook_secret:
         say(f"Secret: {response.webhook_secret}")
         tell("The receiver checks signatures with this secret. It's shown this once.")
+
+
+def _only_one(given: Mapping[str, object]) -> str:
+    """The kind that was given. Raises BadParameter if it isn't one."""
+    kinds = [kind for kind, value in given.items() if value]
+    if len(kinds) != 1:
+        options = ", ".join(f"--{kind.replace('_', '')}" for kind in given)
+        raise typer.BadParameter(f"give exactly one of {options}")
+    return kinds[0]
 
 
 @app.command()

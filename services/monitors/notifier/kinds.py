@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitors.mesh.errors import InvalidField
-from monitors.notifier.model.checks import Policy, check_email, check_slack, check_webhook
-from monitors.notifier.model.targets import ConsoleTarget, Target, WebhookTarget
+from monitors.notifier.model.checks import Policy, check_email, check_pager_duty, check_slack, check_webhook
+from monitors.notifier.model.targets import PAGER_DUTY_URL, ConsoleTarget, PagerDutyTarget, Target, WebhookTarget
 from monitors.v1 import notification_pb2 as pb
 
 
@@ -49,6 +49,12 @@ def _read_webhook(webhook: pb.WebhookChannel, policy: Policy, current: Target | 
     return check_webhook(webhook.url, webhook.secret, policy)
 
 
+def _read_pager_duty(sent: pb.PagerDutyChannel, policy: Policy, current: Target | None) -> PagerDutyTarget:
+    known = current if isinstance(current, PagerDutyTarget) else None
+    key = sent.routing_key or (known.routing_key.reveal() if known else "")
+    return check_pager_duty(key, sent.events_url or (known.events_url if known else ""), policy)
+
+
 KINDS: Mapping[str, Kind] = {
     "slack": Kind(
         title="Slack",
@@ -71,6 +77,26 @@ KINDS: Mapping[str, Kind] = {
         inputs=(Input("addresses", "Addresses", "One on each line, at most 20.", type="textarea"),),
         read=lambda email, policy, _: check_email(tuple(email.addresses), policy),
         missing=lambda policy: "" if policy.has_mail_server else "Not here: the operator sets SMTP_HOST first.",
+    ),
+    "pager_duty": Kind(
+        title="PagerDuty",
+        summary="Opens, acknowledges and resolves incidents.",
+        inputs=(
+            Input(
+                "routing_key",
+                "Integration key",
+                "32 letters and digits. In PagerDuty: your service, Integrations, Add an integration, Events API V2.",
+                type="password",
+                is_secret=True,
+            ),
+            Input(
+                "events_url",
+                "Events URL",
+                f"Optional: {PAGER_DUTY_URL}, or https://events.eu.pagerduty.com/v2/enqueue in the EU.",
+                type="url",
+            ),
+        ),
+        read=_read_pager_duty,
     ),
     "webhook": Kind(
         title="Webhook",

@@ -9,7 +9,7 @@ from monitors.mesh.times import from_duration
 from monitors.notifier.changes import Changes, Once, Step
 from monitors.notifier.clock import Clock
 from monitors.notifier.groupings import read_grouping
-from monitors.notifier.model.channel import Channel, check_name
+from monitors.notifier.model.channel import Channel, check_fits, check_name
 from monitors.notifier.model.checks import Policy
 from monitors.notifier.model.grouping import Grouping
 from monitors.notifier.model.heartbeats import check_heartbeat
@@ -77,7 +77,7 @@ class ChannelMaker:
             errors.append(error)
         if errors or target is None:
             raise InvalidFields.of(errors)
-        return Channel(
+        channel = Channel(
             tenant=tenant,
             id=new_id("chan"),
             name=sent.name,
@@ -88,3 +88,5 @@ class ChannelMaker:
             heartbeat_interval=heartbeat,
             own_grouping=grouping,
         )
+        check_fits(channel)
+        return channel

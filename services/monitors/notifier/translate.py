@@ -15,13 +15,21 @@ from monitors.notifier.model.delivery import Arrival
 from monitors.notifier.model.heartbeats import check_heartbeat
 from monitors.notifier.model.message import ABOUT_NO_ALERT, Kind, Message, Severity
 from monitors.notifier.model.notices import Notice
-from monitors.notifier.model.targets import EmailTarget, SlackTarget, Target, WebhookTarget, display_url
+from monitors.notifier.model.targets import (
+    EmailTarget,
+    PagerDutyTarget,
+    SlackTarget,
+    Target,
+    WebhookTarget,
+    display_url,
+    url_of,
+)
 from monitors.notifier.store.log import Attempt, Delivery
 from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import notification_pb2 as pb
 from monitors.v1.notifier_service_pb2 import UpdateChannelRequest
 
-BUILT = "console, webhook, email and slack are there, and a webhook reaches anything that takes JSON"
+BUILT = f"{', '.join(KINDS)} are there, and a webhook reaches anything that takes JSON"
 KNOWN_KINDS = frozenset(field.name for field in pb.Channel.DESCRIPTOR.oneofs_by_name["kind"].fields)
 PLAIN_FIELDS = ("name", "is_default", "send_resolved", "heartbeat_interval", "grouping")
 KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.STILL_FIRING), *map(int, ABOUT_NO_ALERT)}
@@ -33,7 +41,7 @@ def read_target(channel: pb.Channel, policy: Policy, current: Target | None = No
     """The target of a channel that is made, or changed from `current`, which lends what is left empty."""
     name = channel.WhichOneof("kind")
     if name is None:
-        raise InvalidField("channel.kind", "no kind is set; set one of console, webhook, email and slack")
+        raise InvalidField("channel.kind", f"no kind is set; set one of {', '.join(KINDS)}")
     kind = KINDS.get(name)
     if kind is None:
         raise NotBuilt(f"channels of the kind {name}", BUILT)
@@ -61,7 +69,7 @@ def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy)
         raise InvalidField(
             "update_mask",
             f"{shorten(path)!r} can't be changed; name some of is_default, send_resolved, heartbeat_interval, "
-            "grouping, console, webhook, webhook.url, webhook.secret, email, slack",
+            f"grouping, webhook.url, webhook.secret, {', '.join(KINDS)}",
         )
     if "name" in paths and sent.name != current.name:
         raise InvalidField(
@@ -85,8 +93,7 @@ def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy)
 
 def warn(channel: Channel) -> list[str]:
     """What the maker of a channel should know."""
-    plain = isinstance(channel.target, WebhookTarget | SlackTarget) and channel.target.url.reveal().startswith("http:")
-    return [PLAIN_HTTP] if plain else []
+    return [PLAIN_HTTP] if url_of(channel.target).startswith("http:") else []
 
 
 def from_channel(channel: Channel, sealer: Sealer) -> pb.Channel:
@@ -110,6 +117,9 @@ def from_channel(channel: Channel, sealer: Sealer) -> pb.Channel:
             message.email.addresses.extend(addresses)
         case SlackTarget(url):
             message.slack.fingerprint = sealer.fingerprint(url)
+        case PagerDutyTarget(routing_key, events_url):
+            message.pager_duty.fingerprint = sealer.fingerprint(routing_key)
+            message.pager_duty.events_url = events_url
         case _:
             getattr(message, channel.kind).SetInParent()
     return message

@@ -1,6 +1,7 @@
 """What the channels that speak HTTP share: posting, and judging an answer that isn't success."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -16,9 +17,14 @@ THROTTLING = frozenset({429, 503})
 
 
 async def post(
-    egress: Egress, url: Secret, body: bytes, headers: Mapping[str, str], judge: Callable[[Answer], Outcome]
+    egress: Egress,
+    url: Secret,
+    body: bytes,
+    headers: Mapping[str, str],
+    judge: Callable[[Answer], Outcome],
+    secrets: Sequence[Secret] = (),
 ) -> Outcome:
-    """Posts and returns what came of it, the URL's secret parts removed from the words."""
+    """Posts and returns what came of it, the URL's secret parts and other `secrets` removed from the words."""
     try:
         answer = await egress.post(url.reveal(), body, headers)
     except NotReached:
@@ -26,7 +32,7 @@ async def post(
     except Unanswered:
         return Outcome(OutcomeKind.AMBIGUOUS, "the endpoint didn't answer; whether it has the message is unknown")
     outcome = judge(answer)
-    return Outcome(outcome.kind, _redact(outcome.detail, url), outcome.status, outcome.retry_after)
+    return replace(outcome, detail=_redact(outcome.detail, url, secrets))
 
 
 def judge_failure(answer: Answer, *, refused: frozenset[int], broken: frozenset[int]) -> Outcome:
@@ -59,9 +65,10 @@ def parse_retry_after(text: str, now: datetime) -> int:
     return int(min(max(seconds, 0.0), 86_400.0) * SECOND) if seconds == seconds else 0
 
 
-def _redact(text: str, url: Secret) -> str:
+def _redact(text: str, url: Secret, secrets: Sequence[Secret]) -> str:
     parts = urlsplit(url.reveal())
-    for secret in (url.reveal(), f"{parts.path}?{parts.query}", parts.path, parts.query):
+    known = (url.reveal(), f"{parts.path}?{parts.query}", parts.path, parts.query, *(each.reveal() for each in secrets))
+    for secret in known:
         if len(secret) > 3:
             text = text.replace(secret, MASK)
     return text

@@ -8,13 +8,22 @@ from monitors.notifier.channels.console.render import render
 from monitors.notifier.channels.console.send import Printer
 from monitors.notifier.channels.console.send import send as print_message
 from monitors.notifier.channels.email.send import send as send_email
+from monitors.notifier.channels.pager_duty.send import send as post_to_pager_duty
 from monitors.notifier.channels.slack.send import send as post_to_slack
 from monitors.notifier.channels.webhook.send import send as post_webhook
 from monitors.notifier.egress import Egress
 from monitors.notifier.model.bundle import Content
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.message import Message
-from monitors.notifier.model.targets import LOST_REASON, ConsoleTarget, EmailTarget, SlackTarget, Target, WebhookTarget
+from monitors.notifier.model.targets import (
+    LOST_REASON,
+    ConsoleTarget,
+    EmailTarget,
+    PagerDutyTarget,
+    SlackTarget,
+    Target,
+    WebhookTarget,
+)
 
 
 @dataclass(frozen=True)
@@ -43,5 +52,7 @@ class Senders:
                 return await send_email(target, content, now, self.smtp)
             case SlackTarget():
                 return await post_to_slack(target, content, now, self.egress)
+            case PagerDutyTarget():
+                return await post_to_pager_duty(target, content, now, self.egress)
             case _:
                 return Outcome(OutcomeKind.CONFIGURATION_BROKEN, LOST_REASON)

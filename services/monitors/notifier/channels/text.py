@@ -19,6 +19,17 @@ VERBS = {
     Kind.NOTICE: "NOTICE",
     Kind.HEARTBEAT: "ALIVE",
 }
+ICONS = {
+    Kind.TEST: "🔔",
+    Kind.FIRING: "🔴",
+    Kind.RESOLVED: "✅",
+    Kind.ACKNOWLEDGED: "👀",
+    Kind.SNOOZED: "💤",
+    Kind.SEVERITY_CHANGED: "⏫",
+    Kind.STILL_FIRING: "🔁",
+    Kind.NOTICE: "⚠️",
+    Kind.HEARTBEAT: "💓",
+}
 # Characters that change what a reader sees without being seen themselves: controls, and direction overrides.
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
@@ -30,8 +41,16 @@ def clean(text: str) -> str:
 
 
 def shorten(text: str, limit: int) -> str:
-    """At most `limit` characters, the last one an ellipsis if something was cut off."""
-    return text if len(text) <= limit else text[: max(0, limit - 1)] + "…"
+    """At most `limit` characters as receivers count them, the last one an ellipsis if something was cut off."""
+    if 2 * len(text) <= limit or length(text) <= limit:
+        return text
+    kept = text.encode("utf-16-le", "surrogatepass")[: 2 * max(0, limit - 1)]
+    return kept.decode("utf-16-le", "ignore") + "…"
+
+
+def length(text: str) -> int:
+    """Characters as the most strict receivers count them: those beyond the basic plane, such as emoji, are two."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def format_time(nanos: int, zone: tzinfo = UTC) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from monitors.mesh.errors import EtagMismatch, InvalidField
 from monitors.notifier.model.checks import shorten
-from monitors.notifier.model.grouping import Grouping, default_grouping
-from monitors.notifier.model.targets import LOST_REASON, LostTarget, Target
+from monitors.notifier.model.grouping import GroupBy, Grouping, default_grouping
+from monitors.notifier.model.targets import LOST_REASON, LostTarget, PagerDutyTarget, Target
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ID_PREFIX = "chan_"
@@ -33,7 +33,7 @@ class Channel:
 
     @property
     def kind(self) -> str:
-        """`console`, `webhook`, `email` or `slack`."""
+        """Its kind, as the contract names it."""
         return self.target.kind
 
     @property
@@ -64,9 +64,9 @@ class Change:
 
 
 def apply_change(channel: Channel, change: Change, etag: str) -> Channel:
-    """The changed channel. A new target makes a disabled channel work again. Raises EtagMismatch."""
+    """The changed channel. A new target makes a disabled channel work again. Raises EtagMismatch and InvalidField."""
     check_etag(channel, etag)
-    return replace(
+    changed = replace(
         channel,
         target=channel.target if change.target is None else change.target,
         disabled_reason=channel.disabled_reason if change.target is None else "",
@@ -78,6 +78,27 @@ def apply_change(channel: Channel, change: Change, etag: str) -> Channel:
         own_grouping=change.grouping or channel.own_grouping,
         revision=channel.revision + 1,
     )
+    check_fits(changed)
+    return changed
+
+
+def check_fits(channel: Channel) -> None:
+    """Raises InvalidField if something is wanted that a channel of its kind can't do."""
+    if not isinstance(channel.target, PagerDutyTarget):
+        return
+    grouping = channel.grouping
+    if grouping.by is not GroupBy.ALONE or grouping.digest_above:
+        raise InvalidField(
+            "channel.grouping",
+            "PagerDuty gets each alert as an incident of its own, so that it ends with it, and groups by itself; "
+            "group by ALONE with digest_above 0, or leave it out",
+        )
+    if channel.heartbeat_interval:
+        raise InvalidField(
+            "channel.heartbeat_interval",
+            "PagerDuty would make an incident of every heartbeat; leave it out, and let a webhook of a service that "
+            "watches for silence have it",
+        )
 
 
 def check_etag(channel: Channel, etag: str) -> None:

@@ -10,11 +10,20 @@ from urllib.parse import SplitResult, urlsplit
 from monitors.mesh.addresses import is_local_name, may_name
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.masking import Secret
-from monitors.notifier.model.targets import WEBHOOK_SECRET_PREFIX, EmailTarget, SlackTarget, WebhookTarget
+from monitors.notifier.model.targets import (
+    PAGER_DUTY_URL,
+    WEBHOOK_SECRET_PREFIX,
+    EmailTarget,
+    PagerDutyTarget,
+    SlackTarget,
+    WebhookTarget,
+)
 
 MAX_URL = 2048
 MAX_ADDRESSES = 20
 SLACK_HOST = "hooks.slack.com"
+PAGER_DUTY_HOSTS = ("events.pagerduty.com", "events.eu.pagerduty.com")
+PAGER_DUTY_KEY = re.compile(r"[A-Za-z0-9]{32}")
 # The syntax that HTML's e-mail inputs accept: what real mail servers take, and nothing that could break a header.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 EMAIL = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})*")
@@ -66,6 +75,26 @@ def check_slack(url: str, policy: Policy) -> SlackTarget:
             "(api.slack.com/apps, your app, Incoming Webhooks, Add New Webhook)",
         )
     return SlackTarget(Secret(url))
+
+
+def check_pager_duty(routing_key: str, events_url: str, policy: Policy) -> PagerDutyTarget:
+    """A PagerDuty target; in the US if there is no URL. Raises InvalidField, which never repeats the key."""
+    if not PAGER_DUTY_KEY.fullmatch(routing_key):
+        raise InvalidField(
+            "channel.pager_duty.routing_key",
+            f"{len(routing_key)} characters; send the 32 letters and digits of an integration key (PagerDuty: your "
+            "service, Integrations, Add an integration, Events API V2)",
+        )
+    field, url = "channel.pager_duty.events_url", events_url or PAGER_DUTY_URL
+    parts = _split(field, url)
+    local = policy.allow_local_targets and is_local_name(parts.hostname or "")
+    if not local and (parts.scheme != "https" or parts.hostname not in PAGER_DUTY_HOSTS):
+        raise InvalidField(
+            field,
+            f"{shorten(parts.hostname or '')!r} isn't PagerDuty; leave it out, or send `https://{PAGER_DUTY_HOSTS[1]}"
+            "/v2/enqueue` if the account is in the EU",
+        )
+    return PagerDutyTarget(Secret(routing_key), url)
 
 
 def check_email(addresses: tuple[str, ...], policy: Policy) -> EmailTarget:

@@ -13,6 +13,10 @@ JITTER = 0.2
 NO_CHANNEL = "(none)"
 """The channel's name in the row that says that nobody was told. No channel can have it."""
 
+TOLD_OF_CARE = frozenset({"console", "pager_duty"})
+"""The kinds of channels that are told that somebody takes care: a log, and what would else go on calling others. People
+elsewhere know who took care."""
+
 # The wait before the first, second, third … attempt.
 CHAT_SCHEDULE = (
     0, 2 * SECOND, 10 * SECOND, 30 * SECOND, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, *[HOUR] * 23,
@@ -157,9 +161,9 @@ def plan(arrival: Arrival, channels: Iterable[Channel]) -> list[Planned]:
         planned = (_plan_one(arrival.kind, name, by_name.get(name)) for name in names)
         return [one for one in planned if one is not None]
     if arrival.kind is Kind.ACKNOWLEDGED:
-        # Only the terminal, which is a log: people elsewhere know who took care.
-        consoles = (by_name[name] for name in names if name in by_name and by_name[name].kind == "console")
-        return [Planned(channel.name, channel, State.PENDING) for channel in consoles]
+        hearing = (name for name in names if name in by_name and by_name[name].kind in TOLD_OF_CARE)
+        planned = (_plan_one(arrival.kind, name, by_name[name]) for name in hearing)
+        return [one for one in planned if one is not None]
     return []
 
 

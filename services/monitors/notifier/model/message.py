@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from urllib.parse import urlsplit
 
 
 class Kind(IntEnum):
@@ -95,7 +96,16 @@ class Message:
     def runbook_url(self) -> str:
         """Where it says what to do; empty unless it's an http or https URL, so that no link can run anything."""
         url = self.annotations.get("runbook_url", "")
-        return url if url.startswith(("https://", "http://")) else ""
+        return url if url.startswith(("https://", "http://")) and _is_link(url) else ""
+
+
+def _is_link(url: str) -> bool:
+    """Whether providers take it for a URL; some refuse a whole message for the sake of one that isn't."""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return False
+    return bool(host) and url.isprintable() and not set(url) & set(' "<>\\^`{|}')
 
 
 def message_of_test(identifier: str, channel_name: str, now: int) -> Message:

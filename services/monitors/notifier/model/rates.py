@@ -11,7 +11,7 @@ from types import MappingProxyType
 from monitors.mesh.limits import MOST_BUCKETS, take_some
 from monitors.mesh.times import SECOND
 from monitors.notifier.model.channel import Channel
-from monitors.notifier.model.targets import EmailTarget, SlackTarget, WebhookTarget
+from monitors.notifier.model.targets import EmailTarget, credential_of
 
 BURST_SECONDS = 10
 """A webhook's endpoint, and a tenant, may have this many seconds' worth at once."""
@@ -28,7 +28,7 @@ class Endpoint:
 
 
 PROVIDERS: Mapping[str, tuple[float, int]] = MappingProxyType(
-    {"slack": (1.0, 3), "discord": (1.0, 5), "teams": (0.5, 4), "pagerduty": (2.0, 10), "email": (10.0, 10)}
+    {"slack": (1.0, 3), "discord": (1.0, 5), "teams": (0.5, 4), "pager_duty": (2.0, 10), "email": (10.0, 10)}
 )
 """What the providers let a client send in a second, and at once."""
 
@@ -63,12 +63,9 @@ def _burst(rate: float) -> int:
 
 
 def _credential(channel: Channel) -> str:
-    """What tells an endpoint from others: its URL, in which host and credential stand."""
-    match channel.target:
-        case WebhookTarget(url, _) | SlackTarget(url):
-            return hashlib.sha256(url.reveal().encode()).hexdigest()[:32]
-        case _:
-            return ""
+    """What tells an endpoint from others, such as its URL, in which host and credential stand."""
+    credential = credential_of(channel.target)
+    return hashlib.sha256(credential.encode()).hexdigest()[:32] if credential else ""
 
 
 class Tokens:

@@ -8,6 +8,7 @@ from monitors.mesh.masking import Secret
 
 # Public: what every secret begins with.
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105
+PAGER_DUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,24 @@ class SlackTarget:
 
 
 @dataclass(frozen=True)
+class PagerDutyTarget:
+    """An integration of PagerDuty (Events API v2), and where its account takes events."""
+
+    routing_key: Secret
+    events_url: str = PAGER_DUTY_URL
+    kind: ClassVar[str] = "pager_duty"
+
+
+@dataclass(frozen=True)
 class LostTarget:
     """A target whose secrets can't be opened any more, because the master key isn't the one that sealed them."""
 
     kind: str
 
 
-Target = ConsoleTarget | WebhookTarget | EmailTarget | SlackTarget | LostTarget
+Target = ConsoleTarget | WebhookTarget | EmailTarget | SlackTarget | PagerDutyTarget | LostTarget
+# As what is stored of a channel says which it is.
+TARGETS = {target.kind: target for target in (ConsoleTarget, WebhookTarget, EmailTarget, SlackTarget, PagerDutyTarget)}
 
 LOST_REASON = (
     "its secrets can't be opened with the present master key; enter them again by updating the channel, "
@@ -63,10 +75,22 @@ def display_url(url: Secret) -> str:
     return SplitResult(parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "").geturl()
 
 
-def host_of(target: Target) -> str:
-    """The host to which messages go; empty where it isn't the channel's own."""
+def url_of(target: Target) -> str:
+    """Where messages are posted, secrets included; empty where that isn't the channel's own."""
     match target:
         case WebhookTarget(url, _) | SlackTarget(url):
-            return urlsplit(url.reveal()).hostname or ""
+            return url.reveal()
+        case PagerDutyTarget(_, events_url):
+            return events_url
         case _:
             return ""
+
+
+def credential_of(target: Target) -> str:
+    """What tells a channel's endpoint from another one's, secrets included; empty where nothing does."""
+    return target.routing_key.reveal() if isinstance(target, PagerDutyTarget) else url_of(target)
+
+
+def host_of(target: Target) -> str:
+    """The host to which messages go; empty where it isn't the channel's own."""
+    return urlsplit(url_of(target)).hostname or ""

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from typing import Any
 
 from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ from monitors.mesh.secrets import SealBroken, Sealer
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.grouping import GroupBy, Grouping
-from monitors.notifier.model.targets import ConsoleTarget, EmailTarget, LostTarget, SlackTarget, Target, WebhookTarget
+from monitors.notifier.model.targets import TARGETS, ConsoleTarget, LostTarget, Target
 from monitors.notifier.store import breakers
 from monitors.notifier.store.named import Key, is_named, names
 from monitors.notifier.store.tables import ChannelRow
@@ -172,28 +173,24 @@ def associated(tenant: str, channel_id: str) -> str:
 
 
 def _pack(target: Target) -> dict[str, object]:
-    match target:
-        case WebhookTarget():
-            return {"url": target.url.reveal(), "secret": target.secret.reveal()}
-        case SlackTarget():
-            return {"url": target.url.reveal()}
-        case EmailTarget():
-            return {"addresses": target.addresses}
-        case _:
-            return {}
+    """What makes the target, by the names of its fields."""
+    values = ((field.name, getattr(target, field.name)) for field in fields(target))
+    return {name: value.reveal() if isinstance(value, Secret) else value for name, value in values}
 
 
 def _unpack(kind: str, packed: dict[str, object]) -> Target:
-    match kind:
-        case "webhook":
-            return WebhookTarget(Secret(str(packed["url"])), Secret(str(packed["secret"])))
-        case "slack":
-            return SlackTarget(Secret(str(packed["url"])))
-        case "email":
-            addresses = packed["addresses"]
-            return EmailTarget(tuple(addresses) if isinstance(addresses, list) else ())
-        case _:
-            return ConsoleTarget()
+    made = TARGETS.get(kind)
+    if made is None:
+        # A newer version knows it.
+        return LostTarget(kind)
+    return made(**{field.name: _as(field.type, packed[field.name]) for field in fields(made) if field.name in packed})
+
+
+def _as(kind: Any, value: object) -> Any:
+    """A value as JSON has it, as a field of this type has it."""
+    if kind is Secret:
+        return Secret(str(value))
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _pack_grouping(grouping: Grouping | None) -> str | None:

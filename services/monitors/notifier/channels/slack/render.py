@@ -1,25 +1,15 @@
 """A message as a Slack payload: blocks, and a text for notifications and screen readers."""
 
 import json
+from typing import Any
 
-from monitors.notifier.channels.text import clean, facts, headline, shorten
-from monitors.notifier.model.message import Kind, Message
+from monitors.notifier.channels.text import ICONS, clean, facts, headline, shorten
+from monitors.notifier.model.message import Message
 
 MAX_TEXT = 3000
 MAX_HEADER = 150
 MAX_SECTION = 3000
 MAX_FACT = 500
-ICONS = {
-    Kind.TEST: "🔔",
-    Kind.FIRING: "🔴",
-    Kind.RESOLVED: "✅",
-    Kind.ACKNOWLEDGED: "👀",
-    Kind.SNOOZED: "💤",
-    Kind.SEVERITY_CHANGED: "⏫",
-    Kind.STILL_FIRING: "🔁",
-    Kind.NOTICE: "⚠️",
-    Kind.HEARTBEAT: "💓",
-}
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -34,14 +24,12 @@ def render(message: Message, now: int) -> bytes:
             break
         lines.append(line)
         room -= len(line) + 1
-    payload = {
-        "text": escape(title, MAX_TEXT),
-        "blocks": [
-            {"type": "header", "text": {"type": "plain_text", "text": shorten(title, MAX_HEADER), "emoji": True}},
-            {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(lines), "verbatim": True}},
-        ],
-    }
-    return json.dumps(payload).encode()
+    blocks: list[dict[str, Any]] = [
+        {"type": "header", "text": {"type": "plain_text", "text": shorten(title, MAX_HEADER), "emoji": True}},
+    ]
+    if lines:
+        blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(lines), "verbatim": True}})
+    return json.dumps({"text": escape(title, MAX_TEXT), "blocks": blocks}).encode()
 
 
 def _fact(label: str, text: str) -> str:

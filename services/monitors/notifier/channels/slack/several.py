@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from monitors.notifier.channels.slack.render import ICONS, MAX_HEADER, MAX_SECTION, MAX_TEXT, escape
+from monitors.notifier.channels.slack.render import MAX_HEADER, MAX_SECTION, MAX_TEXT, escape
 from monitors.notifier.channels.summary import counts, headline, line, tail
-from monitors.notifier.channels.text import shorten
+from monitors.notifier.channels.text import ICONS, shorten
 from monitors.notifier.model.bundle import Bundle
 
 MAX_ALL = 12_000

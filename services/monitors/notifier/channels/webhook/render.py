@@ -14,6 +14,8 @@ TYPES = {
     Kind.TEST: "notification.test",
     Kind.FIRING: "alert.firing",
     Kind.RESOLVED: "alert.resolved",
+    Kind.ACKNOWLEDGED: "alert.acknowledged",
+    Kind.SNOOZED: "alert.snoozed",
     Kind.SEVERITY_CHANGED: "alert.severity_changed",
     Kind.STILL_FIRING: "alert.still_firing",
     Kind.NOTICE: "notifier.notice",
@@ -67,6 +69,7 @@ def data_of(message: Message) -> dict[str, Any]:
         "sequence": message.sequence,
         **_repeat(message),
         "acknowledge_command": acknowledge_command(message),
+        **({"user": message.user, "note": message.note} if message.user or message.note else {}),
         # That it fired wasn't told before: this tells both.
         **({"fired_too": True} if message.fired_too else {}),
     }
