@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
+from monitors.app.metrics import counting, open_metrics
 from monitors.evaluator.main import Evaluator, open_evaluator
 from monitors.evaluator.polling.opening import Polling
 from monitors.mesh.channels import open_channel
@@ -34,6 +35,8 @@ class Mesh:
     key: str = dataclasses.field(repr=False)
     grpc_port: int
     http_port: int
+    metrics_url: str = ""
+    """Where metrics are read; empty if they aren't exported."""
 
 
 @asynccontextmanager
@@ -63,6 +66,7 @@ async def _opened(
     target = f"unix:{settings.socket}"
     settings.socket.unlink(missing_ok=True)
     async with (
+        open_metrics(settings.metrics) as metrics,
         open_shared(settings.redis) as shared,
         open_channel(target, token) as channel,
         open_rules(settings.rules, closing, channel, shared.wakeups) as rules,
@@ -74,7 +78,7 @@ async def _opened(
         vouched = with_statements([each.reveal() for each in settings.rules.bridge_secrets], rules.tier_of, users)
         authenticate = with_service_token(token, vouched)
         quota, guesses = RequestQuota(shared.buckets, settings.quotas), Guesses(shared.buckets)
-        server = MeshServer(authenticate, closing, quota, guesses)
+        server = MeshServer(authenticate, closing, quota, guesses, outermost=counting(metrics))
         evaluator_settings = dataclasses.replace(settings.evaluator, address=target)
         notifier_settings = dataclasses.replace(settings.notifier, allow_local_targets=True)
         try:
@@ -84,10 +88,13 @@ async def _opened(
             ):
                 for service in (rules, evaluator, notifier):
                     server.host(service)
+                    if metrics:
+                        service.export(metrics)
                 addresses = [f"{settings.host}:{settings.grpc_port}", target]
                 grpc_port, _ = await server.start(addresses, variable="MONITORS_GRPC_PORT")
                 await notifier.ensure_console(LOCAL_TENANT)
-                yield Mesh(rules, evaluator, notifier, key, grpc_port, evaluator.http_port)
+                url = metrics.url if metrics else ""
+                yield Mesh(rules, evaluator, notifier, key, grpc_port, evaluator.http_port, url)
         finally:
             # The evaluator's last word, its state, has been said by now: RuleService had to be there for it.
             closing.set()

@@ -4,13 +4,14 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import grpc
 
 from monitors.app.home import held_home
 from monitors.app.lifetime import explain, run_until_closed, settle
 from monitors.app.logs import log_to_terminal
+from monitors.app.metrics import counting, open_metrics
 from monitors.app.waiting import opened_in_time
 from monitors.mesh.channels import open_channel, refusal_of, unavailable
 from monitors.mesh.config import BadSetting, Settings
@@ -25,12 +26,18 @@ from monitors.mesh.statements import with_statements
 from monitors.v1.rule_service_pb2 import AuthenticateRequest
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
+if TYPE_CHECKING:
+    from monitors.mesh.metrics.exposition import Metrics
+
 
 class Served(Hosted, Protocol):
     """A service in a process of its own."""
 
     async def is_ready(self) -> bool:
         """Whether it can serve now."""
+
+    def export(self, metrics: "Metrics") -> None:
+        """Counts what happens from now on, and lets it be read how it fares."""
 
 
 SERVICES = ("rules", "evaluator", "notifier")
@@ -58,14 +65,21 @@ async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> No
             "notifier": (_notifier, "monitors.v1.NotifierService"),
         }[service]
         address = f"{settings.host}:{settings.grpc_port}"
-        async with open_shared(settings.redis) as shared, AsyncExitStack() as stack:
+        async with (
+            open_metrics(settings.metrics) as metrics,
+            open_shared(settings.redis) as shared,
+            AsyncExitStack() as stack,
+        ):
             found = await opened_in_time(stack, lambda: opened(settings, closing, shared), address, name, closing)
             if found is None:
                 return
             hosted, authenticate = found
             quota, guesses = RequestQuota(shared.buckets, settings.quotas), Guesses(shared.buckets)
-            server = MeshServer(authenticate, closing, quota, guesses)
+            server = MeshServer(authenticate, closing, quota, guesses, outermost=counting(metrics))
             server.host(hosted)
+            if metrics:
+                hosted.export(metrics)
+                _print_line(f"metrics are read at {metrics.url}")
             await server.start([address], variable="MONITORS_GRPC_PORT")
             print(f"monitors {service} on {address}", flush=True)  # noqa: T201
             settle()

@@ -98,6 +98,7 @@ def banner(settings: Settings, mesh: Mesh, checks: Sequence[str], *, host: bool,
             else []
         ),
         *([(f"  MCP     http://{settings.host}:{settings.mcp_port}/mcp", "")] if mcp else []),
+        *([(f"  metrics {mesh.metrics_url}", "")] if mesh.metrics_url else []),
         (f"  state   {settings.home}   key in {settings.key_file}, log in monitors.log", ""),
         (f"  watched {', '.join(watched) or 'nothing yet: write points, or start with --check URL'}", ""),
         ("Connect Claude Code:", "bold"),

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeVar
 
 import numpy as np
@@ -33,6 +34,17 @@ MOST_WAITING = 4_000_000
 """How many points may wait to be evaluated; writers wait when there are more."""
 CLOCK_SLACK = 2 * SECOND
 """A clock that is set back by more than this is followed; by less, it is waited for."""
+
+
+class Phase(StrEnum):
+    """What becomes of a batch on its way to an alert, one after the other."""
+
+    WAIT = "wait"
+    """It waits for the steps before it."""
+    EVALUATE = "evaluate"
+    """Its points go into the window, and everything that has become due is decided. Also what time alone brings."""
+    RECORD = "record"
+    """RuleService records what was decided."""
 
 
 @dataclass
@@ -77,6 +89,8 @@ class Core:
         self._pushed = self._stepped = 0
         self._most_waiting = most_waiting
         self._relieved = Changes()
+        self.on_phase: Callable[[Phase, float], None] | None = None
+        """Called in the thread with how many seconds a phase has taken."""
         self.evaluating_since = 0
         """Since when everything that came has been evaluated as it came. Written by the thread alone."""
 
@@ -108,7 +122,8 @@ class Core:
     def push(self, batch: Batch) -> None:
         """Evaluates a batch after what was put before; one that was evaluated already is passed over."""
         self._pushed += len(batch.series)
-        self._queue.put(lambda: self._step_pushed(batch))
+        pushed_at = time.perf_counter_ns()
+        self._queue.put(lambda: self._step_pushed(batch, pushed_at))
 
     async def room(self) -> None:
         """Returns when so few points wait to be evaluated that more may come."""
@@ -243,7 +258,8 @@ class Core:
         resume(self._evaluation, now)
         self.evaluating_since = now
 
-    def _step_pushed(self, batch: Batch) -> None:
+    def _step_pushed(self, batch: Batch, pushed_at: int) -> None:
+        self._note_phase(Phase.WAIT, pushed_at)
         crowded = self._pushed - self._stepped > self._most_waiting
         self._step(batch, OUTAGE)
         self._stepped += len(batch.series)
@@ -271,10 +287,15 @@ class Core:
     def _run_step(self, step: Callable[[], list[Transition]]) -> None:
         started = time.perf_counter_ns()
         transitions = step()
+        self._note_phase(Phase.EVALUATE, started)
         self.progress.step_count += 1
         self._note()
         self.tell(transitions)
         self.progress.last_step_duration = time.perf_counter_ns() - started
+
+    def _note_phase(self, phase: "Phase", started: int) -> None:
+        if self.on_phase:
+            self.on_phase(phase, (time.perf_counter_ns() - started) / SECOND)
 
     def _overrun_at(self) -> int:
         """What time it is if slots have waited for too long; else 0."""

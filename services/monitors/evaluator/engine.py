@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from monitors.evaluator.core import Core
+from monitors.evaluator.core import Core, Phase
 from monitors.evaluator.history import History, ReadWindow, goes_on_from
 from monitors.evaluator.leases import Leases
 from monitors.evaluator.loading import load
@@ -148,6 +148,11 @@ class Engine:
             tenants=self._core.tenants,
             evaluated_batch=progress.batch_number,
         )
+
+    def tell_phases(self, hear: Callable[[Phase, float], None]) -> None:
+        """From now on tells how many seconds each phase takes; also from the thread that evaluates."""
+        self._core.on_phase = hear
+        self._recorder.on_recorded = lambda seconds: hear(Phase.RECORD, seconds)
 
     async def explain(self, key: RuleKey, monitors: Collection[str]) -> list[Explanation]:
         """Why a rule's instances, or those of some monitors, are as they are; firing ones first."""

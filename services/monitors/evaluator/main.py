@@ -5,10 +5,12 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import grpc
 
 from monitors.evaluator.assembly import Work
+from monitors.evaluator.backing import Parts
 from monitors.evaluator.embedded import embedded
 from monitors.evaluator.engine import Engine
 from monitors.evaluator.ingest import Ingest, listening
@@ -22,6 +24,9 @@ from monitors.mesh.memory import give_back_freed_memory, keep_freed_memory
 from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.shared import Shared
 
+if TYPE_CHECKING:
+    from monitors.mesh.metrics.exposition import Metrics
+
 log = logging.getLogger(__name__)
 
 MEMORY_SECONDS = 60.0
@@ -30,10 +35,18 @@ MEMORY_SECONDS = 60.0
 class Evaluator:
     """The evaluator as a server hosts it. Points are taken at once; they're evaluated from `ready` on."""
 
-    def __init__(self, service: EvaluatorService, ready: asyncio.Event, http_port: int) -> None:
-        self._service = service
-        self.ready = ready
+    def __init__(self, parts: Parts, engine: Engine, http_port: int) -> None:
+        self._service = EvaluatorService(parts)
+        self._parts = parts
+        self._engine = engine
+        self.ready = engine.ready
         self.http_port = http_port
+
+    def export(self, metrics: "Metrics") -> None:
+        """Counts what happens from now on, and lets it be read how it fares."""
+        from monitors.evaluator.metrics import export
+
+        export(metrics, self._parts, self._engine)
 
     async def is_ready(self) -> bool:
         """Whether it can serve: it takes points as soon as it's open."""
@@ -73,7 +86,7 @@ async def open_evaluator(
                 reader = LineReader(parts.catalogue, made.on_head)
                 ingest = Ingest(parts.intake, reader, authenticate, ready.is_set, quota, guesses)
                 async with listening(ingest, settings.http_host, settings.http_port) as port:
-                    yield Evaluator(EvaluatorService(parts), ready, port)
+                    yield Evaluator(parts, made.engine, port)
             finally:
                 made.stop_taking()
                 for helper in helpers:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
@@ -38,6 +39,8 @@ class Recorder:
     def __init__(self, rules: "RuleServiceAsyncStub", leases: Leases, adopted: Adopted) -> None:
         self.problem = ""
         self.recorded_count = 0
+        self.on_recorded: Callable[[float], None] | None = None
+        """Called with how many seconds RuleService took to record some."""
         self._rules = rules
         self._leases = leases
         self._adopted = adopted
@@ -126,7 +129,10 @@ class Recorder:
             chunk, skipped = self._next_chunk()
             if chunk:
                 request = pb.RecordTransitionsRequest(transitions=[message for _, message in chunk])
+                started = time.perf_counter()
                 response = await self._rules.RecordTransitions(request, timeout=CALL_TIMEOUT, wait_for_ready=True)
+                if self.on_recorded:
+                    self.on_recorded(time.perf_counter() - started)
                 await self._take_results(chunk, skipped, response)
                 return
         # Held by another evaluator for now; a heartbeat takes the shards as soon as they are free.

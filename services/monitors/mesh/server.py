@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from monitors.mesh.errors import MeshError
 from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import Authenticate
-from monitors.mesh.interceptors import AroundInterceptor, Errors, Identity, to_status
+from monitors.mesh.interceptors import Errors, Identity, to_status
 from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.tracing import Tracing, is_traced
 
@@ -57,8 +57,9 @@ class MeshServer:
         guesses: Guesses | None = None,
         *,
         with_reflection: bool = True,
+        outermost: Sequence[grpc.aio.ServerInterceptor] = (),
     ) -> None:
-        surroundings: list[AroundInterceptor] = [Tracing()] if is_traced() else []
+        surroundings: list[grpc.aio.ServerInterceptor] = [*outermost, *([Tracing()] if is_traced() else [])]
         surroundings += [Errors(), Identity(authenticate, guesses)]
         if quota:
             surroundings.append(quota)

@@ -60,6 +60,8 @@ class Dispatcher:
         self._outages = outages
         self._clock = clock
         self._on_change = on_change
+        self.on_finished: list[Callable[[Sequence[Finished]], None]] = []
+        """Called with attempts that have been recorded."""
         self._wake = asyncio.Event()
         self._inbox: list[tuple[Sequence[Arrival], asyncio.Future[None]]] = []
         self._finished: list[Finished] = []
@@ -164,7 +166,8 @@ class Dispatcher:
                     taken.set_exception(error)
             raise
         self._unknown = ""
-        self._outages.note(finished)
+        for note in (self._outages.note, *self.on_finished):
+            note(finished)
         for claim, permit in zip(claims, self._flow.begin(claims, room), strict=True):
             task = asyncio.create_task(self._attempt(claim, permit))
             self._sending[task] = claim

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -42,14 +42,27 @@ from monitors.notifier.store.tables import audit
 from monitors.v1 import mesh_pb2
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
+if TYPE_CHECKING:
+    from monitors.mesh.metrics.exposition import Metrics
+
 
 class Notifier:
     """A running notifier."""
 
-    def __init__(self, service: NotifierService, changes: Changes, database: Database) -> None:
+    def __init__(
+        self, service: NotifierService, changes: Changes, database: Database, dispatcher: Dispatcher, clock: Clock
+    ) -> None:
         self._service = service
         self._database = database
         self._changes = changes
+        self._dispatcher = dispatcher
+        self._clock = clock
+
+    def export(self, metrics: "Metrics") -> None:
+        """Counts what happens from now on, and lets it be read how it fares."""
+        from monitors.notifier.metrics import export
+
+        export(metrics, self._dispatcher, self._database, self._clock)
 
     async def is_ready(self) -> bool:
         """Whether it can serve: its database answers."""
@@ -148,7 +161,7 @@ async def _running(
         shortening = keep_audit(database, audit, settings.audit_kept)
         pulse = Pulse(database, Heartbeats(channels), stub, intake, dispatcher, clock)
         async with _delivering(dispatcher, intake.run(), reporter.run(), pulse.run(), shortening):
-            yield Notifier(service, changes, database)
+            yield Notifier(service, changes, database, dispatcher, clock)
 
 
 async def _kept_fingerprint_key(database: Database, sealer: Sealer) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -30,6 +31,9 @@ from monitors.rules.store.tables import audit
 from monitors.rules.translate.keys import key_to_proto
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
 
+if TYPE_CHECKING:
+    from monitors.mesh.metrics.exposition import Metrics
+
 log = logging.getLogger(__name__)
 
 # Repeats of a request, watchers that were away and the audit of messages reach back this far.
@@ -43,6 +47,7 @@ class Rules:
     """RuleService, open."""
 
     def __init__(self, core: Core, tenants: Tenants) -> None:
+        self._core = core
         self._database = core.database
         self._service = RuleService(core)
         self._api_keys = core.api_keys
@@ -58,6 +63,12 @@ class Rules:
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds the servicer and returns the service's full name."""
         return add_to_server(self._service, server)
+
+    def export(self, metrics: "Metrics") -> None:
+        """Counts what happens from now on, and lets it be read how it fares."""
+        from monitors.rules.metrics import export
+
+        export(metrics, self._core)
 
     async def ensure_local_key(self, path: Path) -> str:
         """The local tenant's key, as `ensure_key` does it. That tenant is bounded by no quota."""

@@ -1,6 +1,7 @@
 """Settings from environment variables, as frozen dataclasses. A wrong value is refused at start with its name."""
 
 from monitors.mesh.config.evaluator import EvaluatorSettings, PollSettings
+from monitors.mesh.config.metrics import MetricsSettings
 from monitors.mesh.config.notifier import NotifierSettings, PageSettings, SmtpSettings
 from monitors.mesh.config.redis import RedisSettings
 from monitors.mesh.config.rules import POLL_SECONDS, RulesSettings
@@ -14,6 +15,7 @@ __all__ = [
     "BadSetting",
     "EvaluatorSettings",
     "FrozenEnv",
+    "MetricsSettings",
     "NotifierSettings",
     "PageSettings",
     "PollSettings",

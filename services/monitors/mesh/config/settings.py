@@ -8,6 +8,7 @@ from environs import Env, EnvError
 
 from monitors.mesh.config import values
 from monitors.mesh.config.evaluator import EvaluatorSettings, read_evaluator
+from monitors.mesh.config.metrics import MetricsSettings, read_metrics
 from monitors.mesh.config.notifier import NotifierSettings, read_notifier
 from monitors.mesh.config.redis import RedisSettings, read_redis
 from monitors.mesh.config.rules import RulesSettings, read_rules
@@ -40,6 +41,8 @@ class Settings:
     redis: RedisSettings | None = None
     quotas: Tiers = field(default_factory=Tiers)
     """What each tier allows."""
+    metrics: MetricsSettings | None = None
+    """Where metrics are exported; None for nowhere."""
 
     @property
     def key_file(self) -> Path:
@@ -102,6 +105,7 @@ def _read(env: Env) -> Settings:
         notifier=read_notifier(env, notifier_url, home, host, shared),
         redis=read_redis(env),
         quotas=shared.quotas,
+        metrics=read_metrics(env),
     )
 
 

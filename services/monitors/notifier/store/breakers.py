@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterable
 from dataclasses import astuple, fields
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import Row, change_rows, insert_rows, read_rows, update_rows
+from monitors.mesh.tenancy import crosses_tenants
 from monitors.notifier.model.breaker import FAILURES, Breaker, after_attempt
 from monitors.notifier.model.delivery import OutcomeKind
 from monitors.notifier.store.named import Key, is_named, names
@@ -53,6 +54,12 @@ def open_channels(session: Session, tenant: str) -> list[str]:
         .order_by(ChannelRow.name)
     )
     return list(found)
+
+
+@crosses_tenants("open breakers are counted over all tenants, and none is named")
+def count_open(session: Session) -> int:
+    """How many channels of all tenants are left alone, or tried by a single attempt."""
+    return session.scalar(select(func.count()).select_from(BreakerRow).where(BreakerRow.open_until > 0)) or 0
 
 
 def forget(session: Session, tenant: str, channel_id: str) -> None:

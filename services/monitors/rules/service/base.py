@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import Message
 
-from monitors.mesh.audit import Change, Described, Event, Source, events_of, tell
+from monitors.mesh.audit import Change, Described, Source, events_of, tell
+from monitors.mesh.audit import Event as AuditEvent
 from monitors.mesh.audit_table import append
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import InvalidField
@@ -19,6 +20,7 @@ from monitors.mesh.identity import Authenticate, current_principal, current_sour
 from monitors.mesh.quotas import NOT_BOUNDED, Quotas, Tiers
 from monitors.mesh.tenancy import of_tenant
 from monitors.rules.identity.api_keys import ApiKeys
+from monitors.rules.model.alert import Event
 from monitors.rules.store.requests import once
 from monitors.rules.store.tables import audit
 from monitors.v1.mesh_pb2 import ChannelPage
@@ -76,6 +78,8 @@ class Core:
     """Whether it can be asked which accounts of the existing user system are active."""
     channel_pages: dict[str, ChannelPage] = field(default_factory=dict)
     """The pages of the notifiers that are there, by the lease of each."""
+    on_recorded: list[Callable[[Sequence[Event]], None]] = field(default_factory=list)
+    """Called with what happened to alerts by transitions that were recorded."""
 
 
 class Part:
@@ -124,7 +128,7 @@ class Part:
         quotas = self.core.tiers.of(current_principal().tier)
         asked = replace(caller(self.core.database.now(), tenant), quotas=quotas)
 
-        def transaction(session: Session) -> tuple[T, list[Event]]:
+        def transaction(session: Session) -> tuple[T, list[AuditEvent]]:
             # A transaction may be tried again: what it noted before wasn't done.
             who = replace(asked, changes=[])
             # A service of the mesh has no tenant of its own, and names one.

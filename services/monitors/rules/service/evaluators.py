@@ -99,15 +99,17 @@ class EvaluatorCalls(Part):
             raise InvalidField("transitions", f"there are {len(request.transitions):,}; at most {MOST_TRANSITIONS:,}")
         with collector_paused():
             # All that was made on the way is gone again before the collector would look through it.
-            response, are_events, are_notifications = await self._record(request)
-        if are_events:
+            response, ledger = await self._record(request)
+        if ledger.events:
             self.core.alerts_changed.announce()
-        if are_notifications:
+            for listen in self.core.on_recorded:
+                listen(ledger.events)
+        if ledger.notifications:
             self.core.outbox_changed.announce()
         return response
 
-    async def _record(self, request: pb.RecordTransitionsRequest) -> tuple[pb.RecordTransitionsResponse, bool, bool]:
-        """The answer, and whether something happened to alerts and somebody is to be told."""
+    async def _record(self, request: pb.RecordTransitionsRequest) -> tuple[pb.RecordTransitionsResponse, Ledger]:
+        """The answer, and what happened to alerts and who is to be told."""
         now = self.core.database.now()
         leases, transitions = await _read_transitions(request)
 
@@ -126,7 +128,7 @@ class EvaluatorCalls(Part):
                 lambda session: work(session, look_up_all=True), repeatable=True
             )
         response = pb.RecordTransitionsResponse(results=map(result_to_proto, results))
-        return response, bool(ledger.events), bool(ledger.notifications)
+        return response, ledger
 
     async def ReportSeries(self, request: pb.ReportSeriesRequest, context: Any) -> pb.ReportSeriesResponse:
         """Makes monitors, fields and types known."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, FromClause, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import insert_rows
@@ -61,6 +61,14 @@ class Waiting(NamedTuple):
     due_time: int
     body: bytes
     create_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the outbox stands: how many rows wait, and since when the first of them has been due, None if none is."""
+
+    waiting: int
+    oldest_due: int | None
 
 
 _COLUMNS = tuple(column.name for column in outbox.columns)
@@ -245,6 +253,18 @@ def next_due(session: Session, now: int) -> int | None:
     """When the next message that is held comes due."""
     due: int | None = session.scalar(_NEXT_DUE, {"now": now})
     return due
+
+
+_STANDING = select(
+    func.count(), func.min(case((outbox.c.due_time <= bindparam("now"), outbox.c.due_time))).label("oldest_due")
+).where(outbox.c.state == WAITING)
+
+
+@crosses_tenants("how the outbox stands is counted over all tenants, and names none")
+def standing(session: Session, now: int) -> Standing:
+    """How the outbox stands."""
+    waiting, oldest_due = session.execute(_STANDING, {"now": now}).one()
+    return Standing(waiting, oldest_due)
 
 
 _TAKE_OVER = (

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus. Imported only where they are exported: without an address nothing is counted."""
