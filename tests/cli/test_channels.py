@@ -37,12 +37,15 @@ def test_each_kind_of_channel_is_made_by_its_option(monitors: Command) -> None:
     monitors("channels", "create", "c", "--slack", "https://hooks.slack.com/services/T/B/secret")
     monitors("channels", "create", "d", "--console")
     monitors("channels", "create", "e", "--pagerduty", "secret", "--events-url", "https://e")
+    monitors("channels", "create", "f", "--discord", "https://discord.com/api/webhooks/1/secret")
+    monitors("channels", "create", "g", "--teams", "https://a.logic.azure.com/secret")
     channels = monitors("channels", "list", "--json").document["channels"]
     assert [(channel["name"], channel["kind"]) for channel in channels] == [
         ("a", "webhook"), ("b", "email"), ("c", "slack"), ("d", "console"), ("e", "pager_duty"),
+        ("f", "discord"), ("g", "teams"),
     ]  # fmt: skip
     assert channels[0]["settings"] == {"url": "https://a/h", "secret_fingerprint": "0123abcd"}
-    assert [channel["send_resolved"] for channel in channels] == [False, True, True, True, True]
+    assert [channel["send_resolved"] for channel in channels] == [False, *[True] * 6]
     assert channels[1]["settings"] == {"addresses": ["x@example.org", "y@example.org"]}
     assert channels[4]["settings"] == {"fingerprint": "4567cdef", "events_url": "https://e"}
     text = monitors("channels", "list").stdout

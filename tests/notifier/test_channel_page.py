@@ -53,6 +53,8 @@ def test_the_form_makes_a_channel_of_each_kind(mailing: World) -> None:
         "email": {"email.addresses": "ann@example.org\r\nbob@example.org, cy@example.org"},
         "webhook": {"webhook.url": "https://example.org/hook", "webhook.secret": SECRET},
         "console": {},
+        "discord": {"discord.webhook_url": "https://discord.com/api/webhooks/1/canary"},
+        "teams": {"teams.workflow_url": "https://a.b.logic.azure.com/workflows/canary"},
         "pager_duty": {"pager_duty.routing_key": "0123456789abcdef0123456789ABCDEF"},
     }
     assert set(entries) == set(KINDS)
@@ -276,7 +278,9 @@ def test_the_page_is_closed_to_other_sites_and_keeps_nothing(world: World) -> No
         )
         names = ("cache-control", "referrer-policy", "x-content-type-options", "x-frame-options", "server")
         assert [answer.headers[name] for name in names] == ["no-store", "no-referrer", "nosniff", "DENY", "monitors"]
-        assert not re.search(r"<script|style=|https?://(?!hooks\.slack|events\.(eu\.)?pagerduty|example)", answer.html)
+        assert not re.search(
+            r"<script|style=|https?://(?!hooks\.slack|discord\.com|events\.(eu\.)?pagerduty|example)", answer.html
+        )
     for headers in (
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},

@@ -76,7 +76,7 @@ def test_a_group_is_what_has_the_named_thing_in_common(
 
 
 def test_receivers_that_group_by_themselves_get_each_alert_alone() -> None:
-    assert [default_grouping(kind).by for kind in ("email", "slack")] == [GroupBy.RULE] * 2
+    assert [default_grouping(kind).by for kind in ("email", "slack", "discord", "teams")] == [GroupBy.RULE] * 4
     assert [default_grouping(kind).by for kind in ("webhook", "console", "pager_duty")] == [GroupBy.ALONE] * 3
     assert group_key(ALERT, "chan_1", Grouping()) == ""
     # As does what is about no alert: what the notifier says of itself.

@@ -12,8 +12,9 @@ from monitors.mesh.times import HOUR, SECOND
 from monitors.notifier.channels.console.render import MAX_LINE
 from monitors.notifier.channels.console.render import render as render_line
 from monitors.notifier.channels.email.render import render as render_mail
+from monitors.notifier.channels.fitting import escape
 from monitors.notifier.channels.http import judge_failure
-from monitors.notifier.channels.slack.render import escape
+from monitors.notifier.channels.slack.render import ESCAPES
 from monitors.notifier.channels.slack.render import render as render_slack
 from monitors.notifier.channels.slack.send import judge as judge_slack
 from monitors.notifier.channels.text import as_text, clean, format_duration
@@ -118,7 +119,7 @@ def test_a_mail_and_a_terminal_line_can_be_made_of_anything(message: Message) ->
 
 @pytest.mark.parametrize("limit", [1, 4, 5, 6, 10, 11, 12])
 def test_an_escaped_text_is_never_cut_inside_of_an_entity(limit: int) -> None:
-    escaped = escape("a&b<c", limit)
+    escaped = escape("a&b<c", limit, ESCAPES)
     assert len(escaped) <= limit
     assert escaped.rstrip("…") in ("", "a", "a&amp;", "a&amp;b", "a&amp;b&lt;", "a&amp;b&lt;c")
     assert (escaped == "a&amp;b&lt;c") == (limit >= 12)

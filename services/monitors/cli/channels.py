@@ -19,7 +19,7 @@ from monitors.v1.rule_service_pb2 import CreateChannelLinkRequest
 app = typer.Typer(no_args_is_help=True, help="Where people are told.")
 
 PAGE_SIZE = 1000
-CREDENTIALS = {"slack": "webhook_url", "pager_duty": "routing_key"}
+CREDENTIALS = {"slack": "webhook_url", "discord": "webhook_url", "teams": "workflow_url", "pager_duty": "routing_key"}
 """The field of each kind that has one secret."""
 ARRIVED = (DeliveryOutcome.DELIVERY_OUTCOME_OK, DeliveryOutcome.DELIVERY_OUTCOME_ACCEPTED)
 
@@ -83,6 +83,8 @@ def create(
         list[str] | None, typer.Option("--email", metavar="ADDRESS", help="Send e-mail there; repeatable.")
     ] = None,
     slack: Annotated[str | None, typer.Option("--slack", metavar="URL", help="Post to this incoming webhook.")] = None,
+    discord: Annotated[str | None, typer.Option("--discord", metavar="URL", help="Post to this webhook.")] = None,
+    teams: Annotated[str | None, typer.Option("--teams", metavar="URL", help="Post to this workflow.")] = None,
     pager_duty: Annotated[
         str | None, typer.Option("--pagerduty", metavar="KEY", help="Open incidents with this integration key.")
     ] = None,
@@ -112,7 +114,15 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a channel of one kind. Nothing is sent; try it with `monitors channels test`."""
-    given = {"webhook": webhook, "email": email, "slack": slack, "pager_duty": pager_duty, "console": console}
+    given = {
+        "webhook": webhook,
+        "email": email,
+        "slack": slack,
+        "discord": discord,
+        "teams": teams,
+        "pager_duty": pager_duty,
+        "console": console,
+    }
     kind = _only_one(given)
     if secret and not webhook:
         raise typer.BadParameter("only a webhook has a secret", param_hint="--secret")

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitors.mesh.errors import InvalidField
-from monitors.notifier.model.checks import Policy, check_email, check_pager_duty, check_slack, check_webhook
+from monitors.notifier.model.checks import (
+    Policy,
+    check_discord,
+    check_email,
+    check_pager_duty,
+    check_slack,
+    check_teams,
+    check_webhook,
+)
 from monitors.notifier.model.targets import PAGER_DUTY_URL, ConsoleTarget, PagerDutyTarget, Target, WebhookTarget
 from monitors.v1 import notification_pb2 as pb
 
@@ -70,6 +78,36 @@ KINDS: Mapping[str, Kind] = {
             ),
         ),
         read=lambda slack, policy, _: check_slack(slack.webhook_url, policy),
+    ),
+    "discord": Kind(
+        title="Discord",
+        summary="Posts into a Discord channel.",
+        inputs=(
+            Input(
+                "webhook_url",
+                "Webhook URL",
+                "Begins with https://discord.com/api/webhooks/. Discord shows it in the channel's settings, "
+                "Integrations, Webhooks.",
+                type="url",
+                is_secret=True,
+            ),
+        ),
+        read=lambda discord, policy, _: check_discord(discord.webhook_url, policy),
+    ),
+    "teams": Kind(
+        title="Microsoft Teams",
+        summary="Posts into a channel or chat of Teams.",
+        inputs=(
+            Input(
+                "workflow_url",
+                "Workflow URL",
+                "Teams shows it when you choose Workflows in the channel's menu, and there Send webhook alerts to a "
+                "channel.",
+                type="url",
+                is_secret=True,
+            ),
+        ),
+        read=lambda teams, policy, _: check_teams(teams.workflow_url, policy),
     ),
     "email": Kind(
         title="E-mail",

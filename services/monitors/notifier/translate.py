@@ -16,10 +16,12 @@ from monitors.notifier.model.heartbeats import check_heartbeat
 from monitors.notifier.model.message import ABOUT_NO_ALERT, Kind, Message, Severity
 from monitors.notifier.model.notices import Notice
 from monitors.notifier.model.targets import (
+    DiscordTarget,
     EmailTarget,
     PagerDutyTarget,
     SlackTarget,
     Target,
+    TeamsTarget,
     WebhookTarget,
     display_url,
     url_of,
@@ -115,8 +117,8 @@ def from_channel(channel: Channel, sealer: Sealer) -> pb.Channel:
             message.webhook.secret_fingerprint = sealer.fingerprint(secret)
         case EmailTarget(addresses):
             message.email.addresses.extend(addresses)
-        case SlackTarget(url):
-            message.slack.fingerprint = sealer.fingerprint(url)
+        case SlackTarget(url) | DiscordTarget(url) | TeamsTarget(url):
+            getattr(message, channel.kind).fingerprint = sealer.fingerprint(url)
         case PagerDutyTarget(routing_key, events_url):
             message.pager_duty.fingerprint = sealer.fingerprint(routing_key)
             message.pager_duty.events_url = events_url

@@ -13,6 +13,7 @@ from monitors.notifier.egress import Answer, Egress, NotReached, Unanswered
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 
 MAX_EXCERPT = 200
+JSON = {"content-type": "application/json; charset=utf-8"}
 THROTTLING = frozenset({429, 503})
 
 
@@ -61,6 +62,11 @@ def parse_retry_after(text: str, now: datetime) -> int:
             seconds = (parsedate_to_datetime(text) - now).total_seconds()
         except (ValueError, TypeError):
             return 0
+    return retry_after_seconds(seconds)
+
+
+def retry_after_seconds(seconds: float) -> int:
+    """A wait that a receiver wants, as nanoseconds."""
     # Beyond a day it's capped anyway, and infinity has no nanoseconds.
     return int(min(max(seconds, 0.0), 86_400.0) * SECOND) if seconds == seconds else 0
 

@@ -7,9 +7,11 @@ from monitors.mesh.times import SECOND
 from monitors.notifier.channels.console.render import render
 from monitors.notifier.channels.console.send import Printer
 from monitors.notifier.channels.console.send import send as print_message
+from monitors.notifier.channels.discord.send import send as post_to_discord
 from monitors.notifier.channels.email.send import send as send_email
 from monitors.notifier.channels.pager_duty.send import send as post_to_pager_duty
 from monitors.notifier.channels.slack.send import send as post_to_slack
+from monitors.notifier.channels.teams.send import send as post_to_teams
 from monitors.notifier.channels.webhook.send import send as post_webhook
 from monitors.notifier.egress import Egress
 from monitors.notifier.model.bundle import Content
@@ -18,10 +20,12 @@ from monitors.notifier.model.message import Message
 from monitors.notifier.model.targets import (
     LOST_REASON,
     ConsoleTarget,
+    DiscordTarget,
     EmailTarget,
     PagerDutyTarget,
     SlackTarget,
     Target,
+    TeamsTarget,
     WebhookTarget,
 )
 
@@ -52,6 +56,10 @@ class Senders:
                 return await send_email(target, content, now, self.smtp)
             case SlackTarget():
                 return await post_to_slack(target, content, now, self.egress)
+            case DiscordTarget():
+                return await post_to_discord(target, content, now, self.egress)
+            case TeamsTarget():
+                return await post_to_teams(target, content, now, self.egress)
             case PagerDutyTarget():
                 return await post_to_pager_duty(target, content, now, self.egress)
             case _:

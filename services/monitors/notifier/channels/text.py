@@ -30,6 +30,10 @@ ICONS = {
     Kind.NOTICE: "⚠️",
     Kind.HEARTBEAT: "💓",
 }
+_COLOURS = {
+    **dict.fromkeys((Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING, Kind.NOTICE), "#b3261e"),
+    Kind.RESOLVED: "#1e7b34",
+}
 # Characters that change what a reader sees without being seen themselves: controls, and direction overrides.
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
@@ -106,6 +110,11 @@ def verb(message: Message) -> str:
     former = message.former_severity
     eased = message.kind is Kind.SEVERITY_CHANGED and former is not None and former > message.severity
     return "EASED" if eased else VERBS[message.kind]
+
+
+def colour_of(message: Message) -> str:
+    """The colour of its headline, as in HTML."""
+    return _COLOURS.get(message.kind, "#333333")
 
 
 def severity_words(message: Message) -> str:

@@ -13,15 +13,22 @@ from monitors.mesh.masking import Secret
 from monitors.notifier.model.targets import (
     PAGER_DUTY_URL,
     WEBHOOK_SECRET_PREFIX,
+    DiscordTarget,
     EmailTarget,
     PagerDutyTarget,
     SlackTarget,
+    TeamsTarget,
     WebhookTarget,
 )
 
 MAX_URL = 2048
 MAX_ADDRESSES = 20
 SLACK_HOST = "hooks.slack.com"
+DISCORD_HOSTS = ("discord.com", "discordapp.com", "ptb.discord.com", "canary.discord.com")
+# What follows the token asks for the form of another service's messages.
+DISCORD_PATH = re.compile(r"/api/(?:v\d+/)?webhooks/\d+/[\w-]+/?")
+TEAMS_HOSTS = (".logic.azure.com", ".environment.api.powerplatform.com")
+TEAMS_RETIRED = ("webhook.office.com", "outlook.office.com", "outlook.office365.com")
 PAGER_DUTY_HOSTS = ("events.pagerduty.com", "events.eu.pagerduty.com")
 PAGER_DUTY_KEY = re.compile(r"[A-Za-z0-9]{32}")
 # The syntax that HTML's e-mail inputs accept: what real mail servers take, and nothing that could break a header.
@@ -66,15 +73,48 @@ def check_slack(url: str, policy: Policy) -> SlackTarget:
     """A Slack target. Raises InvalidField, which doesn't repeat the URL, as all of it is secret."""
     field = "channel.slack.webhook_url"
     parts = _split(field, url)
-    if policy.allow_local_targets and is_local_name(parts.hostname or ""):
-        return SlackTarget(Secret(url))
-    if parts.scheme != "https" or parts.hostname != SLACK_HOST or not parts.path.startswith("/"):
+    if not _is_own(parts, policy) and not (parts.scheme == "https" and parts.hostname == SLACK_HOST and parts.path):
         raise InvalidField(
             field,
             f"not the URL of a Slack incoming webhook; it begins with `https://{SLACK_HOST}/` "
             "(api.slack.com/apps, your app, Incoming Webhooks, Add New Webhook)",
         )
     return SlackTarget(Secret(url))
+
+
+def check_discord(url: str, policy: Policy) -> DiscordTarget:
+    """A Discord target. Raises InvalidField, which doesn't repeat the URL, as all of it is secret."""
+    field = "channel.discord.webhook_url"
+    parts = _split(field, url)
+    known = parts.scheme == "https" and parts.hostname in DISCORD_HOSTS and DISCORD_PATH.fullmatch(parts.path)
+    if not _is_own(parts, policy) and not known:
+        raise InvalidField(
+            field,
+            "not the URL of a Discord webhook; it is `https://discord.com/api/webhooks/` with a number and a token and "
+            "nothing behind them (the channel's settings, Integrations, Webhooks, New Webhook, Copy Webhook URL)",
+        )
+    return DiscordTarget(Secret(url))
+
+
+def check_teams(url: str, policy: Policy) -> TeamsTarget:
+    """A Teams target. Raises InvalidField, which doesn't repeat the URL, as all of it is secret."""
+    field = "channel.teams.workflow_url"
+    parts = _split(field, url)
+    host = parts.hostname or ""
+    how = (
+        "in Teams: the channel's menu, Workflows, `Send webhook alerts to a channel`, and send the URL that it shows, "
+        "whose host ends in `.logic.azure.com` or `.environment.api.powerplatform.com`"
+    )
+    if host.endswith(".webhook.office.com") or host in TEAMS_RETIRED:
+        raise InvalidField(field, f"the URL of an Office 365 connector, which Microsoft has turned off; {how}")
+    if not _is_own(parts, policy) and not (parts.scheme == "https" and host.endswith(TEAMS_HOSTS)):
+        raise InvalidField(field, f"not the URL of a workflow; {how}")
+    return TeamsTarget(Secret(url))
+
+
+def _is_own(parts: SplitResult, policy: Policy) -> bool:
+    """Whether it's on this machine, and may be."""
+    return policy.allow_local_targets and is_local_name(parts.hostname or "")
 
 
 def check_pager_duty(routing_key: str, events_url: str, policy: Policy) -> PagerDutyTarget:
@@ -87,8 +127,7 @@ def check_pager_duty(routing_key: str, events_url: str, policy: Policy) -> Pager
         )
     field, url = "channel.pager_duty.events_url", events_url or PAGER_DUTY_URL
     parts = _split(field, url)
-    local = policy.allow_local_targets and is_local_name(parts.hostname or "")
-    if not local and (parts.scheme != "https" or parts.hostname not in PAGER_DUTY_HOSTS):
+    if not _is_own(parts, policy) and (parts.scheme != "https" or parts.hostname not in PAGER_DUTY_HOSTS):
         raise InvalidField(
             field,
             f"{shorten(parts.hostname or '')!r} isn't PagerDuty; leave it out, or send `https://{PAGER_DUTY_HOSTS[1]}"

@@ -44,6 +44,22 @@ class SlackTarget:
 
 
 @dataclass(frozen=True)
+class DiscordTarget:
+    """A Discord webhook."""
+
+    url: Secret
+    kind: ClassVar[str] = "discord"
+
+
+@dataclass(frozen=True)
+class TeamsTarget:
+    """A workflow of Microsoft Teams."""
+
+    url: Secret
+    kind: ClassVar[str] = "teams"
+
+
+@dataclass(frozen=True)
 class PagerDutyTarget:
     """An integration of PagerDuty (Events API v2), and where its account takes events."""
 
@@ -59,9 +75,16 @@ class LostTarget:
     kind: str
 
 
-Target = ConsoleTarget | WebhookTarget | EmailTarget | SlackTarget | PagerDutyTarget | LostTarget
+Chat = SlackTarget | DiscordTarget | TeamsTarget
+"""What is told by a URL that is all secret."""
+Target = ConsoleTarget | WebhookTarget | EmailTarget | Chat | PagerDutyTarget | LostTarget
 # As what is stored of a channel says which it is.
-TARGETS = {target.kind: target for target in (ConsoleTarget, WebhookTarget, EmailTarget, SlackTarget, PagerDutyTarget)}
+TARGETS = {
+    target.kind: target
+    for target in (
+        ConsoleTarget, WebhookTarget, EmailTarget, SlackTarget, DiscordTarget, TeamsTarget, PagerDutyTarget,
+    )
+}  # fmt: skip
 
 LOST_REASON = (
     "its secrets can't be opened with the present master key; enter them again by updating the channel, "
@@ -78,7 +101,7 @@ def display_url(url: Secret) -> str:
 def url_of(target: Target) -> str:
     """Where messages are posted, secrets included; empty where that isn't the channel's own."""
     match target:
-        case WebhookTarget(url, _) | SlackTarget(url):
+        case WebhookTarget(url, _) | SlackTarget(url) | DiscordTarget(url) | TeamsTarget(url):
             return url.reveal()
         case PagerDutyTarget(_, events_url):
             return events_url

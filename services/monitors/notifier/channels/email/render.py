@@ -8,15 +8,11 @@ from email.utils import format_datetime, parseaddr
 from html import escape
 
 from monitors.mesh.times import SECOND
-from monitors.notifier.channels.text import as_text, clean, facts, headline, shorten
-from monitors.notifier.model.message import Kind, Message
+from monitors.notifier.channels.text import as_text, clean, colour_of, facts, headline, shorten
+from monitors.notifier.model.message import Message
 
 MAX_SUBJECT = 200
 MAX_FACT = 4096
-_COLOURS = {
-    **dict.fromkeys((Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING, Kind.NOTICE), "#b3261e"),
-    Kind.RESOLVED: "#1e7b34",
-}
 
 
 def render(message: Message, sender: str, recipients: tuple[str, ...], now: int) -> EmailMessage:
@@ -52,11 +48,6 @@ def _html(message: Message, now: int) -> str:
         '<!doctype html><html><body style="font-family:sans-serif">'
         f'<h2 style="color:{colour_of(message)}">{escape(headline(message))}</h2>{table(known)}</body></html>'
     )
-
-
-def colour_of(message: Message) -> str:
-    """The colour of its headline."""
-    return _COLOURS.get(message.kind, "#333")
 
 
 def table(known: Iterable[tuple[str, str]]) -> str:

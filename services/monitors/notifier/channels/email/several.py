@@ -3,9 +3,9 @@
 from email.message import EmailMessage
 from html import escape
 
-from monitors.notifier.channels.email.render import MAX_FACT, MAX_SUBJECT, colour_of, envelope, table
+from monitors.notifier.channels.email.render import MAX_FACT, MAX_SUBJECT, envelope, table
 from monitors.notifier.channels.summary import counts, headline, tail
-from monitors.notifier.channels.text import facts, shorten
+from monitors.notifier.channels.text import colour_of, facts, shorten
 from monitors.notifier.channels.text import headline as headline_of
 from monitors.notifier.model.bundle import Bundle
 from monitors.notifier.model.message import Message

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from monitors.mesh.masking import Secret
 from monitors.mesh.times import MINUTE
-from monitors.notifier.channels.http import judge_failure, post
+from monitors.notifier.channels.http import JSON, judge_failure, post
 from monitors.notifier.channels.pager_duty.render import render
 from monitors.notifier.egress import Answer, Egress
 from monitors.notifier.model.bundle import Content
@@ -19,9 +19,8 @@ async def send(target: PagerDutyTarget, content: Content, now: int, egress: Egre
     """Sends the events one after another. What has arrived before one fails comes again, to the same incident."""
     outcome = Outcome(OutcomeKind.ACCEPTED, "there is nothing that PagerDuty needs to know")
     for event in render(content, target.routing_key, now):
-        headers = {"content-type": "application/json"}
         secrets = (target.routing_key,)
-        outcome = await post(egress, Secret(target.events_url), event, headers, judge, secrets)
+        outcome = await post(egress, Secret(target.events_url), event, JSON, judge, secrets)
         if outcome.kind is not OutcomeKind.ACCEPTED:
             break
     return outcome

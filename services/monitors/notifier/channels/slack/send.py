@@ -1,6 +1,6 @@
 """Posts a message to Slack and judges the answer."""
 
-from monitors.notifier.channels.http import judge_failure, post
+from monitors.notifier.channels.http import JSON, judge_failure, post
 from monitors.notifier.channels.slack import several
 from monitors.notifier.channels.slack.render import render
 from monitors.notifier.egress import Answer, Egress
@@ -11,9 +11,8 @@ from monitors.notifier.model.targets import SlackTarget
 
 async def send(target: SlackTarget, content: Content, now: int, egress: Egress) -> Outcome:
     """Posts the message."""
-    headers = {"content-type": "application/json; charset=utf-8"}
     body = several.render(content) if isinstance(content, Bundle) else render(content, now)
-    return await post(egress, target.url, body, headers, judge)
+    return await post(egress, target.url, body, JSON, judge)
 
 
 def judge(answer: Answer) -> Outcome:

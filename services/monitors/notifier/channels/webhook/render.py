@@ -3,9 +3,11 @@
 import json
 import math
 from collections.abc import Mapping
+from itertools import starmap
 from typing import Any
 
 from monitors.mesh.times import SECOND
+from monitors.notifier.channels.fitting import first_within
 from monitors.notifier.channels.text import acknowledge_command, format_duration, format_rfc3339, shorten
 from monitors.notifier.model.message import Kind, Message
 
@@ -28,14 +30,14 @@ CUTS = ((4096, 64), (1024, 32), (256, 32), (100, 16), (50, 8))
 def render(message: Message) -> bytes:
     """The JSON, at most 20,000 bytes; `data.truncated` says that texts were shortened to fit."""
     data = data_of(message)
-    for text_limit, entry_limit in CUTS:
+
+    def body(text_limit: int, entry_limit: int) -> bytes:
         cut = cut_down(data, text_limit, entry_limit)
         if cut != data:
             cut["truncated"] = True
-        body = encode({"type": TYPES[message.kind], "timestamp": format_rfc3339(message.event_time), "data": cut})
-        if len(body) <= MAX_BODY:
-            break
-    return body
+        return encode({"type": TYPES[message.kind], "timestamp": format_rfc3339(message.event_time), "data": cut})
+
+    return first_within(starmap(body, CUTS), MAX_BODY)
 
 
 def data_of(message: Message) -> dict[str, Any]:

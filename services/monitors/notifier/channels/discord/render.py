@@ -1,0 +1,41 @@
+"""A message as a Discord payload: the headline as content, which notifications show, and the facts as an embed.
+
+https://docs.discord.com/developers/resources/webhook, https://docs.discord.com/developers/resources/message
+"""
+
+import json
+from collections.abc import Sequence
+
+from monitors.notifier.channels.fitting import as_code, escape, fit
+from monitors.notifier.channels.text import ICONS, colour_of, facts, format_rfc3339, headline
+from monitors.notifier.model.message import Message
+
+MAX_CONTENT = 2000
+MAX_DESCRIPTION = 4096
+MAX_FACT = 500
+# Whatever could format, link, or name somebody.
+ESCAPES = {character: f"\\{character}" for character in "\\*_~`|>#-+[]()<@:"}
+
+
+def render(message: Message, now: int) -> bytes:
+    """The JSON. Foreign text can neither format nor mention anybody: it's escaped, and facts stand as code."""
+    lines = fit((_fact(label, text) for label, text in facts(message, now)), MAX_DESCRIPTION)
+    return payload(ICONS[message.kind], headline(message), lines, colour_of(message), message.event_time)
+
+
+def payload(icon: str, title: str, lines: Sequence[str], colour: str, event_time: int) -> bytes:
+    """The JSON of a headline and of lines that fit into a description."""
+    embed = {
+        "description": "\n".join(lines),
+        "color": int(colour.removeprefix("#"), 16),
+        "timestamp": format_rfc3339(event_time),
+    }
+    content = f"{icon} {escape(title, MAX_CONTENT - len(icon) - 2, ESCAPES)}"
+    body = {"content": content, "embeds": [embed] if lines else [], "allowed_mentions": {"parse": []}}
+    return json.dumps(body).encode()
+
+
+def _fact(label: str, text: str) -> str:
+    if label == "Runbook" and len(text) <= MAX_FACT:
+        return f"**{label}:** <{text}>"
+    return f"**{label}:** `{escape(as_code(text), MAX_FACT, {})}`"

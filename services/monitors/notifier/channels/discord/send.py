@@ -1,0 +1,49 @@
+"""Posts a message to Discord and judges the answer."""
+
+import json
+from dataclasses import replace
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from monitors.mesh.masking import Secret
+from monitors.notifier.channels.discord import several
+from monitors.notifier.channels.discord.render import render
+from monitors.notifier.channels.http import JSON, judge_failure, post, retry_after_seconds
+from monitors.notifier.egress import Answer, Egress
+from monitors.notifier.model.bundle import Bundle, Content
+from monitors.notifier.model.delivery import Outcome, OutcomeKind
+from monitors.notifier.model.targets import DiscordTarget
+
+
+async def send(target: DiscordTarget, content: Content, now: int, egress: Egress) -> Outcome:
+    """Posts the message."""
+    body = several.render(content) if isinstance(content, Bundle) else render(content, now)
+    return await post(egress, waiting(target.url), body, JSON, judge, (target.url,))
+
+
+def waiting(url: Secret) -> Secret:
+    """The URL at which Discord answers when the message is saved: else it says so of what it never saves, too."""
+    parts = urlsplit(url.reveal())
+    query = dict(parse_qsl(parts.query)) | {"wait": "true"}
+    return Secret(parts._replace(query=urlencode(query)).geturl())
+
+
+def judge(answer: Answer) -> Outcome:
+    """Success is a 200 with the message that was saved; how long to wait stands in the body, to the millisecond."""
+    said = _read(answer.body)
+    if answer.status == 200 and "id" in said:
+        return Outcome(OutcomeKind.OK, "Discord has posted it", answer.status)
+    if answer.status == 204:
+        return Outcome(OutcomeKind.ACCEPTED, "Discord has taken it; whether it's posted isn't told", answer.status)
+    outcome = judge_failure(answer, refused=frozenset({400, 413}), broken=frozenset({401, 403, 404, 410}))
+    pause = said.get("retry_after")
+    if outcome.kind is OutcomeKind.THROTTLED and isinstance(pause, int | float):
+        return replace(outcome, retry_after=max(outcome.retry_after, retry_after_seconds(pause)))
+    return outcome
+
+
+def _read(body: bytes) -> dict[str, object]:
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}

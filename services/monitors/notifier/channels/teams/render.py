@@ -1,0 +1,75 @@
+"""A message as an Adaptive Card in the envelope that the workflows of Microsoft Teams take.
+
+https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from monitors.notifier.channels.fitting import first_within
+from monitors.notifier.channels.text import ICONS, facts, headline, shorten
+from monitors.notifier.model.message import Kind, Message
+
+MAX_BODY = 20_000
+"""Bytes. Teams refuses 28,672 after it has encoded the message anew, which makes it longer."""
+MAX_TITLE = 250
+_STYLES = {
+    **dict.fromkeys((Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING, Kind.NOTICE), "attention"),
+    Kind.RESOLVED: "good",
+}
+# How much of each fact is kept, tried in order until the body is small enough.
+_CUTS = (1000, 300, 75)
+# What Microsoft's own encoders write as six bytes each, so that no encoding makes it longer than it is here.
+_ENCODED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&'+"}
+
+
+def render(message: Message, now: int) -> bytes:
+    """The JSON. All foreign text stands in runs, which know no Markdown; mentions would need an entity of their own."""
+    known = facts(message, now)
+    runbook = message.runbook_url
+
+    def body(limit: int) -> bytes:
+        rows = [_fact(label, shorten(text, limit)) for label, text in known]
+        link = runbook if len(runbook) <= limit else ""
+        return encode(f"{ICONS[message.kind]} {headline(message)}", style_of(message), rows, link)
+
+    return first_within(map(body, _CUTS), MAX_BODY)
+
+
+def style_of(message: Message) -> str:
+    """The colour of its headline, as cards name it."""
+    return _STYLES.get(message.kind, "default")
+
+
+def encode(title: str, style: str, rows: Sequence[dict[str, Any]], runbook: str = "") -> bytes:
+    """The JSON of a card with a headline, in plain ASCII."""
+    shown = shorten(title, MAX_TITLE)
+    heading = run(shown, size="large", weight="bolder", color=style)
+    card: dict[str, Any] = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "msteams": {"width": "full"},
+        "body": [block([heading]), *rows],
+    }
+    if runbook:
+        card["actions"] = [{"type": "Action.OpenUrl", "title": "Runbook", "url": runbook}]
+    attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
+    payload = {"type": "message", "summary": shown, "attachments": [attachment]}
+    return json.dumps(payload, separators=(",", ":")).translate(_ENCODED).encode()
+
+
+def block(runs: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """A line of text."""
+    return {"type": "RichTextBlock", "inlines": list(runs)}
+
+
+def run(text: str, **looks: str) -> dict[str, Any]:
+    """A part of a line, which shows as it is."""
+    return {"type": "TextRun", "text": text, **looks}
+
+
+def _fact(label: str, text: str) -> dict[str, Any]:
+    looks = {"fontType": "monospace"} if label in ("Condition", "Acknowledge") else {}
+    return block([run(f"{label}: ", weight="bolder"), run(text, **looks)]) | {"spacing": "small"}
