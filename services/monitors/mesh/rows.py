@@ -79,8 +79,11 @@ def update_rows(
             [value for value, is_same in zip(part[0][place], same[place], strict=True) if is_same]
             for place in (slice(None, len(key)), slice(len(key), None))
         )
-        text = _joined_change(*quoted, same, len(part))
-        driver.execute(connection, text, (*changing, *new, *named), options)
+        if all(same[len(key) :]) and same.count(False) == 1:
+            text, values = _common_change(*quoted, same.index(False), len(part)), (*new, *changing, *named)
+        else:
+            text, values = _joined_change(*quoted, same, len(part)), (*changing, *new, *named)
+        driver.execute(connection, text, values, options)
 
 
 def find_rows(
@@ -170,6 +173,17 @@ def _joined_change(
     is_row = " AND ".join(f"{table}.{name} = {values[name]}" for name in key)
     changes = ", ".join(f"{table}.{name} = {values[name]}" for name in columns)
     return f"UPDATE {source} SET {changes} WHERE {is_row}"  # noqa: S608
+
+
+@lru_cache(maxsize=256)
+def _common_change(table: str, key: tuple[str, ...], columns: tuple[str, ...], listed: int, count: int) -> str:
+    """The same for rows that all get the same values, and of whose key a single column differs, the one at the place
+    `listed`: which spares the server a join. First the columns' values stand, then the list, then the others' of the
+    key."""
+    is_row = [f"{key[listed]} IN ({', '.join(['%s'] * count)})"]
+    is_row += [f"{name} = %s" for place, name in enumerate(key) if place != listed]
+    changes = ", ".join(f"{name} = %s" for name in columns)
+    return f"UPDATE {table} SET {changes} WHERE {' AND '.join(is_row)}"  # noqa: S608
 
 
 @lru_cache(maxsize=256)

@@ -5,7 +5,7 @@ tenant gives way to each single alert of the others; within a tenant its channel
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
@@ -22,6 +22,10 @@ class Lane:
     severity: int
     since: int
     bounds: tuple[Bound, ...] = ()
+
+
+_Waiting = tuple[int, int, int, Lane]
+"""A lane: how much of it goes already, since when it waits, and its place among all."""
 
 
 class Turns:
@@ -46,25 +50,31 @@ class Turns:
 
     def share(self, lanes: Iterable[Lane]) -> list[tuple[Lane, int]]:
         """How many messages of each lane may go, of those that any may. They count as taken."""
-        by_tenant: defaultdict[str, list[Lane]] = defaultdict(list)
-        for lane in lanes:
-            by_tenant[lane.tenant].append(lane)
+        by_tenant: defaultdict[str, list[_Waiting]] = defaultdict(list)
+        for number, lane in enumerate(lanes):
+            by_tenant[lane.tenant].append((0, lane.since, number, lane))
+        for of_tenant in by_tenant.values():
+            heapify(of_tenant)
         waiting = [(self._busy[tenant], self._served.get(tenant, 0), tenant) for tenant in by_tenant]
         heapify(waiting)
         granted: Counter[Lane] = Counter()
         while waiting and self.capacity > 0:
             _, served, tenant = heappop(waiting)
-            chosen = self._next(by_tenant[tenant], granted)
+            chosen = self._next(by_tenant[tenant])
             if chosen is not None:
                 granted[chosen] += 1
                 self.take(chosen)
                 heappush(waiting, (self._busy[tenant], served, tenant))
         return list(granted.items())
 
-    def _next(self, lanes: Sequence[Lane], granted: Mapping[Lane, int]) -> Lane | None:
-        """Of a tenant's lanes."""
-        open_lanes = [lane for lane in lanes if self.has_room(lane)]
-        return min(open_lanes, key=lambda lane: (granted[lane], lane.since), default=None)
+    def _next(self, lanes: list[_Waiting]) -> Lane | None:
+        """Of a tenant's lanes, which are in a heap. One that has no room is left out for good: it gets no more."""
+        while lanes:
+            count, since, number, lane = heappop(lanes)
+            if self.has_room(lane):
+                heappush(lanes, (count + 1, since, number, lane))
+                return lane
+        return None
 
     def has_room(self, lane: Lane) -> bool:
         """Whether another message of a lane may go."""

@@ -1,18 +1,17 @@
 """Leaves out of backlogs what has been overtaken; see `model.backlog`."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import Row, find_rows, in_parts, update_rows
+from monitors.mesh.rows import Row, find_rows, in_parts
 from monitors.notifier.model.backlog import Waiting, is_backlog, overtaken
 from monitors.notifier.model.delivery import OutcomeKind, State
 from monitors.notifier.model.message import Kind
 from monitors.notifier.store.sendable import rest_of_streams
-from monitors.notifier.store.standing import ENDED, KEY, end, is_due, note_cut_off, so_far
-from monitors.notifier.store.tables import attempts, deliveries
+from monitors.notifier.store.standing import End, end, is_due, note_cut_off, so_far
+from monitors.notifier.store.tables import attempts
 
 _AMBIGUOUS = select(attempts.c.delivery_id).where(
     attempts.c.tenant_id == bindparam("tenant"),
@@ -28,7 +27,7 @@ def collapse(session: Session, heads: Sequence[Row], now: int) -> list[Row]:
     if not held_up:
         return list(heads)
     replaced: dict[tuple[str, str], Row | None] = {}
-    ended: list[tuple[Any, ...]] = []
+    ended: list[End] = []
     for tenant in sorted({row.tenant_id for row in held_up}):
         streams = rest_of_streams(session, tenant, [row.stream_key for row in held_up if row.tenant_id == tenant])
         waiting = [row for rows in streams.values() if len(rows) > 1 for row in rows]
@@ -43,8 +42,8 @@ def collapse(session: Session, heads: Sequence[Row], now: int) -> list[Row]:
             if rows[0].id in reasons:
                 replaced[tenant, rows[0].id] = left[0] if left and is_due(left[0], now) else None
         note_cut_off(session, [row for row, _ in gone], now)
-        ended += [end(row, State.SUPERSEDED, reason, so_far(row)[1], row.next_at, now) for row, reason in gone]
-    update_rows(session, deliveries, KEY, ENDED, ended)
+        ended += [End(row, State.SUPERSEDED, reason, so_far(row)[1]) for row, reason in gone]
+    end(session, ended, now)
     kept = [replaced.get((row.tenant_id, row.id), row) for row in heads]
     return [row for row in kept if row is not None]
 

@@ -32,8 +32,8 @@ from monitors.notifier.store.lanes import Waiting, waiting_lanes
 from monitors.notifier.store.sendable import expired, of_lanes
 from monitors.notifier.store.standing import (
     ATTEMPT,
-    ENDED,
     KEY,
+    End,
     attempt,
     end,
     end_waiting,
@@ -203,13 +203,14 @@ class Queue:
             [attempt(row, one.started_at, one.ended_at, one.outcome) for one, leased in kept for row in leased],
         )  # fmt: skip
         ends = [
-            end(row, one.decision.state, _detail(one), int(one.outcome.kind), one.decision.next_time or row.next_at,
-                 one.ended_at)
+            End(row, one.decision.state, _detail(one), int(one.outcome.kind), one.decision.next_time)
             for one, leased in kept
             for row in leased
-        ]  # fmt: skip
-        update_rows(session, deliveries, KEY, ENDED, ends)
-        _count_repeats(session, [(one, row) for one, leased in kept for row in leased])
+        ]
+        # What is recorded together has ended when the last of it did: so all rows get the same values.
+        ended_at = max(one.ended_at for one in finished)
+        end(session, ends, ended_at)
+        _count_repeats(session, [(one, row) for one, leased in kept for row in leased], ended_at)
         for one, leased in kept:
             if one.decision.state is State.DEAD:
                 _supersede_ends(session, [row for row in leased if row.kind in SAYS_IT_FIRES], one.ended_at)
@@ -357,18 +358,18 @@ def _channel_key(row: Row) -> tuple[str, str]:
     return row.tenant_id, row.channel_id
 
 
-def _count_repeats(session: Session, kept: Sequence[tuple[Finished, Row]]) -> None:
+def _count_repeats(session: Session, kept: Sequence[tuple[Finished, Row]], ended_at: int) -> None:
     unwanted = repeats.note(
         session,
         (
             repeats.Ended(row.tenant_id, row.id, row.alert_id, one.claim.channel.id, Kind(row.kind), one.decision.state,
-                          one.ended_at)
+                          ended_at)
             for one, row in kept
         ),
     )  # fmt: skip
     for each in unwanted:
         is_row = DeliveryRow.tenant_id == each.tenant, DeliveryRow.id == each.delivery_id
-        end_waiting(session, is_row, State.SUPERSEDED, IS_OVER, each.ended_at)
+        end_waiting(session, is_row, State.SUPERSEDED, IS_OVER, ended_at)
 
 
 def _supersede_ends(session: Session, firings: Sequence[Row], now: int) -> None:

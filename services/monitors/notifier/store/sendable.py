@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, bindparam, select, union_all
+from sqlalchemy import ColumnElement, Select, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import Row, find_rows, in_parts, read_rows
+from monitors.mesh.rows import Query, Row, find_rows, in_parts, read_rows
 from monitors.notifier.model.delivery import UNFINISHED, State
 from monitors.notifier.model.turns import Lane
 from monitors.notifier.store.tables import STANDING, deliveries
@@ -42,16 +42,18 @@ def of_lanes(session: Session, shares: Sequence[tuple[Lane, int]], now: int) -> 
                 f"channel_{number}": lane.channel_id,
                 f"wanted_{number}": count,
             }
-        rows += read_rows(session, _of_lanes(len(part)), values)
+        rows += read_rows(session, _of_lanes(len(part), session.get_bind().dialect.name), values)
     return rows
 
 
-@lru_cache(maxsize=MOST_LANES)
-def _of_lanes(count: int) -> Select[Any] | CompoundSelect[Any]:
+@lru_cache(maxsize=2 * MOST_LANES)
+def _of_lanes(count: int, dialect: str) -> Query:
     """Made once for each number of lanes, as it takes longer to put together than to execute."""
     if count == 1:
         return _of_lane(0)
-    return union_all(*(select(_of_lane(number).subquery()) for number in range(count)))
+    lanes = [_of_lane(number) for number in range(count)]
+    # SQLite takes the limit of a part only within a query of its own, which servers would write to a table first.
+    return union_all(*(select(lane.subquery()) for lane in lanes) if dialect == "sqlite" else lanes)
 
 
 def _of_lane(number: int) -> Select[Any]:

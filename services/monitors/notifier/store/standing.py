@@ -1,6 +1,7 @@
 """How deliveries stand, and how they come to stand otherwise: rows for the tables, many at once."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
@@ -13,7 +14,7 @@ from monitors.notifier.store.tables import STANDING, DeliveryRow, attempts, deli
 CUT_OFF = "the notifier stopped while it was being sent; whether it arrived is unknown"
 KEY = ("tenant_id", "id")
 ATTEMPT = tuple(column.name for column in attempts.columns)
-ENDED = ("state", "detail", "last_outcome", "next_at", "lease_token", "version", "report_due", "updated_at")
+_ENDED = ("state", "detail", "last_outcome", "lease_token", "version", "report_due", "updated_at")
 _RELEASED = ("state", "detail", "last_outcome", "next_at", "lease_token")
 _IN_FLIGHT = (
     select(*STANDING)
@@ -36,10 +37,33 @@ def in_flight(session: Session, named: Iterable[tuple[str, str]]) -> dict[tuple[
     }
 
 
-def end(row: Row, state: State, detail: str, outcome: int, next_at: int, now: int) -> tuple[Any, ...]:
-    """A row on its way to a state that RuleService should know, if it's about an alert."""
-    is_told = bool(row.alert_id)
-    return (row.tenant_id, row.id, int(state), detail[:1000], outcome, next_at, "", row.version + 1, is_told, now)
+@dataclass(frozen=True)
+class End:
+    """A row on its way to a state in which it's no longer being sent. If it's to be sent again, at `next_at`."""
+
+    row: Row
+    state: State
+    detail: str
+    outcome: int
+    next_at: int = 0
+
+
+def end(session: Session, ends: Iterable[End], now: int) -> None:
+    """Brings rows to states that RuleService should know of those about an alert."""
+    over: list[tuple[Any, ...]] = []
+    again: list[tuple[Any, ...]] = []
+    for one in ends:
+        row = one.row
+        values = (
+            row.tenant_id, row.id, int(one.state), one.detail[:1000], one.outcome, "", row.version + 1,
+            bool(row.alert_id), now,
+        )  # fmt: skip
+        if one.next_at:
+            again.append((*values, one.next_at))
+        else:
+            over.append(values)
+    update_rows(session, deliveries, KEY, _ENDED, over)
+    update_rows(session, deliveries, KEY, (*_ENDED, "next_at"), again)
 
 
 def end_waiting(session: Session, is_waiting: tuple[Any, ...], state: State, reason: str, now: int) -> None:
