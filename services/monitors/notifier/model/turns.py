@@ -50,8 +50,11 @@ class Turns:
 
     def share(self, lanes: Iterable[Lane]) -> list[tuple[Lane, int]]:
         """How many messages of each lane may go, of those that any may. They count as taken."""
+        listed = list(lanes)
+        if len(listed) == 1:
+            return self._all_to(listed[0])
         by_tenant: defaultdict[str, list[_Waiting]] = defaultdict(list)
-        for number, lane in enumerate(lanes):
+        for number, lane in enumerate(listed):
             by_tenant[lane.tenant].append((0, lane.since, number, lane))
         for of_tenant in by_tenant.values():
             heapify(of_tenant)
@@ -66,6 +69,14 @@ class Turns:
                 self.take(chosen)
                 heappush(waiting, (self._busy[tenant], served, tenant))
         return list(granted.items())
+
+    def _all_to(self, lane: Lane) -> list[tuple[Lane, int]]:
+        """All that there is room for, at once, as nothing else waits."""
+        count = min([self.capacity, *(self._left[bound] for bound in lane.bounds if bound in self._left)])
+        if count <= 0:
+            return []
+        self.take(lane, count)
+        return [(lane, count)]
 
     def _next(self, lanes: list[_Waiting]) -> Lane | None:
         """Of a tenant's lanes, which are in a heap. One that has no room is left out for good: it gets no more."""
