@@ -44,7 +44,12 @@ def test_each_kind_of_channel_is_made_by_its_option(monitors: Command) -> None:
         ("a", "webhook"), ("b", "email"), ("c", "slack"), ("d", "console"), ("e", "pager_duty"),
         ("f", "discord"), ("g", "teams"),
     ]  # fmt: skip
-    assert channels[0]["settings"] == {"url": "https://a/h", "secret_fingerprint": "0123abcd"}
+    assert channels[0]["settings"] == {
+        "url": "https://a/h",
+        "secret_fingerprint": "0123abcd",
+        "former_secret_fingerprint": "",
+        "former_secret_expire_time": None,
+    }
     assert [channel["send_resolved"] for channel in channels] == [False, *[True] * 6]
     assert channels[1]["settings"] == {"addresses": ["x@example.org", "y@example.org"]}
     assert channels[4]["settings"] == {"fingerprint": "4567cdef", "events_url": "https://e"}
@@ -166,3 +171,16 @@ def test_a_key_is_printed_alone_on_stdout(mesh: MemoryMesh, monitors: Command) -
         "key": "alk_local_secret",
         "key_id": "key_000000000001",
     }
+
+
+def test_a_webhooks_secret_is_rotated_and_printed_once(mesh: MemoryMesh, monitors: Command) -> None:
+    monitors("channels", "create", "a", "--webhook", "https://a/h")
+    rotated = monitors("channels", "rotate", "a", "--keep-former", "2h")
+    sent = mesh.notifier.requests[-1]
+    assert sent.update_mask.paths == ["webhook.secret"]
+    assert sent.channel.webhook.keep_former_secret.seconds == 7200
+    assert f"Secret: {sent.channel.webhook.secret}" in rotated.stdout
+    own = monitors("channels", "rotate", "a", "--secret", "whsec_own", "--json")
+    assert own.document["webhook_secret"] == ""
+    monitors("channels", "create", "b", "--console")
+    assert monitors("channels", "rotate", "b", ok=False).code == ExitCode.USAGE

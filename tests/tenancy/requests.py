@@ -152,8 +152,10 @@ def values_of(b: Tenant) -> dict[str, tuple[str, ...]]:
 OF_NOBODY = {
     "WriteSamplesRequest.series_indexes", "WriteSamplesRequest.times", "WriteSamplesRequest.values",
     "WriteSamplesRequest.texts", "CreateKeyRequest.scopes", "WebhookChannel.secret_fingerprint",
+    "WebhookChannel.former_secret_fingerprint",
     "SlackChannel.webhook_url", "SlackChannel.fingerprint", "DiscordChannel.webhook_url", "DiscordChannel.fingerprint",
     "TeamsChannel.workflow_url", "TeamsChannel.fingerprint", "PagerDutyChannel.routing_key",
+    "PagerDutyChannel.events_url",
     "PagerDutyChannel.fingerprint", "AppriseChannel.url", "AppriseChannel.service", "AppriseChannel.fingerprint",
     "TimeWindow.times", "TimeWindow.weekdays", "TimeWindow.days_of_month", "TimeWindow.months", "TimeWindow.years",
     "TimeWindow.time_zone", "Arithmetic.on", "Junction.on", "GroupAggregate.by", "GroupAggregate.without",

@@ -1,5 +1,7 @@
 """`monitors channels`: where people are told."""
 
+import base64
+import secrets
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -208,6 +210,45 @@ def update(
         print_json({"channel": documents.channel_document(channel)})
     else:
         say(f"Changed the channel {channel.name}, which tells together: {grouping.words(channel.grouping)}")
+
+
+@app.command()
+def rotate(
+    name: Name,
+    secret: Annotated[str, typer.Option("--secret", help="The new secret, whsec_…; made if left out.")] = "",
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            "--keep-former",
+            parser=read_duration,
+            metavar="DURATION",
+            help="For how long to sign with the former secret, too, such as 24h (as usual) or 0s.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a webhook a new signing secret. For a day messages have two signatures, so that no receiver misses any."""
+    made = secret or f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+    with connected() as mesh:
+        channel = mesh.call(mesh.notifier.GetChannel, pb.GetChannelRequest(channel_id=name)).channel
+        if not channel.HasField("webhook"):
+            raise typer.BadParameter(f"{name} isn't a webhook, which alone has a signing secret")
+        request = pb.UpdateChannelRequest(channel=Channel(id=channel.id, etag=channel.etag))
+        request.channel.webhook.secret = made
+        if keep is not None:
+            request.channel.webhook.keep_former_secret.CopyFrom(to_duration(keep))
+        request.update_mask.paths.append("webhook.secret")
+        request.request_id = new_request_id()
+        channel = mesh.call(mesh.notifier.UpdateChannel, request).channel
+    own = "" if secret else made
+    if as_json:
+        print_json({"channel": documents.channel_document(channel), "webhook_secret": own})
+        return
+    end = documents.time_text(channel.webhook, "former_secret_expire_time")
+    say(f"Changed the secret of {channel.name}" + (f"; the former one is used besides until {end}" if end else ""))
+    if own:
+        say(f"Secret: {own}")
+        tell("Give it to the receivers. It's shown this once.")
 
 
 @app.command()

@@ -165,7 +165,10 @@ def channel_document(channel: notification_pb2.Channel) -> Document:
         message = getattr(channel, kind)
         for field in message.DESCRIPTOR.fields:
             value = getattr(message, field.name)
-            settings[field.name] = list(value) if field.is_repeated else value
+            if field.message_type is None:
+                settings[field.name] = list(value) if field.is_repeated else value
+        if message.DESCRIPTOR.name == "WebhookChannel":
+            settings["former_secret_expire_time"] = time_text(message, "former_secret_expire_time")
         # Input only: a server never returns it.
         for secret in ("secret", "webhook_url", "workflow_url", "routing_key"):
             settings.pop(secret, None)

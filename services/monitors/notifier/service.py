@@ -112,7 +112,7 @@ class NotifierService(NotifierServiceServicer):
 
         def decide(session: Session) -> Step:
             before = self._channels.get(session, tenant, request.channel.id)
-            change = read_change(request, before, self._maker.policy)
+            change = read_change(request, before, self._maker.policy, self._clock.now())
             return Step(before, apply_change(before, change, request.channel.etag))
 
         answer = await self._changes.apply(_once(request), decide, self._updated)

@@ -10,7 +10,7 @@ from monitors.notifier.groupings import from_grouping, read_grouping
 from monitors.notifier.kinds import KINDS
 from monitors.notifier.model.bundle import Content, put_together
 from monitors.notifier.model.channel import Change, Channel
-from monitors.notifier.model.checks import Policy, shorten
+from monitors.notifier.model.checks import Policy, keep_former, shorten
 from monitors.notifier.model.delivery import Arrival
 from monitors.notifier.model.heartbeats import check_heartbeat
 from monitors.notifier.model.message import ABOUT_NO_ALERT, Kind, Message, Severity
@@ -50,8 +50,8 @@ def read_target(channel: pb.Channel, policy: Policy, current: Target | None = No
     return kind.read(getattr(channel, name), policy, current)
 
 
-def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy) -> Change:
-    """What an update changes. Raises InvalidField for an unknown path."""
+def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy, now: int) -> Change:
+    """What an update at `now` changes. Raises InvalidField for an unknown path."""
     sent = request.channel
     kind = sent.WhichOneof("kind")
     paths = set(request.update_mask.paths) or {
@@ -81,7 +81,7 @@ def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy)
     if kinds and kinds != {kind}:
         raise InvalidField("update_mask", f"it names {', '.join(sorted(kinds))}, but {kind} is what is sent")
     return Change(
-        target=read_target(sent, policy, current.target) if kinds else None,
+        target=_read_changed(sent, policy, current.target, now) if kinds else None,
         is_default=sent.is_default if "is_default" in paths else None,
         send_resolved=(sent.send_resolved if sent.HasField("send_resolved") else True)
         if "send_resolved" in paths
@@ -91,6 +91,15 @@ def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy)
         else None,
         grouping=read_grouping(sent.grouping, kind or current.kind) if "grouping" in paths else None,
     )
+
+
+def _read_changed(sent: pb.Channel, policy: Policy, current: Target, now: int) -> Target:
+    target = read_target(sent, policy, current)
+    if isinstance(target, WebhookTarget) and isinstance(current, WebhookTarget):
+        kept = sent.webhook.keep_former_secret
+        keep = from_duration(kept) if sent.webhook.HasField("keep_former_secret") else None
+        return keep_former(target, current, keep, now)
+    return target
 
 
 def warn(channel: Channel) -> list[str]:
@@ -112,9 +121,12 @@ def from_channel(channel: Channel, sealer: Sealer) -> pb.Channel:
         grouping=from_grouping(channel.grouping),
     )
     match channel.target:
-        case WebhookTarget(url, secret):
+        case WebhookTarget(url, secret, former, until):
             message.webhook.url = display_url(url)
             message.webhook.secret_fingerprint = sealer.fingerprint(secret)
+            if former:
+                message.webhook.former_secret_fingerprint = sealer.fingerprint(former)
+                message.webhook.former_secret_expire_time.CopyFrom(to_timestamp(until))
         case EmailTarget(addresses):
             message.email.addresses.extend(addresses)
         case SlackTarget(url) | DiscordTarget(url) | TeamsTarget(url):

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from monitors.mesh.config import SmtpSettings
-from monitors.mesh.times import SECOND
 from monitors.notifier.channels.console.render import render
 from monitors.notifier.channels.console.send import Printer
 from monitors.notifier.channels.console.send import send as print_message
@@ -51,7 +50,7 @@ class Senders:
             case ConsoleTarget():
                 return await print_message(content, now, self.printer)
             case WebhookTarget():
-                return await post_webhook(target, content, now // SECOND, self.egress)
+                return await post_webhook(target, content, now, self.egress)
             case EmailTarget():
                 return await send_email(target, content, now, self.smtp)
             case SlackTarget():

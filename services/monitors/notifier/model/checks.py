@@ -4,12 +4,13 @@ import base64
 import binascii
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, urlsplit
 
 from monitors.mesh.addresses import is_local_name, may_name
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.masking import Secret
+from monitors.mesh.times import DAY, SECOND
 from monitors.notifier.model.targets import (
     PAGER_DUTY_URL,
     WEBHOOK_SECRET_PREFIX,
@@ -23,6 +24,8 @@ from monitors.notifier.model.targets import (
 
 MAX_URL = 2048
 MAX_ADDRESSES = 20
+USUALLY_KEPT = DAY
+LONGEST_KEPT = 30 * DAY
 SLACK_HOST = "hooks.slack.com"
 DISCORD_HOSTS = ("discord.com", "discordapp.com", "ptb.discord.com", "canary.discord.com")
 # What follows the token asks for the form of another service's messages.
@@ -62,6 +65,18 @@ def check_webhook_secret(secret: str) -> Secret:
     if not 24 <= size <= 64:
         raise InvalidField("channel.webhook.secret", f"it has {size} bytes; {fix}")
     return Secret(secret)
+
+
+def keep_former(target: WebhookTarget, current: WebhookTarget, keep: int | None, now: int) -> WebhookTarget:
+    """The changed target, which also signs with the former secret for `keep` nanoseconds from `now`, a day if None.
+    Raises InvalidField."""
+    if keep is not None and not 0 <= keep <= LONGEST_KEPT:
+        raise InvalidField("channel.webhook.keep_former_secret", f"{keep // SECOND} s; send 0s to 30 days, such as 24h")
+    if target.secret == current.secret:
+        former, until = current.former_secret, current.former_until if keep is None else now + keep
+    else:
+        former, until = current.secret, now + (USUALLY_KEPT if keep is None else keep)
+    return replace(target, former_secret=former, former_until=until) if former and until > now else target
 
 
 def new_webhook_secret() -> Secret:

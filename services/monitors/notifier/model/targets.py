@@ -24,7 +24,15 @@ class WebhookTarget:
 
     url: Secret
     secret: Secret
+    former_secret: Secret | None = None
+    """What else is signed with while receivers are given the new one; None if nothing is."""
+    former_until: int = 0
+    """Until when, in nanoseconds since 1970."""
     kind: ClassVar[str] = "webhook"
+
+    def secrets(self, now: int) -> tuple[Secret, ...]:
+        """What a message is signed with `now`."""
+        return (self.secret, self.former_secret) if self.former_secret and now < self.former_until else (self.secret,)
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ def display_url(url: Secret) -> str:
 def url_of(target: Target) -> str:
     """Where messages are posted, secrets included; empty where that isn't the channel's own."""
     match target:
-        case WebhookTarget(url, _) | SlackTarget(url) | DiscordTarget(url) | TeamsTarget(url):
+        case WebhookTarget(url=url) | SlackTarget(url) | DiscordTarget(url) | TeamsTarget(url):
             return url.reveal()
         case PagerDutyTarget(_, events_url):
             return events_url

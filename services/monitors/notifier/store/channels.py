@@ -188,7 +188,7 @@ def _unpack(kind: str, packed: dict[str, object]) -> Target:
 
 def _as(kind: Any, value: object) -> Any:
     """A value as JSON has it, as a field of this type has it."""
-    if kind is Secret:
+    if value is not None and kind in (Secret, Secret | None):
         return Secret(str(value))
     return tuple(value) if isinstance(value, list) else value
 

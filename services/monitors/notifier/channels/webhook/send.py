@@ -5,6 +5,7 @@ import hashlib
 import hmac
 
 from monitors.mesh.masking import Secret
+from monitors.mesh.times import SECOND
 from monitors.notifier.channels.http import judge_failure, post
 from monitors.notifier.channels.webhook import several
 from monitors.notifier.channels.webhook.render import render
@@ -17,14 +18,15 @@ from monitors.notifier.model.targets import WEBHOOK_SECRET_PREFIX, WebhookTarget
 REFUSED = frozenset({400, 413, 415, 422})
 
 
-async def send(target: WebhookTarget, content: Content, seconds: int, egress: Egress) -> Outcome:
-    """Posts the message. `seconds` is the time of the attempt since 1970, which the signature covers."""
+async def send(target: WebhookTarget, content: Content, now: int, egress: Egress) -> Outcome:
+    """Posts the message. `now` is the time of the attempt, which the signatures cover."""
+    seconds = now // SECOND
     body = several.render(content) if isinstance(content, Bundle) else render(content)
     headers = {
         "content-type": "application/json",
         "webhook-id": content.id,
         "webhook-timestamp": str(seconds),
-        "webhook-signature": sign(target.secret, content.id, seconds, body),
+        "webhook-signature": " ".join(sign(secret, content.id, seconds, body) for secret in target.secrets(now)),
     }
     return await post(egress, target.url, body, headers, judge)
 
