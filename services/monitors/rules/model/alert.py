@@ -105,6 +105,10 @@ class Alert(NamedTuple):
     severity_time: int | None = None
     """When its severity changed last, None if it never has."""
 
+    def closed(self, time: int, reason: str, told_time: int | None) -> "Alert":
+        """The same when it's over. As `_replace` does it, in a quarter of the time: every alert ends once."""
+        return Alert(*self[:_TOLD], told_time, time, reason, *self[_TOLD + 3 :])
+
     @property
     def is_open(self) -> bool:
         """Whether it still fires."""
@@ -124,6 +128,10 @@ class Alert(NamedTuple):
         """Why its message is held at `now`, or was never sent; empty if it was released."""
         released = self.told_time is not None and self.told_time <= now
         return "" if released else self.suppress_reason
+
+
+_TOLD = Alert._fields.index("told_time")
+"""What follows is when and why it was resolved."""
 
 
 class Held(NamedTuple):

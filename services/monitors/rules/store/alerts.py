@@ -1,6 +1,7 @@
 """Alerts, and what happened to them."""
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select
@@ -11,7 +12,7 @@ from monitors.mesh.tenancy import crosses_tenants
 from monitors.rules.model.alert import SHARDS, Alert, Episode, Event, EventKind, shard_of
 from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Severity
-from monitors.rules.model.texts import list_json, mapping_json, read_json
+from monitors.rules.model.texts import Texts, list_json, mapping_json, read_json
 from monitors.rules.store import counters
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import alert_events, alerts, manual_resolutions
@@ -21,6 +22,17 @@ MOST_COUNTED = 1000
 _COLUMNS = tuple(column.name for column in alerts.columns)
 _EVENT_COLUMNS = tuple(column.name for column in alert_events.columns)
 _SEVERITIES = {int(severity): severity for severity in Severity}
+
+
+# Most rules tell the same few channels.
+@lru_cache(maxsize=1024)
+def _channels_json(channels: tuple[str, ...]) -> str:
+    return list_json(channels)
+
+
+@lru_cache(maxsize=1024)
+def _read_channels(text: str) -> tuple[str, ...]:
+    return tuple(read_json(text))
 
 
 def _row(alert: Alert) -> tuple[Any, ...]:
@@ -42,7 +54,7 @@ def _row(alert: Alert) -> tuple[Any, ...]:
         alert.record_time,
         mapping_json(alert.labels),
         mapping_json(alert.annotations),
-        list_json(alert.channels),
+        _channels_json(alert.channels),
         alert.suppress_reason,
         alert.told_time,
         alert.resolve_time,
@@ -63,32 +75,11 @@ def read_alert(row: Row[Any]) -> Alert:
         resolve_reason, acknowledge_user, acknowledge_time, acknowledge_note, traceparent, severity_time,
     ) = row[: len(_COLUMNS)]  # fmt: skip
     return Alert(
-        tenant=tenant,
-        id=alert_id,
-        rule_id=rule_id,
-        monitor_id=monitor_id,
-        group=read_json(group),
-        instance_key=instance_key,
-        episode=episode,
-        title=title,
-        severity=_SEVERITIES[severity],
-        condition_text=condition_text,
-        value=value,
-        fire_time=fire_time,
-        record_time=record_time,
-        labels=read_json(labels),
-        annotations=read_json(annotations),
-        channels=tuple(read_json(channels)),
-        suppress_reason=suppress_reason,
-        told_time=told_time,
-        resolve_time=resolve_time,
-        resolve_reason=resolve_reason,
-        acknowledge_user=acknowledge_user,
-        acknowledge_time=acknowledge_time,
-        acknowledge_note=acknowledge_note,
-        traceparent=traceparent,
-        severity_time=severity_time,
-    )
+        tenant, alert_id, rule_id, monitor_id, Texts(group), instance_key, episode, title, _SEVERITIES[severity],
+        condition_text, value, fire_time, record_time, Texts(labels), Texts(annotations), _read_channels(channels),
+        suppress_reason, told_time, resolve_time, resolve_reason, acknowledge_user, acknowledge_time, acknowledge_note,
+        traceparent, severity_time,
+    )  # fmt: skip
 
 
 def insert_alerts(session: Session, opened: Sequence[Alert]) -> None:

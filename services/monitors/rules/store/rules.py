@@ -1,7 +1,7 @@
 """Rules and their revisions."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
@@ -14,8 +14,7 @@ from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import alerts, deleted_rules, rule_attributes, rules
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRule:
+class StoredRule(NamedTuple):
     """A rule as it's remembered; `body` is a serialised monitors.v1.Rule."""
 
     tenant: str

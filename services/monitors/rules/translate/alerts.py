@@ -1,5 +1,8 @@
 """Alert, notification and transition messages and the model's values."""
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -8,6 +11,7 @@ from monitors.mesh.times import DAY, SECOND, from_timestamp, to_timestamp
 from monitors.rules.model.alert import Alert, Delivery, Episode, Event, EventKind, Instance, Notification
 from monitors.rules.model.episodes import Result, Transition
 from monitors.rules.model.rule import LONGEST_TIME, Severity
+from monitors.rules.model.texts import Texts, mapping_json
 from monitors.v1 import alert_pb2 as pb
 from monitors.v1 import mesh_pb2, notification_pb2
 
@@ -21,34 +25,50 @@ _SEVERITIES = {int(severity): severity for severity in Severity}
 def alert_to_proto(alert: Alert, now: int) -> pb.Alert:
     """The message of an alert, as it is at `now`."""
     message = pb.Alert()
-    _fill_alert(message, alert, now)
+    _fill_from_rule(message, alert.title, alert.condition_text, alert.labels, alert.annotations)
+    _fill_times(message, alert.episode, alert.fire_time, alert.resolve_time)
+    _fill_own(message, alert, now)
     return message
 
 
-def _fill_alert(message: pb.Alert, alert: Alert, now: int) -> None:
-    # Field by field: to construct it with its fields takes three times as long, and every transition does it.
-    message.id = alert.id
-    message.rule_id = alert.rule_id
-    message.title = alert.title
-    message.monitor_id = alert.monitor_id
-    message.severity = int(alert.severity)  # type: ignore[assignment]
-    message.state = pb.ALERT_STATE_FIRING if alert.is_open else pb.ALERT_STATE_RESOLVED
-    message.condition_text = alert.condition_text
-    if alert.value is not None:
-        message.value = alert.value
-    _fill_time(message.active_time, alert.episode)
-    _fill_time(message.fire_time, alert.fire_time)
-    message.resolve_reason = alert.resolve_reason
-    message.suppress_reason = alert.suppressed_as(now)
-    for texts, given in (
-        (message.group, alert.group),
-        (message.labels, alert.labels),
-        (message.annotations, alert.annotations),
-    ):
+# Field by field: to construct it with its fields takes three times as long, and every transition does it.
+
+
+def _fill_from_rule(
+    message: pb.Alert, title: str, condition_text: str, labels: Mapping[str, str], annotations: Mapping[str, str]
+) -> None:
+    """What an alert has in common with others of its rule."""
+    message.title, message.condition_text = title, condition_text
+    for texts, given in ((message.labels, labels), (message.annotations, annotations)):
         for name, text in given.items():
             texts[name] = text
-    if alert.resolve_time is not None:
-        _fill_time(message.resolve_time, alert.resolve_time)
+
+
+def _fill_times(message: pb.Alert, episode: int, fire_time: int, resolve_time: int | None) -> None:
+    """What it has in common with those that fire at the same time."""
+    _fill_time(message.active_time, episode)
+    _fill_time(message.fire_time, fire_time)
+    if resolve_time is not None:
+        _fill_time(message.resolve_time, resolve_time)
+
+
+def _fill_own(message: pb.Alert, alert: Alert, now: int) -> None:
+    """What it has in common with none."""
+    message.id = alert.id
+    message.rule_id = alert.rule_id
+    message.monitor_id = alert.monitor_id
+    message.severity = int(alert.severity)  # type: ignore[assignment]
+    message.state = pb.ALERT_STATE_FIRING if alert.resolve_time is None else pb.ALERT_STATE_RESOLVED
+    if alert.value is not None:
+        message.value = alert.value
+    if alert.resolve_reason:
+        message.resolve_reason = alert.resolve_reason
+    if alert.suppress_reason:
+        message.suppress_reason = alert.suppressed_as(now)
+    if alert.group:
+        texts = message.group
+        for name, text in alert.group.items():
+            texts[name] = text
     if alert.acknowledge_time is not None:
         message.acknowledgement.user = alert.acknowledge_user
         message.acknowledgement.note = alert.acknowledge_note
@@ -92,6 +112,8 @@ def delivery_from_proto(message: pb.AlertDelivery) -> Delivery:
     ):
         if not 1 <= len(value) <= most:
             raise InvalidField(f"reports.delivery.{name}", f"has {len(value)} characters; send 1 to {most}")
+    time = from_timestamp(message.time)
+    _check_time("reports.delivery.time", time)
     return Delivery(
         notification_id=message.notification_id,
         channel=message.channel,
@@ -99,31 +121,65 @@ def delivery_from_proto(message: pb.AlertDelivery) -> Delivery:
         state=message.state,
         attempt_count=message.attempt_count,
         detail=message.detail[:LONGEST_DETAIL],
-        time=_checked_time("reports.delivery.time", from_timestamp(message.time)),
+        time=time,
     )
 
 
 def encode_notification(notification: Notification) -> bytes:
-    """A notification as it's remembered: all but its sequence."""
+    """A notification as it's remembered: all but its sequence.
+
+    Several messages behind one another are one message with the fields of all, those of the alert within it as well. So
+    what notifications have in common is encoded once.
+    """
+    event, alert = notification.event, notification.alert
+    from_rule = _encode_from_rule(
+        alert.title, alert.condition_text, mapping_json(alert.labels), mapping_json(alert.annotations), alert.channels
+    )
+    times = _encode_times(
+        alert.episode, alert.fire_time, alert.resolve_time, event.time, event.record_time, notification.repeat_interval
+    )
+    return from_rule + times + _encode_own(notification)
+
+
+@lru_cache(maxsize=16_384)
+def _encode_from_rule(
+    title: str, condition_text: str, labels: str, annotations: str, channels: tuple[str, ...]
+) -> bytes:
+    message = notification_pb2.Notification(channels=channels)
+    _fill_from_rule(message.alert, title, condition_text, Texts(labels), Texts(annotations))
+    return message.SerializeToString()
+
+
+@lru_cache(maxsize=1024)
+def _encode_times(
+    episode: int, fire_time: int, resolve_time: int | None, time: int, record_time: int, repeat_interval: int
+) -> bytes:
+    message = notification_pb2.Notification()
+    _fill_times(message.alert, episode, fire_time, resolve_time)
+    _fill_time(message.event_time, time)
+    _fill_time(message.create_time, record_time)
+    if repeat_interval:
+        _fill_time(message.repeat_interval, repeat_interval)
+    return message.SerializeToString()
+
+
+def _encode_own(notification: Notification) -> bytes:
     event, alert = notification.event, notification.alert
     message = notification_pb2.Notification()
     message.id = notification.id
     message.tenant_id = alert.tenant
     message.kind = int(event.kind)  # type: ignore[assignment]
     # Whoever reads it, reads it once it was released.
-    _fill_alert(message.alert, alert, max(notification.due_time, alert.told_time or 0))
-    message.user = event.user
-    message.detail = event.detail
-    if alert.channels:
-        message.channels.extend(alert.channels)
+    _fill_own(message.alert, alert, max(notification.due_time, alert.told_time or 0))
     message.stream_key = alert.stream_key
-    _fill_time(message.event_time, event.time)
-    _fill_time(message.create_time, event.record_time)
-    message.traceparent = alert.traceparent
+    if event.user:
+        message.user = event.user
+    if event.detail:
+        message.detail = event.detail
+    if alert.traceparent:
+        message.traceparent = alert.traceparent
     if notification.former_severity is not None:
         message.former_severity = int(notification.former_severity)  # type: ignore[assignment]
-    if notification.repeat_interval:
-        _fill_time(message.repeat_interval, notification.repeat_interval)
     if notification.repeat_after is not None:
         _fill_time(message.repeat_after_time, notification.repeat_after)
     return message.SerializeToString()
@@ -141,25 +197,28 @@ def transition_from_proto(message: mesh_pb2.Transition, number: int) -> Transiti
             f"tenant_id, rule_id and monitor_id have {len(tenant)}, {len(rule_id)} and {len(monitor_id)} characters; "
             f"send 1 to {LONGEST_ID}, {LONGEST_ID} and 256",
         )
-    group, severity = message.group, int(message.severity)
+    group, episode, time = message.group, message.episode, message.time_nanos
+    if not (0 <= episode <= _LATEST_TIME and 0 <= time <= _LATEST_TIME):
+        _check_time(f"transitions[{number}].episode", episode)
+        _check_time(f"transitions[{number}].time_nanos", time)
+    # In order: every transition is read here, and to name the fields takes longer than to make it.
     return Transition(
-        instance=Instance.of(tenant, rule_id, monitor_id, {name: group[name] for name in group}),
-        episode=_checked_time(f"transitions[{number}].episode", message.episode),
-        kind=kind,
-        time=_checked_time(f"transitions[{number}].time_nanos", message.time_nanos),
-        value=message.value if message.HasField("value") else None,
-        reason=message.reason[:100],
-        delay=message.delay_nanos,
-        severity=_SEVERITIES.get(severity),
-        traceparent=message.traceparent[:100],
+        Instance.of(tenant, rule_id, monitor_id, {name: group[name] for name in group}),
+        episode,
+        kind,
+        time,
+        message.value if message.HasField("value") else None,
+        message.reason[:100],
+        message.delay_nanos,
+        _SEVERITIES.get(message.severity),
+        message.traceparent[:100],
     )
 
 
-def _checked_time(path: str, nanos: int) -> int:
+def _check_time(path: str, nanos: int) -> None:
     # Room for a cooldown after it.
     if not 0 <= nanos <= _LATEST_TIME:
         raise InvalidField(path, f"{nanos} is out of bounds; send nanoseconds since 1970")
-    return nanos
 
 
 def result_to_proto(result: Result) -> mesh_pb2.TransitionResult:

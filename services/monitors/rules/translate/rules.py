@@ -17,6 +17,7 @@ from monitors.rules.model.episodes import RuleFacts
 from monitors.rules.model.levels import StatedLevel
 from monitors.rules.model.quantities import shown
 from monitors.rules.model.rule import EvaluationMode, Level, MissingPolicy, Rule, Severity, with_for_clause
+from monitors.rules.model.texts import Texts
 from monitors.rules.store.rules import StoredRule
 from monitors.rules.translate.conditions import condition_from_proto, condition_to_proto
 from monitors.v1 import rule_pb2 as pb
@@ -207,8 +208,8 @@ def _facts_in(body: bytes) -> RuleFacts:
         levels=frozenset(_SEVERITIES[level.severity] for level in message.levels),
         condition_text=message.condition_text,
         # A protobuf map is made a dictionary twice as fast like this.
-        labels={name: labels[name] for name in labels},
-        annotations={name: annotations[name] for name in annotations},
+        labels=Texts.of({name: labels[name] for name in labels}),
+        annotations=Texts.of({name: annotations[name] for name in annotations}),
         channels=tuple(message.notify),
         cooldown=from_duration(message.cooldown),
         snooze_until=from_timestamp(message.snooze_until_time) if message.HasField("snooze_until_time") else None,
