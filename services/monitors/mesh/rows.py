@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import CompoundSelect, Delete, Insert, Select, Table, Update, bindparam, insert, update
+from sqlalchemy import CompoundSelect, Connection, Delete, Insert, Select, Table, Update, bindparam, insert, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,9 @@ Row: TypeAlias = Any
 """A row that was found: a tuple, whose values have the names of their columns as well."""
 ROWS_A_STATEMENT = 250
 Query: TypeAlias = Select[Any] | CompoundSelect[Any]
+# Of SQLite. A few sizes, whose texts are made, and read by the database, once.
+SIZES = (1000, 250, 50, 10)
+MOST_PARAMETERS = 32_766
 
 
 def insert_rows(session: Session, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
@@ -43,15 +46,42 @@ def execute_rows(
     if order is not None:
         listed = [tuple([row[place] for place in order]) for row in listed]
     if connection.dialect.name == "sqlite" and isinstance(statement, Insert):
-        whole = len(listed) - len(listed) % ROWS_A_STATEMENT
-        for part in in_parts(listed[:whole], ROWS_A_STATEMENT):
-            values = tuple(chain.from_iterable(part))
-            driver.execute(connection, _joined_insertion(text), values, options)
-        listed = listed[whole:]
+        listed = _insert_joined(connection, text, listed, options)
     if len(listed) == 1:
         driver.execute(connection, text, listed[0], options)
     elif listed:
         driver.execute(connection, text, listed, options, many=True)
+
+
+def _insert_joined(
+    connection: Connection, text: str, rows: list[tuple[Any, ...]], options: dict[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Inserts rows by statements of many, on which SQLite works without the interpreter's lock, while other threads go
+    on. What all have in common is given once. Returns those that are too few for one."""
+    columns = list(zip(*rows, strict=True))
+    # One at least differs, for there must be something that is listed.
+    same = (*map(_is_same, columns[:-1]), False)
+    common = [values[0] for values, is_same in zip(columns, same, strict=True) if is_same]
+    changing = list(zip(*[values for values, is_same in zip(columns, same, strict=True) if not is_same], strict=True))
+    done = 0
+    for part in _in_sizes(changing, MOST_PARAMETERS // len(same)):
+        values = (*common, *chain.from_iterable(part))
+        driver.execute(connection, _joined_insertion(text, same, len(part)), values, options)
+        done += len(part)
+    return rows[done:]
+
+
+def _is_same(values: Sequence[Any]) -> bool:
+    return values.count(values[0]) == len(values)
+
+
+def _in_sizes(values: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    """As many of the values as make parts of the SIZES, none larger than `most`."""
+    done = 0
+    for size in SIZES:
+        while size <= min(most, len(values) - done):
+            yield values[done : done + size]
+            done += size
 
 
 def update_rows(
@@ -59,18 +89,19 @@ def update_rows(
 ) -> None:
     """Changes columns of rows, each named by the columns `key`; the values stand in the order of `key` and `columns`.
 
-    A server gets many in one statement, for each would else be a round trip; in a file there is none to be spared.
+    A server gets many in one statement, for each would else be a round trip; in a file there is none to be spared, but
+    rows that are changed alike are changed together. Of several changes of one row, either may be what stays.
     """
     listed = list(rows)
     connection = session.connection()
     change, names = _change(table, tuple(key), tuple(columns)), (*map(_named, key), *columns)
-    if connection.dialect.name == "sqlite":
-        execute_rows(session, change, names, listed)
-        return
     *_, verdict = _compiled(change, names, connection.dialect)
     options = check_rows(connection, verdict, names, listed)
     quote = connection.dialect.identifier_preparer.quote
     quoted = quote(table.name), tuple(map(quote, key)), tuple(map(quote, columns))
+    if connection.dialect.name == "sqlite":
+        execute_rows(session, change, names, _change_alike(connection, quoted, listed, options))
+        return
     for part in in_parts(listed, ROWS_A_STATEMENT):
         # What all have in common is sent once: the driver writes each value into the statement, in Python.
         same = tuple([values.count(values[0]) == len(values) for values in zip(*part, strict=True)])
@@ -84,6 +115,30 @@ def update_rows(
         else:
             text, values = _joined_change(*quoted, same, len(part)), (*changing, *new, *named)
         driver.execute(connection, text, values, options)
+
+
+def _change_alike(
+    connection: Connection,
+    quoted: tuple[str, tuple[str, ...], tuple[str, ...]],
+    rows: list[tuple[Any, ...]],
+    options: dict[str, Any],
+) -> list[tuple[Any, ...]]:
+    """Changes rows that get the same values and differ only in the last column of their key, by one statement for many.
+    Returns the others."""
+    place = len(quoted[1]) - 1
+    alike: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    for row in rows:
+        alike.setdefault(row[place + 1 :] + row[:place], []).append(row)
+    others: list[tuple[Any, ...]] = []
+    for values, group in alike.items():
+        done = 0
+        for part in _in_sizes(group, MOST_PARAMETERS - len(values)):
+            listed = [row[place] for row in part]
+            text = _change_of_listed(*quoted, len(part))
+            driver.execute(connection, text, (*values, *listed), options)
+            done += len(part)
+        others += group[done:]
+    return others
 
 
 def find_rows(
@@ -148,12 +203,23 @@ def _change(table: Table, key: tuple[str, ...], columns: tuple[str, ...]) -> Upd
 
 
 @lru_cache(maxsize=256)
-def _joined_insertion(text: str) -> str:
-    """For SQLite: an INSERT of one row as one of ROWS_A_STATEMENT. It works on them without the interpreter's lock,
-    while other threads go on. FAIL leaves it to the transaction to undo what was inserted before a conflict, so that
-    the statement needn't keep the pages that it changes."""
-    marks = text[text.rindex("(") :]
-    return text.replace("INSERT INTO", "INSERT OR FAIL INTO", 1) + f", {marks}" * (ROWS_A_STATEMENT - 1)
+def _joined_insertion(text: str, same: tuple[bool, ...], count: int) -> str:
+    """For SQLite: an INSERT of one row as one of many. First stand the values that all have in common, then, row by
+    row, the others; `same` says which are. FAIL leaves it to the transaction to undo what was inserted before a
+    conflict, so that the statement needn't keep the pages that it changes."""
+    head = text[: text.rindex(" VALUES ")].replace("INSERT INTO", "INSERT OR FAIL INTO", 1)
+    numbers = iter(range(1, len(same) + 1))
+    chosen = ", ".join("?" if is_same else f"given.column{next(numbers)}" for is_same in same)
+    row = f"({', '.join(['?'] * same.count(False))})"
+    return f"{head} SELECT {chosen} FROM (VALUES {', '.join([row] * count)}) AS given"  # noqa: S608
+
+
+@lru_cache(maxsize=256)
+def _change_of_listed(table: str, key: tuple[str, ...], columns: tuple[str, ...], count: int) -> str:
+    """For SQLite: first stand the new values, then those of the key but for its last, then as many as `count` of it."""
+    changes = ", ".join(f"{name} = ?" for name in columns)
+    is_row = " AND ".join([*(f"{name} = ?" for name in key[:-1]), f"{key[-1]} IN ({', '.join(['?'] * count)})"])
+    return f"UPDATE {table} SET {changes} WHERE {is_row}"  # noqa: S608
 
 
 @lru_cache(maxsize=256)
