@@ -84,6 +84,26 @@ def test_what_many_rows_have_in_common_is_the_same_in_each(engine: Engine) -> No
         assert session.execute(select(TABLE).order_by(TABLE.c.id)).all() == expected
 
 
+@pytest.mark.parametrize("count", [1, 9, 10, 49, 61, 249, 1311])
+def test_as_many_rows_as_there_may_be_are_inserted_and_changed_alike(engine: Engine, count: int) -> None:
+    names = [None if number % 7 == 0 else f"n{number % 2}" for number in range(count)]
+    with Session(engine) as session:
+        insert_rows(session, TABLE, ("data", "id", "name"), [(b"?", number, names[number]) for number in range(count)])
+        update_rows(session, TABLE, ("name", "id"), ("data",), [("n1", number, b"1") for number in range(count)])
+        update_rows(session, TABLE, ("id",), ("data",), [(number, b"7") for number in range(0, count, 7)])
+        expected = [(n, name, {None: b"7", "n0": b"?", "n1": b"1"}[name]) for n, name in enumerate(names)]
+        changed = [(n, name, b"7" if n % 7 == 0 else data) for n, name, data in expected]
+        assert session.execute(select(TABLE).order_by(TABLE.c.id)).all() == changed
+
+
+def test_rows_that_have_everything_in_common_are_inserted_each(engine: Engine) -> None:
+    table = Table("plain", MetaData(), Column("name", String(9)), Column("size", Integer))
+    table.create(engine)
+    with Session(engine) as session:
+        insert_rows(session, table, ("name", "size"), [("same", 5)] * 25)
+        assert session.execute(select(table)).all() == [("same", 5)] * 25
+
+
 def test_a_conflict_among_many_rows_leaves_nothing_of_its_transaction(engine: Engine) -> None:
     rows = [(number % 590, "n", b"") for number in range(600)]
     with Session(engine) as session:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitors.mesh.ids import ALPHABET, id_series
 from monitors.rules.model.alert import Instance
-from monitors.rules.model.texts import list_json, mapping_json, read_json
+from monitors.rules.model.texts import Texts, list_json, mapping_json, read_json
 
 texts = st.text(st.characters(exclude_categories=()))
 
@@ -19,6 +19,20 @@ def test_it_is_what_the_standard_library_writes_and_reads(mapping: dict[str, str
     assert mapping_json(mapping) == json.dumps(mapping, ensure_ascii=False)
     assert list_json(listed) == json.dumps(listed, ensure_ascii=False)
     assert (read_json(mapping_json(mapping)), read_json(list_json(listed))) == (mapping, listed)
+
+
+@given(st.dictionaries(texts, texts))
+def test_texts_that_are_remembered_are_those_that_were_given(mapping: dict[str, str]) -> None:
+    given_texts = Texts.of(mapping)
+    remembered = Texts(given_texts.json)
+    assert given_texts == remembered == mapping
+    assert mapping_json(remembered) == mapping_json(mapping)
+    assert (dict(remembered), list(remembered.items()), len(remembered)) == (
+        mapping,
+        list(mapping.items()),
+        len(mapping),
+    )
+    assert all(remembered[name] == text for name, text in mapping.items())
 
 
 utf8 = st.text(st.characters(codec="utf-8"))
