@@ -108,16 +108,12 @@ def find_rules(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, S
     return {rule.id: rule for rule in found}
 
 
-def find_enabled(session: Session, wanted: Iterable[tuple[str, str]]) -> list[StoredRule]:
-    """Those of the rules, named by tenant and id, that exist and are turned on. They stay so until the transaction
-    ends: else an alert could begin just as its rule is deleted, and nobody would close it."""
+def find_enabled(session: Session, tenant: str, ids: Sequence[str]) -> list[StoredRule]:
+    """Those of a tenant's rules that exist and are turned on. They stay so until the transaction ends: else an alert
+    could begin just as its rule is deleted, and nobody would close it."""
     found: list[StoredRule] = []
-    by_tenant: dict[str, list[str]] = {}
-    for tenant, rule_id in wanted:
-        by_tenant.setdefault(tenant, []).append(rule_id)
-    for tenant, ids in by_tenant.items():
-        for part in chunks(ids):
-            found += _stored(find_rows(session, _ENABLED, {"tenant": tenant}, "ids", part))
+    for part in chunks(ids):
+        found += _stored(find_rows(session, _ENABLED, {"tenant": tenant}, "ids", part))
     return found
 
 

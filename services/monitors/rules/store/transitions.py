@@ -1,6 +1,9 @@
 """A batch of transitions in one transaction: what is known about its instances, and what was decided."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Select, bindparam, func, select
@@ -15,6 +18,9 @@ from monitors.rules.store.alerts import insert_alerts, insert_events, read_alert
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.rules import StoredRule, find_enabled
 from monitors.rules.store.tables import alert_events, alerts
+
+WORTH_A_THREAD = 100
+"""Notifications."""
 
 
 class AlreadyRecorded(Exception):
@@ -53,28 +59,49 @@ def load_known(
     """What is remembered about the instances and rules of a batch. Unless all are looked up, only of surprising
     transitions it's known whether they have been recorded: saving what was decided raises AlreadyRecorded if one of the
     others has."""
-    going_on = [each.instance for each in transitions if each.kind is not EventKind.RESOLVED]
-    wanted = sorted({(each.tenant, each.rule_id) for each in going_on})
+    rule_ids, keys, firing = _Named(), _Named(), _Named()
+    for each in transitions:
+        tenant, rule_id, _, _, key = each.instance
+        keys[tenant][key] = None
+        # What ends needs neither its rule nor what was told before, and what goes on at another level only its rule.
+        if each.kind is not EventKind.RESOLVED:
+            rule_ids[tenant][rule_id] = None
+        if each.kind is EventKind.FIRING:
+            firing[tenant][key] = None
     # First, as who changes a rule has it first and its alerts then.
-    rules = {(rule.tenant, rule.id): facts_of(rule) for rule in find_enabled(session, wanted)}
-    known = load_open(session, _by_tenant((each.instance.tenant, each.instance.key) for each in transitions))
+    rules = {
+        (tenant, rule.id): facts_of(rule)
+        for tenant in sorted(rule_ids)
+        for rule in find_enabled(session, tenant, sorted(rule_ids[tenant]))
+    }
+    known = load_open(session, _listed(keys))
     known.rules = rules
-    # What ends needs neither its rule nor what was told before, and what goes on at another level only its rule.
-    firing = [each.instance for each in transitions if each.kind is EventKind.FIRING]
-    load_over(session, known, _by_tenant((each.tenant, each.key) for each in firing))
-    _load_recorded(session, known, (each for each in transitions if look_up_all or is_surprising(known, each)))
+    load_over(session, known, _listed(firing))
+    _load_recorded(session, known, [each for each in transitions if look_up_all or is_surprising(known, each)])
     return known
 
 
+class _Named(defaultdict[str, dict[str, None]]):
+    """Ids or keys by tenant, each once and in the order in which they came."""
+
+    def __init__(self) -> None:
+        super().__init__(dict)
+
+
+def _listed(named: _Named) -> dict[str, list[str]]:
+    return {tenant: list(names) for tenant, names in named.items()}
+
+
 def _load_recorded(session: Session, known: Known, transitions: Iterable[Transition]) -> None:
-    keys: dict[tuple[str, str], str] = {}
+    keys: dict[str, dict[str, str]] = {}
     for each in transitions:
         once, former = each.once_key, former_once_key(each.instance.key, each.episode, each.kind)
-        keys[each.instance.tenant, once] = once
+        of_tenant = keys.setdefault(each.instance.tenant, {})
+        of_tenant[once] = once
         if each.kind is not EventKind.SEVERITY_CHANGED:
-            keys[each.instance.tenant, former] = once
-    for tenant, key, alert_id in _find(session, _RECORDED, _by_tenant(keys)):
-        known.recorded[tenant, keys[tenant, key]] = alert_id
+            of_tenant[former] = once
+    for tenant, key, alert_id in _find(session, _RECORDED, {tenant: list(each) for tenant, each in keys.items()}):
+        known.recorded[tenant, keys[tenant][key]] = alert_id
 
 
 def load_open(session: Session, instances: Mapping[str, Sequence[str]]) -> Known:
@@ -99,15 +126,27 @@ def _find(session: Session, query: Select[Any], keys: Mapping[str, Sequence[str]
             yield from find_rows(session, query, {"tenant": tenant}, "keys", part)
 
 
-def _by_tenant(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for tenant, key in dict.fromkeys(pairs):
-        grouped.setdefault(tenant, []).append(key)
-    return grouped
-
-
 def save(session: Session, ledger: Ledger, encode: Encode) -> None:
     """Remembers everything that was decided. Raises AlreadyRecorded."""
+    with _encoding(ledger.notifications, encode) as bodies:
+        _save(session, ledger, bodies)
+
+
+@contextmanager
+def _encoding(notifications: Sequence[Notification], encode: Encode) -> Iterator[Callable[[], list[bytes]]]:
+    """Encodes notifications; what it gives waits for them. Many are encoded while the database works on the rest."""
+
+    def work() -> list[bytes]:
+        return [encode(each) for each in notifications]
+
+    if len(notifications) < WORTH_A_THREAD:
+        yield work
+        return
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(work).result
+
+
+def _save(session: Session, ledger: Ledger, bodies: Callable[[], list[bytes]]) -> None:
     # What ends makes room first: an instance's next alert may begin in the same batch, and one alone can be open.
     update_alerts(session, ledger.altered.values(), ledger.retimed)
     insert_alerts(session, list(ledger.opened.values()))
@@ -131,10 +170,10 @@ def save(session: Session, ledger: Ledger, encode: Encode) -> None:
             each.event.kind,
             each.alert.stream_key,
             each.due_time,
-            encode(each),
+            body,
             each.event.record_time,
         )
-        for each in ledger.notifications
+        for each, body in zip(ledger.notifications, bodies(), strict=True)
     ]
     outbox.insert_waiting(session, rows)
     outbox.suppress(session, ledger.suppressed)
