@@ -5,7 +5,6 @@ What every transition makes several of is a NamedTuple: as frozen as a frozen da
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 from zlib import crc32
@@ -192,8 +191,7 @@ class Notification(NamedTuple):
     """With REPEAT_CHANGED: nothing is told again before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(NamedTuple):
     """What became of one message to one channel; `kind` and `state` are the contract's numbers."""
 
     notification_id: str

@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import insert_rows, update_rows
+from monitors.mesh.rows import find_rows, insert_rows, update_rows
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.rules.model.alert import SHARDS, Alert, Episode, Event, EventKind, shard_of
 from monitors.rules.model.filters import Term
@@ -300,8 +300,10 @@ def _read_event(row: Row[Any]) -> Event:
 
 def find_ids(session: Session, tenant: str, ids: set[str]) -> set[str]:
     """Which of the alerts a tenant has."""
-    found: set[str] = set()
-    for part in chunks(sorted(ids)):
-        query = select(alerts.c.id).where(alerts.c.tenant_id == tenant, alerts.c.id.in_(part))
-        found |= set(session.scalars(query))
-    return found
+    rows = (find_rows(session, _IDS, {"tenant": tenant}, "ids", part) for part in chunks(sorted(ids)))
+    return {alert_id for part in rows for (alert_id,) in part}
+
+
+_IDS = select(alerts.c.id).where(
+    alerts.c.tenant_id == bindparam("tenant"), alerts.c.id.in_(bindparam("ids", expanding=True))
+)
