@@ -16,7 +16,7 @@ from monitors.mesh.database import Database, Session
 from monitors.mesh.times import SECOND, now_nanos, to_timestamp
 from monitors.rules.model.alert import Alert, EventKind
 from monitors.rules.model.rule import Severity
-from monitors.rules.service import base, notifications
+from monitors.rules.service import base, pump
 from monitors.rules.store import outbox
 from monitors.rules.store.alerts import insert_alerts
 from monitors.rules.store.tables import outbox as table
@@ -189,7 +189,7 @@ def test_large_messages_come_in_smaller_batches(loop_thread: LoopThread, databas
 def _without_polling(monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams look only when they are woken: longer than any test waits passes until they would by themselves. The
     first sign of life comes nevertheless, however long the machine has been running."""
-    monkeypatch.setattr(notifications, "POLL_SECONDS", 600.0)
+    monkeypatch.setattr(pump, "POLL_SECONDS", 600.0)
     monkeypatch.setattr(base, "HEARTBEAT_SECONDS", math.inf)
 
 

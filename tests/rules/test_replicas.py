@@ -13,7 +13,7 @@ from monitors.mesh.config import POLL_SECONDS, RedisSettings, load_settings
 from monitors.mesh.quotas import Tiers, changed_quotas
 from monitors.mesh.redis import link
 from monitors.mesh.shared import open_shared
-from monitors.rules.service import base, notifications
+from monitors.rules.service import base, pump
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
@@ -81,7 +81,7 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _without_looking(monkeypatch: pytest.MonkeyPatch, _patience: None) -> None:
     """Streams look only when they are woken."""
-    monkeypatch.setattr(notifications, "POLL_SECONDS", NEVER)
+    monkeypatch.setattr(pump, "POLL_SECONDS", NEVER)
     monkeypatch.setattr(base, "HEARTBEAT_SECONDS", NEVER)
 
 

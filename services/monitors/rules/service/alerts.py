@@ -148,7 +148,7 @@ class AlertCalls(Part):
             seen, messages, is_more = await self.core.database.read(changed)
             return messages, is_more
 
-        async for message in self.follow(changes, look, pb.WatchAlertsResponse()):
+        async for message in self.follow([changes], look, pb.WatchAlertsResponse()):
             yield message
 
 

@@ -21,6 +21,7 @@ from monitors.mesh.quotas import NOT_BOUNDED, Quotas, Tiers
 from monitors.mesh.tenancy import of_tenant
 from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.model.alert import Event
+from monitors.rules.service.outlets import Outlets
 from monitors.rules.store.requests import once
 from monitors.rules.store.tables import audit
 from monitors.v1.mesh_pb2 import ChannelPage
@@ -80,6 +81,8 @@ class Core:
     """The pages of the notifiers that are there, by the lease of each."""
     on_recorded: list[Callable[[Sequence[Event]], None]] = field(default_factory=list)
     """Called with what happened to alerts by transitions that were recorded."""
+    outlets: Outlets = field(default_factory=Outlets)
+    """The streams to notifiers."""
 
 
 class Part:
@@ -144,18 +147,18 @@ class Part:
 
     async def follow(
         self,
-        changes: Changes,
+        changes: Sequence[Changes],
         look: Callable[[], Awaitable[tuple[Sequence[M], bool]]],
         sign_of_life: M,
         wait: Callable[[], float] = lambda: HEARTBEAT_SECONDS,
     ) -> AsyncIterator[M]:
-        """Looks whenever something has changed, and sends what it finds, until the server closes. `look` also says
+        """Looks whenever any of `changes` comes, and sends what it finds, until the server closes. `look` also says
         whether there may be more to find at once, `wait` after how many seconds to look at the latest."""
         # The monotonic clock begins anywhere: on some machines at 0 when they are started.
         sent = -math.inf
         try:
             while not self.core.closing.is_set():
-                upcoming = changes.upcoming
+                upcoming = [each.upcoming for each in changes]
                 found, is_more = await look()
                 for message in found:
                     yield message
@@ -166,7 +169,7 @@ class Part:
                     sent = time.monotonic()
                 if is_more:
                     continue
-                await first_of(upcoming, self.core.closing, within=min(wait(), HEARTBEAT_SECONDS))
+                await first_of(*upcoming, self.core.closing, within=min(wait(), HEARTBEAT_SECONDS))
         except asyncio.CancelledError:
             # The client has gone. Passed on, it would be logged by gRPC as a fault of ours.
             return

@@ -15,8 +15,10 @@ from monitors.rules.model.episodes import Ledger, Result, Transition
 from monitors.rules.model.leases import Call
 from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Part
+from monitors.rules.service.outlets import Outlet
+from monitors.rules.service.pump import give_back
 from monitors.rules.store import alerts as alert_store
-from monitors.rules.store import monitors, shards
+from monitors.rules.store import monitors, outbox, shards
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.transitions import AlreadyRecorded, load_known, save
 from monitors.rules.translate.alerts import (
@@ -98,37 +100,43 @@ class EvaluatorCalls(Part):
         if len(request.transitions) > MOST_TRANSITIONS:
             raise InvalidField("transitions", f"there are {len(request.transitions):,}; at most {MOST_TRANSITIONS:,}")
         with collector_paused():
-            # All that was made on the way is gone again before the collector would look through it.
-            response, ledger = await self._record(request)
-        if ledger.events:
-            self.core.alerts_changed.announce()
-            for listen in self.core.on_recorded:
-                listen(ledger.events)
-        if ledger.notifications:
-            self.core.outbox_changed.announce()
-        return response
+            # All that was made on the way is gone again before the collector would look through it. Whoever called may
+            # have gone by the commit: what was leased in it is sent all the same.
+            return await asyncio.shield(self._record(request))
 
-    async def _record(self, request: pb.RecordTransitionsRequest) -> tuple[pb.RecordTransitionsResponse, Ledger]:
-        """The answer, and what happened to alerts and who is to be told."""
+    async def _record(self, request: pb.RecordTransitionsRequest) -> pb.RecordTransitionsResponse:
         now = self.core.database.now()
         leases, transitions = await _read_transitions(request)
+        outlet = self.core.outlets.choose()
+        receiver = outbox.Receiver(outlet.token, now) if outlet else None
 
-        def work(session: Session, *, look_up_all: bool = False) -> tuple[Ledger, list[Result]]:
+        def work(session: Session, *, look_up_all: bool = False) -> tuple[Ledger, list[Result], list[outbox.Leased]]:
             shards.check_leases(session, leases)
             with across_tenants(session, "an evaluator decides for all tenants, and its decisions come together"):
                 ledger = Ledger(load_known(session, transitions, facts_of, look_up_all=look_up_all), now)
                 results = [ledger.apply(transition) for transition in transitions]
-                save(session, ledger, encode_notification)
-            return ledger, results
+                leased = save(session, ledger, encode_notification, receiver)
+            return ledger, results, leased
 
         try:
-            ledger, results = await self.core.database.write(work, repeatable=True)
+            ledger, results, leased = await self.core.database.write(work, repeatable=True)
         except AlreadyRecorded:
-            ledger, results = await self.core.database.write(
+            ledger, results, leased = await self.core.database.write(
                 lambda session: work(session, look_up_all=True), repeatable=True
             )
-        response = pb.RecordTransitionsResponse(results=map(result_to_proto, results))
-        return response, ledger
+        await self._tell(ledger, outlet, leased)
+        return pb.RecordTransitionsResponse(results=map(result_to_proto, results))
+
+    async def _tell(self, ledger: Ledger, outlet: Outlet | None, leased: list[outbox.Leased]) -> None:
+        """Wakes whoever waits for what was recorded: the notifier to which it was leased needs no look for it."""
+        if ledger.events:
+            self.core.alerts_changed.announce()
+            for listen in self.core.on_recorded:
+                listen(ledger.events)
+        if outlet and leased and not self.core.outlets.give(outlet, leased):
+            await give_back(self.core, outlet.token)
+        if len(leased) < len(ledger.notifications):
+            self.core.outbox_changed.announce()
 
     async def ReportSeries(self, request: pb.ReportSeriesRequest, context: Any) -> pb.ReportSeriesResponse:
         """Makes monitors, fields and types known."""

@@ -1,6 +1,5 @@
 """RuleService for the notifier: the outbox, what became of messages, and the channels' names."""
 
-import logging
 import secrets
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,19 +7,14 @@ from typing import Any
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.tenancy import of_tenant
-from monitors.mesh.times import SECOND
 from monitors.rules.model.alert import Delivery
 from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Part
+from monitors.rules.service.pump import Pump, give_back
 from monitors.rules.store import deliveries, monitors, outbox, shards
 from monitors.rules.translate.alerts import delivery_from_proto
-from monitors.v1 import notification_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
-log = logging.getLogger(__name__)
-
-# People wait for what another process may have recorded.
-POLL_SECONDS = 1.0
 MOST_REPORTS = 1000
 MOST_CHANNELS = 1000
 
@@ -32,42 +26,18 @@ class NotifierCalls(Part):
         self, request: pb.LeaseNotificationsRequest, context: Any
     ) -> AsyncIterator[pb.LeaseNotificationsResponse]:
         """Notifications as they come due."""
-        due: int | None = None
         token = f"lease_{secrets.token_hex(16)}"
-
-        def lease(session: Session) -> tuple[outbox.Batch, int | None]:
-            now = self.core.database.now()
-            return outbox.lease(session, now, token), outbox.next_due(session, now)
-
-        async def look() -> tuple[list[pb.LeaseNotificationsResponse], bool]:
-            nonlocal due
-            batch, due = await self.core.database.write(lease)
-            notifications = list(map(_decode, batch.leased))
-            found = [pb.LeaseNotificationsResponse(notifications=notifications, lease_token=token)]
-            return found if notifications else [], batch.is_cut
-
-        def wait() -> float:
-            # A message that is held goes out when its time has come, not at the next look.
-            return (
-                POLL_SECONDS if due is None else min(POLL_SECONDS, max(0.0, (due - self.core.database.now()) / SECOND))
-            )
-
         if request.channel_page.url:
             self.core.channel_pages[token] = request.channel_page
         try:
-            async for message in self.follow(self.core.outbox_changed, look, pb.LeaseNotificationsResponse(), wait):
-                yield message
+            with self.core.outlets.opened(token) as outlet:
+                pump = Pump(self.core, outlet)
+                changes = [self.core.outbox_changed, outlet.arrived]
+                async for message in self.follow(changes, pump.look, pb.LeaseNotificationsResponse(), pump.wait):
+                    yield message
         finally:
             self.core.channel_pages.pop(token, None)
-            await self._give_back(token)
-
-    async def _give_back(self, token: str) -> None:
-        """What was leased to a notifier that has gone is there for the next one, or for the same when it's back."""
-        try:
-            await self.core.database.write(lambda session: outbox.give_back(session, token), repeatable=True)
-        except Exception:
-            log.warning("what a notifier left behind is sent again when its lease ends", exc_info=True)
-        self.core.outbox_changed.announce()
+            await give_back(self.core, token)
 
     async def AcknowledgeNotifications(
         self, request: pb.AcknowledgeNotificationsRequest, context: Any
@@ -127,9 +97,3 @@ class NotifierCalls(Part):
 
         await self.core.database.write(replace, repeatable=True)
         return pb.MirrorChannelsResponse()
-
-
-def _decode(leased: outbox.Leased) -> notification_pb2.Notification:
-    message = notification_pb2.Notification.FromString(leased.body)
-    message.sequence = leased.sequence
-    return message

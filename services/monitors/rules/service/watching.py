@@ -40,7 +40,7 @@ class WatchCalls(Part):
             return messages if any(map(_says_something, messages)) else [], is_more
 
         sign_of_life = pb.WatchRulesResponse()
-        async for message in self.follow(self.core.rules_changed, look, sign_of_life):
+        async for message in self.follow([self.core.rules_changed], look, sign_of_life):
             if message is sign_of_life:
                 message.revision = seen
             yield message

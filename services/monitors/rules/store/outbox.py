@@ -1,13 +1,13 @@
 """Notifications that wait for the notifier, in order per stream."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import insert_rows
+from monitors.mesh.rows import find_rows, insert_rows
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.mesh.times import SECOND
 from monitors.rules.model.alert import EventKind, Held
@@ -71,11 +71,30 @@ class Standing:
     oldest_due: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A notifier that is ready to take what is due at `now`, in nanoseconds since 1970 by the database's clock, under
+    the token of its lease."""
+
+    token: str
+    now: int
+
+
 _COLUMNS = tuple(column.name for column in outbox.columns)
 
 
-def insert_waiting(session: Session, rows: Sequence[Waiting]) -> None:
-    """Lets notifications wait for their time."""
+def insert_waiting(
+    session: Session, rows: Sequence[Waiting], receiver: Receiver | None = None, undecided: Collection[str] = ()
+) -> list[Leased]:
+    """Lets notifications wait for their time. Those that may go out at once are leased to the receiver from the
+    beginning and returned in their order, to be sent after the commit; never about the alerts `undecided`, of whose
+    messages it's decided only after this what becomes of them.
+
+    To be called with the numbers' counter locked, as `counters.take` leaves it: nobody else writes meanwhile what would
+    stand before them in their streams.
+    """
+    leased = _free(session, rows, receiver.now, undecided) if receiver else []
+    tokens = dict.fromkeys([each.id for each in leased], (receiver.token, receiver.now + LEASE)) if receiver else {}
     values = [
         (
             row.tenant,
@@ -86,14 +105,53 @@ def insert_waiting(session: Session, rows: Sequence[Waiting]) -> None:
             row.stream_key,
             WAITING,
             row.due_time,
-            "",
-            0,
+            *tokens.get(row.id, _NOT_LEASED),
             row.body,
             row.create_time,
         )
         for row in rows
     ]
     insert_rows(session, outbox, _COLUMNS, values)
+    return [Leased(row.tenant, row.id, row.sequence, row.body) for row in leased]
+
+
+_NOT_LEASED = ("", 0)
+_OCCUPIED = (
+    select(outbox.c.stream_key)
+    # Of an instance's messages of a week hardly ever one still waits.
+    .with_hint(outbox, "INDEXED BY ix_outbox_stream", "sqlite")
+    .with_hint(outbox, "FORCE INDEX (ix_outbox_stream)", "mysql")
+    .where(
+        outbox.c.tenant_id == bindparam("tenant"),
+        outbox.c.stream_key.in_(bindparam("streams", expanding=True)),
+        outbox.c.state == WAITING,
+    )
+)
+
+
+def _free(session: Session, rows: Sequence[Waiting], now: int, undecided: Collection[str]) -> list[Waiting]:
+    """Those of new rows that are due and have nothing before them in their streams but others of them, in order. Of
+    many rows none: they are leased in parts, as the receiver takes them."""
+    if len(rows) > LARGEST_BATCH:
+        return []
+    streams: dict[str, set[str]] = {}
+    for row in rows:
+        streams.setdefault(row.tenant, set()).add(row.stream_key)
+    occupied = {
+        (tenant, found.stream_key)
+        for tenant, keys in streams.items()
+        for found in find_rows(session, _OCCUPIED, {"tenant": tenant}, "streams", sorted(keys))
+    }
+    free: list[Waiting] = []
+    size = 0
+    for row in sorted(rows, key=lambda row: row.sequence):
+        stream = (row.tenant, row.stream_key)
+        size += len(row.body)
+        if row.due_time > now or row.alert_id in undecided or stream in occupied or size > LARGEST_BATCH_BYTES:
+            occupied.add(stream)
+        else:
+            free.append(row)
+    return free
 
 
 # What is held back together: that it fires, and that it got worse meanwhile.

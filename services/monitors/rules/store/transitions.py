@@ -126,10 +126,13 @@ def _find(session: Session, query: Select[Any], keys: Mapping[str, Sequence[str]
             yield from find_rows(session, query, {"tenant": tenant}, "keys", part)
 
 
-def save(session: Session, ledger: Ledger, encode: Encode) -> None:
-    """Remembers everything that was decided. Raises AlreadyRecorded."""
+def save(
+    session: Session, ledger: Ledger, encode: Encode, receiver: outbox.Receiver | None = None
+) -> list[outbox.Leased]:
+    """Remembers everything that was decided. Raises AlreadyRecorded. Returns the notifications that are leased to the
+    receiver, to be sent after the commit; the others wait."""
     with _encoding(ledger.notifications, encode) as bodies:
-        _save(session, ledger, bodies)
+        return _save(session, ledger, bodies, receiver)
 
 
 @contextmanager
@@ -146,7 +149,9 @@ def _encoding(notifications: Sequence[Notification], encode: Encode) -> Iterator
         yield thread.submit(work).result
 
 
-def _save(session: Session, ledger: Ledger, bodies: Callable[[], list[bytes]]) -> None:
+def _save(
+    session: Session, ledger: Ledger, bodies: Callable[[], list[bytes]], receiver: outbox.Receiver | None
+) -> list[outbox.Leased]:
     # What ends makes room first: an instance's next alert may begin in the same batch, and one alone can be open.
     update_alerts(session, ledger.altered.values(), ledger.retimed)
     insert_alerts(session, list(ledger.opened.values()))
@@ -154,7 +159,7 @@ def _save(session: Session, ledger: Ledger, bodies: Callable[[], list[bytes]]) -
     numbered = [*ledger.events, *ledger.untold]
     if not numbered:
         outbox.reschedule(session, ledger.rescheduled)
-        return
+        return []
     first = counters.take(session, counters.SEQUENCE, len(numbered))
     try:
         insert_events(session, ledger.events, first)
@@ -175,6 +180,8 @@ def _save(session: Session, ledger: Ledger, bodies: Callable[[], list[bytes]]) -
         )
         for each, body in zip(ledger.notifications, bodies(), strict=True)
     ]
-    outbox.insert_waiting(session, rows)
+    undecided = {held.alert_id for held in (*ledger.suppressed, *(held for held, _ in ledger.rescheduled))}
+    leased = outbox.insert_waiting(session, rows, receiver, undecided)
     outbox.suppress(session, ledger.suppressed)
     outbox.reschedule(session, ledger.rescheduled)
+    return leased

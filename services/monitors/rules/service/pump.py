@@ -1,0 +1,71 @@
+"""What goes to one notifier: what is sent to it without a look, and what it leases from the outbox."""
+
+import logging
+import time
+from collections.abc import Sequence
+
+from monitors.mesh.database import Session
+from monitors.mesh.times import SECOND
+from monitors.rules.service.base import Core
+from monitors.rules.service.outlets import Outlet
+from monitors.rules.store import outbox
+from monitors.v1 import notification_pb2
+from monitors.v1 import rule_service_pb2 as pb
+
+log = logging.getLogger(__name__)
+
+# People wait for what another process may have recorded.
+POLL_SECONDS = 1.0
+
+
+class Pump:
+    """Finds the messages of a notifier's stream."""
+
+    def __init__(self, core: Core, outlet: Outlet) -> None:
+        self._core = core
+        self._outlet = outlet
+        self._changed = core.outbox_changed.upcoming
+        """Set when there may be more in the outbox than at the last look into it."""
+        self._look_at = 0.0
+
+    async def look(self) -> tuple[list[pb.LeaseNotificationsResponse], bool]:
+        """What there is to send, and whether there may be more at once."""
+        found = [self._message(leased) for leased in self._outlet.take()]
+        is_known = not (self._outlet.is_behind or self._changed.is_set()) and time.monotonic() < self._look_at
+        if is_known:
+            return found, False
+        self._changed = self._core.outbox_changed.upcoming
+        batch, due = await self._core.database.write(self._lease)
+        self._outlet.is_behind = batch.is_cut
+        # A message that is held goes out when its time has come, not at the next look.
+        seconds = POLL_SECONDS if due is None else (due - self._core.database.now()) / SECOND
+        self._look_at = time.monotonic() + min(POLL_SECONDS, max(0.0, seconds))
+        if batch.leased:
+            found.append(self._message(batch.leased))
+        return found, batch.is_cut
+
+    def wait(self) -> float:
+        """In how many seconds to look into the outbox at the latest."""
+        return max(0.0, self._look_at - time.monotonic())
+
+    def _lease(self, session: Session) -> tuple[outbox.Batch, int | None]:
+        now = self._core.database.now()
+        return outbox.lease(session, now, self._outlet.token), outbox.next_due(session, now)
+
+    def _message(self, leased: Sequence[outbox.Leased]) -> pb.LeaseNotificationsResponse:
+        return pb.LeaseNotificationsResponse(notifications=map(_decode, leased), lease_token=self._outlet.token)
+
+
+def _decode(leased: outbox.Leased) -> notification_pb2.Notification:
+    message = notification_pb2.Notification.FromString(leased.body)
+    message.sequence = leased.sequence
+    return message
+
+
+async def give_back(core: Core, token: str) -> None:
+    """What was leased to a notifier that has gone is there for the next one, or for the same when it's back."""
+    try:
+        await core.database.write(lambda session: outbox.give_back(session, token), repeatable=True)
+    except Exception:
+        log.warning("what a notifier left behind is sent again when its lease ends", exc_info=True)
+    core.outbox_changed.announce()
