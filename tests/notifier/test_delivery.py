@@ -69,7 +69,7 @@ def test_a_firing_reaches_the_webhook_signed_and_is_reported(world: World, recei
     assert body["data"]["acknowledge_command"] == "monitors alerts ack alert_1"
     (report,) = world.wait_for_states(("note_1", "DELIVERED"))
     assert (report.tenant_id, report.alert_id, report.delivery.channel) == ("acme", "alert_1", "ops")
-    assert world.rules.acknowledged.items == ["note_1"]
+    assert world.rules.acknowledged.wait_for_count(1) == ["note_1"]
 
 
 def test_firing_and_end_arrive_in_order_though_they_come_together(world: World, receiver: Receiver) -> None:

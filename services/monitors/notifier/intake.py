@@ -10,16 +10,13 @@ import grpc
 from monitors.mesh.channels import evaluator_id
 from monitors.mesh.database import storage_error
 from monitors.mesh.errors import ServiceUnavailable
+from monitors.notifier.acknowledging import Acknowledger
 from monitors.notifier.delivery import Dispatcher
 from monitors.notifier.mirror import Mirror
 from monitors.notifier.translate import to_arrival
 from monitors.v1.mesh_pb2 import ChannelPage
 from monitors.v1.notification_pb2 import Notification
-from monitors.v1.rule_service_pb2 import (
-    AcknowledgeNotificationsRequest,
-    LeaseNotificationsRequest,
-    LeaseNotificationsResponse,
-)
+from monitors.v1.rule_service_pb2 import LeaseNotificationsRequest, LeaseNotificationsResponse
 
 if TYPE_CHECKING:
     from monitors.v1.rule_service_pb2_grpc import RuleServiceAsyncStub
@@ -47,6 +44,7 @@ class Intake:
         self._page = page
         self._dispatcher = dispatcher
         self._mirror = mirror
+        self._acknowledger = Acknowledger(rules)
         self._closing = closing
         self._pause = FIRST_PAUSE
         self._away = ""
@@ -59,6 +57,13 @@ class Intake:
 
     async def run(self) -> None:
         """Follows the stream until it's cancelled, and opens it again whenever it breaks."""
+        acknowledging = asyncio.create_task(self._acknowledger.run())
+        try:
+            await self._follow_on()
+        finally:
+            acknowledging.cancel()
+
+    async def _follow_on(self) -> None:
         while True:
             try:
                 await self._follow()
@@ -107,8 +112,4 @@ class Intake:
     async def _take(self, notifications: Sequence[Notification], lease_token: str) -> None:
         arrivals = [arrival for one in notifications if (arrival := to_arrival(one)) is not None]
         await self._dispatcher.take_in(arrivals)
-        await self._rules.AcknowledgeNotifications(
-            AcknowledgeNotificationsRequest(
-                lease_token=lease_token, notification_ids=[notification.id for notification in notifications]
-            )
-        )
+        self._acknowledger.add(lease_token, [notification.id for notification in notifications])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH = 500
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.25
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 10.0
 AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAUTHENTICATED)
