@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from monitors.mesh.config import BadSetting, PageSettings, load_settings
+from monitors.mesh.config import BadSetting, PageSettings, SmtpSettings, load_settings
 from monitors.mesh.masking import Secret
 
 
@@ -13,7 +13,7 @@ def test_the_defaults_need_nothing() -> None:
     assert (settings.grpc_port, settings.http_port, settings.mcp_port) == (50051, 8086, 9122)
     assert settings.key_file == Path("/h/key")
     assert settings.rules.database_url == "sqlite:////h/rules.db"
-    assert settings.notifier.smtp is None
+    assert settings.notifier.mailer is None
 
 
 def test_beside_an_influxdb_the_endpoint_moves_out_of_its_way() -> None:
@@ -128,8 +128,8 @@ def test_secrets_are_not_shown() -> None:
         **dict.fromkeys(databases, "mysql+pymysql://ann:hunter4@example.org/x"),
     }
     settings = load_settings({"SMTP_HOST": "mail", **secrets})
-    assert settings.notifier.smtp is not None
-    assert settings.notifier.smtp.port == 587
+    assert isinstance(settings.notifier.mailer, SmtpSettings)
+    assert settings.notifier.mailer.port == 587
     assert "hunter" not in repr(settings)
     with pytest.raises(BadSetting) as raised:
         load_settings({"MONITORS_BRIDGE_SECRET": "hunter2"})

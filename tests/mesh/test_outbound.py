@@ -17,9 +17,9 @@ from monitors.mesh.errors import IdentityUnavailable
 from monitors.mesh.identity.settings import OidcSettings
 from monitors.mesh.masking import Secret
 from monitors.mesh.outbound import AddressRefused, connect, connect_blocking
-from monitors.notifier.channels.email.send import send
+from monitors.notifier.channels.email.render import render
+from monitors.notifier.channels.email.smtp import send
 from monitors.notifier.model.delivery import OutcomeKind
-from monitors.notifier.model.targets import EmailTarget
 from monitors.notifier.translate import message_from_payload
 from monitors.rules.identity.issuer_keys import IssuerKeys
 from tests.harness import LoopThread
@@ -82,7 +82,7 @@ async def ask_an_issuer() -> None:
 async def mail() -> None:
     settings = SmtpSettings(NAME, 25, "none", "", Secret(""), "monitors@example.org")
     message = message_from_payload(notification("note_1").SerializeToString(), "chan_1")
-    outcome = await send(EmailTarget(("ann@example.org",)), message, 0, settings)
+    outcome = await send(render(message, settings.sender, ("ann@example.org",), 0), ("ann@example.org",), settings)
     if outcome.kind is OutcomeKind.RETRYABLE:
         raise ConnectionError(outcome.detail)
 

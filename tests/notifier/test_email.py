@@ -3,6 +3,7 @@
 import asyncio
 import email
 import email.policy
+import ssl
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ from monitors.v1.notification_pb2 import (
     DeliveryAttempt,
     EmailChannel,
 )
+from tests.certificates import make_certificate
 from tests.harness import LoopThread
 from tests.notifier.world import Record, World, notification, running
 
@@ -165,3 +167,61 @@ def test_a_mail_server_that_cannot_be_used_is_the_operators_to_mend(
     assert attempt.outcome == DELIVERY_OUTCOME_RETRYABLE
     assert words in attempt.detail
     assert "canary" not in attempt.detail
+
+
+def make_context(folder: Path, address: str) -> tuple[ssl.SSLContext, str]:
+    """What a server for an address needs for TLS, and the file by which its certificate is checked."""
+    certificate, key = make_certificate(folder, address)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, str(certificate)
+
+
+@asynccontextmanager
+async def listening_safely(mailbox: Mailbox, context: ssl.SSLContext, security: str) -> AsyncIterator[int]:
+    """A server that takes a login, and mail, after TLS alone."""
+
+    def make() -> SMTP:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            starts = security == "starttls"
+            # aiosmtpd knows of TLS that it has started alone, so where all is TLS it can't demand it.
+            return SMTP(
+                mailbox,
+                tls_context=context if starts else None,
+                require_starttls=starts,
+                auth_required=True,
+                auth_require_tls=starts,
+                authenticator=check_login,
+            )
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(make, "127.0.0.1", 0, ssl=context if security == "tls" else None)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_mail_goes_by_tls_to_a_server_whose_certificate_is_checked(
+    loop_thread: LoopThread, tmp_path: Path, smtp: SmtpSettings, mailbox: Mailbox, security: str
+) -> None:
+    context, trusted = make_context(tmp_path / "own", "127.0.0.1")
+    with loop_thread.opened(listening_safely(mailbox, context, security)) as port:
+        safe = replace(smtp, port=port, security=security, ca_file=trusted)
+        (tmp_path / "trusting").mkdir()
+        attempt = send_test(loop_thread, tmp_path / "trusting", safe)
+        assert attempt.outcome == DELIVERY_OUTCOME_OK, attempt.detail
+        (tmp_path / "doubting").mkdir()
+        attempt = send_test(loop_thread, tmp_path / "doubting", replace(safe, ca_file=""))
+        assert (attempt.outcome, "SMTP_CA_FILE" in attempt.detail) == (DELIVERY_OUTCOME_RETRYABLE, True)
+    assert len(mailbox.mails.items) == 1
+
+
+def test_a_certificate_of_another_server_is_refused(
+    loop_thread: LoopThread, tmp_path: Path, smtp: SmtpSettings, mailbox: Mailbox
+) -> None:
+    context, trusted = make_context(tmp_path / "other", "127.0.0.2")
+    with loop_thread.opened(listening_safely(mailbox, context, "tls")) as port:
+        attempt = send_test(loop_thread, tmp_path, replace(smtp, port=port, security="tls", ca_file=trusted))
+    assert (attempt.outcome, mailbox.mails.items) == (DELIVERY_OUTCOME_RETRYABLE, [])

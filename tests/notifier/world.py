@@ -13,7 +13,7 @@ from aiohttp import web
 from google.protobuf.duration_pb2 import Duration
 
 from monitors.mesh.channels import open_channel
-from monitors.mesh.config import NotifierSettings, PageSettings, SmtpSettings
+from monitors.mesh.config import Mailer, NotifierSettings, PageSettings
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.events import Changes, first_of
 from monitors.mesh.identity import ORDINARY_SCOPES, Principal, with_service_token
@@ -209,7 +209,7 @@ def running(
     *,
     clock: MovableClock | None = None,
     allow_local: bool = True,
-    smtp: SmtpSettings | None = None,
+    smtp: Mailer | None = None,
     rules: PlayedRules | None = None,
     page: PageSettings | None = None,
     master_keys: tuple[MasterKey, ...] = (),

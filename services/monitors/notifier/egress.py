@@ -9,7 +9,7 @@ import logging
 import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -38,11 +38,12 @@ class Unanswered(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `body` is at most its first 20,000 bytes."""
+    """What came back. `body` is at most its first 20,000 bytes; the names of `headers` are in lower case."""
 
     status: int
     retry_after: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Names(AbstractResolver):
@@ -104,7 +105,8 @@ class Egress:
             raise NotReached
         try:
             async with self._session.post(url, data=body, headers=dict(headers), allow_redirects=False) as response:
-                return Answer(response.status, response.headers.get("retry-after", ""), await _read_some(response))
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status, headers.get("retry-after", ""), await _read_some(response), headers)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             log.info("an endpoint can't be reached: %s", type(error).__name__)
             raise NotReached from error

@@ -114,7 +114,9 @@ KINDS: Mapping[str, Kind] = {
         summary="Writes to one or several mailboxes.",
         inputs=(Input("addresses", "Addresses", "One on each line, at most 20.", type="textarea"),),
         read=lambda email, policy, _: check_email(tuple(email.addresses), policy),
-        missing=lambda policy: "" if policy.has_mail_server else "Not here: the operator sets SMTP_HOST first.",
+        missing=lambda policy: (
+            "" if policy.has_mail_server else "Not here: the operator sets SMTP_HOST or SENDGRID_API_KEY first."
+        ),
     ),
     "pager_duty": Kind(
         title="PagerDuty",

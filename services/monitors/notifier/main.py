@@ -112,7 +112,7 @@ async def open_notifier(
     try:
         await asyncio.to_thread(database.prepare)
         sealer.fingerprint_key = await _kept_fingerprint_key(database, sealer)
-        senders = Senders(egress, settings.smtp, printer, shows_all)
+        senders = Senders(egress, settings.mailer, printer, shows_all)
         outages = Outages(operators, settings.operator_webhook)
         running = _running(settings, sealer, database, senders, outages, rules, closing, clock, shared or Shared())
         async with running as notifier:
@@ -146,7 +146,7 @@ async def _running(
     flow = Flow(rates, None if isinstance(shared.buckets, LocalBuckets) else shared.buckets)
     dispatcher = Dispatcher(database, queue, Notices(channels), senders, flow, outages, clock, reporter.look)
     changes = Changes(database, channels, queue, requests, mirror, senders, sealer, clock)
-    policy = Policy(settings.allow_local_targets, settings.smtp is not None)
+    policy = Policy(settings.allow_local_targets, settings.mailer is not None)
     maker = ChannelMaker(changes, channels, sealer, policy, settings.quotas, clock)
     page = ChannelPage(maker, Makers(stub), database, requests, sealer.link_keys, clock)
     async with listening(page, settings.page) as page_url:

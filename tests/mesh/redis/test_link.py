@@ -2,19 +2,14 @@
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from monitors.mesh.config import RedisSettings, load_settings
 from monitors.mesh.redis.link import RedisAway, RedisLink, open_redis
 from monitors.mesh.shared import Shared, open_shared
+from tests.certificates import make_certificate
 from tests.harness import LoopThread
 from tests.mesh.redis.conftest import slow, wait_until_used
 from tests.processes import wait_for
@@ -115,7 +110,7 @@ def test_no_answer_is_taken_for_that_to_another_question(
 def test_with_tls_only_a_server_of_the_right_authority_is_trusted(
     loop_thread: LoopThread, server: RedisServer, tmp_path: Path
 ) -> None:
-    trusted, other = certificate(tmp_path / "trusted"), certificate(tmp_path / "other")
+    trusted, other = make_certificate(tmp_path / "trusted"), make_certificate(tmp_path / "other")
     port = server.listen_with_tls(*trusted)
     url = f"rediss://:{ESCAPED_PASSWORD}@127.0.0.1:{port}/0?ssl_ca_certs="
     with loop_thread.opened(open_redis(settings_for(f"{url}{trusted[0]}"))) as link:
@@ -123,29 +118,3 @@ def test_with_tls_only_a_server_of_the_right_authority_is_trusted(
     with loop_thread.opened(open_redis(settings_for(f"{url}{other[0]}"))) as link:
         wait_for(lambda: link.problem, "the refusal")
         assert not link.is_used
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1, signed by itself, and its key."""
-    folder.mkdir()
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, folder.name)])
-    now = datetime.now(tz=UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    plain = serialization.NoEncryption()
-    (folder / "cert").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    (folder / "key").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    )
-    return folder / "cert", folder / "key"

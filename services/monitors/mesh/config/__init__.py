@@ -2,7 +2,7 @@
 
 from monitors.mesh.config.evaluator import EvaluatorSettings, PollSettings
 from monitors.mesh.config.metrics import MetricsSettings
-from monitors.mesh.config.notifier import NotifierSettings, PageSettings, SmtpSettings
+from monitors.mesh.config.notifier import Mailer, NotifierSettings, PageSettings, SendGridSettings, SmtpSettings
 from monitors.mesh.config.redis import RedisSettings
 from monitors.mesh.config.rules import POLL_SECONDS, RulesSettings
 from monitors.mesh.config.settings import BadSetting, FrozenEnv, Settings, load_settings
@@ -15,12 +15,14 @@ __all__ = [
     "BadSetting",
     "EvaluatorSettings",
     "FrozenEnv",
+    "Mailer",
     "MetricsSettings",
     "NotifierSettings",
     "PageSettings",
     "PollSettings",
     "RedisSettings",
     "RulesSettings",
+    "SendGridSettings",
     "Settings",
     "SmtpSettings",
     "load_settings",

@@ -1,5 +1,6 @@
 """NotifierService's settings."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +24,21 @@ class SmtpSettings:
     username: str
     password: Secret
     sender: str = "monitors@localhost"
+    ca_file: str = ""
+    """The certificates by which its own is checked; empty for those that the system trusts."""
+
+
+@dataclass(frozen=True)
+class SendGridSettings:
+    """SendGrid's Mail Send, v3. `url` is without path, `https://api.eu.sendgrid.com` for accounts in the EU."""
+
+    api_key: Secret
+    sender: str
+    url: str = "https://api.sendgrid.com"
+
+
+Mailer = SmtpSettings | SendGridSettings
+"""What sends mail."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +53,11 @@ class PageSettings:
 
 @dataclass(frozen=True)
 class NotifierSettings:
-    """NotifierService: its queue, its mail server, and whether it may send to this machine over plain http."""
+    """NotifierService: its queue, what sends its mail, and whether it may send to this machine over plain http."""
 
     database_url: str
     master_key_file: Path
-    smtp: SmtpSettings | None
+    mailer: Mailer | None
     allow_local_targets: bool
     page: PageSettings = PageSettings()
     master_keys: tuple[MasterKey, ...] = ()
@@ -64,7 +80,7 @@ def read_notifier(env: Env, default_url: SecretUrl, home: Path, host: str, share
     return NotifierSettings(
         database_url=values.database_url(env, "MONITORS_NOTIFIER_DATABASE_URL", default_url),
         master_key_file=home / "master.key",
-        smtp=_smtp(env),
+        mailer=_mailer(env),
         allow_local_targets=env.bool("MONITORS_ALLOW_LOCAL_TARGETS", False),
         page=_page(env, host),
         master_keys=_master_keys(env),
@@ -90,10 +106,24 @@ def _operator_webhook(env: Env) -> Secret | None:
     return Secret(url) if url else None
 
 
-def _smtp(env: Env) -> SmtpSettings | None:
-    host = env.str("SMTP_HOST", "")
-    if not host:
-        return None
+def _mailer(env: Env) -> Mailer | None:
+    host, key = env.str("SMTP_HOST", ""), env.str("SENDGRID_API_KEY", "")
+    if host and key:
+        raise EnvError("SMTP_HOST and SENDGRID_API_KEY are both set; set the one that mail is to be sent by")
+    return _sendgrid(env, Secret(key)) if key else _smtp(env, host) if host else None
+
+
+def _sendgrid(env: Env, key: Secret) -> SendGridSettings:
+    sender = env.str("SENDGRID_FROM", "")
+    if "@" not in sender:
+        raise EnvError("SENDGRID_FROM must be an address that SendGrid knows as yours, as mail is sent from it")
+    url = env.str("SENDGRID_URL", SendGridSettings.url).rstrip("/")
+    if not url.startswith("https://") or not url.isprintable() or " " in url:
+        raise EnvError("SENDGRID_URL must be an https URL, such as https://api.eu.sendgrid.com for accounts in the EU")
+    return SendGridSettings(key, sender, url)
+
+
+def _smtp(env: Env, host: str) -> SmtpSettings:
     security = env.str("SMTP_SECURITY", "starttls", validate=validate.OneOf(["none", "starttls", "tls"]))
     return SmtpSettings(
         host=host,
@@ -102,7 +132,15 @@ def _smtp(env: Env) -> SmtpSettings | None:
         username=env.str("SMTP_USERNAME", ""),
         password=Secret(env.str("SMTP_PASSWORD", "")),
         sender=env.str("SMTP_FROM", "monitors@localhost"),
+        ca_file=_readable(env.str("SMTP_CA_FILE", "")),
     )
+
+
+def _readable(path: str) -> str:
+    """The path of a file of certificates, if it can be read."""
+    if path and not (Path(path).is_file() and os.access(path, os.R_OK)):
+        raise EnvError(f"SMTP_CA_FILE: {path} can't be read; name a file with certificates in PEM")
+    return path
 
 
 def _page(env: Env, host: str) -> PageSettings:

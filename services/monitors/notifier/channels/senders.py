@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from monitors.mesh.config import SmtpSettings
+from monitors.mesh.config import Mailer
 from monitors.notifier.channels.console.render import render
 from monitors.notifier.channels.console.send import Printer
 from monitors.notifier.channels.console.send import send as print_message
@@ -34,7 +34,7 @@ class Senders:
     """What the kinds of channels need to send: the way out, the mail server, the terminal."""
 
     egress: Egress
-    smtp: SmtpSettings | None
+    mailer: Mailer | None
     printer: Printer
     shows_all: bool = False
     """Whether the terminal shows also what is told to other channels only."""
@@ -52,7 +52,7 @@ class Senders:
             case WebhookTarget():
                 return await post_webhook(target, content, now, self.egress)
             case EmailTarget():
-                return await send_email(target, content, now, self.smtp)
+                return await send_email(target, content, now, self.mailer, self.egress)
             case SlackTarget():
                 return await post_to_slack(target, content, now, self.egress)
             case DiscordTarget():

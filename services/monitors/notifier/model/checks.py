@@ -158,7 +158,7 @@ def check_email(addresses: tuple[str, ...], policy: Policy) -> EmailTarget:
         raise InvalidField(
             field,
             "the notifier has no mail server; the operator sets SMTP_HOST (and SMTP_PORT, SMTP_USERNAME, "
-            "SMTP_PASSWORD, SMTP_SECURITY, SMTP_FROM) and starts it again",
+            "SMTP_PASSWORD, SMTP_SECURITY, SMTP_FROM), or SENDGRID_API_KEY and SENDGRID_FROM, and starts it again",
         )
     unique = tuple(dict.fromkeys(addresses))
     if not 1 <= len(unique) <= MAX_ADDRESSES:

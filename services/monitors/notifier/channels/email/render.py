@@ -13,6 +13,11 @@ from monitors.notifier.model.message import Message
 
 MAX_SUBJECT = 200
 MAX_FACT = 4096
+# Mail programs that know nothing of it show what stands with each element.
+_DARK = (
+    "@media (prefers-color-scheme:dark){.cb3261e{color:#ff8a80!important}.c1e7b34{color:#81c995!important}"
+    ".c333333,.label{color:#bbb!important}a{color:#8ab4f8}}"
+)
 
 
 def render(message: Message, sender: str, recipients: tuple[str, ...], now: int) -> EmailMessage:
@@ -44,16 +49,29 @@ def _domain(sender: str) -> str:
 
 def _html(message: Message, now: int) -> str:
     known = [(label, shorten(text, MAX_FACT)) for label, text in facts(message, now)]
+    return page(f"{heading(message, 'h2')}{table(known)}")
+
+
+def page(content: str) -> str:
+    """A whole HTML page, which is readable on light and on dark ground."""
     return (
-        '<!doctype html><html><body style="font-family:sans-serif">'
-        f'<h2 style="color:{colour_of(message)}">{escape(headline(message))}</h2>{table(known)}</body></html>'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
+        f'<style>{_DARK}</style></head><body style="font-family:sans-serif">{content}</body></html>'
     )
+
+
+def heading(message: Message, tag: str) -> str:
+    """Its headline in its colour."""
+    colour = colour_of(message)
+    mark = f"c{colour.removeprefix('#')}"
+    return f'<{tag} class="{mark}" style="color:{colour}">{escape(headline(message))}</{tag}>'
 
 
 def table(known: Iterable[tuple[str, str]]) -> str:
     """Facts as an HTML table."""
     rows = "".join(
-        f'<tr><td style="padding:2px 12px 2px 0;color:#666;vertical-align:top">{escape(label)}</td>'
+        f'<tr><td class="label" style="padding:2px 12px 2px 0;color:#666;vertical-align:top">{escape(label)}</td>'
         f"<td>{_cell(label, text)}</td></tr>"
         for label, text in known
     )

@@ -1,83 +1,25 @@
-"""Hands a message to the operator's mail server and judges its answer."""
+"""Sends a message as a mail, by the mail server or the service that the operator has configured."""
 
-import asyncio
-
-import aiosmtplib
-
-from monitors.mesh.config import SmtpSettings
-from monitors.mesh.outbound import connect
-from monitors.notifier.channels.email import several
+from monitors.mesh.config import Mailer, SendGridSettings, SmtpSettings
+from monitors.notifier.channels.email import sendgrid, several, smtp
 from monitors.notifier.channels.email.render import render
+from monitors.notifier.egress import Egress
 from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.targets import EmailTarget
 
-TIMEOUT_SECONDS = 12.0
 
-
-async def send(target: EmailTarget, content: Content, now: int, settings: SmtpSettings | None) -> Outcome:
+async def send(target: EmailTarget, content: Content, now: int, mailer: Mailer | None, egress: Egress) -> Outcome:
     """Sends one mail to all addresses of the channel."""
-    if settings is None:
-        return Outcome(OutcomeKind.RETRYABLE, "the notifier has no mail server; the operator sets SMTP_HOST")
-    try:
-        client = await _connected(settings)
-    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-        return Outcome(OutcomeKind.RETRYABLE, _why_not_connected(error), _code(error))
+    if mailer is None:
+        why = "the notifier has no mail server; the operator sets SMTP_HOST or SENDGRID_API_KEY"
+        return Outcome(OutcomeKind.RETRYABLE, why)
     if isinstance(content, Bundle):
-        mail = several.render(content, settings.sender, target.addresses, now)
+        mail = several.render(content, mailer.sender, target.addresses, now)
     else:
-        mail = render(content, settings.sender, target.addresses, now)
-    try:
-        refused, _ = await client.send_message(mail, recipients=list(target.addresses))
-    except aiosmtplib.SMTPRecipientsRefused as error:
-        return _all_refused([one.code for one in error.recipients])
-    except aiosmtplib.SMTPResponseException as error:
-        kind = OutcomeKind.FINAL if 500 <= error.code < 600 else OutcomeKind.RETRYABLE
-        return Outcome(kind, f"the mail server answered {error.code}", error.code)
-    except (aiosmtplib.SMTPException, OSError):
-        return Outcome(OutcomeKind.AMBIGUOUS, "the mail server didn't answer; whether it has the message is unknown")
-    finally:
-        client.close()
-    if refused:
-        return Outcome(OutcomeKind.OK, f"sent, but not to {', '.join(sorted(refused))}: the mail server refused", 250)
-    return Outcome(OutcomeKind.OK, "the mail server has taken it", 250)
-
-
-async def _connected(settings: SmtpSettings) -> aiosmtplib.SMTP:
-    """Connecting also says hello, starts TLS and logs in; until it's done nothing can have been sent."""
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        opened = await connect(settings.host, settings.port)
-    client = aiosmtplib.SMTP(
-        # The name that its certificate must have.
-        hostname=settings.host,
-        sock=opened,
-        username=settings.username or None,
-        password=settings.password.reveal() or None,
-        timeout=TIMEOUT_SECONDS,
-        use_tls=settings.security == "tls",
-        start_tls=settings.security == "starttls",
-    )
-    try:
-        await client.connect()
-    except BaseException:
-        client.close()
-        opened.close()
-        raise
-    return client
-
-
-def _all_refused(codes: list[int]) -> Outcome:
-    permanent = all(500 <= code < 600 for code in codes)
-    code = codes[0] if codes else 0
-    kind = OutcomeKind.FINAL if permanent else OutcomeKind.RETRYABLE
-    return Outcome(kind, f"the mail server refused all recipients ({code})", code)
-
-
-def _why_not_connected(error: Exception) -> str:
-    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
-        return "the mail server refused the login; the operator checks SMTP_USERNAME and SMTP_PASSWORD"
-    return "the mail server can't be reached; the operator checks SMTP_HOST, SMTP_PORT and SMTP_SECURITY"
-
-
-def _code(error: Exception) -> int:
-    return error.code if isinstance(error, aiosmtplib.SMTPResponseException) else 0
+        mail = render(content, mailer.sender, target.addresses, now)
+    match mailer:
+        case SmtpSettings():
+            return await smtp.send(mail, target.addresses, mailer)
+        case SendGridSettings():
+            return await sendgrid.send(mail, target.addresses, content.id, mailer, egress)

@@ -3,9 +3,9 @@
 from email.message import EmailMessage
 from html import escape
 
-from monitors.notifier.channels.email.render import MAX_FACT, MAX_SUBJECT, envelope, table
+from monitors.notifier.channels.email.render import MAX_FACT, MAX_SUBJECT, envelope, heading, page, table
 from monitors.notifier.channels.summary import counts, headline, tail
-from monitors.notifier.channels.text import colour_of, facts, shorten
+from monitors.notifier.channels.text import facts, shorten
 from monitors.notifier.channels.text import headline as headline_of
 from monitors.notifier.model.bundle import Bundle
 from monitors.notifier.model.message import Message
@@ -50,12 +50,6 @@ def _text(bundle: Bundle, shown: Shown, left_out: str) -> str:
 
 def _html(bundle: Bundle, shown: Shown, left_out: str) -> str:
     summary = "".join(f"<li>{escape(line)}</li>" for line in counts(bundle))
-    entries = "".join(
-        f'<h3 style="color:{colour_of(entry)}">{escape(headline_of(entry))}</h3>{table(known)}'
-        for entry, known in shown
-    )
+    entries = "".join(f"{heading(entry, 'h3')}{table(known)}" for entry, known in shown)
     end = f"<p>{escape(left_out)}</p>" if left_out else ""
-    return (
-        '<!doctype html><html><body style="font-family:sans-serif">'
-        f"<h2>{escape(headline(bundle))}</h2>{f'<ul>{summary}</ul>' if summary else ''}{entries}{end}</body></html>"
-    )
+    return page(f"<h2>{escape(headline(bundle))}</h2>{f'<ul>{summary}</ul>' if summary else ''}{entries}{end}")

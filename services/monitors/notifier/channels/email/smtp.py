@@ -1,0 +1,79 @@
+"""Hands a mail to the operator's mail server and judges its answer."""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from email.message import EmailMessage
+
+import aiosmtplib
+
+from monitors.mesh.config import SmtpSettings
+from monitors.mesh.outbound import connect
+from monitors.notifier.model.delivery import Outcome, OutcomeKind
+
+TIMEOUT_SECONDS = 12.0
+
+
+async def send(mail: EmailMessage, addresses: Sequence[str], settings: SmtpSettings) -> Outcome:
+    """Sends one mail to all addresses."""
+    try:
+        client = await _connected(settings)
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        return Outcome(OutcomeKind.RETRYABLE, _why_not_connected(error), _code(error))
+    try:
+        refused, _ = await client.send_message(mail, recipients=list(addresses))
+    except aiosmtplib.SMTPRecipientsRefused as error:
+        return _all_refused([one.code for one in error.recipients])
+    except aiosmtplib.SMTPResponseException as error:
+        kind = OutcomeKind.FINAL if 500 <= error.code < 600 else OutcomeKind.RETRYABLE
+        return Outcome(kind, f"the mail server answered {error.code}", error.code)
+    except (aiosmtplib.SMTPException, OSError):
+        return Outcome(OutcomeKind.AMBIGUOUS, "the mail server didn't answer; whether it has the message is unknown")
+    finally:
+        client.close()
+    if refused:
+        return Outcome(OutcomeKind.OK, f"sent, but not to {', '.join(sorted(refused))}: the mail server refused", 250)
+    return Outcome(OutcomeKind.OK, "the mail server has taken it", 250)
+
+
+async def _connected(settings: SmtpSettings) -> aiosmtplib.SMTP:
+    """Connecting also says hello, starts TLS and logs in; until it's done nothing can have been sent."""
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        opened = await connect(settings.host, settings.port)
+    client = aiosmtplib.SMTP(
+        # The name that its certificate must have.
+        hostname=settings.host,
+        sock=opened,
+        username=settings.username or None,
+        password=settings.password.reveal() or None,
+        timeout=TIMEOUT_SECONDS,
+        use_tls=settings.security == "tls",
+        start_tls=settings.security == "starttls",
+        cert_bundle=settings.ca_file or None,
+    )
+    try:
+        await client.connect()
+    except BaseException:
+        client.close()
+        opened.close()
+        raise
+    return client
+
+
+def _all_refused(codes: list[int]) -> Outcome:
+    permanent = all(500 <= code < 600 for code in codes)
+    code = codes[0] if codes else 0
+    kind = OutcomeKind.FINAL if permanent else OutcomeKind.RETRYABLE
+    return Outcome(kind, f"the mail server refused all recipients ({code})", code)
+
+
+def _why_not_connected(error: Exception) -> str:
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+        return "the mail server refused the login; the operator checks SMTP_USERNAME and SMTP_PASSWORD"
+    if isinstance(error.__cause__, ssl.SSLCertVerificationError) or isinstance(error, ssl.SSLCertVerificationError):
+        return "the mail server's certificate isn't trusted; the operator checks SMTP_HOST and SMTP_CA_FILE"
+    return "the mail server can't be reached; the operator checks SMTP_HOST, SMTP_PORT and SMTP_SECURITY"
+
+
+def _code(error: Exception) -> int:
+    return error.code if isinstance(error, aiosmtplib.SMTPResponseException) else 0
