@@ -39,10 +39,11 @@ def test_each_kind_of_channel_is_made_by_its_option(monitors: Command) -> None:
     monitors("channels", "create", "e", "--pagerduty", "secret", "--events-url", "https://e")
     monitors("channels", "create", "f", "--discord", "https://discord.com/api/webhooks/1/secret")
     monitors("channels", "create", "g", "--teams", "https://a.logic.azure.com/secret")
+    monitors("channels", "create", "h", "--apprise", "ntfys://secret")
     channels = monitors("channels", "list", "--json").document["channels"]
     assert [(channel["name"], channel["kind"]) for channel in channels] == [
         ("a", "webhook"), ("b", "email"), ("c", "slack"), ("d", "console"), ("e", "pager_duty"),
-        ("f", "discord"), ("g", "teams"),
+        ("f", "discord"), ("g", "teams"), ("h", "apprise"),
     ]  # fmt: skip
     assert channels[0]["settings"] == {
         "url": "https://a/h",
@@ -50,7 +51,7 @@ def test_each_kind_of_channel_is_made_by_its_option(monitors: Command) -> None:
         "former_secret_fingerprint": "",
         "former_secret_expire_time": None,
     }
-    assert [channel["send_resolved"] for channel in channels] == [False, *[True] * 6]
+    assert [channel["send_resolved"] for channel in channels] == [False, *[True] * 7]
     assert channels[1]["settings"] == {"addresses": ["x@example.org", "y@example.org"]}
     assert channels[4]["settings"] == {"fingerprint": "4567cdef", "events_url": "https://e"}
     text = monitors("channels", "list").stdout

@@ -55,6 +55,7 @@ def test_the_form_makes_a_channel_of_each_kind(mailing: World) -> None:
         "console": {},
         "discord": {"discord.webhook_url": "https://discord.com/api/webhooks/1/canary"},
         "teams": {"teams.workflow_url": "https://a.b.logic.azure.com/workflows/canary"},
+        "apprise": {"apprise.url": "ntfys://canary"},
         "pager_duty": {"pager_duty.routing_key": "0123456789abcdef0123456789ABCDEF"},
     }
     assert set(entries) == set(KINDS)

@@ -131,14 +131,6 @@ def test_plain_http_is_allowed_locally_with_a_warning(world: World, receiver: Re
     assert "plain http" in create(world, name="ops", webhook=WebhookChannel(url=receiver.url)).warnings[0]
 
 
-@pytest.mark.parametrize("kind", ["apprise"])
-def test_a_kind_that_is_not_built_says_what_there_is(shared_world: World, kind: str) -> None:
-    channel = Channel(name="ops")
-    getattr(channel, kind).SetInParent()
-    code, message = refusal(lambda: shared_world.stub.CreateChannel(pb.CreateChannelRequest(channel=channel)))
-    assert (code, kind in message, "webhook" in message) == (grpc.StatusCode.UNIMPLEMENTED, True, True)
-
-
 def test_what_is_not_built_says_what_to_do_instead(shared_world: World) -> None:
     stub = shared_world.stub
     for call, request in (

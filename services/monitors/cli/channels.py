@@ -21,7 +21,13 @@ from monitors.v1.rule_service_pb2 import CreateChannelLinkRequest
 app = typer.Typer(no_args_is_help=True, help="Where people are told.")
 
 PAGE_SIZE = 1000
-CREDENTIALS = {"slack": "webhook_url", "discord": "webhook_url", "teams": "workflow_url", "pager_duty": "routing_key"}
+CREDENTIALS = {
+    "slack": "webhook_url",
+    "discord": "webhook_url",
+    "teams": "workflow_url",
+    "pager_duty": "routing_key",
+    "apprise": "url",
+}
 """The field of each kind that has one secret."""
 ARRIVED = (DeliveryOutcome.DELIVERY_OUTCOME_OK, DeliveryOutcome.DELIVERY_OUTCOME_ACCEPTED)
 
@@ -72,6 +78,8 @@ def target_of(channel: Channel) -> str:
             return ", ".join(channel.email.addresses)
         case None:
             return ""
+        case "apprise":
+            return f"{channel.apprise.service} …{channel.apprise.fingerprint}"
         case kind:
             return f"…{getattr(channel, kind).fingerprint}"
 
@@ -93,6 +101,9 @@ def create(
     events_url: Annotated[
         str, typer.Option("--events-url", metavar="URL", help="Where PagerDuty takes events, if not in the US.")
     ] = "",
+    apprise: Annotated[
+        str | None, typer.Option("--apprise", metavar="URL", help="Reach another service by this URL of Apprise.")
+    ] = None,
     console: Annotated[bool, typer.Option("--console", help="Print on the notifier's terminal.")] = False,
     default: Annotated[bool, typer.Option("--default", help="Tell it of rules that name no channel.")] = False,
     send_resolved: Annotated[
@@ -123,6 +134,7 @@ def create(
         "discord": discord,
         "teams": teams,
         "pager_duty": pager_duty,
+        "apprise": apprise,
         "console": console,
     }
     kind = _only_one(given)

@@ -172,6 +172,8 @@ def channel_document(channel: notification_pb2.Channel) -> Document:
         # Input only: a server never returns it.
         for secret in ("secret", "webhook_url", "workflow_url", "routing_key"):
             settings.pop(secret, None)
+        if kind == "apprise":
+            settings.pop("url")
     return {
         "id": channel.id,
         "name": channel.name,

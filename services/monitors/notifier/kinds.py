@@ -10,6 +10,7 @@ from typing import Any
 from monitors.mesh.errors import InvalidField
 from monitors.notifier.model.checks import (
     Policy,
+    check_apprise,
     check_discord,
     check_email,
     check_pager_duty,
@@ -137,6 +138,20 @@ KINDS: Mapping[str, Kind] = {
             ),
         ),
         read=_read_pager_duty,
+    ),
+    "apprise": Kind(
+        title="Another service",
+        summary="Telegram, ntfy, Matrix, Opsgenie and others, by Apprise.",
+        inputs=(
+            Input(
+                "url",
+                "Apprise URL",
+                "Such as tgram://token/chat or ntfys://topic; Apprise's pages tell what a service's URL is made of.",
+                type="password",
+                is_secret=True,
+            ),
+        ),
+        read=lambda apprise, policy, _: check_apprise(apprise.url, policy),
     ),
     "webhook": Kind(
         title="Webhook",

@@ -17,6 +17,7 @@ from monitors.mesh.shared import Shared
 from monitors.notifier.changes import Changes
 from monitors.notifier.channel_page.makers import Makers
 from monitors.notifier.channel_page.server import ChannelPage, listening
+from monitors.notifier.channels.apprise.send import Apprise
 from monitors.notifier.channels.console.send import Printer
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock, WallClock
@@ -112,7 +113,9 @@ async def open_notifier(
     try:
         await asyncio.to_thread(database.prepare)
         sealer.fingerprint_key = await _kept_fingerprint_key(database, sealer)
-        senders = Senders(egress, settings.mailer, printer, shows_all)
+        senders = Senders(
+            egress, settings.mailer, printer, Apprise(allow_local=settings.allow_local_targets), shows_all
+        )
         outages = Outages(operators, settings.operator_webhook)
         running = _running(settings, sealer, database, senders, outages, rules, closing, clock, shared or Shared())
         async with running as notifier:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from monitors.mesh.errors import InvalidField, NotBuilt
+from monitors.mesh.errors import InvalidField
 from monitors.mesh.quantities import format_duration
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import SECOND, from_duration, from_timestamp, to_duration, to_timestamp
@@ -16,6 +16,7 @@ from monitors.notifier.model.heartbeats import check_heartbeat
 from monitors.notifier.model.message import ABOUT_NO_ALERT, Kind, Message, Severity
 from monitors.notifier.model.notices import Notice
 from monitors.notifier.model.targets import (
+    AppriseTarget,
     DiscordTarget,
     EmailTarget,
     PagerDutyTarget,
@@ -31,7 +32,6 @@ from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import notification_pb2 as pb
 from monitors.v1.notifier_service_pb2 import UpdateChannelRequest
 
-BUILT = f"{', '.join(KINDS)} are there, and a webhook reaches anything that takes JSON"
 KNOWN_KINDS = frozenset(field.name for field in pb.Channel.DESCRIPTOR.oneofs_by_name["kind"].fields)
 PLAIN_FIELDS = ("name", "is_default", "send_resolved", "heartbeat_interval", "grouping")
 KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.STILL_FIRING), *map(int, ABOUT_NO_ALERT)}
@@ -44,10 +44,7 @@ def read_target(channel: pb.Channel, policy: Policy, current: Target | None = No
     name = channel.WhichOneof("kind")
     if name is None:
         raise InvalidField("channel.kind", f"no kind is set; set one of {', '.join(KINDS)}")
-    kind = KINDS.get(name)
-    if kind is None:
-        raise NotBuilt(f"channels of the kind {name}", BUILT)
-    return kind.read(getattr(channel, name), policy, current)
+    return KINDS[name].read(getattr(channel, name), policy, current)
 
 
 def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy, now: int) -> Change:
@@ -131,6 +128,9 @@ def from_channel(channel: Channel, sealer: Sealer) -> pb.Channel:
             message.email.addresses.extend(addresses)
         case SlackTarget(url) | DiscordTarget(url) | TeamsTarget(url):
             getattr(message, channel.kind).fingerprint = sealer.fingerprint(url)
+        case AppriseTarget(url):
+            message.apprise.service = channel.target.service
+            message.apprise.fingerprint = sealer.fingerprint(url)
         case PagerDutyTarget(routing_key, events_url):
             message.pager_duty.fingerprint = sealer.fingerprint(routing_key)
             message.pager_duty.events_url = events_url

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from monitors.mesh.config import Mailer
+from monitors.notifier.channels.apprise.send import Apprise
 from monitors.notifier.channels.console.render import render
 from monitors.notifier.channels.console.send import Printer
 from monitors.notifier.channels.console.send import send as print_message
@@ -18,6 +19,7 @@ from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.message import Message
 from monitors.notifier.model.targets import (
     LOST_REASON,
+    AppriseTarget,
     ConsoleTarget,
     DiscordTarget,
     EmailTarget,
@@ -36,6 +38,7 @@ class Senders:
     egress: Egress
     mailer: Mailer | None
     printer: Printer
+    apprise: Apprise
     shows_all: bool = False
     """Whether the terminal shows also what is told to other channels only."""
 
@@ -59,6 +62,8 @@ class Senders:
                 return await post_to_discord(target, content, now, self.egress)
             case TeamsTarget():
                 return await post_to_teams(target, content, now, self.egress)
+            case AppriseTarget():
+                return await self.apprise.send(target, content, now)
             case PagerDutyTarget():
                 return await post_to_pager_duty(target, content, now, self.egress)
             case _:

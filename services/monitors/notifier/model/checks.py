@@ -11,9 +11,11 @@ from monitors.mesh.addresses import is_local_name, may_name
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.masking import Secret
 from monitors.mesh.times import DAY, SECOND
+from monitors.notifier.model.services import NATIVE, SERVICES, forbidden_parameters, is_plain, scheme_of
 from monitors.notifier.model.targets import (
     PAGER_DUTY_URL,
     WEBHOOK_SECRET_PREFIX,
+    AppriseTarget,
     DiscordTarget,
     EmailTarget,
     PagerDutyTarget,
@@ -149,6 +151,26 @@ def check_pager_duty(routing_key: str, events_url: str, policy: Policy) -> Pager
             "/v2/enqueue` if the account is in the EU",
         )
     return PagerDutyTarget(Secret(routing_key), url)
+
+
+def check_apprise(url: str, policy: Policy) -> AppriseTarget:
+    """An Apprise target. Raises InvalidField, which doesn't repeat the URL, as all of it is secret."""
+    field, scheme = "channel.apprise.url", scheme_of(url)
+    if not scheme or not url.isprintable() or " " in url or len(url) > MAX_URL:
+        raise InvalidField(
+            field, f"not an Apprise URL of at most {MAX_URL:,} characters; send one such as `tgram://token/chat`"
+        )
+    if scheme in NATIVE:
+        raise InvalidField(field, f"there is a kind of channel for this: make one of the kind {NATIVE[scheme]}")
+    if scheme not in SERVICES:
+        raise InvalidField(
+            field, f"`{scheme}://` is none of the services that are reached; docs/channels.md lists them"
+        )
+    if is_plain(scheme) and not policy.allow_local_targets:
+        raise InvalidField(field, f"`{scheme}://` goes without TLS; send `{scheme}s://`")
+    if forbidden := forbidden_parameters(url):
+        raise InvalidField(field, f"it has the parameters {', '.join(forbidden)}, which are fixed here; take them out")
+    return AppriseTarget(Secret(url))
 
 
 def check_email(addresses: tuple[str, ...], policy: Policy) -> EmailTarget:

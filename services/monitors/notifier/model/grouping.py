@@ -13,7 +13,7 @@ DEFAULT_DIGEST_ABOVE = 20
 LONGEST_WAIT = 10 * MINUTE
 MOST_LABELS, LONGEST_LABEL = 10, 64
 HIGHEST_DIGEST_ABOVE = 100_000
-FOR_PEOPLE = frozenset({"email", "slack", "discord", "teams"})
+FOR_PEOPLE = frozenset({"email", "slack", "discord", "teams", "apprise"})
 """The kinds of channels that people read. The receivers of all others group by themselves."""
 
 

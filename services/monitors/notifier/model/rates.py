@@ -28,7 +28,14 @@ class Endpoint:
 
 
 PROVIDERS: Mapping[str, tuple[float, int]] = MappingProxyType(
-    {"slack": (1.0, 3), "discord": (1.0, 5), "teams": (0.5, 4), "pager_duty": (2.0, 10), "email": (10.0, 10)}
+    {
+        "slack": (1.0, 3),
+        "discord": (1.0, 5),
+        "teams": (0.5, 4),
+        "pager_duty": (2.0, 10),
+        "apprise": (0.5, 3),
+        "email": (10.0, 10),
+    }
 )
 """What the providers let a client send in a second, and at once."""
 

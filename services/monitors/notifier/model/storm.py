@@ -11,7 +11,7 @@ from monitors.notifier.model.message import Kind, Severity
 WINDOW = MINUTE
 QUIET = 5 * MINUTE
 """For how long no minute may have had too much before a storm is over."""
-BURSTS = {"slack": 3, "discord": 5, "teams": 4, "email": 10}
+BURSTS = {"slack": 3, "discord": 5, "teams": 4, "apprise": 2, "email": 10}
 """How many first alerts that are critical are told one by one in a minute of a storm, by kind of channel."""
 _DIGEST = "digest_"
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
 
 from monitors.mesh.masking import Secret
+from monitors.notifier.model.services import SERVICES, scheme_of
 
 # Public: what every secret begins with.
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105
@@ -77,6 +78,19 @@ class PagerDutyTarget:
 
 
 @dataclass(frozen=True)
+class AppriseTarget:
+    """A service that Apprise reaches, by its URL."""
+
+    url: Secret
+    kind: ClassVar[str] = "apprise"
+
+    @property
+    def service(self) -> str:
+        """The service's name."""
+        return SERVICES.get(scheme_of(self.url.reveal()), "")
+
+
+@dataclass(frozen=True)
 class LostTarget:
     """A target whose secrets can't be opened any more, because the master key isn't the one that sealed them."""
 
@@ -85,12 +99,13 @@ class LostTarget:
 
 Chat = SlackTarget | DiscordTarget | TeamsTarget
 """What is told by a URL that is all secret."""
-Target = ConsoleTarget | WebhookTarget | EmailTarget | Chat | PagerDutyTarget | LostTarget
+Target = ConsoleTarget | WebhookTarget | EmailTarget | Chat | PagerDutyTarget | AppriseTarget | LostTarget
 # As what is stored of a channel says which it is.
 TARGETS = {
     target.kind: target
     for target in (
         ConsoleTarget, WebhookTarget, EmailTarget, SlackTarget, DiscordTarget, TeamsTarget, PagerDutyTarget,
+        AppriseTarget,
     )
 }  # fmt: skip
 
@@ -119,7 +134,13 @@ def url_of(target: Target) -> str:
 
 def credential_of(target: Target) -> str:
     """What tells a channel's endpoint from another one's, secrets included; empty where nothing does."""
-    return target.routing_key.reveal() if isinstance(target, PagerDutyTarget) else url_of(target)
+    match target:
+        case PagerDutyTarget(routing_key, _):
+            return routing_key.reveal()
+        case AppriseTarget(url):
+            return url.reveal()
+        case _:
+            return url_of(target)
 
 
 def host_of(target: Target) -> str:

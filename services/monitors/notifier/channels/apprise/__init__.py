@@ -1,0 +1,1 @@
+"""Reaches other services by Apprise, in a process of its own."""
