@@ -35,9 +35,10 @@ kinds = st.sampled_from(["webhook", "email", "slack", "console"])
     jitter=st.floats(-1, 1),
     retry_after=st.integers(0, 30 * DAY),
     broken=st.booleans(),
+    minimal=st.booleans(),
 )
 def test_every_attempt_ends_in_a_last_state_or_in_a_wait_of_bounded_length(
-    outcome: OutcomeKind, kind: str, attempt: int, jitter: float, retry_after: int, broken: bool
+    outcome: OutcomeKind, kind: str, attempt: int, jitter: float, retry_after: int, broken: bool, minimal: bool
 ) -> None:
     decision = decide(
         Outcome(outcome, "why", retry_after=retry_after),
@@ -46,8 +47,11 @@ def test_every_attempt_ends_in_a_last_state_or_in_a_wait_of_bounded_length(
         now=NOW,
         jitter=jitter,
         broken_before=broken,
+        is_minimal=minimal,
     )
-    if decision.state is State.PENDING:
+    if decision.state is State.PENDING and outcome is OutcomeKind.TOO_LARGE:
+        assert (decision.next_time, minimal) == (NOW, False)
+    elif decision.state is State.PENDING:
         wait = decision.next_time - NOW
         assert min(retry_after, 6 * HOUR) <= wait <= max(6 * HOUR, int(schedule_of(kind)[attempt] * 1.2))
         assert outcome in (*RETRIED, OutcomeKind.CONFIGURATION_BROKEN)

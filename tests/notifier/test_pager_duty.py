@@ -139,7 +139,7 @@ def test_a_summary_is_cut_at_its_limit(provider: PagerDuty, size: int, kept: boo
         (200, "", b"<html>welcome</html>", OutcomeKind.RETRYABLE, 0),
         (400, "", b'{"errors": ["\'summary\' is missing"]}', OutcomeKind.FINAL, 0),
         (400, "", b'{"errors": ["Invalid routing key"]}', OutcomeKind.CONFIGURATION_BROKEN, 0),
-        (413, "", b"", OutcomeKind.FINAL, 0),
+        (413, "", b"", OutcomeKind.TOO_LARGE, 0),
         (429, "", b"", OutcomeKind.THROTTLED, MINUTE),
         (429, "90", b"", OutcomeKind.THROTTLED, 90 * SECOND),
         (500, "", b"", OutcomeKind.RETRYABLE, 0),

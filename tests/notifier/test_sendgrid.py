@@ -101,7 +101,7 @@ def test_sendgrid_takes_whatever_is_told(content: Content) -> None:
         (400, {}, OutcomeKind.FINAL, 0),
         (401, {}, OutcomeKind.RETRYABLE, 0),
         (403, {}, OutcomeKind.RETRYABLE, 0),
-        (413, {}, OutcomeKind.FINAL, 0),
+        (413, {}, OutcomeKind.TOO_LARGE, 0),
         (429, {"x-ratelimit-reset": str(int(time.time()) + 7200)}, OutcomeKind.THROTTLED, MINUTE),
         (429, {"x-ratelimit-reset": "soon"}, OutcomeKind.THROTTLED, 0),
         (500, {}, OutcomeKind.RETRYABLE, 0),

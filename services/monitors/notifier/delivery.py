@@ -18,9 +18,10 @@ from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock
 from monitors.notifier.flow import Flow, Permit
 from monitors.notifier.model.bundle import Content
-from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, decide
+from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, decide, explained
 from monitors.notifier.model.heartbeats import without_retry
 from monitors.notifier.model.message import Kind
+from monitors.notifier.model.minimal import minimal
 from monitors.notifier.model.places import LINGERS
 from monitors.notifier.model.room import Room
 from monitors.notifier.outage import Outages
@@ -218,7 +219,7 @@ class Dispatcher:
         if claim.lease_until - started < MIN_LEASE:
             log.warning("delivery %s waited too long under its lease and is left to the next", claim.delivery_id)
             return None
-        outcome = await self._send(claim, started)
+        outcome = explained(await self._send(claim, started), is_minimal=claim.is_minimal)
         ended = self._clock.now()
         decision = decide(
             outcome,
@@ -227,6 +228,7 @@ class Dispatcher:
             now=ended,
             jitter=random.uniform(-1, 1),
             broken_before=claim.broken_before,
+            is_minimal=claim.is_minimal,
             fewest=claim.fewest_attempts,
         )
         if claim.kind is Kind.HEARTBEAT:
@@ -250,4 +252,5 @@ async def _content(claim: Claim) -> Content:
     """What is sent. To put many together takes so long that others would wait for it."""
     payloads = [part.payload for part in claim.parts]
     compose = partial(content_of, payloads, claim.channel.id, claim.message_id, is_digest=claim.is_digest)
-    return compose() if len(payloads) <= FEW else await asyncio.to_thread(compose)
+    content = compose() if len(payloads) <= FEW else await asyncio.to_thread(compose)
+    return minimal(content) if claim.is_minimal else content

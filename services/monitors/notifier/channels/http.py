@@ -1,5 +1,6 @@
 """What the channels that speak HTTP share: posting, and judging an answer that isn't success."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from monitors.notifier.model.delivery import Outcome, OutcomeKind
 MAX_EXCERPT = 200
 JSON = {"content-type": "application/json; charset=utf-8"}
 THROTTLING = frozenset({429, 503})
+_TOO_LARGE = re.compile(rb"too[ _-]?(large|long|big)|exceed(s|ed)? .{0,40}(size|length|limit|maximum)")
 
 
 async def post(
@@ -36,14 +38,23 @@ async def post(
     return replace(outcome, detail=_redact(outcome.detail, url, secrets))
 
 
-def judge_failure(answer: Answer, *, refused: frozenset[int], broken: frozenset[int]) -> Outcome:
-    """The outcome of an answer that isn't success: unless it's named, it's taken as a passing fault."""
+def judge_failure(
+    answer: Answer, *, refused: frozenset[int], broken: frozenset[int], too_large: Sequence[bytes] = ()
+) -> Outcome:
+    """The outcome of an answer that isn't success: unless it's named, it's taken as a passing fault.
+
+    413 says that the message is too large, and so do usual words in the body of a status that is `refused`; `too_large`
+    are further ones, in small letters, of a provider that has its own. Then the message's minimal form is sent, for
+    which a channel has to do nothing but to render what it's given.
+    """
     excerpt = clean(answer.body.decode(errors="replace"))
     said = f": {shorten(excerpt, MAX_EXCERPT)}" if excerpt.strip() else ""
     detail = f"the endpoint answered {answer.status}{said}"
     retry_after = parse_retry_after(answer.retry_after, datetime.now(UTC))
     if answer.status in broken:
         kind = OutcomeKind.CONFIGURATION_BROKEN
+    elif answer.status == 413 or (answer.status in refused and _says_too_large(answer.body, too_large)):
+        kind = OutcomeKind.TOO_LARGE
     elif answer.status in refused:
         kind = OutcomeKind.FINAL
     elif answer.status == 429 or (answer.status in THROTTLING and retry_after):
@@ -51,6 +62,11 @@ def judge_failure(answer: Answer, *, refused: frozenset[int], broken: frozenset[
     else:
         kind = OutcomeKind.RETRYABLE
     return Outcome(kind, detail, answer.status, retry_after)
+
+
+def _says_too_large(body: bytes, words: Sequence[bytes]) -> bool:
+    said = body.lower()
+    return bool(_TOO_LARGE.search(said)) or any(word in said for word in words)
 
 
 def parse_retry_after(text: str, now: datetime) -> int:

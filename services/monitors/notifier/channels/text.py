@@ -8,6 +8,7 @@ from monitors.mesh.times import MINUTE, SECOND
 from monitors.notifier.model.message import Kind, Message
 
 DELAY_WORTH_TELLING = 15 * MINUTE
+TOO_LARGE = "the whole message was too large for this channel"
 VERBS = {
     Kind.TEST: "TEST",
     Kind.FIRING: "FIRING",
@@ -152,9 +153,16 @@ def facts(message: Message, now: int, zone: tzinfo = UTC) -> list[tuple[str, str
     found += [("Labels", format_tags(message.labels)), ("Runbook", clean(message.runbook_url))]
     if message.create_time and now - message.create_time >= DELAY_WORTH_TELLING:
         found.append(("Delayed by", format_duration(now - message.create_time)))
+    if message.is_minimal:
+        found.append(("Shortened", f"{TOO_LARGE}: {show_command(message)}"))
     if message.fires:
         found.append(("Acknowledge", acknowledge_command(message)))
     return [(label, text) for label, text in found if text]
+
+
+def show_command(message: Message) -> str:
+    """How to see all of it."""
+    return f"monitors alerts show {clean(message.alert_id)}"
 
 
 def acknowledge_command(message: Message) -> str:

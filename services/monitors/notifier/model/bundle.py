@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from monitors.notifier.model.message import Kind, Message
 
 WORST = 10
+FEWEST = 3
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,14 @@ class Bundle:
     entries: tuple[Message, ...]
     is_digest: bool = False
     """Whether it stands for so many that only the worst are shown one by one."""
+    is_minimal: bool = False
+    """Whether hardly any is shown, since the receiver has refused the whole as too large."""
 
     @property
     def shown(self) -> tuple[Message, ...]:
         """What may be shown one by one, as far as there is room."""
+        if self.is_minimal:
+            return self.entries[:FEWEST]
         return self.entries[:WORST] if self.is_digest else self.entries
 
     @property

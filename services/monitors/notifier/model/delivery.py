@@ -1,7 +1,7 @@
 """Deliveries: who is told of a notification, and what follows from each attempt."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from monitors.mesh.times import HOUR, MINUTE, SECOND
@@ -52,6 +52,7 @@ class OutcomeKind(IntEnum):
     AMBIGUOUS = 5
     FINAL = 6
     CONFIGURATION_BROKEN = 7
+    TOO_LARGE = 8
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,32 @@ class Outcome:
     detail: str
     status: int = 0
     retry_after: int = 0
+
+
+PASSING = (OutcomeKind.RETRYABLE, OutcomeKind.THROTTLED, OutcomeKind.AMBIGUOUS)
+"""After these the same is told again."""
+
+
+def explained(outcome: Outcome, *, is_minimal: bool) -> Outcome:
+    """The outcome, with words on the minimal form if that was sent, or follows."""
+    if outcome.kind is OutcomeKind.TOO_LARGE:
+        told = "its minimal form was too large, too" if is_minimal else "too large, so its minimal form is sent"
+    elif is_minimal and outcome.kind in (OutcomeKind.OK, OutcomeKind.ACCEPTED):
+        told = "told in its minimal form, since the whole was too large"
+    else:
+        return outcome
+    return replace(outcome, detail=f"{outcome.detail}; {told}")
+
+
+def detail_of(outcome: Outcome, told: int, *, is_digest: bool) -> str:
+    """How a delivery's attempt ended, of which the message told so many deliveries."""
+    how = "in a digest" if is_digest else "together"
+    return f"{outcome.detail}; told {how} with {told - 1:,} more" if told > 1 else outcome.detail
+
+
+def remembered(outcome: OutcomeKind, *, is_minimal: bool) -> OutcomeKind:
+    """By what the next attempt goes: after a passing fault of the minimal form the whole is still too large."""
+    return OutcomeKind.TOO_LARGE if is_minimal and outcome in PASSING else outcome
 
 
 @dataclass(frozen=True)
@@ -89,19 +116,23 @@ def decide(
     now: int,
     jitter: float,
     broken_before: bool,
+    is_minimal: bool = False,
     fewest: int | None = None,
 ) -> Decision:
     """What follows from attempt number `attempt` (from 1). `jitter` is random in [-1, 1].
 
     What is told together ends together: `attempt` is then the number of what was tried most often, which says how long
     to wait, and `fewest` that of what was tried least often, which says whether to go on.
+    What is too large is told at once in its minimal form, whatever the schedule says; if that is, too, it's given up.
     An endpoint that refuses the whole channel twice in a row turns the channel off: once may be a deployment.
     """
     if outcome.kind is OutcomeKind.OK:
         return Decision(State.DELIVERED)
     if outcome.kind is OutcomeKind.ACCEPTED:
         return Decision(State.ACCEPTED)
-    if outcome.kind is OutcomeKind.FINAL:
+    if outcome.kind is OutcomeKind.TOO_LARGE and not is_minimal:
+        return Decision(State.PENDING, now)
+    if outcome.kind in (OutcomeKind.FINAL, OutcomeKind.TOO_LARGE):
         return Decision(State.DEAD)
     if outcome.kind is OutcomeKind.CONFIGURATION_BROKEN and broken_before:
         return Decision(State.DEAD, disable_reason=outcome.detail)

@@ -71,6 +71,8 @@ class Message:
     annotations: Mapping[str, str] = field(default_factory=dict)
     fired_too: bool = False
     """With RESOLVED: that it fired wasn't told before; this message tells both."""
+    is_minimal: bool = False
+    """Whether all but the essential was left out, since the receiver has refused the whole as too large."""
 
     @property
     def is_about_alert(self) -> bool:

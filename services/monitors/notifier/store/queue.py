@@ -33,10 +33,10 @@ from monitors.notifier.store.sendable import expired, of_lanes
 from monitors.notifier.store.standing import (
     ATTEMPT,
     KEY,
-    End,
     attempt,
     end,
     end_waiting,
+    ended_by,
     in_flight,
     note_cut_off,
     send_again,
@@ -74,6 +74,8 @@ class Claim:
     lease_token: str
     lease_until: int
     is_digest: bool = False
+    is_minimal: bool = False
+    """Whether it's told in its minimal form, since the whole was too large."""
 
     @property
     def delivery_id(self) -> str:
@@ -203,10 +205,11 @@ class Queue:
             [attempt(row, one.started_at, one.ended_at, one.outcome) for one, leased in kept for row in leased],
         )  # fmt: skip
         ends = [
-            End(row, one.decision.state, _detail(one), int(one.outcome.kind), one.decision.next_time)
+            ended_by(row, one.outcome, one.decision, len(one.claim.parts), is_digest=one.claim.is_digest,
+                     is_minimal=one.claim.is_minimal)
             for one, leased in kept
             for row in leased
-        ]
+        ]  # fmt: skip
         # What is recorded together has ended when the last of it did: so all rows get the same values.
         ended_at = max(one.ended_at for one in finished)
         end(session, ends, ended_at)
@@ -330,6 +333,7 @@ def _lease(
 
 
 def _claim(message: Sequence[Row], channel: Channel, token: str, until: int) -> Claim:
+    before = {so_far(row)[1] for row in message}
     return Claim(
         tenant=channel.tenant,
         channel=channel,
@@ -337,17 +341,11 @@ def _claim(message: Sequence[Row], channel: Channel, token: str, until: int) -> 
         parts=tuple([Part(row.id, row.payload, row.attempt_count + 1) for row in message]),
         message_id=bundle_id([row.id for row in message], channel.id) if len(message) > 1 else "",
         is_digest=is_digest(message[0].group_key),
-        broken_before=any(so_far(row)[1] == OutcomeKind.CONFIGURATION_BROKEN for row in message),
+        broken_before=OutcomeKind.CONFIGURATION_BROKEN in before,
+        is_minimal=OutcomeKind.TOO_LARGE in before,
         lease_token=token,
         lease_until=until,
     )
-
-
-def _detail(finished: Finished) -> str:
-    """How an attempt ended, and that it told other things as well."""
-    others = len(finished.claim.parts) - 1
-    how = "in a digest" if finished.claim.is_digest else "together"
-    return f"{finished.outcome.detail}; told {how} with {others:,} more" if others else finished.outcome.detail
 
 
 def _group(row: Row) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import Row, find_rows, in_parts, insert_rows, update_rows
-from monitors.notifier.model.delivery import Outcome, OutcomeKind, State
+from monitors.notifier.model.delivery import Decision, Outcome, OutcomeKind, State, detail_of, remembered
 from monitors.notifier.store.tables import STANDING, DeliveryRow, attempts, deliveries
 
 CUT_OFF = "the notifier stopped while it was being sent; whether it arrived is unknown"
@@ -66,6 +66,13 @@ def end(session: Session, ends: Iterable[End], now: int) -> None:
     update_rows(session, deliveries, KEY, (*_ENDED, "next_at"), again)
 
 
+def ended_by(row: Row, outcome: Outcome, decision: Decision, told: int, *, is_digest: bool, is_minimal: bool) -> End:
+    """How a row ends after an attempt, whose message told so many deliveries."""
+    detail = detail_of(outcome, told, is_digest=is_digest)
+    kind = int(remembered(outcome.kind, is_minimal=is_minimal))
+    return End(row, decision.state, detail, kind, decision.next_time)
+
+
 def end_waiting(session: Session, is_waiting: tuple[Any, ...], state: State, reason: str, now: int) -> None:
     """Ends what waits, however much that is."""
     session.execute(
@@ -90,8 +97,10 @@ def is_due(row: Row, now: int) -> bool:
 
 def so_far(row: Row) -> tuple[str, int]:
     """The detail and the outcome of a row's last attempt. One that is still being sent was cut off."""
-    is_cut_off = row.state == State.IN_FLIGHT
-    return (CUT_OFF, int(OutcomeKind.AMBIGUOUS)) if is_cut_off else (row.detail, row.last_outcome)
+    if row.state != State.IN_FLIGHT:
+        return row.detail, row.last_outcome
+    was_minimal = row.last_outcome == OutcomeKind.TOO_LARGE
+    return CUT_OFF, int(remembered(OutcomeKind.AMBIGUOUS, is_minimal=was_minimal))
 
 
 def note_cut_off(session: Session, rows: Sequence[Row], now: int) -> None:

@@ -13,6 +13,10 @@ from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.targets import DiscordTarget
 
+REFUSED, BROKEN = frozenset({400, 413}), frozenset({401, 403, 404, 410})
+TOO_LARGE = (b"or fewer in length", b"base_type_max_length")
+"""What it says of each field that is longer than it takes, and of all embeds together."""
+
 
 async def send(target: DiscordTarget, content: Content, now: int, egress: Egress) -> Outcome:
     """Posts the message."""
@@ -34,7 +38,7 @@ def judge(answer: Answer) -> Outcome:
         return Outcome(OutcomeKind.OK, "Discord has posted it", answer.status)
     if answer.status == 204:
         return Outcome(OutcomeKind.ACCEPTED, "Discord has taken it; whether it's posted isn't told", answer.status)
-    outcome = judge_failure(answer, refused=frozenset({400, 413}), broken=frozenset({401, 403, 404, 410}))
+    outcome = judge_failure(answer, refused=REFUSED, broken=BROKEN, too_large=TOO_LARGE)
     pause = said.get("retry_after")
     if outcome.kind is OutcomeKind.THROTTLED and isinstance(pause, int | float):
         return replace(outcome, retry_after=max(outcome.retry_after, retry_after_seconds(pause)))

@@ -25,8 +25,7 @@ async def send(mail: EmailMessage, addresses: Sequence[str], settings: SmtpSetti
     except aiosmtplib.SMTPRecipientsRefused as error:
         return _all_refused([one.code for one in error.recipients])
     except aiosmtplib.SMTPResponseException as error:
-        kind = OutcomeKind.FINAL if 500 <= error.code < 600 else OutcomeKind.RETRYABLE
-        return Outcome(kind, f"the mail server answered {error.code}", error.code)
+        return _refused(error.code, error.message)
     except (aiosmtplib.SMTPException, OSError):
         return Outcome(OutcomeKind.AMBIGUOUS, "the mail server didn't answer; whether it has the message is unknown")
     finally:
@@ -58,6 +57,16 @@ async def _connected(settings: SmtpSettings) -> aiosmtplib.SMTP:
         opened.close()
         raise
     return client
+
+
+def _refused(code: int, message: str) -> Outcome:
+    """RFC 1870 has 552 for what is too large, and RFC 3463 has 5.2.3 and 5.3.4; 5.2.2 is a mailbox that is full."""
+    status = message.split(maxsplit=1)[:1]
+    if status in (["5.2.3"], ["5.3.4"]) or (code == 552 and status != ["5.2.2"]):
+        kind = OutcomeKind.TOO_LARGE
+    else:
+        kind = OutcomeKind.FINAL if 500 <= code < 600 else OutcomeKind.RETRYABLE
+    return Outcome(kind, f"the mail server answered {code}", code)
 
 
 def _all_refused(codes: list[int]) -> Outcome:

@@ -1,4 +1,5 @@
-"""A message as the body of a Standard Webhooks 1.0 request. It's the same at every attempt."""
+"""A message as the body of a Standard Webhooks 1.0 request. It's the same at every attempt, but for a minimal form that
+follows what was refused as too large."""
 
 import json
 import math
@@ -28,7 +29,7 @@ CUTS = ((4096, 64), (1024, 32), (256, 32), (100, 16), (50, 8))
 
 
 def render(message: Message) -> bytes:
-    """The JSON, at most 20,000 bytes; `data.truncated` says that texts were shortened to fit."""
+    """The JSON, at most 20,000 bytes; `data.truncated` says that texts were shortened to fit, or left out."""
     data = data_of(message)
 
     def body(text_limit: int, entry_limit: int) -> bytes:
@@ -74,6 +75,7 @@ def data_of(message: Message) -> dict[str, Any]:
         **({"user": message.user, "note": message.note} if message.user or message.note else {}),
         # That it fired wasn't told before: this tells both.
         **({"fired_too": True} if message.fired_too else {}),
+        **({"truncated": True} if message.is_minimal else {}),
     }
 
 
