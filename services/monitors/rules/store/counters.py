@@ -3,6 +3,7 @@
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
+from monitors.mesh.rows import change_rows, read_rows, read_value
 from monitors.rules.store.tables import counters
 
 REVISION = "revision"
@@ -18,7 +19,7 @@ LEASES = "leases"
 
 # Made once: to put a statement together takes longer than to execute it, and every transition needs these.
 _CURRENT = select(counters.c.value).where(counters.c.name == bindparam("wanted"))
-_NEWEST = select(counters.c.name, counters.c.value).where(counters.c.name.in_([REVISION, SEQUENCE]))
+_NEWEST = select(counters.c.name, counters.c.value).where(counters.c.name.in_(bindparam("names", expanding=True)))
 _GROW = (
     update(counters).where(counters.c.name == bindparam("wanted")).values(value=counters.c.value + bindparam("growth"))
 )
@@ -26,18 +27,18 @@ _GROW = (
 
 def current(session: Session, name: str) -> int:
     """The last number that was taken; 0 before the first."""
-    return session.scalar(_CURRENT, {"wanted": name}) or 0
+    return read_value(session, _CURRENT, {"wanted": name}) or 0
 
 
 def newest(session: Session) -> tuple[int, int]:
     """The last revision and the last sequence that were taken."""
-    values = {row.name: row.value for row in session.execute(_NEWEST)}
+    values = {row.name: row.value for row in read_rows(session, _NEWEST, {"names": [REVISION, SEQUENCE]})}
     return values.get(REVISION, 0), values.get(SEQUENCE, 0)
 
 
 def take(session: Session, name: str, count: int = 1) -> int:
     """Takes `count` numbers and returns the first."""
-    if session.execute(_GROW, {"wanted": name, "growth": count}).rowcount == 0:  # type: ignore[attr-defined]
+    if change_rows(session, _GROW, {"wanted": name, "growth": count}) == 0:
         session.execute(insert(counters).values(name=name, value=count))
         return 1
     return current(session, name) - count + 1
@@ -48,7 +49,7 @@ _LOCK = select(counters.c.value).where(counters.c.name == bindparam("wanted")).w
 
 def lock(session: Session, name: str) -> None:
     """Waits until nobody else has the row locked, and keeps it so until the commit. SQLite has one writer anyway."""
-    session.execute(_LOCK, {"wanted": name})
+    read_rows(session, _LOCK, {"wanted": name})
 
 
 def raise_to(session: Session, name: str, value: int) -> None:

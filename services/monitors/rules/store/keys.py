@@ -5,16 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Row, and_, func, insert, or_, select, update
+from sqlalchemy import Row, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import NotFound, Unauthenticated
+from monitors.mesh.rows import read_rows
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.rules.store.tables import keys, tenants
 
 ANOTHER = "use another one, or make one: `monitors keys create`"
 _KEYS = select(keys, tenants.c.tier).join_from(keys, tenants)
+_BY_ID = _KEYS.where(keys.c.id == bindparam("id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def add_key(session: Session, digest: bytes, stored: StoredKey) -> None:
 def find_key(session: Session, key_id: str, digests: Sequence[bytes], now: int) -> StoredKey:
     """The key of that id, if what is stored of it is one of the digests. Raises Unauthenticated if it isn't known or is
     over."""
-    row = session.execute(_KEYS.where(keys.c.id == key_id)).first()
+    row = next(iter(read_rows(session, _BY_ID, {"id": key_id})), None)
     # Compared also where there is no such key, and with all digests, so that everything takes the same time.
     stored = bytes(row.digest) if row else bytes(32)
     is_same = sum(hmac.compare_digest(stored, digest) for digest in digests) > 0

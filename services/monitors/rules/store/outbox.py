@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, FromClause, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import find_rows, insert_rows
+from monitors.mesh.rows import change_rows, find_rows, insert_rows, read_rows, read_value
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.mesh.times import SECOND
 from monitors.rules.model.alert import EventKind, Held
@@ -182,7 +182,7 @@ def suppress(session: Session, held: Sequence[Held]) -> None:
     """Stops what waits about alerts whose firing is told no more."""
     for tenant, of_tenant in _by_tenant(held).items():
         for part in chunks(of_tenant):
-            session.execute(_SUPPRESS, {"tenant": tenant, **_named(part)})
+            change_rows(session, _SUPPRESS, {"tenant": tenant, **_named(part)})
 
 
 def reschedule(session: Session, held: Sequence[tuple[Held, int]]) -> None:
@@ -200,7 +200,7 @@ def released(session: Session, held: Sequence[Held]) -> set[str]:
     found: set[str] = set()
     for tenant, of_tenant in _by_tenant(held).items():
         for part in chunks(of_tenant):
-            rows = session.execute(_FIRING, {"tenant": tenant, **_named(part)})
+            rows = read_rows(session, _FIRING, {"tenant": tenant, **_named(part)})
             found |= {row.alert_id for row in rows if row.state == TAKEN or row.lease_token}
     return found
 
@@ -277,7 +277,7 @@ def lease(session: Session, now: int, token: str) -> Batch:
         batch.append(row)
     if batch:
         sequences = [each.sequence for each in batch]
-        session.execute(_LEASE, {"sequences": sequences, "token": token, "until": now + LEASE})
+        change_rows(session, _LEASE, {"sequences": sequences, "token": token, "until": now + LEASE})
     return Batch(batch, is_cut=is_cut or len(batch) < len(rows))
 
 
@@ -289,14 +289,14 @@ def _due(session: Session, now: int) -> tuple[list[Leased], bool]:
     """
     most = LARGEST_BATCH
     while True:
-        front = session.execute(_FRONT, {"now": now, "most": most}).all()
+        front = read_rows(session, _FRONT, {"now": now, "most": most})
         if not front:
             return [], False
         is_cut = len(front) == most
         # Without a cut all that is due is in front.
         last_due, last_sequence = front[-1] if is_cut else (now, _LAST)
         values = {"now": now, "last_due": last_due, "last_sequence": last_sequence}
-        rows = [Leased(*row) for row in session.execute(_DUE, values)]
+        rows = [Leased(*row) for row in read_rows(session, _DUE, values)]
         if rows or not is_cut:
             return sorted(rows, key=lambda row: row.sequence), is_cut
         most *= 4
@@ -309,7 +309,7 @@ _NEXT_DUE = select(func.min(outbox.c.due_time)).where(outbox.c.state == WAITING,
 @crosses_tenants("the notifier tells for all tenants")
 def next_due(session: Session, now: int) -> int | None:
     """When the next message that is held comes due."""
-    due: int | None = session.scalar(_NEXT_DUE, {"now": now})
+    due: int | None = read_value(session, _NEXT_DUE, {"now": now})
     return due
 
 
@@ -353,8 +353,8 @@ def take_over(session: Session, token: str, ids: Sequence[str]) -> bool:
     """Marks leased notifications as the notifier's own. What isn't leased under the token stays as it is. Returns
     whether something waits behind them in their streams, which may go out now."""
     for part in chunks(ids):
-        session.execute(_TAKE_OVER, {"ids": part, "token": token})
-    return any(session.execute(_BEHIND, {"ids": part}).first() for part in chunks(ids))
+        change_rows(session, _TAKE_OVER, {"ids": part, "token": token})
+    return any(read_rows(session, _BEHIND, {"ids": part}) for part in chunks(ids))
 
 
 @crosses_tenants("the notifier tells for all tenants")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import find_rows, insert_rows
+from monitors.mesh.rows import find_rows, insert_rows, read_rows
 from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Rule, Severity
 from monitors.rules.store import counters
@@ -95,9 +95,12 @@ def delete_rule(session: Session, tenant: str, rule_id: str, now: int) -> None:
 
 def find_rule(session: Session, tenant: str, rule_id: str, *, lock: bool = False) -> StoredRule | None:
     """A tenant's rule; with `lock` nobody else changes it, or records that it fires, until the transaction ends."""
-    query = select(*_COLUMNS).where(rules.c.tenant_id == tenant, rules.c.id == rule_id)
-    row = session.execute(query.with_for_update() if lock else query).first()
-    return StoredRule(*row) if row else None
+    found = read_rows(session, _LOCKED if lock else _ONE, {"tenant": tenant, "id": rule_id})
+    return StoredRule(*found[0]) if found else None
+
+
+_ONE = select(*_COLUMNS).where(rules.c.tenant_id == bindparam("tenant"), rules.c.id == bindparam("id"))
+_LOCKED = _ONE.with_for_update()
 
 
 def find_rules(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, StoredRule]:
@@ -186,9 +189,19 @@ def holders_of(session: Session, tenant: str, keys: Iterable[str]) -> dict[str, 
 
 def count_open_alerts(session: Session, tenant: str, rule_ids: Sequence[str]) -> dict[str, int]:
     """How many open alerts each of the rules has; a rule without one is left out."""
-    query = (
-        select(alerts.c.rule_id, func.count().label("alert_count"))
-        .where(alerts.c.tenant_id == tenant, alerts.c.rule_id.in_(rule_ids), alerts.c.open_key.is_not(None))
-        .group_by(alerts.c.rule_id)
+    return {
+        row.rule_id: row.alert_count
+        for part in chunks(rule_ids)
+        for row in find_rows(session, _OPEN_ALERTS, {"tenant": tenant}, "rules", part)
+    }
+
+
+_OPEN_ALERTS = (
+    select(alerts.c.rule_id, func.count().label("alert_count"))
+    .where(
+        alerts.c.tenant_id == bindparam("tenant"),
+        alerts.c.rule_id.in_(bindparam("rules", expanding=True)),
+        alerts.c.open_key.is_not(None),
     )
-    return {row.rule_id: row.alert_count for row in session.execute(query)}
+    .group_by(alerts.c.rule_id)
+)

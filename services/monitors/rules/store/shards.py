@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import LeaseLost
+from monitors.mesh.rows import read_rows
 from monitors.rules.model.alert import SHARDS
 from monitors.rules.model.leases import Call, Decision, Holding, Member, decide, evaluation_problem
 from monitors.rules.store.tables import evaluators, shard_states, shards
@@ -117,7 +118,7 @@ def check_leases(session: Session, leases: set[tuple[int, int]]) -> None:
         return
     # Those between are read as well: to name up to 256 of them takes longer.
     bounds = {"first": min(leases)[0], "last": max(leases)[0]}
-    epochs = dict(session.execute(_EPOCHS, bounds).all())
+    epochs: dict[int, int] = dict(read_rows(session, _EPOCHS, bounds))
     for shard, epoch in sorted(leases):
         if epochs.get(shard) != epoch:
             raise LeaseLost(shard, epoch)
