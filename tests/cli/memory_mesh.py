@@ -196,6 +196,7 @@ class Notifier(NotifierServiceServicer):
         self.requests: list[Any] = []
         self.outcome = DeliveryOutcome.DELIVERY_OUTCOME_OK
         self.problems: list[str] = []
+        self.open_breakers: list[str] = []
 
     def add_to(self, server: grpc.aio.Server) -> str:
         add_NotifierServiceServicer_to_server(self, server)
@@ -263,7 +264,10 @@ class Notifier(NotifierServiceServicer):
         self, request: notifier_pb.ListDeliveriesRequest, context: Any
     ) -> notifier_pb.ListDeliveriesResponse:
         self.requests.append(request)
-        deliveries, token = page(self.deliveries, request)
+        known = {delivery.id: delivery for delivery in self.deliveries}
+        message = known[request.told_with].message_id if request.told_with else ""
+        told = [one for one in self.deliveries if message in ("", one.message_id)]
+        deliveries, token = page(told, request)
         return notifier_pb.ListDeliveriesResponse(deliveries=deliveries, next_page_token=token)
 
     async def RetryDelivery(
@@ -293,7 +297,13 @@ class Notifier(NotifierServiceServicer):
         self, request: notifier_pb.GetNotifierStatusRequest, context: Any
     ) -> notifier_pb.GetNotifierStatusResponse:
         return notifier_pb.GetNotifierStatusResponse(
-            start_time=to_timestamp(NOON), pending_count=3, problems=self.problems
+            start_time=to_timestamp(NOON),
+            pending_count=3,
+            dead_count=2,
+            suppressed_count=1,
+            oldest_due_time=to_timestamp(NOON),
+            open_breakers=self.open_breakers,
+            problems=self.problems,
         )
 
 

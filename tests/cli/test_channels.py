@@ -146,6 +146,27 @@ def test_a_delivery_is_shown_with_its_attempts(mesh: MemoryMesh, monitors: Comma
     assert monitors("deliveries", "show", "dlv_x", ok=False).code == ExitCode.NOT_FOUND
 
 
+def test_a_delivery_is_shown_with_what_the_same_message_told(mesh: MemoryMesh, monitors: Command) -> None:
+    mesh.notifier.deliveries = [
+        Delivery(id=f"dlv_00000000000{number}", alert_id=f"alert_00000000000{number}", message_id=message)
+        for number, message in ((1, "set_1_chan_1"), (2, "set_1_chan_1"), (3, "set_2_chan_1"))
+    ]
+    shown = monitors("deliveries", "show", "dlv_000000000001").stdout
+    assert "set_1_chan_1" in shown
+    assert "alert_000000000002" in shown.partition("Told by the same message:")[2]
+    assert "alert_000000000003" not in shown
+    document = monitors("deliveries", "show", "dlv_000000000001", "--json").document
+    assert (document["told_along"], document["told_more"]) == (["dlv_000000000002"], False)
+    assert document["delivery"]["message_id"] == "set_1_chan_1"
+    listed = monitors("deliveries", "list", "--told-with", "dlv_000000000001", "--json").document["deliveries"]
+    assert [one["id"] for one in listed] == ["dlv_000000000001", "dlv_000000000002"]
+
+
+def test_a_delivery_that_told_one_thing_alone_was_told_along_with_nothing(mesh: MemoryMesh, monitors: Command) -> None:
+    mesh.notifier.deliveries = [Delivery(id="dlv_000000000001", message_id="note_1_chan_1")]
+    assert "Told by the same message" not in monitors("deliveries", "show", "dlv_000000000001").stdout
+
+
 def test_all_that_was_given_up_since_is_tried_again(mesh: MemoryMesh, monitors: Command) -> None:
     told = monitors("deliveries", "retry", "--since", "24h", "--channel", "ops", "--state", "dead")
     assert told.stdout == "Waiting to be sent again: 2\n"

@@ -101,6 +101,18 @@ def test_status_is_healthy_when_all_serve(monitors: Command) -> None:
     assert "serving" in monitors("status").stdout
 
 
+def test_status_shows_how_deliveries_stand(mesh: MemoryMesh, monitors: Command) -> None:
+    def value(what: str) -> str:
+        (line,) = [line for line in monitors("status").stdout.splitlines() if what in line]
+        return line.partition(what)[2].strip()
+
+    counts = [value(what) for what in ("pending count", "dead count", "suppressed count", "open breakers")]
+    assert counts == ["3", "2", "1", "none"]
+    assert value("oldest due time").startswith("2026-03-01T12:00:00Z, ")
+    mesh.notifier.open_breakers = ["ops", "team"]
+    assert value("open breakers") == "2: ops, team"
+
+
 def test_status_fails_when_a_service_has_a_problem(mesh: MemoryMesh, monitors: Command) -> None:
     mesh.notifier.problems = ["the mail server refuses us"]
     outcome = monitors("status", ok=False)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import grpc
 import pytest
 
 from monitors.v1 import alert_pb2, rule_pb2
@@ -163,3 +164,39 @@ def test_a_deleted_channel_or_a_refusal_ends_all_of_a_set(world: World, receiver
         world.clock.advance(10)
         state = "DEAD"
     world.wait_for_states(("note_1", "DELIVERED"), ("note_2", state), ("note_3", state))
+
+
+def test_a_delivery_names_the_message_that_told_it_and_what_else_that_told(world: World, receiver: Receiver) -> None:
+    make_slack(world, receiver)
+    world.tell(fires(1))
+    receiver.received.wait_for_count(1)
+    world.tell(fires(2), fires(3))
+    taken_in(world, 3)
+    assert log_of(world)["note_2"].message_id == ""
+    world.clock.advance(10)
+    world.wait_for_states(*delivered("note_1", "note_2", "note_3"))
+    log = log_of(world)
+    channel = world.stub.GetChannel(pb.GetChannelRequest(channel_id="team")).channel
+    assert log["note_1"].message_id == f"note_1_{channel.id}"
+    assert log["note_2"].message_id == log["note_3"].message_id
+    assert log["note_2"].message_id.startswith("set_")
+    shown = world.stub.GetDelivery(pb.GetDeliveryRequest(delivery_id=log["note_3"].id)).delivery
+    assert shown.message_id == log["note_3"].message_id
+    assert told_with(world, log["note_2"]) == {"note_2", "note_3"}
+    assert told_with(world, log["note_1"]) == {"note_1"}
+
+
+def told_with(world: World, delivery: Delivery) -> set[str]:
+    found = world.stub.ListDeliveries(pb.ListDeliveriesRequest(told_with=delivery.id)).deliveries
+    return {one.notification_id for one in found}
+
+
+def test_what_was_told_with_another_tenants_delivery_is_nobody_elses_to_ask(world: World, receiver: Receiver) -> None:
+    make_slack(world, receiver)
+    world.tell(fires(1))
+    world.wait_for_states(*delivered("note_1"))
+    (delivery,) = log_of(world).values()
+    for credential, asked in (("globex", delivery.id), ("acme", "dlv_unknown")):
+        with pytest.raises(grpc.RpcError) as caught:
+            world.stub_of(credential).ListDeliveries(pb.ListDeliveriesRequest(told_with=asked))
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND

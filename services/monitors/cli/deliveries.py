@@ -6,7 +6,7 @@ import typer
 
 from monitors.cli import documents
 from monitors.cli.choices import DeliveryState, word_of
-from monitors.cli.client import connected, new_request_id
+from monitors.cli.client import Mesh, connected, new_request_id
 from monitors.cli.durations import format_age
 from monitors.cli.options import AsJson, Limit, PageToken, read_duration
 from monitors.cli.output import print_facts, print_json, print_table, say, tell
@@ -20,6 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="What was sent, waits or failed.")
 
 DELIVERY_COLUMNS = ("ID", "WHAT", "CHANNEL", "STATE", "TRIES", "SINCE", "ALERT", "DETAIL")
 DELIVERY_FACTS = tuple(name.capitalize() for name in DELIVERY_COLUMNS)
+MOST_ALONG = 50
 DELIVERY_WHOLE = ("ID", "WHAT", "STATE", "TRIES", "SINCE", "ALERT")
 
 
@@ -28,6 +29,9 @@ def list_deliveries(
     alert: Annotated[str, typer.Option("--alert", metavar="ID", help="Only about this alert.")] = "",
     channel: Annotated[str, typer.Option("--channel", metavar="NAME", help="Only to this channel.")] = "",
     state: Annotated[DeliveryState | None, typer.Option("--state", case_sensitive=False)] = None,
+    told_with: Annotated[
+        str, typer.Option("--told-with", metavar="ID", help="Only what the same message told as this delivery.")
+    ] = "",
     attempts: Annotated[bool, typer.Option("--attempts", help="With --json: also every attempt.")] = False,
     limit: Limit = 50,
     page_token: PageToken = "",
@@ -35,7 +39,12 @@ def list_deliveries(
 ) -> None:
     """Show the deliveries, newest first."""
     request = pb.ListDeliveriesRequest(
-        alert_id=alert, channel=channel, include_attempts=attempts, page_size=limit, page_token=page_token
+        alert_id=alert,
+        channel=channel,
+        told_with=told_with,
+        include_attempts=attempts,
+        page_size=limit,
+        page_token=page_token,
     )
     if state is not None:
         request.state = state.proto
@@ -46,7 +55,7 @@ def list_deliveries(
         print_json({"deliveries": items, "next_page_token": response.next_page_token})
         return
     if not response.deliveries:
-        tell("Nothing was sent." if not (alert or channel or state) else "No delivery matches.")
+        tell("Nothing was sent." if not (alert or channel or state or told_with) else "No delivery matches.")
         return
     now = now_nanos()
     rows = [delivery_row(delivery, now) for delivery in response.deliveries]
@@ -68,17 +77,37 @@ def delivery_row(delivery: Delivery, now: int) -> tuple[str, ...]:
 def show(
     delivery_id: Annotated[str, typer.Argument(metavar="ID", help="The delivery's id, dlv_….")], as_json: AsJson = False
 ) -> None:
-    """Show a delivery and every attempt."""
+    """Show a delivery, every attempt, and what was told along with it."""
     with connected() as mesh:
         delivery = mesh.call(mesh.notifier.GetDelivery, pb.GetDeliveryRequest(delivery_id=delivery_id)).delivery
+        others, is_cut = told_along(mesh, delivery)
     if as_json:
-        print_json({"delivery": documents.delivery_document(delivery)})
+        along = [other.id for other in others]
+        print_json({"delivery": documents.delivery_document(delivery), "told_along": along, "told_more": is_cut})
         return
     now = now_nanos()
-    print_facts(dict(zip(DELIVERY_FACTS, delivery_row(delivery, now), strict=True)))
+    facts = dict(zip(DELIVERY_FACTS, delivery_row(delivery, now), strict=True))
+    print_facts({**facts, **({"Message": delivery.message_id} if delivery.message_id else {})})
     if delivery.attempts:
         rows = [attempt_row(attempt, now) for attempt in delivery.attempts]
         print_table(("TRIED", "TOOK", "OUTCOME", "STATUS", "DETAIL"), rows, whole=("TRIED", "TOOK", "OUTCOME"))
+    if others:
+        say("Told by the same message:")
+        rows = [delivery_row(other, now)[:-1] for other in others]
+        print_table(DELIVERY_COLUMNS[:-1], rows, whole=DELIVERY_WHOLE)
+    if is_cut:
+        tell(f"There are more: monitors deliveries list --told-with {delivery.id} --limit 1000")
+
+
+def told_along(mesh: Mesh, delivery: Delivery) -> tuple[list[Delivery], bool]:
+    """Other deliveries that the same message told, and whether there are more than are shown."""
+    if not delivery.message_id:
+        return [], False
+    request = pb.ListDeliveriesRequest(told_with=delivery.id, page_size=MOST_ALONG + 1)
+    found = mesh.call(mesh.notifier.ListDeliveries, request)
+    # A notifier of the former version lists everything.
+    others = [one for one in found.deliveries if one.message_id == delivery.message_id and one.id != delivery.id]
+    return others[:MOST_ALONG], bool(found.next_page_token)
 
 
 def attempt_row(attempt: DeliveryAttempt, now: int) -> tuple[str, ...]:

@@ -225,6 +225,7 @@ def delivery_document(delivery: notification_pb2.Delivery) -> Document:
         "state": word_of(alert_pb2.DeliveryState, delivery.state),
         "attempt_count": delivery.attempt_count,
         "detail": delivery.detail,
+        "message_id": delivery.message_id,
         "next_attempt_time": time_text(delivery, "next_attempt_time"),
         "create_time": time_text(delivery, "create_time"),
         "update_time": time_text(delivery, "update_time"),

@@ -125,7 +125,7 @@ def show_status(found: Status) -> None:
     for service, document in (("evaluator", found.evaluator), ("notifier", found.notifier)):
         for name, value in (document or {}).items():
             # What is empty doesn't apply: a mesh that stores its points has no source.
-            if value not in (None, "") and not isinstance(value, list):
+            if value not in (None, "") and name != "problems":
                 rows.append((service, name.replace("_", " "), _shown(name, value)))
     if rows:
         print_table(("SERVICE", "WHAT", "VALUE"), rows, whole=())
@@ -134,6 +134,8 @@ def show_status(found: Status) -> None:
 
 
 def _shown(name: str, value: object) -> str:
+    if isinstance(value, list):
+        return f"{len(value)}: {', '.join(map(str, value))}" if value else "none"
     if name.endswith("_duration"):
         return format_rough(parse_duration(str(value)))
     if not name.endswith("_time"):

@@ -145,7 +145,10 @@ class NotifierService(NotifierServiceServicer):
 
     async def ListDeliveries(self, request: pb.ListDeliveriesRequest, context: Any) -> pb.ListDeliveriesResponse:
         tenant, limit = current_tenant(), page_limit(request.page_size)
-        query = delivery_log.Query(request.alert_id, request.channel, _state(request.state), request.include_attempts)
+        state = _state(request.state)
+        query = delivery_log.Query(
+            request.alert_id, request.channel, state, request.include_attempts, request.told_with
+        )
         position = read_token(request.page_token, _list_of(tenant, repr(query)), [int, str])
         before = (int(position[0]), str(position[1])) if position else None
         found = await self._database.read(

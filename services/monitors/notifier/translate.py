@@ -13,7 +13,7 @@ from monitors.notifier.model.channel import Change, Channel
 from monitors.notifier.model.checks import Policy, keep_former, shorten
 from monitors.notifier.model.delivery import Arrival
 from monitors.notifier.model.heartbeats import check_heartbeat
-from monitors.notifier.model.message import ABOUT_NO_ALERT, Kind, Message, Severity
+from monitors.notifier.model.message import ABOUT_NO_ALERT, Kind, Message, Severity, message_id
 from monitors.notifier.model.notices import Notice
 from monitors.notifier.model.targets import (
     AppriseTarget,
@@ -231,7 +231,7 @@ def message_from_payload(payload: bytes, channel_id: str) -> Message:
     notification = pb.Notification.FromString(payload)
     alert = notification.alert
     return Message(
-        id=f"{notification.id}_{channel_id}",
+        id=message_id(notification.id, channel_id),
         kind=Kind(notification.kind),
         title=alert.title,
         severity=_severity(alert.severity),
@@ -289,6 +289,7 @@ def from_delivery(delivery: Delivery) -> pb.Delivery:
         update_time=to_timestamp(delivery.updated_at),
         attempt_count=delivery.attempt_count,
         detail=delivery.detail,
+        message_id=delivery.message_id,
     )
 
 

@@ -110,6 +110,11 @@ def _is_link(url: str) -> bool:
     return bool(host) and url.isprintable() and not set(url) & set(' "<>\\^`{|}')
 
 
+def message_id(notification_id: str, channel_id: str) -> str:
+    """The id of what tells one notification to one channel. It has no dots."""
+    return f"{notification_id}_{channel_id}"
+
+
 def message_of_test(identifier: str, channel_name: str, now: int) -> Message:
     """The message that TestChannel sends."""
     return Message(

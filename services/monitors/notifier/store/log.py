@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import NotFound, WrongState
 from monitors.mesh.rows import Row, read_rows, update_rows
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.notifier.model.delivery import UNFINISHED, OutcomeKind, State
-from monitors.notifier.model.message import Kind
+from monitors.notifier.model.message import Kind, message_id
 from monitors.notifier.store.tables import AttemptRow, ChannelRow, DeliveryRow, deliveries
 
 
@@ -42,6 +42,8 @@ class Delivery:
     version: int
     created_at: int
     updated_at: int
+    message_id: str = ""
+    """What told it last; empty before the first attempt."""
     attempts: tuple[Attempt, ...] = ()
 
 
@@ -53,6 +55,8 @@ class Query:
     channel_name: str = ""
     state: State | None = None
     with_attempts: bool = False
+    told_with: str = ""
+    """The id of a delivery, for those that the same message told."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +82,15 @@ def list_page(
     session: Session, tenant: str, query: Query, before: tuple[int, str] | None, limit: int
 ) -> list[Delivery]:
     """At most `limit` deliveries, newest first, those older than the position `before` (creation time and id). Of
-    heartbeats only those to a channel that is asked for: they'd leave no room for anything else."""
+    heartbeats only those to a channel that is asked for: they'd leave no room for anything else. Raises NotFound."""
     statement = select(DeliveryRow).where(DeliveryRow.tenant_id == tenant)
     if query.alert_id:
         statement = statement.where(DeliveryRow.alert_id == query.alert_id)
+    if query.told_with:
+        statement = statement.where(*_is_told_with(_row(session, tenant, query.told_with)))
     if query.channel_name:
         statement = statement.where(DeliveryRow.channel_name == query.channel_name)
-    else:
+    elif not query.told_with:
         statement = statement.where(DeliveryRow.kind != int(Kind.HEARTBEAT))
     if query.state is not None:
         statement = statement.where(DeliveryRow.state == query.state)
@@ -102,10 +108,22 @@ def list_page(
 
 def get(session: Session, tenant: str, delivery_id: str) -> Delivery:
     """A delivery with its attempts. Raises NotFound."""
-    row = session.get(DeliveryRow, (tenant, delivery_id))
+    row = _row(session, tenant, delivery_id)
+    return _delivery(row, _attempts(session, tenant, [row.id]).get(row.id, []))
+
+
+def _row(session: Session, tenant: str, delivery_id: str) -> DeliveryRow:
+    row: DeliveryRow | None = session.get(DeliveryRow, (tenant, delivery_id))
     if row is None:
         raise NotFound("delivery", delivery_id[:80])
-    return _delivery(row, _attempts(session, tenant, [row.id]).get(row.id, []))
+    return row
+
+
+def _is_told_with(row: DeliveryRow) -> list[ColumnElement[bool]]:
+    """What is told together is of one group, of which there is an index."""
+    if not row.message_id:
+        return [DeliveryRow.id == row.id]
+    return [DeliveryRow.group_key == row.group_key, DeliveryRow.message_id == row.message_id]
 
 
 def retry(session: Session, tenant: str, delivery_id: str, now: int) -> tuple[Delivery, Delivery]:
@@ -258,5 +276,6 @@ def _delivery(row: Row, attempts: Sequence[Attempt]) -> Delivery:
         version=row.version,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        message_id=(row.message_id or message_id(row.notification_id, row.channel_id)) if row.attempt_count else "",
         attempts=tuple(attempts),
     )
