@@ -124,6 +124,14 @@ class Life:
         self.command("channels", "create", "taken", "--webhook", f"{taken}?token={new('taken')}", "--secret", signing)
         self.command("channels", "create", "away", "--webhook", f"http://127.0.0.1:1/?key={new('away')}")
         self.command("channels", "create", "slack", "--slack", f"https://hooks.slack.com/services/T/B/{new('slack')}")
+        discord = f"https://discord.com/api/webhooks/1/{new('discord')}"
+        teams = f"https://a.westeurope.logic.azure.com/workflows/x?sig={new('teams')}"
+        self.command("channels", "create", "discord", "--discord", discord)
+        self.command("channels", "create", "teams", "--teams", teams)
+        self._found.secrets["duty"] = new("duty")[:32]
+        self.command("channels", "create", "duty", "--pagerduty", self._found.secrets["duty"])
+        self.command("channels", "create", "phone", "--apprise", f"gotify://127.0.0.1:1/{new('phone')}", "--default")
+        self.command("channels", "test", "phone")
         self.command("channels", "create", "mail", "--email", "ann@example.org")
         self.command("channels", "create", "wrong", "--webhook", f"ftp://ann:{new('wrong')}@example.org/")
         self.command("channels", "create", "odd", "--webhook", f"https://x/{new('odd')}", "--secret", new("odder"))

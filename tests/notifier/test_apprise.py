@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import apprise
@@ -95,6 +96,7 @@ def test_what_does_not_answer_in_time_may_have_arrived(loop_thread: LoopThread, 
         ({"status": "sent", "code": 0, "refused": False}, OutcomeKind.OK),
         ({"status": "unreadable"}, OutcomeKind.CONFIGURATION_BROKEN),
         ({"status": "failed", "code": 400, "refused": False}, OutcomeKind.FINAL),
+        ({"status": "failed", "code": 413, "refused": False}, OutcomeKind.TOO_LARGE),
         ({"status": "failed", "code": 404, "refused": False}, OutcomeKind.CONFIGURATION_BROKEN),
         ({"status": "failed", "code": 0, "refused": False}, OutcomeKind.AMBIGUOUS),
         ({"status": "failed", "code": 0, "refused": True}, OutcomeKind.RETRYABLE),
@@ -192,6 +194,11 @@ def test_every_service_that_is_listed_is_one_that_apprise_reaches(known: set[str
     assert set(SERVICES) - known == set()
     assert set(SERVICES) & set(NATIVE) == set()
     assert len(set(SERVICES.values())) > 120
+
+
+def test_the_page_about_channels_lists_every_service() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "channels.md").read_text().replace("\n", " ")
+    assert [name for name in SERVICES.values() if f"{name} (`" not in page] == []
 
 
 def test_nothing_is_reached_that_leads_into_a_network_or_anywhere() -> None:

@@ -98,7 +98,10 @@ def test_counts_stand_for_each_rule_and_severity() -> None:
 def test_the_terminal_gets_a_line_for_each_and_says_how_many_more_there_are() -> None:
     lines = render_lines(bundle(*several(MAX_ENTRIES + 2)), NOW, UTC)
     assert lines[0] == "14:03:17 22 FIRING (high): Checkout is slow"
-    assert lines[1] == '  FIRING high · Checkout is slow · mon_checkout{region="eu"} · value 731.457 · alert_0'
+    assert (
+        lines[1] == '  FIRING high · Checkout is slow · mon_checkout{region="eu"} · '
+        "avg(response_time, 5m) > 500 for 2m, value 731.457 · alert_0"
+    )
     assert lines[-1] == "  2 more: monitors alerts list --state firing"
     assert len(lines) == MAX_ENTRIES + 2
 

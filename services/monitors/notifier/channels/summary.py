@@ -9,7 +9,7 @@ from monitors.notifier.model.message import Message, Severity
 
 MAX_COUNTS = 10
 MAX_TITLE = 100
-MAX_LINE = 400
+MAX_LINE = 480
 LIST_COMMAND = "monitors alerts list --state firing"
 
 
@@ -43,8 +43,9 @@ def line(entry: Message) -> str:
     """An alert in one line of at most `MAX_LINE` characters, with the id by which it's acknowledged."""
     monitor = clean(entry.monitor_id) + format_tags(entry.group)
     value = "" if entry.value is None else f"value {format_value(entry.value)}"
+    compared = ", ".join(filter(None, (shorten(clean(entry.condition), MAX_TITLE), value)))
     happened = f"{verb(entry)} {severity_words(entry)}".rstrip()
-    parts = (happened, shorten(clean(entry.title), MAX_TITLE), shorten(monitor, MAX_TITLE), value)
+    parts = (happened, shorten(clean(entry.title), MAX_TITLE), shorten(monitor, MAX_TITLE), compared)
     # The id stands last and is never cut off.
     return shorten(" · ".join(filter(None, parts)), MAX_LINE - 80) + f" · {shorten(clean(entry.alert_id), 70)}"
 

@@ -20,7 +20,7 @@ AT_ONCE = 2
 """How many processes there are: each needs half a second of a processor to start."""
 PAUSE = MINUTE
 CHILD = "monitors.notifier.channels.apprise.child"
-REFUSED = frozenset({400, 413, 422})
+REFUSED = frozenset({400, 422})
 BROKEN = frozenset({401, 403, 404, 410})
 # Nothing of what the notifier knows: no credentials, no proxies, no home.
 _ENVIRONMENT = {"PATH": "/nonexistent", "LANG": "C.UTF-8", "TZ": "UTC"}
@@ -97,11 +97,11 @@ def _judge_code(code: int, service: str) -> Outcome:
     detail = f"{service} answered {code}"
     if code == 429:
         return Outcome(OutcomeKind.THROTTLED, detail, code, PAUSE)
-    kind = (
-        OutcomeKind.CONFIGURATION_BROKEN
-        if code in BROKEN
-        else OutcomeKind.FINAL
-        if code in REFUSED
-        else OutcomeKind.RETRYABLE
-    )
+    kind = OutcomeKind.RETRYABLE
+    if code in BROKEN:
+        kind = OutcomeKind.CONFIGURATION_BROKEN
+    elif code == 413:
+        kind = OutcomeKind.TOO_LARGE
+    elif code in REFUSED:
+        kind = OutcomeKind.FINAL
     return Outcome(kind, detail, code)
