@@ -206,3 +206,13 @@ def test_a_webhooks_secret_is_rotated_and_printed_once(mesh: MemoryMesh, monitor
     assert own.document["webhook_secret"] == ""
     monitors("channels", "create", "b", "--console")
     assert monitors("channels", "rotate", "b", ok=False).code == ExitCode.USAGE
+    assert monitors("channels", "rotate", "a", "--to", "https://b", ok=False).code == ExitCode.USAGE
+
+
+def test_another_channels_url_or_key_is_replaced(mesh: MemoryMesh, monitors: Command) -> None:
+    monitors("channels", "create", "a", "--pagerduty", "secret")
+    shown = monitors("channels", "rotate", "a", "--to", "newer")
+    sent = mesh.notifier.requests[-1]
+    assert (list(sent.update_mask.paths), sent.channel.pager_duty.routing_key) == (["pager_duty.routing_key"], "newer")
+    assert "newer" not in shown.stdout
+    assert monitors("channels", "rotate", "a", ok=False).code == ExitCode.USAGE

@@ -227,7 +227,10 @@ def update(
 @app.command()
 def rotate(
     name: Name,
-    secret: Annotated[str, typer.Option("--secret", help="The new secret, whsec_…; made if left out.")] = "",
+    secret: Annotated[str, typer.Option("--secret", help="A webhook's new secret, whsec_…; made if left out.")] = "",
+    to: Annotated[
+        str, typer.Option("--to", metavar="VALUE", help="The new URL or key of a channel that isn't a webhook.")
+    ] = "",
     keep: Annotated[
         int | None,
         typer.Option(
@@ -239,17 +242,26 @@ def rotate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a webhook a new signing secret. For a day messages have two signatures, so that no receiver misses any."""
-    made = secret or f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+    """Give a channel a new secret: a webhook another signing secret, others the URL or key that is in --to.
+
+    For a day a webhook's messages have two signatures, so that no receiver misses any.
+    """
+    made = "" if to else secret or f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
     with connected() as mesh:
         channel = mesh.call(mesh.notifier.GetChannel, pb.GetChannelRequest(channel_id=name)).channel
-        if not channel.HasField("webhook"):
-            raise typer.BadParameter(f"{name} isn't a webhook, which alone has a signing secret")
+        kind = channel.WhichOneof("kind") or ""
         request = pb.UpdateChannelRequest(channel=Channel(id=channel.id, etag=channel.etag))
-        request.channel.webhook.secret = made
-        if keep is not None:
-            request.channel.webhook.keep_former_secret.CopyFrom(to_duration(keep))
-        request.update_mask.paths.append("webhook.secret")
+        if kind in CREDENTIALS and to:
+            setattr(getattr(request.channel, kind), CREDENTIALS[kind], to)
+            request.update_mask.paths.append(f"{kind}.{CREDENTIALS[kind]}")
+        elif kind == "webhook" and not to:
+            request.channel.webhook.secret = made
+            request.update_mask.paths.append("webhook.secret")
+            if keep is not None:
+                request.channel.webhook.keep_former_secret.CopyFrom(to_duration(keep))
+        else:
+            hint = "a webhook has a --secret" if to else "say what it is by --to" if kind in CREDENTIALS else "none"
+            raise typer.BadParameter(f"{name} has no such secret: {hint}")
         request.request_id = new_request_id()
         channel = mesh.call(mesh.notifier.UpdateChannel, request).channel
     own = "" if secret else made
