@@ -69,6 +69,8 @@ class Dispatcher:
         self._put_back: list[Claim] = []
         self._sending: dict[asyncio.Task[Outcome | None], Claim] = {}
         self._stopping = False
+        self._alarm: asyncio.Task[None] | None = None
+        self._alarm_at = 0
         self._lease_end = 0
         """When to look for leases that have run out."""
         self._unknown = ""
@@ -87,6 +89,12 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Delivers until `stop` is called. A fault of the database is logged and tried again."""
+        try:
+            await self._run()
+        finally:
+            self._silence()
+
+    async def _run(self) -> None:
         while not self._is_done():
             self._wake.clear()
             try:
@@ -143,7 +151,7 @@ class Dispatcher:
             lost = self._queue.finish(session, finished)
             for one in lost:
                 log.warning("delivery %s was taken over before its attempt ended", one.claim.delivery_id)
-            recorded = [one for one in finished if one not in lost]
+            recorded = [one for one in finished if one not in lost] if lost else finished
             self._notices.follow(session, recorded, now, partial(notice_to_arrival, now))
             self._queue.put_back(session, put_back)
             lease_end = self._lease_end
@@ -197,13 +205,20 @@ class Dispatcher:
         return claims
 
     async def _wait(self, due: int) -> None:
-        timer = asyncio.create_task(self._clock.until(min(due, self._clock.now() + POLL)))
-        woken = asyncio.create_task(self._wake.wait())
-        try:
-            await asyncio.wait([timer, woken], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
-            woken.cancel()
+        """Until something has come or is due. An alarm that is set for earlier is left: at worst it wakes in vain."""
+        due = min(due, self._clock.now() + POLL)
+        if self._alarm is None or self._alarm.done() or due < self._alarm_at:
+            self._silence()
+            self._alarm, self._alarm_at = asyncio.create_task(self._ring(due)), due
+        await self._wake.wait()
+
+    async def _ring(self, time: int) -> None:
+        await self._clock.until(time)
+        self._wake.set()
+
+    def _silence(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     def _ended(self, task: asyncio.Task[Outcome | None]) -> None:
         claim = self._sending.pop(task)
