@@ -99,6 +99,8 @@ class PlayedRules(RuleServiceServicer):
         self.away = False
         self.refused_reports = 0
         self.evaluation_problem = ""
+        self.is_silent = False
+        """Whether it doesn't say how evaluation fares."""
         self.checked: Record[str] = Record()
         self.keys: list[Key] = []
         self._outbox: asyncio.Queue[list[Notification]] = asyncio.Queue()
@@ -141,6 +143,8 @@ class PlayedRules(RuleServiceServicer):
         self, request: rules_pb.CheckEvaluationRequest, context: Any
     ) -> rules_pb.CheckEvaluationResponse:
         self.checked.add(self.evaluation_problem)
+        if self.is_silent:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         return rules_pb.CheckEvaluationResponse(problem=self.evaluation_problem)
 
     async def ListKeys(self, request: rules_pb.ListKeysRequest, context: Any) -> rules_pb.ListKeysResponse:

@@ -7,25 +7,38 @@ from one look-up to the next. No redirects, no proxy from the environment, an an
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from ipaddress import ip_address
 from typing import Any
 
-import aiohttp
+from aiohappyeyeballs import start_connection
+from aiohttp import InvalidURL
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from monitors.mesh.addresses import may_connect
-from monitors.mesh.outbound import checking
+from monitors.mesh.outbound import AddressInfo, checking
+from monitors.notifier.connection import Answer as Answer
+from monitors.notifier.connection import Connection
 
 log = logging.getLogger(__name__)
 
 DEADLINE_SECONDS = 15.0
 CONNECT_SECONDS = 10.0
+# A kept connection that the server has just closed can't be told from a lost answer. So it's kept for less time than
+# any server gives it: as long as a burst goes on, in which it's worth most.
 KEPT_SECONDS = 0.5
-MAX_BODY = 20_000
+NEXT_ADDRESS_SECONDS = 0.25
 LOOK_UPS = 100
 SCHEMES = ("https://", "http://")
+FIXED_HEADERS = "user-agent: monitors-notifier/1\r\naccept: */*\r\n"
+ENDS_OF_LINES = frozenset("\r\n\0")
+
+Place = tuple[bool, str, int]
+"""Where to connect to: whether by TLS, the host, and the port."""
 
 
 class NotReached(Exception):
@@ -34,16 +47,6 @@ class NotReached(Exception):
 
 class Unanswered(Exception):
     """Something was sent, and no answer came."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back. `body` is at most its first 20,000 bytes; the names of `headers` are in lower case."""
-
-    status: int
-    retry_after: str
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Names(AbstractResolver):
@@ -71,32 +74,18 @@ class _Names(AbstractResolver):
 
 
 class Egress:
-    """Posts to addresses that are allowed. To be opened on the event loop and closed there.
+    """Posts to addresses that are allowed. To be used on one event loop and closed there.
 
-    `resolver` looks names up; left out, it's the system's.
+    `resolver` looks names up; left out, it's the system's. `deadline` is in seconds, for all of a request.
     """
 
     def __init__(
         self, *, allow_local: bool, deadline: float = DEADLINE_SECONDS, resolver: AbstractResolver | None = None
     ) -> None:
-        # A kept connection that the server has just closed can't be told from a lost answer. So it's kept for less time
-        # than any server gives it: as long as a burst goes on, in which it's worth most.
-        connector = aiohttp.TCPConnector(
-            socket_factory=checking(lambda address: may_connect(address, allow_local)),
-            keepalive_timeout=KEPT_SECONDS,
-            # How many there are is decided where it's known what each is for.
-            limit=0,
-            resolver=resolver or _Names(),
-            use_dns_cache=False,
-        )
-        timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=min(CONNECT_SECONDS, deadline))
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=timeout,
-            trust_env=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"user-agent": "monitors-notifier/1"},
-        )
+        self._socket = checking(lambda address: may_connect(address, allow_local))
+        self._deadline = deadline
+        self._resolver = resolver or _Names()
+        self._kept: dict[Place, list[tuple[Connection, asyncio.TimerHandle]]] = {}
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Posts and returns the answer, whatever its status. Raises NotReached or Unanswered."""
@@ -104,27 +93,122 @@ class Egress:
             # What has another scheme was let in by an older version.
             raise NotReached
         try:
-            async with self._session.post(url, data=body, headers=dict(headers), allow_redirects=False) as response:
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, headers.get("retry-after", ""), await _read_some(response), headers)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            place, start = _parse(url)
+        except InvalidURL as error:
+            raise NotReached from error
+        request = _request(start, body, headers)
+        begun = asyncio.get_running_loop().time()
+        connection = self._take(place) or await self._connect(place)
+        try:
+            async with asyncio.timeout_at(begun + self._deadline):
+                await connection.exchange(request)
+        except TimeoutError:
+            log.info("an endpoint took too long")
+        finally:
+            self._keep(place, connection)
+        answer = connection.answer
+        if answer is None:
+            log.info("an endpoint didn't answer")
+            raise Unanswered
+        return answer
+
+    async def _connect(self, place: Place) -> Connection:
+        is_safe, host, port = place
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(min(CONNECT_SECONDS, self._deadline)):
+                connected = await start_connection(
+                    [_address_info(address, port) for address in await self._addresses(host, port)],
+                    happy_eyeballs_delay=NEXT_ADDRESS_SECONDS,
+                    interleave=1,
+                    loop=loop,
+                    socket_factory=self._socket,
+                )
+                _, connection = await loop.create_connection(
+                    Connection,
+                    sock=connected,
+                    ssl=self._tls if is_safe else None,
+                    server_hostname=host if is_safe else None,
+                )
+        except (OSError, ValueError) as error:
             log.info("an endpoint can't be reached: %s", type(error).__name__)
             raise NotReached from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            log.info("an endpoint didn't answer: %s", type(error).__name__)
-            raise Unanswered from error
+        return connection
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    async def _addresses(self, host: str, port: int) -> list[str]:
+        if _is_address(host):
+            return [host]
+        return [found["host"] for found in await self._resolver.resolve(host, port, socket.AF_UNSPEC)]
+
+    def _take(self, place: Place) -> Connection | None:
+        """A connection that is kept, if there is one."""
+        kept = self._kept.get(place, [])
+        while kept:
+            connection, end = kept.pop()
+            end.cancel()
+            if connection.is_usable:
+                return connection
+        return None
+
+    def _keep(self, place: Place, connection: Connection) -> None:
+        if not connection.is_usable:
+            connection.close()
+            return
+        kept = self._kept.setdefault(place, [])
+        kept.append((connection, asyncio.get_running_loop().call_later(KEPT_SECONDS, self._let_go, place, connection)))
+
+    def _let_go(self, place: Place, connection: Connection) -> None:
+        connection.close()
+        left = [each for each in self._kept.pop(place, []) if each[0] is not connection]
+        if left:
+            self._kept[place] = left
 
     async def close(self) -> None:
-        """Closes all connections."""
-        await self._session.close()
+        """Closes all connections that are kept."""
+        for kept in self._kept.values():
+            for connection, end in kept:
+                end.cancel()
+                connection.close()
+        self._kept.clear()
+        await self._resolver.close()
 
 
-async def _read_some(response: aiohttp.ClientResponse) -> bytes:
-    """What there is of the body, up to the limit. The status alone decides, so a body that breaks off is no fault."""
-    body = bytearray()
+@lru_cache(maxsize=1024)
+def _parse(url: str) -> tuple[Place, str]:
+    """Where a URL leads, and how a request to it starts. Raises InvalidURL."""
     try:
-        while len(body) < MAX_BODY and (chunk := await response.content.read(MAX_BODY - len(body))):
-            body += chunk
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        log.info("the body of an answer broke off")
-    return bytes(body)
+        parsed = URL(url)
+    except ValueError as error:
+        raise InvalidURL(url) from error
+    if not parsed.raw_host or not parsed.port:
+        raise InvalidURL(url)
+    start = f"POST {parsed.raw_path_qs or '/'} HTTP/1.1\r\nhost: {parsed.host_port_subcomponent}\r\n{FIXED_HEADERS}"
+    return (parsed.scheme == "https", parsed.raw_host, parsed.port), start
+
+
+def _request(start: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    for name, value in headers.items():
+        if not ENDS_OF_LINES.isdisjoint(value):
+            raise ValueError(f"the header {name} has more than one line")
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return f"{start}{lines}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _address_info(address: str, port: int) -> AddressInfo:
+    if ":" in address:
+        return socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port, 0, 0)
+    return socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)
