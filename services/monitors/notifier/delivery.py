@@ -184,7 +184,7 @@ class Dispatcher:
         for _, taken in inbox:
             if not taken.done():
                 taken.set_result(None)
-        for arrival in unprinted:
+        for arrival in unprinted if self._senders.shows_all else ():
             self._senders.show(message_from_payload(arrival.payload, ""), now)
         # Also where nothing came or ended: what was due may have been given up because its channel is gone.
         self._on_change()

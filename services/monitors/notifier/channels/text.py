@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 
 from monitors.mesh.times import MINUTE, SECOND
 from monitors.notifier.model.message import Kind, Message
@@ -41,6 +42,8 @@ _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 def clean(text: str) -> str:
     """One line without control characters, escape sequences or direction overrides."""
+    if text.isascii() and text.isprintable():
+        return text
     spaced = (" " if character in "\t\r\n\v\f\u2028\u2029" else character for character in text)
     return "".join(character for character in spaced if unicodedata.category(character) not in _HIDDEN)
 
@@ -66,8 +69,13 @@ def format_time(nanos: int, zone: tzinfo = UTC) -> str:
 def format_rfc3339(nanos: int) -> str:
     """`2026-11-23T14:03:22.123456Z`."""
     seconds, rest = divmod(nanos, SECOND)
-    moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{moment}.{rest // 1000:06}Z"
+    return f"{_to_the_second(seconds)}.{rest // 1000:06}Z"
+
+
+@lru_cache(maxsize=1024)
+def _to_the_second(seconds: int) -> str:
+    """Kept, as many times of many alerts lie within a few seconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def format_duration(nanos: int) -> str:
