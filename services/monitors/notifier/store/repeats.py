@@ -33,6 +33,10 @@ _OF_ALERTS = (
     .where(repeats.c.tenant_id == bindparam("tenant"), repeats.c.alert_id.in_(bindparam("ids", expanding=True)))
     .with_for_update()
 )
+# What it takes to count anew.
+_COUNTED = _OF_ALERTS.with_only_columns(
+    repeats.c.alert_id, repeats.c.channel_id, repeats.c.repeat_interval, repeats.c.quiet_until, repeats.c.delivery_id
+)
 _FORGET = delete(repeats).where(
     repeats.c.tenant_id == bindparam("tenant"), repeats.c.alert_id.in_(bindparam("ids", expanding=True))
 )
@@ -142,9 +146,10 @@ def note(session: Session, ended: Iterable[Ended]) -> list[Ended]:
     """Counts anew from what was told. Gives the repeats that wait to be tried again and that nobody wants any more."""
     concerned = {one.key: one for one in ended if one.kind in COUNTS and _matters(one)}
     rows = {
-        (row.tenant_id, row.alert_id, row.channel_id): row
+        (tenant, row.alert_id, row.channel_id): row
         for tenant in sorted({tenant for tenant, _, _ in concerned})
-        for row in _of_alerts(session, tenant, sorted({alert for of, alert, _ in concerned if of == tenant}))
+        for part in _chunks(sorted({alert for of, alert, _ in concerned if of == tenant}))
+        for row in find_rows(session, _COUNTED, {"tenant": tenant}, "ids", part)
     }
     told = [
         _told_row(rows[key], one) for key, one in concerned.items() if key in rows and one.state is not State.PENDING

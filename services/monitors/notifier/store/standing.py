@@ -16,8 +16,10 @@ KEY = ("tenant_id", "id")
 ATTEMPT = tuple(column.name for column in attempts.columns)
 _ENDED = ("state", "detail", "last_outcome", "lease_token", "version", "report_due", "updated_at")
 _RELEASED = ("state", "detail", "last_outcome", "next_at", "lease_token")
+# What was said of the attempt before, and when it was due, doesn't count any more.
+_SENT = tuple(column for column in STANDING if column.name not in ("detail", "next_at"))
 _IN_FLIGHT = (
-    select(*STANDING)
+    select(*_SENT)
     .where(deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.id.in_(bindparam("ids", expanding=True)))
     .where(deliveries.c.state == int(State.IN_FLIGHT))
     .with_for_update()
