@@ -31,8 +31,7 @@ LOOKED_AT = 1000
 LARGEST_BATCH_BYTES = 3 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Leased:
+class Leased(NamedTuple):
     """A notification that was leased; `body` is a serialised monitors.v1.Notification without its sequence."""
 
     tenant: str
