@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from monitors.cli import grouping
 from monitors.mesh.channel_links import LIFETIME, ChannelLink, link_url, sign
 from monitors.mesh.config import PageSettings, SmtpSettings
 from monitors.mesh.masking import Secret
@@ -80,6 +81,60 @@ def test_every_kind_that_can_be_made_has_its_inputs_on_the_page(mailing: World) 
         assert {entry.field for entry in known.inputs} <= set(message.fields_by_name)
         refused = page.submit({"kind": kind})
         assert (refused.status == 422) == bool(known.inputs), kind
+
+
+@pytest.mark.parametrize(
+    ("entered", "words"),
+    [
+        ({}, "rule, 10s then 1m, digest above 20"),
+        ({"grouping.by": "monitor"}, "monitor, 10s then 1m, digest above 20"),
+        ({"grouping.by": "alone", "grouping.digest_above": "0"}, "alone"),
+        (
+            {"grouping.by": "labels", "grouping.labels": " team,  env ,"},
+            "labels team, env, 10s then 1m, digest above 20",
+        ),
+        ({"grouping.labels": "team"}, "labels team, 10s then 1m, digest above 20"),
+        ({"grouping.wait": "0s", "grouping.interval": "1h30m"}, "rule, 0s then 1h30m, digest above 20"),
+        ({"grouping.hold_urgent": "yes"}, "rule, 10s then 1m, holds urgent, digest above 20"),
+    ],
+)
+def test_what_is_told_together_is_chosen_on_the_page(world: World, entered: dict[str, str], words: str) -> None:
+    done = fetch(link(world)).submit({"kind": "slack", "slack.webhook_url": SLACK, **entered})
+    assert done.status == 201
+    assert grouping.words(channels(world)[0].grouping) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("by", "colour", "'colour' isn't one of the choices"),
+        ("labels", ", ".join("abcdefghijk"), "11 names; send 1 to 10"),
+        ("wait", "soon", "'soon' can't be read; enter a duration such as 10s"),
+        ("wait", "11m", "660 seconds; send 0 to 10 minutes"),
+        ("interval", "0s", "0 seconds; send 1 second to 24 hours"),
+        ("interval", "999999999d" * 9, "send 1 second to 24 hours"),
+        ("digest_above", "-1", "'-1' can't be read; enter a whole number"),
+        ("digest_above", "0" * 5_000 + "1", "can't be read; enter a whole number"),
+        ("digest_above", "100001", "send at most 100,000"),
+    ],
+)
+def test_what_is_wrong_with_grouping_stands_beside_its_input(
+    shared_world: World, name: str, text: str, words: str
+) -> None:
+    entered = {"kind": "slack", "slack.webhook_url": SLACK, f"grouping.{name}": text}
+    refused = fetch(link(shared_world)).submit(entered)
+    assert refused.status == 422
+    assert words in refused.problem(f"grouping.{name}")
+    assert any(tag == "details" and "open" in attributes for tag, attributes in refused.elements)
+    assert channels(shared_world) == []
+
+
+def test_grouping_is_folded_up_and_what_was_entered_stays(world: World) -> None:
+    page = fetch(link(world))
+    assert [attributes for tag, attributes in page.elements if tag == "details"] == [{}]
+    entered = {"kind": "slack", "grouping.by": "labels", "grouping.labels": '<b>"&', "grouping.hold_urgent": "yes"}
+    filled = page.submit(entered).filled()
+    assert {name: filled[name] for name in entered} == entered
 
 
 def test_a_made_secret_is_shown_once_and_works(world: World, receiver: Receiver) -> None:

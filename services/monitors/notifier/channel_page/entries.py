@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from monitors.mesh.errors import MeshError
+from monitors.notifier.channel_page import grouping
 from monitors.notifier.kinds import KINDS, Input
 from monitors.v1 import notification_pb2 as pb
 
@@ -18,7 +19,7 @@ GENERAL = ""
 
 @dataclass(frozen=True)
 class Entries:
-    """A form's content. `values` has what was entered for the kinds, by the names of their inputs."""
+    """A form's content. `values` has what was entered for the kinds and for grouping, by the names of the inputs."""
 
     name: str = ""
     kind: str = ""
@@ -32,10 +33,14 @@ def input_name(kind: str, entry: Input) -> str:
     return f"{kind}.{entry.field}"
 
 
+def _input_names() -> set[str]:
+    return {input_name(kind, entry) for kind, known in KINDS.items() for entry in known.inputs}
+
+
 def read_form(body: bytes) -> tuple[str, Entries]:
     """The link's token and the entries of a URL-encoded form. Raises ValueError if it isn't one."""
     pairs = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS))
-    names = {input_name(kind, entry) for kind, known in KINDS.items() for entry in known.inputs}
+    names = _input_names() | grouping.NAMES
     entries = Entries(
         name=pairs.get(NAME, "").strip(),
         kind=pairs.get(KIND, ""),
@@ -47,7 +52,7 @@ def read_form(body: bytes) -> tuple[str, Entries]:
 
 
 def to_channel(entries: Entries) -> pb.Channel:
-    """The channel to make; without a kind if none was chosen."""
+    """The channel to make; without a kind if none was chosen. Raises InvalidField and InvalidFields."""
     channel = pb.Channel(name=entries.name, is_default=entries.is_default, send_resolved=entries.send_resolved)
     if entries.kind in KINDS:
         message = getattr(channel, entries.kind)
@@ -58,6 +63,9 @@ def to_channel(entries: Entries) -> pb.Channel:
                 getattr(message, entry.field).extend(part for part in SEPARATORS.split(value) if part)
             else:
                 setattr(message, entry.field, value)
+    told_together = grouping.to_grouping(entries.values)
+    if told_together:
+        channel.grouping.CopyFrom(told_together)
     return channel
 
 
@@ -69,7 +77,7 @@ def problems_of(error: MeshError) -> dict[str, str]:
 
 
 def _problems(error: MeshError) -> Iterator[tuple[str, str]]:
-    names = {NAME, KIND, *(input_name(kind, entry) for kind, known in KINDS.items() for entry in known.inputs)}
+    names = {NAME, KIND, *_input_names(), *grouping.NAMES}
     for violation in error.violations:
         name = violation.field.removeprefix("channel.")
         yield name if name in names else GENERAL, violation.description

@@ -10,6 +10,7 @@ from importlib.resources import files
 
 from monitors.mesh.channel_links import ChannelLink
 from monitors.mesh.times import SECOND
+from monitors.notifier.channel_page import grouping
 from monitors.notifier.channel_page.entries import (
     GENERAL,
     IS_DEFAULT,
@@ -52,6 +53,7 @@ def form_page(token: str, link: ChannelLink, entries: Entries, policy: Policy, p
 {"".join(_choice(name, kind, entries, policy) for name, kind in KINDS.items())}
 </fieldset>
 {"".join(_inputs(name, kind, entries, problems) for name, kind in KINDS.items() if not kind.missing(policy))}
+{_grouping(entries, problems)}
 {_box(SEND_RESOLVED, "Also tell when an alert is over", checked=entries.send_resolved)}
 {_box(IS_DEFAULT, "Also tell it of rules that name no channel", checked=entries.is_default)}
 <button type="submit">Add channel</button>
@@ -157,6 +159,28 @@ def _choice(name: str, kind: Kind, entries: Entries, policy: Policy) -> str:
 def _inputs(name: str, kind: Kind, entries: Entries, problems: Mapping[str, str]) -> str:
     fields = "".join(_entry(name, entry, entries, problems) for entry in kind.inputs)
     return f'<div class="inputs" id="inputs-{name}">{fields}</div>\n' if fields else ""
+
+
+def _grouping(entries: Entries, problems: Mapping[str, str]) -> str:
+    """Folded up until somebody has entered something: nobody needs it for a first channel."""
+    is_open = any(entries.values.get(name) or name in problems for name in grouping.NAMES)
+    chosen = entries.values.get(grouping.BY, "")
+    choices = "".join(
+        f'<div class="choice"><input type="radio" name="{grouping.BY}" id="by-{value or "usual"}" value="{value}"'
+        f'{" checked" if value == chosen else ""}> <label for="by-{value or "usual"}">{escape(title)}'
+        f"<small>{escape(summary)}</small></label></div>\n"
+        for value, (title, summary, _) in grouping.CHOICES.items()
+    )
+    fields = "".join(_entry(grouping.PREFIX, entry, entries, problems) for entry in grouping.INPUTS)
+    holds = grouping.HOLD_URGENT in entries.values
+    return f"""<details{" open" if is_open else ""}>
+<summary>What is told together</summary>
+<fieldset class="kinds"{_described(problems, grouping.BY)}>
+<legend>Alerts in one message</legend>
+{_problem(problems, grouping.BY)}
+{choices}</fieldset>
+{fields}{_box(grouping.HOLD_URGENT, "Let ends and what got worse wait, too", checked=holds)}
+</details>"""
 
 
 def _entry(kind: str, entry: Input, entries: Entries, problems: Mapping[str, str]) -> str:
