@@ -52,6 +52,11 @@ def own_requests(a: Tenant) -> dict[str, Message]:
     past = rules.PastAlert(
         key="mine", rule_id=a.ids["rule0"], monitor_id=a.monitor, fire_time=start, resolve_time=start
     )
+    silence = notification_pb2.Silence(
+        matchers=[notification_pb2.Matcher(name="mine", operator=notification_pb2.MATCH_OPERATOR_EQUAL, value="mine")],
+        end_time=Timestamp(seconds=now_nanos() // 10**9 + 3600),
+        comment="mine",
+    )
     query = evaluator.QuerySeriesRequest(monitor_id=a.monitor, field=f"field_{a.canary}", start_time=start)
     return {
         "CreateRule": rules.CreateRuleRequest(rule=rule),
@@ -93,10 +98,12 @@ def own_requests(a: Tenant) -> dict[str, Message]:
         ),
         "DeleteChannel": notifier.DeleteChannelRequest(channel_id=a.ids["channel"], etag="stale"),
         "TestChannel": notifier.TestChannelRequest(channel_id=a.ids["channel"]),
-        "CreateSilence": notifier.CreateSilenceRequest(),
-        "ListSilences": notifier.ListSilencesRequest(),
-        "UpdateSilence": notifier.UpdateSilenceRequest(),
-        "DeleteSilence": notifier.DeleteSilenceRequest(),
+        "CreateSilence": notifier.CreateSilenceRequest(silence=silence),
+        "ListSilences": notifier.ListSilencesRequest(page_size=1),
+        "UpdateSilence": notifier.UpdateSilenceRequest(
+            silence=notification_pb2.Silence(id=a.ids["silence"], comment="mine")
+        ),
+        "DeleteSilence": notifier.DeleteSilenceRequest(silence_id=a.ids["silence"], etag="stale"),
         "CreateMuteTiming": notifier.CreateMuteTimingRequest(),
         "ListMuteTimings": notifier.ListMuteTimingsRequest(),
         "UpdateMuteTiming": notifier.UpdateMuteTimingRequest(),
@@ -139,8 +146,9 @@ def values_of(b: Tenant) -> dict[str, tuple[str, ...]]:
         "AuditQuery.resource_id": (*rule, ids["channel"], ids["key"]), "AuditQuery.user": (ids["key"],),
         "AuditQuery.kind": word,
         "field": (f"field_{c}",), "measurement": (f"meas_{c}",), "tags": tags, "TagFilter.tag": (f"tag_{c}",),
-        "Matcher.name": (f"label_{c}",), "Matcher.value": word, "silence_id": word, "mute_timing_id": word,
-        "Silence.id": word, "MuteTiming.id": word, "MuteTiming.name": word, "Silence.comment": word,
+        "Matcher.name": (f"label_{c}",), "Matcher.value": (f"silent_{c}",), "silence_id": (ids["silence"],),
+        "mute_timing_id": word, "Silence.id": (ids["silence"],), "Silence.etag": (ids["silence_etag"],),
+        "MuteTiming.id": word, "MuteTiming.name": word, "Silence.comment": (f"comment {c} 0",),
         "Silence.creator": (ids["key"],), "WebhookChannel.secret": (ids["secret"],), "WebhookChannel.url": (f"http://127.0.0.1:9/{c}",),
         "EmailChannel.addresses": (f"{c}@example.org",), "MonitorField.last_text": word,
         "Grouping.labels": (f"label_{c}",),

@@ -19,7 +19,7 @@ from monitors.app.home import held_home
 from monitors.app.mesh import Mesh, open_mesh
 from monitors.mesh.config import load_settings
 from monitors.mesh.quotas import UNLIMITED
-from monitors.mesh.times import now_nanos
+from monitors.mesh.times import HOUR, now_nanos, to_timestamp
 from monitors.v1 import evaluator_service_pb2 as evaluator
 from monitors.v1 import notification_pb2, rule_pb2
 from monitors.v1 import notifier_service_pb2 as notifier
@@ -202,6 +202,15 @@ def furnish(tenant: Tenant, hook: str) -> None:
         request = rules.CreateRuleRequest(rule=rule, request_id=f"rule-{c}-{number}")
         created = tenant.get("CreateRule", request).rule
         tenant.ids |= {f"rule{number}": created.id, f"rule{number}_etag": created.etag}
+    for number in range(2):
+        silence = notification_pb2.Silence(
+            matchers=[_matcher(f"label_{c}", f"silent_{c}")],
+            end_time=to_timestamp(now_nanos() + HOUR),
+            comment=f"comment {c} {number}",
+        )
+        silenced = notifier.CreateSilenceRequest(silence=silence, request_id=f"sil-{c}-{number}")
+        made_silence = tenant.get("CreateSilence", silenced).silence
+        tenant.ids |= {"silence": made_silence.id, "silence_etag": made_silence.etag}
     key = tenant.get("CreateKey", rules.CreateKeyRequest(title=f"key of {c}", scopes=["rules:read"]))
     tenant.ids |= {"key": key.key_id, "key_text": key.key}
     assert tenant.push(tenant.point(7.0)) == (204, "")
@@ -211,6 +220,10 @@ def furnish(tenant: Tenant, hook: str) -> None:
     tenant.get("AcknowledgeAlerts", acknowledge)
     deliveries = _all_of(tenant, "ListDeliveries", notifier.ListDeliveriesRequest(), "deliveries", 3)
     tenant.ids |= {"delivery": deliveries[0].id, "notification": deliveries[0].notification_id}
+
+
+def _matcher(name: str, value: str) -> notification_pb2.Matcher:
+    return notification_pb2.Matcher(name=name, operator=notification_pb2.MATCH_OPERATOR_EQUAL, value=value)
 
 
 def _all_of(tenant: Tenant, name: str, request: Message, field_name: str, count: int) -> Sequence[Any]:

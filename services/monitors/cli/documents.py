@@ -233,6 +233,26 @@ def delivery_document(delivery: notification_pb2.Delivery) -> Document:
     }
 
 
+def silence_document(silence: notification_pb2.Silence) -> Document:
+    """A silence."""
+    return {
+        "id": silence.id,
+        "matchers": [
+            {
+                "name": one.name,
+                "operator": word_of(notification_pb2.MatchOperator, one.operator),
+                "value": one.value,
+            }
+            for one in silence.matchers
+        ],
+        "start_time": time_text(silence, "start_time"),
+        "end_time": time_text(silence, "end_time"),
+        "comment": silence.comment,
+        "creator": silence.creator,
+        "etag": silence.etag,
+    }
+
+
 def series_document(series: evaluator_service_pb2.SeriesInfo) -> Document:
     """A series with its newest value."""
     return {

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from monitors.cli import alerts, channels, databases, deliveries, history, keys, rules, secrets
+from monitors.cli import alerts, channels, databases, deliveries, history, keys, rules, secrets, silences
 from monitors.cli.audit import audit
 from monitors.cli.importing.command import import_rules
 from monitors.cli.monitors import list_monitors
@@ -37,6 +37,7 @@ app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(history.app, name="history")
 app.add_typer(keys.app, name="keys")
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(silences.app, name="silences")
 app.command("import")(import_rules)
 app.command()(audit)
 app.command()(status)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from monitors.mesh.audit import Change
 from monitors.mesh.database import Database, Session
-from monitors.mesh.errors import InvalidField, ServiceUnavailable
+from monitors.mesh.errors import ServiceUnavailable
 from monitors.mesh.ids import new_id
 from monitors.mesh.quotas import NOT_BOUNDED, Quotas
 from monitors.mesh.secrets import Sealer
@@ -23,6 +23,7 @@ from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.message import message_of_test
 from monitors.notifier.model.targets import ConsoleTarget
+from monitors.notifier.once import Once
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.log import Attempt
 from monitors.notifier.store.queue import CHANNEL_DELETED, Queue
@@ -31,29 +32,8 @@ from monitors.notifier.translate import from_channel
 
 log = logging.getLogger(__name__)
 
-MAX_REQUEST_ID = 64
 # Below the 15 seconds that a client waits, so that a dead endpoint is an answer and not a lost call.
 TEST_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Once:
-    """Who asks, and what makes a repeat of a request known: its method, its request_id (maybe empty), and the request
-    itself."""
-
-    actor: Actor
-    method: str
-    request_id: str
-    request: bytes
-
-    @property
-    def tenant(self) -> str:
-        """Whose channels are changed."""
-        return self.actor.tenant
-
-    def __post_init__(self) -> None:
-        if len(self.request_id) > MAX_REQUEST_ID:
-            raise InvalidField("request_id", f"{len(self.request_id)} characters; send at most {MAX_REQUEST_ID}")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from monitors.mesh.ids import new_id
 from monitors.mesh.quotas import Tiers
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.times import from_duration
-from monitors.notifier.changes import Changes, Once, Step
+from monitors.notifier.changes import Changes, Step
 from monitors.notifier.clock import Clock
 from monitors.notifier.groupings import read_grouping
 from monitors.notifier.model.channel import Channel, check_fits, check_name
@@ -14,6 +14,7 @@ from monitors.notifier.model.checks import Policy
 from monitors.notifier.model.grouping import Grouping
 from monitors.notifier.model.heartbeats import check_heartbeat
 from monitors.notifier.model.targets import Target, WebhookTarget
+from monitors.notifier.once import Once
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.translate import from_channel, read_target, warn
 from monitors.v1 import notification_pb2

@@ -37,5 +37,10 @@ def read_token(token: str, query: str, types: Sequence[type]) -> list[str | int]
     return parts[1:]
 
 
+def list_of(tenant: str, query: str) -> str:
+    """What a page token belongs to: another tenant's isn't one."""
+    return repr((tenant, query))
+
+
 def _digest(query: str) -> str:
     return hashlib.sha256(query.encode()).hexdigest()[:8]

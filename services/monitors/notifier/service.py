@@ -15,8 +15,8 @@ from monitors.mesh.identity import current_principal, current_tenant
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.shared import Shared
 from monitors.mesh.times import from_timestamp, to_timestamp
-from monitors.notifier.auditing import audited, caller
-from monitors.notifier.changes import Changes, Once, Step
+from monitors.notifier.auditing import caller
+from monitors.notifier.changes import Changes, Step
 from monitors.notifier.clock import Clock
 from monitors.notifier.delivery import Dispatcher
 from monitors.notifier.intake import Intake
@@ -24,9 +24,11 @@ from monitors.notifier.making import ChannelMaker
 from monitors.notifier.model.channel import Channel, apply_change, check_etag
 from monitors.notifier.model.delivery import State
 from monitors.notifier.model.outage import overdue
+from monitors.notifier.once import carry_out, once_of
 from monitors.notifier.outage import Outages
-from monitors.notifier.pages import make_token, page_limit, read_token
+from monitors.notifier.pages import list_of, make_token, page_limit, read_token
 from monitors.notifier.reports import Reporter
+from monitors.notifier.silencing import SilenceCalls
 from monitors.notifier.store import breakers
 from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.channels import ChannelStore
@@ -41,12 +43,11 @@ from monitors.notifier.translate import (
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceServicer, add_NotifierServiceServicer_to_server
 
-SILENCES = ("silences", "snooze the rule for now: UpdateRule with snooze_until_time")
 MOST_RETRIED = 500
-MUTE_TIMINGS = ("mute timings", "snooze the rule for now: UpdateRule with snooze_until_time")
+MUTE_TIMINGS = ("mute timings", "silence alerts for now: CreateSilence")
 
 
-class NotifierService(NotifierServiceServicer):
+class NotifierService(SilenceCalls, NotifierServiceServicer):
     """The servicer."""
 
     def __init__(
@@ -84,7 +85,7 @@ class NotifierService(NotifierServiceServicer):
         return "monitors.v1.NotifierService"
 
     async def CreateChannel(self, request: pb.CreateChannelRequest, context: Any) -> pb.CreateChannelResponse:
-        return await self._maker.make(request.channel, _once(request), current_principal().tier)
+        return await self._maker.make(request.channel, once_of(request), current_principal().tier)
 
     async def GetChannel(self, request: pb.GetChannelRequest, context: Any) -> pb.GetChannelResponse:
         tenant = current_tenant()
@@ -93,7 +94,7 @@ class NotifierService(NotifierServiceServicer):
 
     async def ListChannels(self, request: pb.ListChannelsRequest, context: Any) -> pb.ListChannelsResponse:
         tenant, limit = current_tenant(), page_limit(request.page_size)
-        position = read_token(request.page_token, _list_of(tenant, "channels"), [str])
+        position = read_token(request.page_token, list_of(tenant, "channels"), [str])
         after = str(position[0]) if position else ""
         channels = await self._database.read(
             lambda session: self._channels.list_page(session, tenant, after, limit + 1)
@@ -102,7 +103,7 @@ class NotifierService(NotifierServiceServicer):
             channels=[from_channel(channel, self._sealer) for channel in channels[:limit]]
         )
         if len(channels) > limit:
-            response.next_page_token = make_token([channels[limit - 1].name], _list_of(tenant, "channels"))
+            response.next_page_token = make_token([channels[limit - 1].name], list_of(tenant, "channels"))
         return response
 
     async def UpdateChannel(self, request: pb.UpdateChannelRequest, context: Any) -> pb.UpdateChannelResponse:
@@ -115,7 +116,7 @@ class NotifierService(NotifierServiceServicer):
             change = read_change(request, before, self._maker.policy, self._clock.now())
             return Step(before, apply_change(before, change, request.channel.etag))
 
-        answer = await self._changes.apply(_once(request), decide, self._updated)
+        answer = await self._changes.apply(once_of(request), decide, self._updated)
         self._dispatcher.look()
         return pb.UpdateChannelResponse.FromString(answer)
 
@@ -131,7 +132,7 @@ class NotifierService(NotifierServiceServicer):
             check_etag(before, request.etag)
             return Step(before, None)
 
-        answer = await self._changes.apply(_once(request), decide, self._deleted)
+        answer = await self._changes.apply(once_of(request), decide, self._deleted)
         self._reporter.look()
         return pb.DeleteChannelResponse.FromString(answer)
 
@@ -149,7 +150,7 @@ class NotifierService(NotifierServiceServicer):
         query = delivery_log.Query(
             request.alert_id, request.channel, state, request.include_attempts, request.told_with
         )
-        position = read_token(request.page_token, _list_of(tenant, repr(query)), [int, str])
+        position = read_token(request.page_token, list_of(tenant, repr(query)), [int, str])
         before = (int(position[0]), str(position[1])) if position else None
         found = await self._database.read(
             lambda session: delivery_log.list_page(session, tenant, query, before, limit + 1)
@@ -157,7 +158,7 @@ class NotifierService(NotifierServiceServicer):
         response = pb.ListDeliveriesResponse(deliveries=[from_delivery(delivery) for delivery in found[:limit]])
         if len(found) > limit:
             last = found[limit - 1]
-            response.next_page_token = make_token([last.created_at, last.id], _list_of(tenant, repr(query)))
+            response.next_page_token = make_token([last.created_at, last.id], list_of(tenant, repr(query)))
         return response
 
     async def GetDelivery(self, request: pb.GetDeliveryRequest, context: Any) -> pb.GetDeliveryResponse:
@@ -187,18 +188,10 @@ class NotifierService(NotifierServiceServicer):
 
     async def _retry(self, request: Any, retry: Callable[[Session, str, int], tuple[Message, list[Change]]]) -> bytes:
         """Makes deliveries due again and returns the answer, or the first answer if this is a repeat."""
-        once, now = _once(request), self._clock.now()
-
-        def work(session: Session) -> tuple[bytes, list[Change]]:
-            first = self._requests.answer(session, once.tenant, once.method, once.request_id, once.request)
-            if first is not None:
-                return first, []
-            message, changes = retry(session, once.tenant, now)
-            answer = message.SerializeToString()
-            self._requests.remember(session, once.tenant, once.method, once.request_id, once.request, answer, now)
-            return answer, changes
-
-        answer = await audited(self._database, once.actor, once.method, now, work)
+        once, now = once_of(request), self._clock.now()
+        answer = await carry_out(
+            self._database, self._requests, once, now, lambda session: retry(session, once.tenant, now)
+        )
         self._dispatcher.look()
         return answer
 
@@ -206,13 +199,13 @@ class NotifierService(NotifierServiceServicer):
         self, request: pb.ListNotifierAuditEventsRequest, context: Any
     ) -> pb.ListNotifierAuditEventsResponse:
         tenant, size, query = current_tenant(), page_size(request.page_size), read_query(request.query)
-        position = read_token(request.page_token, _list_of(tenant, repr(query)), [int, str])
+        position = read_token(request.page_token, list_of(tenant, repr(query)), [int, str])
         after = (int(position[0]), str(position[1])) if position else None
         found = await self._database.read(lambda session: list_events(session, audit, tenant, query, after, size + 1))
         response = pb.ListNotifierAuditEventsResponse(events=map(event_to_proto, found[:size]))
         if len(found) > size:
             response.next_page_token = make_token(
-                [found[size - 1].time, found[size - 1].id], _list_of(tenant, repr(query))
+                [found[size - 1].time, found[size - 1].id], list_of(tenant, repr(query))
             )
         return response
 
@@ -240,18 +233,6 @@ class NotifierService(NotifierServiceServicer):
             problems=_problems(known, channels, failing),
         )
 
-    async def CreateSilence(self, request: pb.CreateSilenceRequest, context: Any) -> pb.CreateSilenceResponse:
-        raise NotBuilt(*SILENCES)
-
-    async def ListSilences(self, request: pb.ListSilencesRequest, context: Any) -> pb.ListSilencesResponse:
-        raise NotBuilt(*SILENCES)
-
-    async def UpdateSilence(self, request: pb.UpdateSilenceRequest, context: Any) -> pb.UpdateSilenceResponse:
-        raise NotBuilt(*SILENCES)
-
-    async def DeleteSilence(self, request: pb.DeleteSilenceRequest, context: Any) -> pb.DeleteSilenceResponse:
-        raise NotBuilt(*SILENCES)
-
     async def CreateMuteTiming(self, request: pb.CreateMuteTimingRequest, context: Any) -> pb.CreateMuteTimingResponse:
         raise NotBuilt(*MUTE_TIMINGS)
 
@@ -263,16 +244,6 @@ class NotifierService(NotifierServiceServicer):
 
     async def DeleteMuteTiming(self, request: pb.DeleteMuteTimingRequest, context: Any) -> pb.DeleteMuteTimingResponse:
         raise NotBuilt(*MUTE_TIMINGS)
-
-
-def _once(request: Any) -> Once:
-    method = type(request).__name__.removesuffix("Request")
-    return Once(caller(), method, request.request_id, request.SerializeToString(deterministic=True))
-
-
-def _list_of(tenant: str, query: str) -> str:
-    """What a page token belongs to: another tenant's isn't one."""
-    return repr((tenant, query))
 
 
 def read_retry(request: pb.RetryDeliveriesRequest) -> tuple[delivery_log.Query, int]:

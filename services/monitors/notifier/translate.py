@@ -145,13 +145,14 @@ def to_arrival(notification: pb.Notification) -> Arrival | None:
 
 
 def repeat_of(now: int, payload: bytes, number: int, severity: int) -> Arrival:
-    """What tells again, at `now`, an alert that was told before; `payload` is the notification as it was told then.
+    """What tells again, at `now`, an alert that was told before, or with the number 0 for the first time one that was
+    muted; `payload` is the notification as it was told then, or would have been.
 
     It has the place of what it repeats in their stream: before all that comes later.
     """
     notification = pb.Notification.FromString(payload)
     notification.id = f"{notification.id}_{number}"
-    notification.kind = alert_pb2.ALERT_EVENT_KIND_STILL_FIRING
+    notification.kind = alert_pb2.ALERT_EVENT_KIND_STILL_FIRING if number else alert_pb2.ALERT_EVENT_KIND_FIRING
     notification.repeat_number = number
     notification.alert.severity = rule_pb2.Severity.ValueType(severity)
     for field in ("former_severity", "detail", "user"):
@@ -213,6 +214,7 @@ def _arrival(notification: pb.Notification) -> Arrival:
         former_severity=int(notification.former_severity),
         rule_id=notification.alert.rule_id,
         monitor_id=notification.alert.monitor_id,
+        title=notification.alert.title,
         labels=dict(notification.alert.labels) | dict(notification.alert.group),
     )
 

@@ -18,13 +18,13 @@ from monitors.mesh.errors import MeshError, RequestIdReused
 from monitors.mesh.server import PortTaken
 from monitors.mesh.tenancy import of_tenant
 from monitors.notifier.auditing import Actor
-from monitors.notifier.changes import Once
 from monitors.notifier.channel_page.entries import LINK, Entries, problems_of, read_form, to_channel
 from monitors.notifier.channel_page.html import STYLE_HASH, done_page, form_page, notice_page
 from monitors.notifier.channel_page.makers import Makers
 from monitors.notifier.clock import Clock
 from monitors.notifier.kinds import KINDS
 from monitors.notifier.making import ChannelMaker
+from monitors.notifier.once import Once
 from monitors.notifier.store.requests import RequestStore
 
 log = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from monitors.mesh.times import HOUR, MINUTE, SECOND
 from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.matching import facts_of
 from monitors.notifier.model.message import Kind
 
 MAX_RETRY_AFTER = 6 * HOUR
@@ -165,8 +166,14 @@ class Arrival:
     former_severity: int = 0
     rule_id: str = ""
     monitor_id: str = ""
+    title: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     """The rule's labels and the tags of the alert's instance, which count for more."""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What matchers see of the alert."""
+        return facts_of(self.rule_id, self.monitor_id, self.title, self.severity, self.labels)
 
 
 @dataclass(frozen=True)
@@ -177,6 +184,8 @@ class Planned:
     channel: Channel | None
     state: State
     reason: str = ""
+    muted_until: int = 0
+    """If something keeps it from being told for a while: until when, in nanoseconds since 1970."""
 
 
 def plan(arrival: Arrival, channels: Iterable[Channel]) -> list[Planned]:

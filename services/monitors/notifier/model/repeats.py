@@ -4,7 +4,7 @@ They are counted from when it was told, for each channel: after an outage there 
 missed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitors.notifier.model.delivery import State
 from monitors.notifier.model.message import Kind
@@ -24,10 +24,15 @@ class Timer:
     """0 is never."""
     told_at: int = 0
     quiet_until: int = 0
+    muted_until: int = 0
+    """Until when something keeps it from being told that should have been told since."""
 
     @property
     def due_at(self) -> int:
-        """When it's told again, if it fires by then. What would come before `quiet_until` comes then."""
+        """When it's told again, if it fires by then; what was muted, when that is over. What would come before
+        `quiet_until` comes then."""
+        if self.muted_until:
+            return max(self.muted_until, self.quiet_until)
         if not self.interval or not self.told_at:
             return NEVER
         return max(self.told_at + self.interval, self.quiet_until)
@@ -37,3 +42,28 @@ def is_told(kind: Kind, state: State) -> bool:
     """Whether the next repeat is counted from a delivery that has come to this state. A firing that never arrived isn't
     told again; whatever else didn't arrive has its next turn."""
     return state in _ARRIVED or (state is State.DEAD and kind is not Kind.FIRING)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What becomes of a timer that is due: whether a delivery is made, in which state, and when it's due next."""
+
+    is_shown: bool
+    state: State
+    reason: str
+    due_at: int
+    muted_until: int = 0
+
+    def muted(self, timer: Timer, until: int) -> "Turn":
+        """The same while something mutes the alert. Of what is muted already nothing more is shown."""
+        due_at = replace(timer, muted_until=until).due_at
+        return replace(self, is_shown=self.is_shown and not timer.muted_until, due_at=due_at, muted_until=until)
+
+
+def take_turn(timer: Timer, unusable: str, now: int, *, is_busy: bool) -> Turn:
+    """Tells what a timer that is due is for. If its channel is turned off, or the last message is still on its way,
+    that is left to its next turn; but for what was never told: that is suppressed, as there needn't be another turn."""
+    following = now + timer.interval if timer.interval and timer.told_at else NEVER
+    if unusable and not timer.told_at:
+        return Turn(True, State.SUPPRESSED, f"the channel is turned off: {unusable}", NEVER)
+    return Turn(not (unusable or is_busy), State.PENDING, "", following)

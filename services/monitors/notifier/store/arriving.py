@@ -9,16 +9,21 @@ from monitors.mesh.ids import id_series
 from monitors.mesh.rows import find_rows, in_parts, insert_rows
 from monitors.notifier.model.delivery import Arrival, OutcomeKind, Planned, State, never_told, plan
 from monitors.notifier.model.message import Kind
+from monitors.notifier.model.silences import under
 from monitors.notifier.model.targets import ConsoleTarget
 from monitors.notifier.store import repeats
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.named import stream_of
+from monitors.notifier.store.silences import active
 from monitors.notifier.store.tables import attempts, deliveries
 from monitors.notifier.store.timing import Timing
 
-FIRING_NEVER_TOLD = "that the alert fired was never told, so its end isn't either"
+FIRING_NEVER_TOLD = "that the alert fired was never told, so what became of it isn't either"
 SAYS_IT_FIRES = (Kind.FIRING, Kind.SEVERITY_CHANGED)
 _COLUMNS = tuple(column.name for column in deliveries.columns)
+_ID = _COLUMNS.index("id")
+_FOLLOWS = (Kind.RESOLVED, Kind.ACKNOWLEDGED)
+"""What is no news to whoever was never told that the alert fired."""
 Told = dict[tuple[str, str, str], list[State]]
 """States of what said that alerts fire, by tenant, stream and alert."""
 
@@ -59,15 +64,14 @@ def take_in(session: Session, channels: ChannelStore, arrivals: Sequence[Arrival
         known = _known(session, tenant, list(of_tenant))
         new = [one for name, one in of_tenant.items() if name not in known]
         if new:
-            present = channels.list_all(session, tenant)
-            planned += [(arrival, plan(arrival, present)) for arrival in new]
-    insert(session, planned, now)
-    repeats.follow(session, planned, now)
+            present, silences = channels.list_all(session, tenant), active(session, tenant, now)
+            planned += [(one, under(silences, one, plan(one, present), now)) for one in new]
+    repeats.follow(session, planned, insert(session, planned, now), now)
     return [arrival for arrival, plans in planned if not _is_printed(plans)]
 
 
-def insert(session: Session, planned: repeats.Plans, now: int) -> None:
-    """Makes the deliveries that are planned."""
+def insert(session: Session, planned: repeats.Plans, now: int) -> repeats.Muted:
+    """Makes the deliveries that are planned. Gives the ids of those that are muted."""
     told = _told(session, planned)
     timing = Timing(session, planned, now)
     times = timing.decide()
@@ -79,6 +83,12 @@ def insert(session: Session, planned: repeats.Plans, now: int) -> None:
     ]
     insert_rows(session, deliveries, _COLUMNS, rows)
     timing.hurry(times)
+    which = [(arrival, one) for arrival, plans in planned for one in plans]
+    return {
+        (arrival.tenant, arrival.notification_id, _channel_id(one)): str(row[_ID])
+        for (arrival, one), row in zip(which, rows, strict=True)
+        if one.muted_until
+    }
 
 
 def insert_once(session: Session, arrival: Arrival, planned: Sequence[Planned], now: int) -> None:
@@ -99,10 +109,10 @@ def _known(session: Session, tenant: str, ids: Sequence[str]) -> set[str]:
 
 
 def _told(session: Session, planned: Sequence[tuple[Arrival, Sequence[Planned]]]) -> Told:
-    """Of the streams in which something ends."""
+    """Of the streams in which something ends, or is taken care of."""
     streams: dict[str, dict[str, None]] = {}
     for arrival, plans in planned:
-        if arrival.kind is Kind.RESOLVED:
+        if arrival.kind in _FOLLOWS:
             of_tenant = streams.setdefault(arrival.tenant, {})
             of_tenant.update((stream_of(_channel_id(one), arrival.stream_key), None) for one in plans)
     told: Told = {}
@@ -130,7 +140,7 @@ def _row(
     alert = arrival.tenant, stream_key, arrival.alert_id
     if arrival.kind in SAYS_IT_FIRES:
         told.setdefault(alert, []).append(state)
-    elif arrival.kind is Kind.RESOLVED and state is State.PENDING and never_told(told.get(alert, [])):
+    elif arrival.kind in _FOLLOWS and state is State.PENDING and never_told(told.get(alert, [])):
         state, reason = State.SUPERSEDED, FIRING_NEVER_TOLD
     values = {
         "tenant_id": arrival.tenant,

@@ -1,28 +1,32 @@
 """When alerts are told again: a row for each alert that fires and each channel to which it was or will be told."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, case, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import Row, change_rows, execute_rows, find_rows, read_rows, read_value, update_rows
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import UNFINISHED, Arrival, Planned, State
 from monitors.notifier.model.message import Kind
-from monitors.notifier.model.repeats import COUNTS, IS_OVER, NEVER, Timer, is_told
+from monitors.notifier.model.repeats import COUNTS, IS_OVER, NEVER, Timer, is_told, take_turn
+from monitors.notifier.model.silences import under
 from monitors.notifier.store.named import Key
+from monitors.notifier.store.silences import active
 from monitors.notifier.store.tables import deliveries, repeats
 
 Compose = Callable[[bytes, int, int], Arrival]
 """Makes a repeat of what was told: from its payload, the number of the repeat, and how bad it is now."""
 FindChannels = Callable[[Session, Collection[Key]], Mapping[Key, Channel]]
 Plans = Sequence[tuple[Arrival, Sequence[Planned]]]
+Muted = Mapping[tuple[str, str, str], str]
+"""The ids of deliveries that are muted, by tenant, notification and channel."""
 
 _COLUMNS = tuple(column.name for column in repeats.columns)
 _KEY = ("tenant_id", "alert_id", "channel_id")
-_CHANGED = ("severity", "repeat_interval", "quiet_until", "told_at", "due_at")
+_CHANGED = ("severity", "repeat_interval", "quiet_until", "told_at", "muted_until", "due_at")
 _CHUNK = 500
 _ENDS = (Kind.RESOLVED, Kind.ACKNOWLEDGED)
 _CHANGES = (Kind.SEVERITY_CHANGED, Kind.REPEAT_CHANGED)
@@ -91,32 +95,32 @@ class Ended:
         return self.tenant, self.alert_id, self.channel_id
 
 
-def follow(session: Session, planned: Plans, now: int) -> None:
+def follow(session: Session, planned: Plans, muted: Muted, now: int) -> None:
     """Sets, changes and ends timers as new notifications say, which stand in the order of their streams."""
     over = {(one.tenant, one.alert_id) for one, _ in planned if one.kind in _ENDS}
     begun = [
-        _first_row(arrival, one.channel.id)
+        _first_row(arrival, one.channel.id, one.muted_until, muted)
         for arrival, plans in planned
         if arrival.kind is Kind.FIRING and (arrival.tenant, arrival.alert_id) not in over
         for one in plans
-        if one.channel and one.state is State.PENDING
+        if one.channel and (one.state is State.PENDING or one.muted_until)
     ]
     execute_rows(session, _INSERT, _COLUMNS, begun)
     # What is over needs no change before, and of several changes the last one counts.
-    changed = {(one.tenant, one.alert_id): one for one, _ in planned if one.kind in _CHANGES}
+    changed = {(one.tenant, one.alert_id): (one, plans) for one, plans in planned if one.kind in _CHANGES}
     for tenant in sorted({tenant for tenant, _ in over | changed.keys()}):
         ended = sorted(alert for of, alert in over if of == tenant)
         rows = _of_alerts(session, tenant, [*ended, *(alert for of, alert in changed if of == tenant)])
         for part in _chunks(ended if rows else []):
             change_rows(session, _FORGET, {"tenant": tenant, "ids": part})
         going_on = (row for row in rows if (tenant, row.alert_id) not in over)
-        timers = [_changed_row(row, changed[tenant, row.alert_id], now) for row in going_on]
+        timers = [_changed_row(row, *changed[tenant, row.alert_id], now) for row in going_on]
         update_rows(session, repeats, _KEY, _CHANGED, timers)
         for part in _chunks(sorted({row.alert_id for row in rows if row.repeat_count})):
             change_rows(session, _SUPERSEDE, {"tenant": tenant, "ids": part, "now": now})
 
 
-def _first_row(arrival: Arrival, channel_id: str) -> tuple[Any, ...]:
+def _first_row(arrival: Arrival, channel_id: str, muted_until: int, muted: Muted) -> tuple[Any, ...]:
     values = {
         "tenant_id": arrival.tenant,
         "alert_id": arrival.alert_id,
@@ -125,20 +129,26 @@ def _first_row(arrival: Arrival, channel_id: str) -> tuple[Any, ...]:
         "repeat_interval": arrival.repeat_interval,
         "told_at": 0,
         "quiet_until": 0,
-        "due_at": NEVER,
-        "delivery_id": "",
+        "due_at": muted_until or NEVER,
+        "delivery_id": muted.get((arrival.tenant, arrival.notification_id, channel_id), ""),
         "repeat_count": 0,
+        "muted_until": muted_until,
     }
     return tuple([values[name] for name in _COLUMNS])
 
 
-def _changed_row(row: Row, arrival: Arrival, now: int) -> tuple[Any, ...]:
-    # That it got worse is about to be told, which begins a new interval.
-    told_at = now if row.told_at and arrival.kind is Kind.SEVERITY_CHANGED else row.told_at
-    timer = Timer(arrival.repeat_interval, told_at, arrival.repeat_after)
+def _changed_row(row: Row, arrival: Arrival, plans: Sequence[Planned], now: int) -> tuple[Any, ...]:
+    told_at, muted_until = row.told_at, row.muted_until
+    if arrival.kind is Kind.SEVERITY_CHANGED:
+        muted_until = max(
+            (one.muted_until for one in plans if one.channel and one.channel.id == row.channel_id), default=0
+        )
+        # That it got worse is about to be told, which begins a new interval.
+        told_at = now if told_at and not muted_until else told_at
+    timer = Timer(arrival.repeat_interval, told_at, arrival.repeat_after, muted_until)
     return (
         row.tenant_id, row.alert_id, row.channel_id, arrival.severity, timer.interval, timer.quiet_until, timer.told_at,
-        timer.due_at,
+        timer.muted_until, timer.due_at,
     )  # fmt: skip
 
 
@@ -166,10 +176,26 @@ def _matters(one: Ended) -> bool:
     return is_told(one.kind, one.state) or (one.kind is Kind.STILL_FIRING and one.state is State.PENDING)
 
 
+def _timer(row: Row) -> Timer:
+    return Timer(row.repeat_interval, row.told_at, row.quiet_until, row.muted_until)
+
+
 def _told_row(row: Row, one: Ended) -> tuple[Any, ...]:
-    timer = Timer(row.repeat_interval, one.ended_at, row.quiet_until)
+    timer = replace(_timer(row), told_at=one.ended_at)
     is_news = one.kind is not Kind.STILL_FIRING and one.state is not State.DEAD
     return (*one.key, timer.told_at, timer.due_at, one.delivery_id if is_news else row.delivery_id)
+
+
+def look_again(session: Session, tenant: str, now: int) -> None:
+    """What mutes a tenant's alerts has changed: those that are muted have their turn now."""
+    change_rows(session, _LOOK_AGAIN, {"tenant": tenant, "now": now})
+
+
+_LOOK_AGAIN = (
+    update(repeats)
+    .where(repeats.c.tenant_id == bindparam("tenant"), repeats.c.muted_until > 0)
+    .values(due_at=case((repeats.c.quiet_until > bindparam("now"), repeats.c.quiet_until), else_=bindparam("now")))
+)
 
 
 def first_due(session: Session) -> int | None:
@@ -181,26 +207,34 @@ def first_due(session: Session) -> int | None:
 def take_due(
     session: Session, find: FindChannels, compose: Compose, now: int, most: int
 ) -> tuple[list[tuple[Arrival, list[Planned]]], int]:
-    """At most `most` repeats that are due, with the channel of each; and how many timers were due. Each is set anew:
-    one whose channel is turned off, or whose last repeat is still on its way, has its next turn."""
+    """At most `most` repeats that are due, and what was muted until now, with the channel of each; and how many timers
+    were due. Each is set anew."""
     rows = read_rows(session, _DUE, {"now": now, "most": most})
     if not rows:
         return [], 0
     channels = find(session, {(row.tenant_id, row.channel_id) for row in rows})
     told, busy = _look_up(session, rows)
+    silences = {tenant: active(session, tenant, now) for tenant in sorted({row.tenant_id for row in rows})}
     made, timers, gone = [], [], []
     for row in rows:
         channel, original = channels.get((row.tenant_id, row.channel_id)), told.get((row.tenant_id, row.delivery_id))
         if channel is None or original is None:
             gone.append({"tenant": row.tenant_id, "alert": row.alert_id, "channel": row.channel_id})
             continue
-        number = row.repeat_count
-        if not channel.unusable_reason and (row.tenant_id, row.alert_id, row.channel_id) not in busy:
-            number += 1
-            arrival = compose(original.payload, number, row.severity)
-            made.append((arrival, [Planned(original.channel_name, channel, State.PENDING)]))
-        timers.append((row.tenant_id, row.alert_id, row.channel_id, now + row.repeat_interval, number))
-    update_rows(session, repeats, _KEY, ("due_at", "repeat_count"), timers)
+        # What was muted from its beginning is told now for the first time.
+        number = row.repeat_count + 1 if row.told_at else 0
+        arrival = compose(original.payload, number, row.severity)
+        is_busy = (row.tenant_id, row.alert_id, row.channel_id) in busy
+        turn = take_turn(_timer(row), channel.unusable_reason, now, is_busy=is_busy)
+        planned = Planned(original.channel_name, channel, turn.state, turn.reason)
+        (left,) = under(silences[row.tenant_id], arrival, [planned], now)
+        if left.muted_until:
+            turn = turn.muted(_timer(row), left.muted_until)
+        if turn.is_shown:
+            made.append((arrival, [left]))
+        count = number if turn.is_shown else row.repeat_count
+        timers.append((row.tenant_id, row.alert_id, row.channel_id, turn.due_at, turn.muted_until, count))
+    update_rows(session, repeats, _KEY, ("due_at", "muted_until", "repeat_count"), timers)
     if gone:
         session.execute(_FORGET_ONE, gone)
     return made, len(rows)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    Text,
     UniqueConstraint,
     text,
 )
@@ -172,7 +173,8 @@ class BreakerRow(Base):
 
 class RepeatRow(Base):
     """When an alert that fires is told again to a channel; see `model.repeats`. `delivery_id` is what told it last that
-    was news; `repeat_count` is how often it was told again."""
+    was news, or would have told it if it hadn't been muted until `muted_until`; `repeat_count` is how often it was told
+    again."""
 
     __tablename__ = "notifier_repeats"
     __table_args__ = (Index("ix_repeats_due", "due_at"),)
@@ -187,6 +189,24 @@ class RepeatRow(Base):
     due_at: Mapped[int] = mapped_column(BigInteger)
     delivery_id: Mapped[str] = mapped_column(String(32))
     repeat_count: Mapped[int] = mapped_column(Integer)
+    muted_until: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class SilenceRow(Base):
+    """Alerts of which nobody is told for a while; see `model.silences`. `matchers` is JSON: name, operator, value."""
+
+    __tablename__ = "notifier_silences"
+    __table_args__ = (Index("ix_silences_end", "tenant_id", "end_at"),)
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    matchers: Mapped[str] = mapped_column(Text)
+    start_at: Mapped[int] = mapped_column(BigInteger)
+    end_at: Mapped[int] = mapped_column(BigInteger)
+    comment: Mapped[str] = mapped_column(String(500))
+    creator: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    revision: Mapped[int] = mapped_column(Integer)
 
 
 class SealedKeyRow(Base):
@@ -220,6 +240,7 @@ repeats = cast("Table", RepeatRow.__table__)
 groups = cast("Table", GroupRow.__table__)
 storms = cast("Table", StormRow.__table__)
 breakers = cast("Table", BreakerRow.__table__)
+silences = cast("Table", SilenceRow.__table__)
 STANDING: tuple[Column[Any], ...] = (
     deliveries.c.tenant_id, deliveries.c.id, deliveries.c.alert_id, deliveries.c.kind, deliveries.c.stream_key,
     deliveries.c.state, deliveries.c.detail, deliveries.c.attempt_count, deliveries.c.last_outcome,
