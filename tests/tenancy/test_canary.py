@@ -123,6 +123,7 @@ def test_what_is_looked_for_is_what_its_owner_sees(world: World) -> None:
             ("ListKeys", rules.ListKeysRequest()),
             ("ListChannels", notifier.ListChannelsRequest()),
             ("ListDeliveries", notifier.ListDeliveriesRequest()),
+            ("ListSilences", notifier.ListSilencesRequest()),
             ("ListSeries", evaluator.ListSeriesRequest()),
         )
     )
