@@ -1,7 +1,7 @@
 """When alerts are told again: a row for each alert that fires and each channel to which it was or will be told."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, case, delete, func, insert, select, update
@@ -39,8 +39,9 @@ _OF_ALERTS = (
 )
 # What it takes to count anew.
 _COUNTED = _OF_ALERTS.with_only_columns(
-    repeats.c.alert_id, repeats.c.channel_id, repeats.c.repeat_interval, repeats.c.quiet_until, repeats.c.delivery_id
-)
+    repeats.c.alert_id, repeats.c.channel_id, repeats.c.repeat_interval, repeats.c.quiet_until, repeats.c.muted_until,
+    repeats.c.delivery_id,
+)  # fmt: skip
 _FORGET = delete(repeats).where(
     repeats.c.tenant_id == bindparam("tenant"), repeats.c.alert_id.in_(bindparam("ids", expanding=True))
 )
@@ -176,12 +177,8 @@ def _matters(one: Ended) -> bool:
     return is_told(one.kind, one.state) or (one.kind is Kind.STILL_FIRING and one.state is State.PENDING)
 
 
-def _timer(row: Row) -> Timer:
-    return Timer(row.repeat_interval, row.told_at, row.quiet_until, row.muted_until)
-
-
 def _told_row(row: Row, one: Ended) -> tuple[Any, ...]:
-    timer = replace(_timer(row), told_at=one.ended_at)
+    timer = Timer(row.repeat_interval, one.ended_at, row.quiet_until, row.muted_until)
     is_news = one.kind is not Kind.STILL_FIRING and one.state is not State.DEAD
     return (*one.key, timer.told_at, timer.due_at, one.delivery_id if is_news else row.delivery_id)
 
@@ -225,11 +222,12 @@ def take_due(
         number = row.repeat_count + 1 if row.told_at else 0
         arrival = compose(original.payload, number, row.severity)
         is_busy = (row.tenant_id, row.alert_id, row.channel_id) in busy
-        turn = take_turn(_timer(row), channel.unusable_reason, now, is_busy=is_busy)
+        timer = Timer(row.repeat_interval, row.told_at, row.quiet_until, row.muted_until)
+        turn = take_turn(timer, channel.unusable_reason, now, is_busy=is_busy)
         planned = Planned(original.channel_name, channel, turn.state, turn.reason)
         (left,) = under(silences[row.tenant_id], arrival, [planned], now)
         if left.muted_until:
-            turn = turn.muted(_timer(row), left.muted_until)
+            turn = turn.muted(timer, left.muted_until)
         if turn.is_shown:
             made.append((arrival, [left]))
         count = number if turn.is_shown else row.repeat_count
