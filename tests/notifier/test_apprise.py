@@ -126,13 +126,14 @@ ATTACKS = {
     "writes to the log of the system": "syslog.syslog('x')",
     "calls into a library": "ctypes.CDLL(None)",
     "reads a file": "open('/etc/passwd')",
+    "reads a file beside the program": "open(sys.prefix + '-other')",
     "reads a file by another way": "os.open('/etc/passwd', os.O_RDONLY)",
     "writes a file": "open('/tmp/x', 'w')",
     "writes a file of the program": "open(os.__file__, 'a')",
     "removes a file": "os.remove('/tmp/x')",
 }
 LOCKED = """
-import ctypes, os, socket, subprocess, syslog
+import ctypes, os, socket, subprocess, sys, syslog
 from monitors.notifier.channels.apprise.lock import Lock, limit_resources
 limit_resources()
 Lock(allow_local=False)

@@ -40,7 +40,8 @@ class Lock:
         self.refused = 0
         self._allow_local = allow_local
         found = {str(Path(each).resolve()) for each in (*sys.path, sys.prefix, sys.base_prefix, *_READABLE) if each}
-        self._readable = tuple(found)
+        self._readable = frozenset(found)
+        self._folders = tuple(f"{each}/" for each in found)
         sys.addaudithook(self._hear)
 
     def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
@@ -69,5 +70,8 @@ class Lock:
         if isinstance(path, bytes):
             path = os.fsdecode(path)
         writes = not isinstance(flags, int) or bool(flags & _WRITING)
-        if writes or not isinstance(path, str) or not os.path.realpath(path).startswith(self._readable):
+        if writes or not isinstance(path, str) or not self._is_readable(os.path.realpath(path)):
             raise PermissionError("the file isn't readable here")
+
+    def _is_readable(self, path: str) -> bool:
+        return path in self._readable or path.startswith(self._folders)
