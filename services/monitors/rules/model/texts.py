@@ -28,7 +28,7 @@ class Texts(Mapping[str, str]):
 
     def _known(self) -> Mapping[str, str]:
         if self._texts is None:
-            self._texts = read_json(self.json)
+            self._texts = read_json(self.json) if self.json != "{}" else {}
         return self._texts
 
     def items(self) -> ItemsView[str, str]:

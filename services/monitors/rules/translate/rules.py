@@ -201,20 +201,27 @@ def facts_of(stored: StoredRule) -> RuleFacts:
 def _facts_in(body: bytes) -> RuleFacts:
     # Remembered for what fires again and again: to read a rule takes as long as to decide about its alert.
     message = pb.Rule.FromString(body)
-    labels, annotations = message.labels, message.annotations
     return RuleFacts(
         title=message.title,
         severity=_SEVERITIES[message.severity],
-        levels=frozenset(_SEVERITIES[level.severity] for level in message.levels),
+        levels=frozenset(_SEVERITIES[level.severity] for level in message.levels) if message.levels else _NO_LEVELS,
         condition_text=message.condition_text,
-        # A protobuf map is made a dictionary twice as fast like this.
-        labels=Texts.of({name: labels[name] for name in labels}),
-        annotations=Texts.of({name: annotations[name] for name in annotations}),
+        labels=_texts(message.labels),
+        annotations=_texts(message.annotations),
         channels=tuple(message.notify),
         cooldown=from_duration(message.cooldown),
         snooze_until=from_timestamp(message.snooze_until_time) if message.HasField("snooze_until_time") else None,
         repeat_interval=from_duration(message.repeat_interval),
     )
+
+
+_NO_LEVELS: frozenset[Severity] = frozenset()
+_NO_TEXTS = Texts.of({})
+
+
+def _texts(found: Mapping[str, str]) -> Texts:
+    # A protobuf map is made a dictionary twice as fast like this.
+    return Texts.of({name: found[name] for name in found}) if found else _NO_TEXTS
 
 
 def check_rule_id(rule_id: str) -> str:
