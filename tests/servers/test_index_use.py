@@ -11,12 +11,14 @@ from monitors.notifier.model.turns import Lane
 from monitors.notifier.store import log
 from monitors.notifier.store.lanes import waiting_lanes
 from monitors.notifier.store.sendable import of_lanes
+from monitors.rules.model.alert import EventKind
 from monitors.rules.store import alerts, outbox, rules
 from tests.servers.mariadb import shared_server
 from tests.tenants import of_all
 
 ROWS = 3000
 AFTER = (1500, "id001500")
+NEW = outbox.Waiting("t1", "new", 10**9, "id000001", EventKind.FIRING, "v1", 0, b"", 0)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,7 @@ def plan_of(engine: Engine, work: Callable[[Session], object]) -> list[Any]:
         (lambda session: alerts.list_alerts(session, "t1", [], AFTER, 50), "ix_alerts_fired"),
         (lambda session: log.list_page(session, "t1", log.Query(), AFTER, 50), "ix_deliveries_newest"),
         (lambda session: outbox.lease(session, 10**9, "token"), "ix_outbox_due"),
+        (lambda session: outbox.insert_waiting(session, [NEW], outbox.Receiver("token", 0)), "ix_outbox_stream"),
     ],
 )
 def test_what_is_read_page_by_page_has_its_index(engine: Engine, work: Callable[[Session], object], index: str) -> None:
