@@ -131,7 +131,8 @@ def values_of(b: Tenant) -> dict[str, tuple[str, ...]]:
         "alert_id": (ids["alert0"],), "alert_ids": (ids["alert0"],),
         "Channel.id": channel, "channel_id": channel, "Channel.name": (f"ops-{c}",), "channel": (f"ops-{c}",),
         "channel_name": (f"ops-{c}",), "Channel.etag": (ids["channel_etag"],), "Channel.disabled_reason": word,
-        "delivery_id": (ids["delivery"],), "key_id": (ids["key"],), "credential": (_damaged(ids["key_text"]),),
+        "delivery_id": (ids["delivery"],), "told_with": (ids["delivery"],),
+        "key_id": (ids["key"],), "credential": (_damaged(ids["key_text"]),),
         "monitor_id": (b.monitor, f"{b.monitor}*"), "monitor_ids": (b.monitor,), "tenant_id": (b.name,),
         "request_id": (f"rule-{c}-0", f"chan-{c}", f"ack-{c}"), "etag": (ids["rule0_etag"], ids["channel_etag"]),
         "filter": tuple(

@@ -40,7 +40,7 @@ NAMES_ONE = {
     ("ExplainRule", "rule_id"), ("ExplainRule", "alert_id"), ("RevokeKey", "key_id"), ("GetChannel", "channel_id"),
     ("UpdateChannel", "channel.id"), ("DeleteChannel", "channel_id"), ("TestChannel", "channel_id"),
     ("RetryDelivery", "delivery_id"), ("GetDelivery", "delivery_id"), ("UpdateSilence", "silence.id"),
-    ("DeleteSilence", "silence_id"),
+    ("DeleteSilence", "silence_id"), ("ListDeliveries", "told_with"),
 }  # fmt: skip
 
 
