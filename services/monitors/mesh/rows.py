@@ -19,8 +19,8 @@ Row: TypeAlias = Any
 """A row that was found: a tuple, whose values have the names of their columns as well."""
 ROWS_A_STATEMENT = 250
 Query: TypeAlias = Select[Any] | CompoundSelect[Any]
-# Of SQLite. A few sizes, whose texts are made, and read by the database, once.
-SIZES = (1000, 250, 50, 10)
+# Of SQLite. A few sizes, whose texts are made, and read by the database, once; fewer rows go one by one.
+SIZES = (500, 100, 20)
 MOST_PARAMETERS = 32_766
 
 
