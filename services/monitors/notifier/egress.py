@@ -148,10 +148,12 @@ class Egress:
 
     def _take(self, place: Place) -> Connection | None:
         """A connection that is kept, if there is one."""
-        kept = self._kept.get(place, [])
+        kept = self._kept.get(place)
         while kept:
             connection, end = kept.pop()
             end.cancel()
+            if not kept:
+                del self._kept[place]
             if connection.is_usable:
                 return connection
         return None
