@@ -21,6 +21,7 @@ from monitors.v1.rule_service_pb2 import RegisterMonitorRequest
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.cli.memory_mesh import KEY, MemoryMesh, open_memory_mesh
 from tests.harness import LoopThread
+from tests.notifier.world import World, running
 from tests.servers.backends import database_url
 
 
@@ -100,3 +101,23 @@ def local(loop_thread: LoopThread, tmp_path_factory: pytest.TempPathFactory) -> 
             "MONITORS_SERVER": None, "MONITORS_KEY": None, "MONITORS_HOME": str(home), "MONITORS_GRPC_PORT": str(port)
         }  # fmt: skip
         yield Command(environment)
+
+
+@pytest.fixture
+def notifier(loop_thread: LoopThread, tmp_path: Path) -> Iterator[World]:
+    with running(loop_thread, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def told(notifier: World, tmp_path: Path) -> Command:
+    """The command with a key of the tenant `acme`, at the real notifier."""
+    return Command(
+        {
+            "MONITORS_SERVER": f"127.0.0.1:{notifier.port}",
+            "MONITORS_KEY": "acme",
+            "MONITORS_HOME": str(tmp_path / "home"),
+            "MONITORS_GRPC_PORT": None,
+            "COLUMNS": "160",
+        }
+    )

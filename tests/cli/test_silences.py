@@ -1,58 +1,34 @@
 """`monitors silences`, against the real notifier."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.cli.conftest import Command
-from tests.harness import LoopThread
-from tests.notifier.world import World, running
 
 
-@pytest.fixture
-def world(loop_thread: LoopThread, tmp_path: Path) -> Iterator[World]:
-    with running(loop_thread, tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def monitors(world: World, tmp_path: Path) -> Command:
-    return Command(
-        {
-            "MONITORS_SERVER": f"127.0.0.1:{world.port}",
-            "MONITORS_KEY": "acme",
-            "MONITORS_HOME": str(tmp_path / "home"),
-            "MONITORS_GRPC_PORT": None,
-            "COLUMNS": "160",
-        }
-    )
-
-
-def test_a_silence_is_made_listed_changed_and_ended(monitors: Command) -> None:
+def test_a_silence_is_made_listed_changed_and_ended(told: Command) -> None:
     command = ("silences", "create", "monitor_id=checkout", "severity =~ low|medium", "--for", "2h", "-c", "deploying")
-    made = monitors(*command, "--json").document["silence"]
+    made = told(*command, "--json").document["silence"]
     assert made["matchers"] == [
         {"name": "monitor_id", "operator": "equal", "value": "checkout"},
         {"name": "severity", "operator": "match", "value": "low|medium"},
     ]
-    shown = monitors("silences", "list").stdout
+    shown = told("silences", "list").stdout
     assert f"{made['id']}  monitor_id=checkout, severity=~low|medium" in shown
     assert "deploying" in shown
-    changed = monitors("silences", "change", made["id"], "--for", "3h", "--json").document["silence"]
+    changed = told("silences", "change", made["id"], "--for", "3h", "--json").document["silence"]
     assert changed["end_time"] > made["end_time"]
     assert changed["comment"] == "deploying"
-    assert monitors("silences", "end", made["id"]).stdout == f"{made['id']} is over; what still fires is told.\n"
-    assert "Nothing is silenced." in monitors("silences", "list").stderr
-    assert [one["id"] for one in monitors("silences", "list", "--all", "--json").document["silences"]] == [made["id"]]
+    assert told("silences", "end", made["id"]).stdout == f"{made['id']} is over; what still fires is told.\n"
+    assert "Nothing is silenced." in told("silences", "list").stderr
+    assert [one["id"] for one in told("silences", "list", "--all", "--json").document["silences"]] == [made["id"]]
 
 
-def test_a_silence_that_begins_later_says_so(monitors: Command) -> None:
+def test_a_silence_that_begins_later_says_so(told: Command) -> None:
     begins, ends = "2199-03-01T08:00:00Z", "2199-03-01T09:00:00Z"
     command = ("silences", "create", "team!=web", "host=a", "--from", begins, "--until", ends, "-c", "moving")
-    said = monitors(*command).stdout
+    said = told(*command).stdout
     assert "nobody is told of team!=web and host=a from in " in said
-    (found,) = monitors("silences", "list", "--json").document["silences"]
+    (found,) = told("silences", "list", "--json").document["silences"]
     assert (found["start_time"], found["end_time"]) == (begins, ends)
 
 
@@ -67,9 +43,7 @@ def test_a_silence_that_begins_later_says_so(monitors: Command) -> None:
         (("end", "sil_1"), "there is no silence 'sil_1'"),
     ],
 )
-def test_what_cannot_be_meant_is_told_with_the_fix(
-    monitors: Command, arguments: tuple[str, ...], expected: str
-) -> None:
-    outcome = monitors("silences", *arguments, ok=False)
+def test_what_cannot_be_meant_is_told_with_the_fix(told: Command, arguments: tuple[str, ...], expected: str) -> None:
+    outcome = told("silences", *arguments, ok=False)
     assert outcome.code != 0
     assert expected in " ".join(outcome.stderr.replace("│", " ").split())

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from monitors.mesh.times import HOUR, SECOND, to_timestamp
 from monitors.notifier.model.matching import Matcher, Operator, all_hold
-from monitors.notifier.model.silences import Silence, mute_of
+from monitors.notifier.model.muting import mute_of
+from monitors.notifier.model.silences import Silence
 from monitors.v1 import notification_pb2 as npb
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1 import rule_pb2

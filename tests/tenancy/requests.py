@@ -57,6 +57,9 @@ def own_requests(a: Tenant) -> dict[str, Message]:
         end_time=Timestamp(seconds=now_nanos() // 10**9 + 3600),
         comment="mine",
     )
+    timing = notification_pb2.MuteTiming(
+        name="mine", windows=[notification_pb2.TimeWindow(weekdays=["sunday"], years=["2199"])]
+    )
     query = evaluator.QuerySeriesRequest(monitor_id=a.monitor, field=f"field_{a.canary}", start_time=start)
     return {
         "CreateRule": rules.CreateRuleRequest(rule=rule),
@@ -104,10 +107,12 @@ def own_requests(a: Tenant) -> dict[str, Message]:
             silence=notification_pb2.Silence(id=a.ids["silence"], comment="mine")
         ),
         "DeleteSilence": notifier.DeleteSilenceRequest(silence_id=a.ids["silence"], etag="stale"),
-        "CreateMuteTiming": notifier.CreateMuteTimingRequest(),
-        "ListMuteTimings": notifier.ListMuteTimingsRequest(),
-        "UpdateMuteTiming": notifier.UpdateMuteTimingRequest(),
-        "DeleteMuteTiming": notifier.DeleteMuteTimingRequest(),
+        "CreateMuteTiming": notifier.CreateMuteTimingRequest(mute_timing=timing),
+        "ListMuteTimings": notifier.ListMuteTimingsRequest(page_size=1),
+        "UpdateMuteTiming": notifier.UpdateMuteTimingRequest(
+            mute_timing=notification_pb2.MuteTiming(id=a.ids["timing"], active=True)
+        ),
+        "DeleteMuteTiming": notifier.DeleteMuteTimingRequest(mute_timing_id=a.ids["timing"], etag="stale"),
         "ListDeliveries": notifier.ListDeliveriesRequest(page_size=1),
         "GetDelivery": notifier.GetDeliveryRequest(delivery_id=a.ids["delivery"]),
         # Of a channel that isn't there, so that it changes nothing.
@@ -148,8 +153,9 @@ def values_of(b: Tenant) -> dict[str, tuple[str, ...]]:
         "AuditQuery.kind": word,
         "field": (f"field_{c}",), "measurement": (f"meas_{c}",), "tags": tags, "TagFilter.tag": (f"tag_{c}",),
         "Matcher.name": (f"label_{c}",), "Matcher.value": (f"silent_{c}",), "silence_id": (ids["silence"],),
-        "mute_timing_id": word, "Silence.id": (ids["silence"],), "Silence.etag": (ids["silence_etag"],),
-        "MuteTiming.id": word, "MuteTiming.name": word, "Silence.comment": (f"comment {c} 0",),
+        "mute_timing_id": (ids["timing"],), "Silence.id": (ids["silence"],), "Silence.etag": (ids["silence_etag"],),
+        "MuteTiming.id": (ids["timing"],), "MuteTiming.etag": (ids["timing_etag"],),
+        "MuteTiming.name": (f"timing {c} 0",), "Silence.comment": (f"comment {c} 0",),
         "Silence.creator": (ids["key"],), "WebhookChannel.secret": (ids["secret"],), "WebhookChannel.url": (f"http://127.0.0.1:9/{c}",),
         "EmailChannel.addresses": (f"{c}@example.org",), "MonitorField.last_text": word,
         "Grouping.labels": (f"label_{c}",),

@@ -124,6 +124,7 @@ def test_what_is_looked_for_is_what_its_owner_sees(world: World) -> None:
             ("ListChannels", notifier.ListChannelsRequest()),
             ("ListDeliveries", notifier.ListDeliveriesRequest()),
             ("ListSilences", notifier.ListSilencesRequest()),
+            ("ListMuteTimings", notifier.ListMuteTimingsRequest()),
             ("ListSeries", evaluator.ListSeriesRequest()),
         )
     )

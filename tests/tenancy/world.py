@@ -211,6 +211,15 @@ def furnish(tenant: Tenant, hook: str) -> None:
         silenced = notifier.CreateSilenceRequest(silence=silence, request_id=f"sil-{c}-{number}")
         made_silence = tenant.get("CreateSilence", silenced).silence
         tenant.ids |= {"silence": made_silence.id, "silence_etag": made_silence.etag}
+    for number in range(2):
+        timing = notification_pb2.MuteTiming(
+            name=f"timing {c} {number}",
+            matchers=[_matcher(f"label_{c}", f"silent_{c}")],
+            windows=[notification_pb2.TimeWindow(years=["2199"])],
+        )
+        request_of_timing = notifier.CreateMuteTimingRequest(mute_timing=timing, request_id=f"mute-{c}-{number}")
+        made_timing = tenant.get("CreateMuteTiming", request_of_timing).mute_timing
+        tenant.ids |= {"timing": made_timing.id, "timing_etag": made_timing.etag}
     key = tenant.get("CreateKey", rules.CreateKeyRequest(title=f"key of {c}", scopes=["rules:read"]))
     tenant.ids |= {"key": key.key_id, "key_text": key.key}
     assert tenant.push(tenant.point(7.0)) == (204, "")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from monitors.cli import alerts, channels, databases, deliveries, history, keys, rules, secrets, silences
+from monitors.cli import alerts, channels, databases, deliveries, history, keys, mute_timings, rules, secrets, silences
 from monitors.cli.audit import audit
 from monitors.cli.importing.command import import_rules
 from monitors.cli.monitors import list_monitors
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command()(up)
 app.command()(serve)
 app.command("list")(list_monitors)
+app.add_typer(mute_timings.app, name="mute-timings")
 app.add_typer(rules.app, name="rules")
 rules.app.command("preview")(preview)
 rules.app.command("export")(rule_files.export)

@@ -10,7 +10,7 @@ from monitors.mesh.audit import Change
 from monitors.mesh.audit_pages import event_to_proto, page_size, read_query
 from monitors.mesh.audit_table import list_events
 from monitors.mesh.database import Database, Session
-from monitors.mesh.errors import InvalidField, NotBuilt
+from monitors.mesh.errors import InvalidField
 from monitors.mesh.identity import current_principal, current_tenant
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.shared import Shared
@@ -34,6 +34,7 @@ from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.requests import RequestStore
 from monitors.notifier.store.tables import audit
+from monitors.notifier.timing_calls import MuteTimingCalls
 from monitors.notifier.translate import (
     from_attempt,
     from_channel,
@@ -44,10 +45,9 @@ from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceServicer, add_NotifierServiceServicer_to_server
 
 MOST_RETRIED = 500
-MUTE_TIMINGS = ("mute timings", "silence alerts for now: CreateSilence")
 
 
-class NotifierService(SilenceCalls, NotifierServiceServicer):
+class NotifierService(SilenceCalls, MuteTimingCalls, NotifierServiceServicer):
     """The servicer."""
 
     def __init__(
@@ -232,18 +232,6 @@ class NotifierService(SilenceCalls, NotifierServiceServicer):
             open_breakers=failing,
             problems=_problems(known, channels, failing),
         )
-
-    async def CreateMuteTiming(self, request: pb.CreateMuteTimingRequest, context: Any) -> pb.CreateMuteTimingResponse:
-        raise NotBuilt(*MUTE_TIMINGS)
-
-    async def ListMuteTimings(self, request: pb.ListMuteTimingsRequest, context: Any) -> pb.ListMuteTimingsResponse:
-        raise NotBuilt(*MUTE_TIMINGS)
-
-    async def UpdateMuteTiming(self, request: pb.UpdateMuteTimingRequest, context: Any) -> pb.UpdateMuteTimingResponse:
-        raise NotBuilt(*MUTE_TIMINGS)
-
-    async def DeleteMuteTiming(self, request: pb.DeleteMuteTimingRequest, context: Any) -> pb.DeleteMuteTimingResponse:
-        raise NotBuilt(*MUTE_TIMINGS)
 
 
 def read_retry(request: pb.RetryDeliveriesRequest) -> tuple[delivery_log.Query, int]:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.ids import new_id
 from monitors.mesh.times import from_timestamp, to_timestamp
+from monitors.notifier.matchers import from_matchers, read_matchers
 from monitors.notifier.model.checks import shorten
-from monitors.notifier.model.matching import Matcher, Operator
 from monitors.notifier.model.silences import Silence, check_change, check_new
 from monitors.v1 import notification_pb2 as pb
 from monitors.v1.notifier_service_pb2 import UpdateSilenceRequest
@@ -19,7 +19,7 @@ def read_silence(sent: pb.Silence, tenant: str, creator: str, now: int) -> Silen
     silence = Silence(
         tenant=tenant,
         id=new_id("sil"),
-        matchers=_read_matchers(sent),
+        matchers=read_matchers(sent.matchers, "silence.matchers"),
         start=from_timestamp(sent.start_time) if sent.HasField("start_time") else now,
         end=from_timestamp(sent.end_time),
         comment=sent.comment,
@@ -43,7 +43,7 @@ def read_change(request: UpdateSilenceRequest, before: Silence, now: int) -> Sil
         raise InvalidField("update_mask", f"{shorten(path)!r} can't be changed; name some of {', '.join(CHANGEABLE)}")
     after = replace(
         before,
-        matchers=_read_matchers(sent) if "matchers" in paths else before.matchers,
+        matchers=read_matchers(sent.matchers, "silence.matchers") if "matchers" in paths else before.matchers,
         start=from_timestamp(sent.start_time) if "start_time" in paths else before.start,
         end=from_timestamp(sent.end_time) if "end_time" in paths else before.end,
         comment=sent.comment if "comment" in paths else before.comment,
@@ -55,23 +55,10 @@ def from_silence(silence: Silence) -> pb.Silence:
     """The message."""
     return pb.Silence(
         id=silence.id,
-        matchers=[
-            pb.Matcher(name=one.name, operator=pb.MatchOperator.ValueType(one.operator), value=one.value)
-            for one in silence.matchers
-        ],
+        matchers=from_matchers(silence.matchers),
         start_time=to_timestamp(silence.start),
         end_time=to_timestamp(silence.end),
         comment=silence.comment,
         creator=silence.creator,
         etag=silence.etag,
     )
-
-
-def _read_matchers(sent: pb.Silence) -> tuple[Matcher, ...]:
-    return tuple(_read_matcher(one, f"silence.matchers[{number}]") for number, one in enumerate(sent.matchers))
-
-
-def _read_matcher(sent: pb.Matcher, place: str) -> Matcher:
-    if sent.operator not in frozenset(map(int, Operator)):
-        raise InvalidField(f"{place}.operator", "send one of EQUAL, NOT_EQUAL, MATCH and NOT_MATCH")
-    return Matcher(sent.name, Operator(sent.operator), sent.value)

@@ -1,14 +1,13 @@
 """Silences: of some alerts nobody is told for a while. The alerts themselves go on, and so does what ends them."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from monitors.mesh.errors import EtagMismatch, InvalidField, InvalidFields
 from monitors.mesh.times import DAY
-from monitors.notifier.model.delivery import Arrival, Planned, State
 from monitors.notifier.model.matching import Matcher, all_hold, check_matchers
-from monitors.notifier.model.message import Kind
+from monitors.notifier.model.muting import Mute
 
 LONGEST_COMMENT = 500
 LONGEST = 366 * DAY
@@ -16,8 +15,6 @@ MOST = 500
 """How many a tenant may have that aren't over."""
 KEPT = 30 * DAY
 """How long those that are over are shown."""
-MUTABLE = (Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING)
-"""What isn't told under a silence. An end is, so that nothing that was told goes on for ever at the receiver."""
 
 
 @dataclass(frozen=True)
@@ -39,36 +36,11 @@ class Silence:
         """Changes with every change."""
         return hashlib.sha256(f"{self.id}/{self.revision}".encode()).hexdigest()[:12]
 
-    def silences(self, facts: Mapping[str, str], now: int) -> bool:
-        """Whether nobody is told of an alert now."""
-        return self.start <= now < self.end and all_hold(self.matchers, facts)
-
-
-@dataclass(frozen=True)
-class Mute:
-    """Why nobody is told of an alert, and until when."""
-
-    reason: str
-    until: int
-
-
-def mute_of(facts: Mapping[str, str], silences: Iterable[Silence], now: int) -> Mute | None:
-    """What keeps an alert from being told; of several silences the one that lasts longest. None if nothing does."""
-    last = max((one for one in silences if one.silences(facts, now)), key=lambda one: one.end, default=None)
-    return Mute(f"silenced by {last.id}: {last.comment}", last.end) if last else None
-
-
-def under(silences: Sequence[Silence], arrival: Arrival, planned: Sequence[Planned], now: int) -> list[Planned]:
-    """What silences leave of a plan: what would be sent is suppressed."""
-    mute = mute_of(arrival.facts, silences, now) if silences and arrival.kind in MUTABLE else None
-    if mute is None:
-        return list(planned)
-    return [
-        replace(one, state=State.SUPPRESSED, reason=mute.reason, muted_until=mute.until)
-        if one.state is State.PENDING
-        else one
-        for one in planned
-    ]
+    def mute(self, facts: Mapping[str, str], now: int) -> Mute | None:
+        """What it does to an alert now; None if it lets it be told."""
+        if self.start <= now < self.end and all_hold(self.matchers, facts):
+            return Mute(f"silenced by {self.id}: {self.comment}", self.end)
+        return None
 
 
 def check_new(silence: Silence, now: int) -> Silence:

@@ -9,12 +9,12 @@ from monitors.mesh.ids import id_series
 from monitors.mesh.rows import find_rows, in_parts, insert_rows
 from monitors.notifier.model.delivery import Arrival, OutcomeKind, Planned, State, never_told, plan
 from monitors.notifier.model.message import Kind
-from monitors.notifier.model.silences import under
+from monitors.notifier.model.muting import under
 from monitors.notifier.model.targets import ConsoleTarget
 from monitors.notifier.store import repeats
 from monitors.notifier.store.channels import ChannelStore
+from monitors.notifier.store.muting import mutings
 from monitors.notifier.store.named import stream_of
-from monitors.notifier.store.silences import active
 from monitors.notifier.store.tables import attempts, deliveries
 from monitors.notifier.store.timing import Timing
 
@@ -64,8 +64,8 @@ def take_in(session: Session, channels: ChannelStore, arrivals: Sequence[Arrival
         known = _known(session, tenant, list(of_tenant))
         new = [one for name, one in of_tenant.items() if name not in known]
         if new:
-            present, silences = channels.list_all(session, tenant), active(session, tenant, now)
-            planned += [(one, under(silences, one, plan(one, present), now)) for one in new]
+            present, muting = channels.list_all(session, tenant), mutings(session, tenant, now)
+            planned += [(one, under(muting, one, plan(one, present), now)) for one in new]
     repeats.follow(session, planned, insert(session, planned, now), now)
     return [arrival for arrival, plans in planned if not _is_printed(plans)]
 

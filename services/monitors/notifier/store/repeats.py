@@ -11,10 +11,10 @@ from monitors.mesh.rows import Row, change_rows, execute_rows, find_rows, read_r
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import UNFINISHED, Arrival, Planned, State
 from monitors.notifier.model.message import Kind
+from monitors.notifier.model.muting import under
 from monitors.notifier.model.repeats import COUNTS, IS_OVER, NEVER, Timer, is_told, take_turn
-from monitors.notifier.model.silences import under
+from monitors.notifier.store.muting import mutings
 from monitors.notifier.store.named import Key
-from monitors.notifier.store.silences import active
 from monitors.notifier.store.tables import deliveries, repeats
 
 Compose = Callable[[bytes, int, int], Arrival]
@@ -211,7 +211,7 @@ def take_due(
         return [], 0
     channels = find(session, {(row.tenant_id, row.channel_id) for row in rows})
     told, busy = _look_up(session, rows)
-    silences = {tenant: active(session, tenant, now) for tenant in sorted({row.tenant_id for row in rows})}
+    muting = {tenant: mutings(session, tenant, now) for tenant in sorted({row.tenant_id for row in rows})}
     made, timers, gone = [], [], []
     for row in rows:
         channel, original = channels.get((row.tenant_id, row.channel_id)), told.get((row.tenant_id, row.delivery_id))
@@ -225,7 +225,7 @@ def take_due(
         timer = Timer(row.repeat_interval, row.told_at, row.quiet_until, row.muted_until)
         turn = take_turn(timer, channel.unusable_reason, now, is_busy=is_busy)
         planned = Planned(original.channel_name, channel, turn.state, turn.reason)
-        (left,) = under(silences[row.tenant_id], arrival, [planned], now)
+        (left,) = under(muting[row.tenant_id], arrival, [planned], now)
         if left.muted_until:
             turn = turn.muted(timer, left.muted_until)
         if turn.is_shown:

@@ -1,6 +1,5 @@
 """Silences as they are remembered."""
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import NotFound, QuotaExceeded
 from monitors.mesh.rows import change_rows, read_rows, read_value
-from monitors.notifier.model.matching import Matcher, Operator
 from monitors.notifier.model.silences import KEPT, MOST, Silence
+from monitors.notifier.store.matchers import read_matchers, write_matchers
 from monitors.notifier.store.tables import silences
 
 _OF_TENANT = silences.c.tenant_id == bindparam("tenant")
@@ -73,9 +72,7 @@ def _values(silence: Silence) -> dict[str, Any]:
     return {
         "tenant_id": silence.tenant,
         "id": silence.id,
-        "matchers": json.dumps(
-            [[one.name, int(one.operator), one.value] for one in silence.matchers], ensure_ascii=False
-        ),
+        "matchers": write_matchers(silence.matchers),
         "start_at": silence.start,
         "end_at": silence.end,
         "comment": silence.comment,
@@ -90,7 +87,7 @@ def _read(rows: Iterable[Any]) -> list[Silence]:
         Silence(
             tenant=row.tenant_id,
             id=row.id,
-            matchers=tuple(Matcher(name, Operator(number), value) for name, number, value in json.loads(row.matchers)),
+            matchers=read_matchers(row.matchers),
             start=row.start_at,
             end=row.end_at,
             comment=row.comment,

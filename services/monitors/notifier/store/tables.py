@@ -209,6 +209,22 @@ class SilenceRow(Base):
     revision: Mapped[int] = mapped_column(Integer)
 
 
+class MuteTimingRow(Base):
+    """Hours in which nobody is told of some alerts; see `model.timings`. `matchers` and `windows` are JSON."""
+
+    __tablename__ = "notifier_mute_timings"
+    __table_args__ = (UniqueConstraint("tenant_id", "name", name="uq_mute_timings_name"),)
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    matchers: Mapped[str] = mapped_column(Text)
+    windows: Mapped[str] = mapped_column(Text)
+    is_active: Mapped[bool] = mapped_column(Boolean)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    revision: Mapped[int] = mapped_column(Integer)
+
+
 class SealedKeyRow(Base):
     """A key of ours that outlives the master keys, encrypted with one of them. It belongs to the mesh as a whole."""
 
@@ -241,6 +257,7 @@ groups = cast("Table", GroupRow.__table__)
 storms = cast("Table", StormRow.__table__)
 breakers = cast("Table", BreakerRow.__table__)
 silences = cast("Table", SilenceRow.__table__)
+mute_timings = cast("Table", MuteTimingRow.__table__)
 STANDING: tuple[Column[Any], ...] = (
     deliveries.c.tenant_id, deliveries.c.id, deliveries.c.alert_id, deliveries.c.kind, deliveries.c.stream_key,
     deliveries.c.state, deliveries.c.detail, deliveries.c.attempt_count, deliveries.c.last_outcome,
