@@ -176,3 +176,11 @@ def test_an_answer_is_quoted_in_a_few_clean_words() -> None:
 )
 def test_durations_are_told_in_their_two_greatest_units(seconds: int, text: str) -> None:
     assert format_duration(seconds * SECOND) == text
+
+
+@pytest.mark.parametrize(("count", "is_cut"), [(64, False), (65, True)])
+def test_a_webhook_tells_so_many_labels_in_order_and_that_there_are_more(count: int, is_cut: bool) -> None:
+    labels = {f"l{number:02}": "x" for number in reversed(range(count))}
+    data = json.loads(render_webhook(replace(FIRING, labels=labels)))["data"]
+    assert list(data["labels"]) == sorted(labels)[:64]
+    assert data.get("truncated", False) == is_cut

@@ -1,5 +1,6 @@
 """The notifier's metrics."""
 
+from collections import Counter as Tally
 from collections.abc import Sequence
 
 from prometheus_client import Counter, Histogram
@@ -52,12 +53,18 @@ class _Attempts:
 
     def note(self, finished: Sequence[Finished]) -> None:
         """Attempts have ended."""
+        attempts: Tally[tuple[str, str]] = Tally()
+        ended: Tally[tuple[str, str]] = Tally()
         for one in finished:
             kind = one.claim.channel.kind
-            self._attempts.labels(kind, one.outcome.kind.name.lower()).inc()
+            attempts[kind, one.outcome.kind.name] += 1
             self._seconds.labels(kind).observe((one.ended_at - one.started_at) / SECOND)
             if one.decision.state not in UNFINISHED:
-                self._ended.labels(kind, one.decision.state.name.lower()).inc(len(one.claim.parts))
+                ended[kind, one.decision.state.name] += len(one.claim.parts)
+        for (kind, outcome), count in attempts.items():
+            self._attempts.labels(kind, outcome.lower()).inc(count)
+        for (kind, state), count in ended.items():
+            self._ended.labels(kind, state.lower()).inc(count)
 
 
 async def _read(database: Database, clock: Clock) -> Sequence[Metric]:

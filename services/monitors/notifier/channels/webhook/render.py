@@ -31,12 +31,17 @@ CUTS = ((4096, 64), (1024, 32), (256, 32), (100, 16), (50, 8))
 def render(message: Message) -> bytes:
     """The JSON, at most 20,000 bytes; `data.truncated` says that texts were shortened to fit, or left out."""
     data = data_of(message)
+    envelope = {"type": TYPES[message.kind], "timestamp": format_rfc3339(message.event_time)}
+    whole = encode({**envelope, "data": data})
+    text_limit, entry_limit = CUTS[0]
+    if len(whole) <= text_limit and all(len(part) <= entry_limit for part in data.values() if isinstance(part, dict)):
+        return whole  # No text of it can be too long, as is so of nearly all messages.
 
     def body(text_limit: int, entry_limit: int) -> bytes:
         cut = cut_down(data, text_limit, entry_limit)
         if cut != data:
             cut["truncated"] = True
-        return encode({"type": TYPES[message.kind], "timestamp": format_rfc3339(message.event_time), "data": cut})
+        return encode({**envelope, "data": cut})
 
     return first_within(starmap(body, CUTS), MAX_BODY)
 
@@ -58,15 +63,15 @@ def data_of(message: Message) -> dict[str, Any]:
         "former_severity": message.former_severity.name.lower() if message.former_severity else None,
         "state": "firing" if message.fires else message.kind.name.lower(),
         "monitor_id": message.monitor_id,
-        "group": dict(message.group),
+        "group": dict(sorted(message.group.items())),
         "condition": message.condition,
         "value": message.value if finite else None,
         "active_time": _time(message.active_time),
         "fire_time": _time(message.fire_time),
         "resolve_time": _time(message.resolve_time),
         "resolve_reason": message.resolve_reason,
-        "labels": dict(message.labels),
-        "annotations": dict(message.annotations),
+        "labels": dict(sorted(message.labels.items())),
+        "annotations": dict(sorted(message.annotations.items())),
         # Grows within an alert's stream: a receiver may drop what is older than what it has. What tells again has that
         # of what it repeats, and counts up in `repeat`.
         "sequence": message.sequence,
