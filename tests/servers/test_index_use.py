@@ -67,7 +67,7 @@ def plan_of(engine: Engine, work: Callable[[Session], object]) -> list[Any]:
             pass
         finally:
             event.remove(engine, "before_cursor_execute", note)
-        statement, parameters = next(one for one in reversed(asked) if one[0].lstrip().startswith("SELECT"))
+        statement, parameters = next(one for one in reversed(asked) if one[0].lstrip(" (").startswith("SELECT"))
         return list(connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))
 
 
