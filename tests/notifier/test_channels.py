@@ -131,18 +131,6 @@ def test_plain_http_is_allowed_locally_with_a_warning(world: World, receiver: Re
     assert "plain http" in create(world, name="ops", webhook=WebhookChannel(url=receiver.url)).warnings[0]
 
 
-def test_what_is_not_built_says_what_to_do_instead(shared_world: World) -> None:
-    stub = shared_world.stub
-    for call, request in (
-        (stub.CreateMuteTiming, pb.CreateMuteTimingRequest()),
-        (stub.ListMuteTimings, pb.ListMuteTimingsRequest()),
-        (stub.UpdateMuteTiming, pb.UpdateMuteTimingRequest()),
-        (stub.DeleteMuteTiming, pb.DeleteMuteTimingRequest()),
-    ):
-        code, message = refusal(lambda call=call, request=request: call(request))
-        assert (code, "CreateSilence" in message) == (grpc.StatusCode.UNIMPLEMENTED, True)
-
-
 def test_an_update_changes_what_the_mask_names_and_keeps_the_rest(world: World, receiver: Receiver) -> None:
     channel = create(world, name="ops", webhook=WebhookChannel(url=receiver.url, secret=SECRET)).channel
     sent = Channel(id=channel.id, etag=channel.etag, is_default=True)
