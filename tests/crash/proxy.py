@@ -19,6 +19,7 @@ class FaultProxy:
         self._target = target
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._forwarding: set[asyncio.Task[None] | None] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._refusing = False
@@ -32,8 +33,15 @@ class FaultProxy:
         """Cuts everything."""
         assert self._server
         self._server.close()
+        # What was accepted just before begins to be forwarded first.
+        await asyncio.sleep(0)
         self.thaw()
         self.reset()
+        for task in filter(None, self._forwarding):
+            task.cancel()
+        await asyncio.gather(*filter(None, self._forwarding), return_exceptions=True)
+        # A transport that is aborted closes in the loop's next turn.
+        await asyncio.sleep(0)
 
     def reset(self) -> None:
         """Resets all connections, as a crashed peer or an impatient firewall does."""
@@ -55,23 +63,25 @@ class FaultProxy:
         self._refusing = refusing
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._refusing:
-            writer.transport.abort()
-            return
-        try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers |= {writer, far_writer}
+        task = asyncio.current_task()
+        self._forwarding.add(task)
         try:
             # What one side hears, the end or a reset, the other must hear as well, which may be waiting for an answer.
             with suppress(OSError):
-                await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+                if not self._refusing:
+                    await self._connect(reader, writer)
+        finally:
+            self._forwarding.discard(task)
+            writer.transport.abort()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers |= {writer, far_writer}
+        try:
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
         finally:
             self._writers -= {writer, far_writer}
-            for one in (writer, far_writer):
-                one.transport.abort()
+            far_writer.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(CHUNK):
