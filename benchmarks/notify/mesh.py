@@ -142,19 +142,25 @@ def measure_latency(endpoints: Endpoints, rules: int, alerts: int, per_second: f
         return _single(mesh, endpoints, chosen, per_second)
 
 
-def measure_isolation(endpoints: Endpoints, dead: int, storm: int, alerts: int, per_second: float) -> Floats:
-    """Milliseconds of single alerts in a channel that is well, beside `dead` channels with `storm` alerts each, whose
-    endpoints hang, answer without an end, speak no TLS, or say 429 for an hour."""
+DEAD = ("hang", "endless", "tls", "throttled")
+"""How endpoints are dead: they hang, answer without an end, speak no TLS, or say 429 for an hour."""
+
+
+def measure_isolation(
+    endpoints: Endpoints, others: int, storm: int, alerts: int, per_second: float, kinds: Sequence[str] = DEAD
+) -> Floats:
+    """Milliseconds of single alerts in a channel that is well, beside `others` with `storm` alerts each, whose
+    endpoints are of these kinds in turn."""
     endpoints.look()
     endpoints.arrived.clear()
     port = endpoints.port
-    kinds = ("hang", "endless", "tls", "throttled")
+    of = [kinds[number % len(kinds)] for number in range(others)]
     urls = {
-        f"dead{n}": f"https://127.0.0.1:{port}/{n}" if kinds[n % 4] == "tls" else endpoints.url(f"{kinds[n % 4]}/{n}")
-        for n in range(dead)
+        f"other{n}": f"https://127.0.0.1:{port}/{n}" if kind == "tls" else endpoints.url(f"{kind}/{n}")
+        for n, kind in enumerate(of)
     }
-    size = alerts + dead * storm
-    order = ["well"] * alerts + [f"dead{n}" for n in range(dead) for _ in range(storm)]
+    size = alerts + others * storm
+    order = ["well"] * alerts + [f"other{n}" for n in range(others) for _ in range(storm)]
     with running_mesh(size, {"well": endpoints.url(), **urls}, order) as mesh:
         # What arrives first makes the channel known to be well.
         warm, measured = mesh.names[:20], mesh.names[20:alerts]
@@ -178,11 +184,10 @@ def _single(mesh: Mesh, endpoints: Endpoints, names: Sequence[str], per_second: 
             mesh.post(connection, name, HIGH)
         connection.close()
 
-    before = endpoints.look()
     threads = [threading.Thread(target=send, args=(names[one::SENDERS], one)) for one in range(SENDERS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    endpoints.wait_for(before + len(names))
+    wait_for(lambda: endpoints.look() and endpoints.arrived.keys() >= set(names), "the webhooks", PATIENCE, every=0.25)
     return np.array([endpoints.arrived[name] - pushed[name] for name in names]) * 1e3
