@@ -1,6 +1,7 @@
 """What the doubles of providers share: they take what the provider's documentation allows, and refuse all else."""
 
 import json
+from abc import ABC, abstractmethod
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,15 +16,15 @@ class Refused(Exception):
         self.reply = reply or Reply(status, body=reason.encode())
 
 
-class Provider:
+class Provider(ABC):
     """A provider's endpoint, which answers a request as the provider would."""
 
     def __init__(self) -> None:
         self.refusals: list[str] = []
 
+    @abstractmethod
     def take(self, received: Received) -> Reply:
         """The answer to what is taken. Raises Refused."""
-        raise NotImplementedError
 
     def __call__(self, received: Received) -> Reply:
         """The answer to anything."""
