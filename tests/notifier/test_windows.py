@@ -152,3 +152,16 @@ def test_what_is_no_range_is_refused(read: object, text: str) -> None:
 def test_days_counted_from_either_end_may_meet() -> None:
     window = Window(days=(read_days("28:-1"),))
     assert [day for day in range(1, 32) if window.holds(at(f"2022-01-{day:02} 00:00"))] == [28, 29, 30, 31]
+
+
+def test_however_many_windows_there_are_few_instants_are_looked_at() -> None:
+    minutes = tuple((number, number + 1) for number in range(50))
+    many = [Window(minutes, years=(read_years("2022"),)) for _ in range(20)]
+    looked: list[int] = []
+
+    def holds(instant: int) -> bool:
+        looked.append(instant)
+        return True
+
+    assert end_of(holds, many, at("2022-01-10 12:00")) == looked[-1]
+    assert len(looked) == windows.MOST_LOOKS // 20

@@ -6,10 +6,13 @@ missed.
 
 from dataclasses import dataclass, replace
 
+from monitors.mesh.times import MINUTE
 from monitors.notifier.model.delivery import State
 from monitors.notifier.model.message import Kind
 
 NEVER = 2**63 - 1
+BUSY = MINUTE
+"""After how long it's looked whether a message that was on its way has ended."""
 IS_OVER = "what it would tell again is over, acknowledged, snoozed or has changed"
 COUNTS = (Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING)
 """What the next repeat is counted from."""
@@ -62,8 +65,10 @@ class Turn:
 
 def take_turn(timer: Timer, unusable: str, now: int, *, is_busy: bool) -> Turn:
     """Tells what a timer that is due is for. If its channel is turned off, or the last message is still on its way,
-    that is left to its next turn; but for what was never told: that is suppressed, as there needn't be another turn."""
+    that is left to its next turn. What has none, as it was muted and isn't repeated, is suppressed, or waits."""
     following = now + timer.interval if timer.interval and timer.told_at else NEVER
-    if unusable and not timer.told_at:
+    if unusable and following == NEVER:
         return Turn(True, State.SUPPRESSED, f"the channel is turned off: {unusable}", NEVER)
+    if is_busy and following == NEVER:
+        return Turn(False, State.PENDING, "", now + BUSY, timer.muted_until)
     return Turn(not (unusable or is_busy), State.PENDING, "", following)

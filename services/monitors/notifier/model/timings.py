@@ -3,8 +3,10 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from monitors.mesh.errors import EtagMismatch, InvalidField, InvalidFields
+from monitors.mesh.times import MINUTE
 from monitors.notifier.model.matching import Matcher, all_hold, check_matchers
 from monitors.notifier.model.muting import Mute
 from monitors.notifier.model.windows import Window, end_of
@@ -33,15 +35,24 @@ class MuteTiming:
         """Changes with every change."""
         return hashlib.sha256(f"{self.id}/{self.revision}".encode()).hexdigest()[:12]
 
-    def is_mute(self, instant: int) -> bool:
-        """Whether it mutes at an instant, in nanoseconds since 1970."""
-        return any(window.holds(instant) for window in self.windows) is not self.active
-
     def mute(self, facts: Mapping[str, str], now: int) -> Mute | None:
         """What it does to an alert now; None if it lets it be told."""
-        if not all_hold(self.matchers, facts) or not self.is_mute(now):
+        if not all_hold(self.matchers, facts):
             return None
-        return Mute(f"muted by the timing {self.name!r} ({self.id})", end_of(self.is_mute, self.windows, now))
+        end = _end_of_mute(self.windows, self.active, now // MINUTE)
+        return Mute(f"muted by the timing {self.name!r} ({self.id})", end) if end else None
+
+
+@lru_cache(maxsize=1024)
+def _end_of_mute(windows: tuple[Window, ...], active: bool, minute: int) -> int:
+    """Until when they mute, 0 if they don't. No window begins or ends within a minute, and of a storm of alerts each
+    would ask."""
+
+    def is_mute(instant: int) -> bool:
+        return any(window.holds(instant) for window in windows) is not active
+
+    now = minute * MINUTE
+    return end_of(is_mute, windows, now) if is_mute(now) else 0
 
 
 def check(timing: MuteTiming) -> MuteTiming:

@@ -10,7 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from heapq import merge
+from itertools import islice
 from zoneinfo import ZoneInfo, available_timezones
 
 from monitors.mesh.times import SECOND
@@ -22,6 +24,8 @@ MONTHS = tuple(name.lower() for name in calendar.month_name[1:])
 DAY_MINUTES = 24 * 60
 LOOK_AHEAD_DAYS = 400
 MOST_RANGES = 50
+MOST_LOOKS = 2_500
+"""How often a window is looked at to find an end, so that many of them at every minute of a year hold nothing up."""
 _TIME = re.compile(r"([01]\d|2[0-4]):([0-5]\d)")
 
 
@@ -72,9 +76,11 @@ class Window:
 
 
 def end_of(holds: Callable[[int], bool], windows: Sequence[Window], now: int) -> int:
-    """The first edge of the windows from which on `holds` doesn't, or the last one that is looked at."""
+    """The first edge of the windows from which on `holds` doesn't, or the last one that is looked at: it's looked at
+    again then."""
     last = now
-    for edge in merge(*(window.edges(now) for window in windows)):
+    edges = merge(*(window.edges(now) for window in windows))
+    for edge in islice(edges, MOST_LOOKS // max(1, len(windows))):
         last = edge
         if not holds(edge):
             break
@@ -130,9 +136,15 @@ def read_days(text: str) -> Range:
 
 def check_zone(name: str) -> str:
     """The time zone; UTC if it's empty. Raises ValueError."""
-    if name and name not in available_timezones():
+    if name and name not in _zones():
         raise ValueError("isn't an IANA time zone; send one such as `Europe/Berlin`, or nothing for UTC")
     return name or "UTC"
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """The names that there are. To gather them, hundreds of files are looked at."""
+    return frozenset(available_timezones())
 
 
 def _read_range(text: str, read: Callable[[str], int], accepted: str) -> Range:
