@@ -48,7 +48,9 @@ class Acknowledger:
             try:
                 await self._acknowledge_all()
                 pause = FIRST_PAUSE
-            except grpc.aio.AioRpcError:
+            except Exception as error:
+                if not isinstance(error, grpc.aio.AioRpcError):
+                    log.exception("notifications can't be acknowledged by a fault of ours; they come again")
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
