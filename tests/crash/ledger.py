@@ -50,7 +50,7 @@ class Entry:
 
 
 def read(file: Path) -> list[Entry]:
-    """What is in a ledger. A last line that a kill has cut off was never answered, and is left out."""
+    """What is in a ledger. A last line that isn't whole (yet) was never answered, and is left out."""
     lines = file.read_text().split("\n") if file.exists() else []
     return [Entry(number, **json.loads(line)) for number, line in enumerate(lines[:-1])]
 
@@ -110,9 +110,15 @@ class LedgerProcess:
 class _Receiver:
     def __init__(self, file: Path, seed: int, *, calm: bool) -> None:
         self._calm = calm
-        self._descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._cut_torn_line()
         self._choice = random.Random(seed)
         self._held: list[asyncio.Future[None]] = []
+
+    def _cut_torn_line(self) -> None:
+        """SIGKILL may end a write halfway: what the next run writes mustn't be read as the rest of that line."""
+        written = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
+        os.ftruncate(self._descriptor, written.rfind(b"\n") + 1)
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
