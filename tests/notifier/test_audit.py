@@ -141,6 +141,7 @@ def test_a_change_leaves_one_event_and_its_repeat_none(world: World, method: str
     (event, *rest) = [one for one in events(world) if one.method != "DisableChannel"]
     assert rest == before
     assert (event.method, event.kind, event.resource_id) == (method, case.kind, case.id_of(answer))
+    assert event in events(world, kind=case.kind)
     assert (event.user, event.source.client) == ("ann", "grpc-python")
     assert "canary" not in str(event)
     if "request_id" in case.request.DESCRIPTOR.fields_by_name:

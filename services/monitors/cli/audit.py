@@ -32,7 +32,7 @@ def audit(
         int | None, typer.Option("--until", parser=read_moment, metavar="TIME", help="Before then, likewise.")
     ] = None,
     kind: Annotated[
-        str, typer.Option("--kind", metavar="KIND", help="rule, alert, monitor, key, channel, delivery, …")
+        str, typer.Option("--kind", metavar="KIND", help="rule, alert, monitor, key, channel, silence, …")
     ] = "",
     resource: Annotated[str, typer.Option("--id", metavar="ID", help="What was changed.")] = "",
     user: Annotated[str, typer.Option("--user", metavar="USER", help="Who changed it: a user, or a key's id.")] = "",

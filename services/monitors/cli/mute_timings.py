@@ -5,25 +5,21 @@ from typing import Annotated
 import typer
 
 from monitors.cli import documents
-from monitors.cli.client import connected, new_request_id
+from monitors.cli.matchers import Of, matchers_text, read_matcher
 from monitors.cli.options import AsJson, Limit, PageToken
-from monitors.cli.output import print_json, print_table, say, tell
-from monitors.cli.silences import matcher_text, read_matcher
+from monitors.cli.policies import View
 from monitors.v1 import notification_pb2
 from monitors.v1 import notifier_service_pb2 as pb
 
 app = typer.Typer(no_args_is_help=True, help="Hours in which nobody is told of some alerts.")
 
-COLUMNS = ("ID", "NAME", "OF", "TOLD", "WHEN")
 Several = list[str] | None
 
 
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="How people call it.")],
-    matchers: Annotated[
-        Several, typer.Option("--of", metavar="MATCHER", help="Only alerts for which this holds: severity!=critical.")
-    ] = None,
+    matchers: Of = None,
     times: Annotated[Several, typer.Option("--times", metavar="RANGE", help="09:00-17:30; repeatable.")] = None,
     weekdays: Annotated[Several, typer.Option("--weekdays", metavar="RANGE", help="monday:friday; repeatable.")] = None,
     days: Annotated[
@@ -42,32 +38,13 @@ def create(
     timing = notification_pb2.MuteTiming(
         name=name, matchers=map(read_matcher, matchers or ()), windows=[window], active=active
     )
-    with connected() as mesh:
-        request = pb.CreateMuteTimingRequest(mute_timing=timing, request_id=new_request_id())
-        made = mesh.call(mesh.notifier.CreateMuteTiming, request).mute_timing
-    if as_json:
-        print_json({"mute_timing": documents.mute_timing_document(made)})
-    else:
-        say(f"{made.id}: {_of(made)} told {_told(made)} {_windows(made)}")
+    VIEW.create(pb.CreateMuteTimingRequest(mute_timing=timing), as_json=as_json)
 
 
 @app.command("list")
 def list_mute_timings(limit: Limit = 50, page_token: PageToken = "", as_json: AsJson = False) -> None:
     """Show the mute timings, by name."""
-    with connected() as mesh:
-        request = pb.ListMuteTimingsRequest(page_size=limit, page_token=page_token)
-        response = mesh.call(mesh.notifier.ListMuteTimings, request)
-    if as_json:
-        items = [documents.mute_timing_document(timing) for timing in response.mute_timings]
-        print_json({"mute_timings": items, "next_page_token": response.next_page_token})
-        return
-    if not response.mute_timings:
-        tell("There is no mute timing.")
-        return
-    rows = [(one.id, one.name, _of(one), _told(one), _windows(one)) for one in response.mute_timings]
-    print_table(COLUMNS, rows, whole=("ID", "NAME", "TOLD"))
-    if response.next_page_token:
-        tell(f"There are more: use a larger --limit, or --page-token {response.next_page_token}")
+    VIEW.list(pb.ListMuteTimingsRequest(page_size=limit, page_token=page_token), as_json=as_json)
 
 
 @app.command()
@@ -76,17 +53,16 @@ def delete(
     as_json: AsJson = False,
 ) -> None:
     """Delete a mute timing. What it muted and still fires is told."""
-    with connected() as mesh:
-        request = pb.DeleteMuteTimingRequest(mute_timing_id=timing_id, request_id=new_request_id())
-        mesh.call(mesh.notifier.DeleteMuteTiming, request)
-    if as_json:
-        print_json({"id": timing_id})
-    else:
-        say(f"{timing_id} is gone; what still fires is told.")
+    request = pb.DeleteMuteTimingRequest(mute_timing_id=timing_id)
+    VIEW.delete(request, f"{timing_id} is gone; what still fires is told.", as_json=as_json)
 
 
-def _of(timing: notification_pb2.MuteTiming) -> str:
-    return ", ".join(map(matcher_text, timing.matchers)) or "all alerts"
+def _line(timing: notification_pb2.MuteTiming) -> str:
+    return f"{timing.id}: {matchers_text(timing.matchers)} told {_told(timing)} {_windows(timing)}"
+
+
+def _row(timing: notification_pb2.MuteTiming) -> tuple[str, ...]:
+    return timing.id, timing.name, matchers_text(timing.matchers), _told(timing), _windows(timing)
 
 
 def _told(timing: notification_pb2.MuteTiming) -> str:
@@ -100,3 +76,15 @@ def _windows(timing: notification_pb2.MuteTiming) -> str:
 def _window(window: notification_pb2.TimeWindow) -> str:
     parts = (window.times, window.weekdays, window.days_of_month, window.months, window.years)
     return " ".join([*(",".join(part) for part in parts if part), window.time_zone])
+
+
+VIEW = View(
+    "MuteTiming",
+    "MuteTimings",
+    documents.mute_timing_document,
+    _line,
+    ("ID", "NAME", "OF", "TOLD", "WHEN"),
+    _row,
+    "There is no mute timing.",
+    whole=("ID", "NAME", "TOLD"),
+)

@@ -1,15 +1,14 @@
 """`monitors silences`: of what nobody is told for a while."""
 
-import re
 from typing import Annotated
 
 import typer
 
 from monitors.cli import documents
-from monitors.cli.client import connected, new_request_id
 from monitors.cli.durations import format_age
+from monitors.cli.matchers import matchers_text, read_matcher
 from monitors.cli.options import AsJson, Limit, PageToken, read_duration, read_moment
-from monitors.cli.output import print_json, print_table, say, tell
+from monitors.cli.policies import View
 from monitors.mesh.times import from_timestamp, now_nanos, to_timestamp
 from monitors.v1 import notification_pb2
 from monitors.v1 import notifier_service_pb2 as pb
@@ -17,34 +16,6 @@ from monitors.v1 import notifier_service_pb2 as pb
 app = typer.Typer(
     no_args_is_help=True, help="Of what nobody is told for a while. Alerts are opened and listed as ever."
 )
-
-OPERATORS = {
-    "=": notification_pb2.MATCH_OPERATOR_EQUAL,
-    "!=": notification_pb2.MATCH_OPERATOR_NOT_EQUAL,
-    "=~": notification_pb2.MATCH_OPERATOR_MATCH,
-    "!~": notification_pb2.MATCH_OPERATOR_NOT_MATCH,
-}
-_SYMBOLS = {number: symbol for symbol, number in OPERATORS.items()}
-# A name has no operator in it, so the first one ends it.
-_MATCHER = re.compile(r"\s*([^=!~]+?)\s*(=~|!~|!=|=)\s*(.*)", re.DOTALL)
-COLUMNS = ("ID", "OF", "BEGINS", "ENDS", "WHY", "BY")
-
-
-def read_matcher(text: str) -> notification_pb2.Matcher:
-    """A matcher as people write it; a usage error if it's none."""
-    match = _MATCHER.fullmatch(text)
-    if match is None:
-        raise typer.BadParameter(
-            f"{text!r} is no matcher; write NAME=VALUE, NAME!=VALUE, NAME=~REGEX or NAME!~REGEX, such as "
-            "monitor_id=checkout or 'severity=~low|medium'"
-        )
-    return notification_pb2.Matcher(name=match[1], operator=OPERATORS[match[2]], value=match[3])
-
-
-def matcher_text(matcher: notification_pb2.Matcher) -> str:
-    """A matcher as people write it."""
-    return f"{matcher.name}{_SYMBOLS.get(matcher.operator, '?')}{matcher.value}"
-
 
 Matchers = Annotated[
     list[str],
@@ -83,10 +54,7 @@ def create(
         end_time=to_timestamp(_end(begin, duration, until)),
         comment=comment,
     )
-    with connected() as mesh:
-        request = pb.CreateSilenceRequest(silence=silence, request_id=new_request_id())
-        made = mesh.call(mesh.notifier.CreateSilence, request).silence
-    _show(made, as_json)
+    VIEW.create(pb.CreateSilenceRequest(silence=silence), as_json=as_json)
 
 
 @app.command("list")
@@ -98,19 +66,7 @@ def list_silences(
 ) -> None:
     """Show the silences, newest first."""
     request = pb.ListSilencesRequest(include_expired=everything, page_size=limit, page_token=page_token)
-    with connected() as mesh:
-        response = mesh.call(mesh.notifier.ListSilences, request)
-    if as_json:
-        items = [documents.silence_document(silence) for silence in response.silences]
-        print_json({"silences": items, "next_page_token": response.next_page_token})
-        return
-    if not response.silences:
-        tell("Nothing is silenced.")
-        return
-    now = now_nanos()
-    print_table(COLUMNS, [_row(silence, now) for silence in response.silences], whole=("ID", "BEGINS", "ENDS"))
-    if response.next_page_token:
-        tell(f"There are more: use a larger --limit, or --page-token {response.next_page_token}")
+    VIEW.list(request, as_json=as_json)
 
 
 @app.command()
@@ -127,22 +83,14 @@ def change(
     silence = notification_pb2.Silence(id=silence_id, comment=comment)
     if duration is not None or until is not None:
         silence.end_time.CopyFrom(to_timestamp(_end(now_nanos(), duration, until)))
-    with connected() as mesh:
-        request = pb.UpdateSilenceRequest(silence=silence, request_id=new_request_id())
-        changed = mesh.call(mesh.notifier.UpdateSilence, request).silence
-    _show(changed, as_json)
+    VIEW.update(pb.UpdateSilenceRequest(silence=silence), as_json=as_json)
 
 
 @app.command()
 def end(silence_id: SilenceId, as_json: AsJson = False) -> None:
     """End a silence now. What still fires is told."""
-    with connected() as mesh:
-        request = pb.DeleteSilenceRequest(silence_id=silence_id, request_id=new_request_id())
-        mesh.call(mesh.notifier.DeleteSilence, request)
-    if as_json:
-        print_json({"id": silence_id})
-    else:
-        say(f"{silence_id} is over; what still fires is told.")
+    request = pb.DeleteSilenceRequest(silence_id=silence_id)
+    VIEW.delete(request, f"{silence_id} is over; what still fires is told.", as_json=as_json)
 
 
 def _end(begin: int, duration: int | None, until: int | None) -> int:
@@ -151,18 +99,27 @@ def _end(begin: int, duration: int | None, until: int | None) -> int:
     return until if duration is None else begin + duration  # type: ignore[return-value]
 
 
-def _show(silence: notification_pb2.Silence, as_json: bool) -> None:
-    if as_json:
-        print_json({"silence": documents.silence_document(silence)})
-        return
+def _line(silence: notification_pb2.Silence) -> str:
     now = now_nanos()
     begins, ends = from_timestamp(silence.start_time), from_timestamp(silence.end_time)
     begin = f"from {format_age(begins, now)} " if begins > now else ""
-    of = " and ".join(map(matcher_text, silence.matchers))
-    say(f"{silence.id}: nobody is told of {of} {begin}until it ends {format_age(ends, now)}")
+    of = matchers_text(silence.matchers, " and ")
+    return f"{silence.id}: nobody is told of {of} {begin}until it ends {format_age(ends, now)}"
 
 
-def _row(silence: notification_pb2.Silence, now: int) -> tuple[str, ...]:
-    of = ", ".join(map(matcher_text, silence.matchers))
+def _row(silence: notification_pb2.Silence) -> tuple[str, ...]:
+    now = now_nanos()
     begins, ends = (format_age(from_timestamp(time), now) for time in (silence.start_time, silence.end_time))
-    return silence.id, of, begins, ends, silence.comment, silence.creator
+    return silence.id, matchers_text(silence.matchers), begins, ends, silence.comment, silence.creator
+
+
+VIEW = View(
+    "Silence",
+    "Silences",
+    documents.silence_document,
+    _line,
+    ("ID", "OF", "BEGINS", "ENDS", "WHY", "BY"),
+    _row,
+    "Nothing is silenced.",
+    whole=("ID", "BEGINS", "ENDS"),
+)

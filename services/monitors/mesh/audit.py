@@ -28,7 +28,9 @@ LONGEST_ID = 256
 LONGEST_STATE = 16_000
 """Characters of a state before or after."""
 MOST_IDS = 20
-KINDS = ("rule", "alert", "monitor", "key", "tenant", "channel_link", "channel", "delivery")
+KINDS = (
+    "rule", "alert", "monitor", "key", "tenant", "channel_link", "channel", "delivery", "silence", "mute_timing",
+)  # fmt: skip
 FILTERS = ("user", "kind", "resource_id")
 """What a page may be filtered by; each has an index that gives its rows in the order of the page."""
 

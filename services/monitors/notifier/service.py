@@ -27,14 +27,14 @@ from monitors.notifier.model.outage import overdue
 from monitors.notifier.once import carry_out, once_of
 from monitors.notifier.outage import Outages
 from monitors.notifier.pages import list_of, make_token, page_limit, read_token
+from monitors.notifier.policies.calls import PolicyCalls
+from monitors.notifier.policies.service import PolicyService
 from monitors.notifier.reports import Reporter
-from monitors.notifier.silencing import SilenceCalls
 from monitors.notifier.store import breakers
 from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.requests import RequestStore
 from monitors.notifier.store.tables import audit
-from monitors.notifier.timing_calls import MuteTimingCalls
 from monitors.notifier.translate import (
     from_attempt,
     from_channel,
@@ -47,7 +47,7 @@ from monitors.v1.notifier_service_pb2_grpc import NotifierServiceServicer, add_N
 MOST_RETRIED = 500
 
 
-class NotifierService(SilenceCalls, MuteTimingCalls, NotifierServiceServicer):
+class NotifierService(PolicyService, NotifierServiceServicer):
     """The servicer."""
 
     def __init__(
@@ -77,6 +77,7 @@ class NotifierService(SilenceCalls, MuteTimingCalls, NotifierServiceServicer):
         self._clock = clock
         self._shared = shared
         self._outages = outages
+        self._policies = PolicyCalls(database, requests, clock, dispatcher.look)
         self._started = clock.now()
 
     def add_to(self, server: grpc.aio.Server) -> str:

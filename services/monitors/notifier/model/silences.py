@@ -1,13 +1,14 @@
 """Silences: of some alerts nobody is told for a while. The alerts themselves go on, and so does what ends them."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from monitors.mesh.errors import EtagMismatch, InvalidField, InvalidFields
+from monitors.mesh.errors import InvalidField, InvalidFields
 from monitors.mesh.times import DAY
 from monitors.notifier.model.matching import Matcher, all_hold, check_matchers
 from monitors.notifier.model.muting import Mute
+from monitors.notifier.model.policies import Entry
 
 LONGEST_COMMENT = 500
 LONGEST = 366 * DAY
@@ -18,23 +19,17 @@ KEPT = 30 * DAY
 
 
 @dataclass(frozen=True)
-class Silence:
+class Silence(Entry):
     """Nobody is told of what its matchers hold for, from `start` until `end`: nanoseconds since 1970."""
 
-    tenant: str
-    id: str
+    noun: ClassVar[str] = "silence"
+    nouns: ClassVar[str] = "silences"
+
     matchers: tuple[Matcher, ...]
     start: int
     end: int
     comment: str
     creator: str = ""
-    create_time: int = 0
-    revision: int = 1
-
-    @property
-    def etag(self) -> str:
-        """Changes with every change."""
-        return hashlib.sha256(f"{self.id}/{self.revision}".encode()).hexdigest()[:12]
 
     def mute(self, facts: Mapping[str, str], now: int) -> Mute | None:
         """What it does to an alert now; None if it lets it be told."""
@@ -43,34 +38,23 @@ class Silence:
         return None
 
 
-def check_new(silence: Silence, now: int) -> Silence:
-    """The silence, if it can be made now. Raises InvalidFields."""
-    _raise(_check(silence), *_check_end(silence, now))
-    return silence
-
-
-def check_change(before: Silence, after: Silence, now: int) -> Silence:
-    """What a silence becomes. Raises InvalidFields, also for one that is over: that stays what it was."""
-    if before.end <= now:
+def check(before: Silence | None, after: Silence, now: int) -> None:
+    """Raises InvalidFields if a silence, None if it's new, can't become another one, now. One that is over stays what
+    it was."""
+    if before and before.end <= now:
         raise InvalidField("silence.id", f"the silence {before.id} is over; make a new one")
-    _raise(_check(after), *(_check_end(after, now) if after.end != before.end else ()))
-    return replace(after, revision=before.revision + 1) if after != before else before
-
-
-def check_etag(silence: Silence, etag: str) -> None:
-    """Raises EtagMismatch if an etag was sent and isn't the silence's."""
-    if etag and etag != silence.etag:
-        raise EtagMismatch("silence", silence.id, etag, silence.etag)
+    errors = _check(after)
+    if before is None or after.end != before.end:
+        errors += _check_end(after, now)
+    if errors:
+        raise InvalidFields.of(errors)
 
 
 def ended(silence: Silence, now: int) -> Silence:
     """The silence, over by now."""
+    if silence.end <= now:
+        return silence
     return replace(silence, end=now, start=min(silence.start, now), revision=silence.revision + 1)
-
-
-def _raise(errors: Sequence[InvalidField], *further: InvalidField) -> None:
-    if errors or further:
-        raise InvalidFields.of([*errors, *further])
 
 
 def _check(silence: Silence) -> list[InvalidField]:

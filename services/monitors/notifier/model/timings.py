@@ -1,39 +1,32 @@
 """Mute timings: hours in which nobody is told of some alerts, or outside of which."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
-from monitors.mesh.errors import EtagMismatch, InvalidField, InvalidFields
+from monitors.mesh.errors import InvalidField, InvalidFields
 from monitors.mesh.times import MINUTE
 from monitors.notifier.model.matching import Matcher, all_hold, check_matchers
 from monitors.notifier.model.muting import Mute
+from monitors.notifier.model.policies import Named, check_name
 from monitors.notifier.model.windows import Window, end_of
 
-LONGEST_NAME = 64
 MOST_WINDOWS = 20
 MOST = 100
 """How many a tenant may have."""
 
 
 @dataclass(frozen=True)
-class MuteTiming:
+class MuteTiming(Named):
     """Nobody is told of what its matchers hold for within its windows; with `active`, outside of them."""
 
-    tenant: str
-    id: str
-    name: str
+    noun: ClassVar[str] = "mute timing"
+    nouns: ClassVar[str] = "mute timings"
+
     matchers: tuple[Matcher, ...]
     windows: tuple[Window, ...]
     active: bool
-    create_time: int = 0
-    revision: int = 1
-
-    @property
-    def etag(self) -> str:
-        """Changes with every change."""
-        return hashlib.sha256(f"{self.id}/{self.revision}".encode()).hexdigest()[:12]
 
     def mute(self, facts: Mapping[str, str], now: int) -> Mute | None:
         """What it does to an alert now; None if it lets it be told."""
@@ -55,20 +48,10 @@ def _end_of_mute(windows: tuple[Window, ...], active: bool, minute: int) -> int:
     return end_of(is_mute, windows, now) if is_mute(now) else 0
 
 
-def check(timing: MuteTiming) -> MuteTiming:
-    """The timing, if it can be. Raises InvalidFields."""
-    errors = check_matchers(timing.matchers, "mute_timing.matchers")
-    name = timing.name
-    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
-        errors.append(InvalidField("mute_timing.name", f"send a name of 1 to {LONGEST_NAME} characters in one line"))
+def check(before: MuteTiming | None, timing: MuteTiming, now: int) -> None:
+    """Raises InvalidFields if there can't be such a timing."""
+    errors = check_matchers(timing.matchers, "mute_timing.matchers") + check_name(timing.name, "mute_timing.name")
     if not 1 <= len(timing.windows) <= MOST_WINDOWS:
         errors.append(InvalidField("mute_timing.windows", f"there are {len(timing.windows)}; send 1 to {MOST_WINDOWS}"))
     if errors:
         raise InvalidFields.of(errors)
-    return timing
-
-
-def check_etag(timing: MuteTiming, etag: str) -> None:
-    """Raises EtagMismatch if an etag was sent and isn't the timing's."""
-    if etag and etag != timing.etag:
-        raise EtagMismatch("mute timing", timing.name, etag, timing.etag)

@@ -8,4 +8,4 @@ from monitors.notifier.store import silences, timings
 
 def mutings(session: Session, tenant: str, now: int) -> list[Muting]:
     """The silences that have begun and aren't over, and the mute timings."""
-    return [*silences.active(session, tenant, now), *timings.all_of(session, tenant)]
+    return [*silences.ROWS.active(session, tenant, now), *timings.all_of(session, tenant)]

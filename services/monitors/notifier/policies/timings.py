@@ -1,11 +1,9 @@
 """Mute timings between the contract's messages and the model."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from monitors.mesh.errors import InvalidField
-from monitors.mesh.ids import new_id
 from monitors.notifier.matchers import from_matchers, read_matchers
 from monitors.notifier.model.checks import shorten
 from monitors.notifier.model.timings import MuteTiming, check
@@ -23,52 +21,18 @@ from monitors.notifier.model.windows import (
     read_weekdays,
     read_years,
 )
+from monitors.notifier.policies.kinds import Kind, Making, Part
+from monitors.notifier.store.timings import ROWS
 from monitors.v1 import notification_pb2 as pb
-from monitors.v1.notifier_service_pb2 import UpdateMuteTimingRequest
 
 T = TypeVar("T")
-CHANGEABLE = ("name", "matchers", "windows", "active")
 
 
-def read_timing(sent: pb.MuteTiming, tenant: str, now: int) -> MuteTiming:
-    """A mute timing to make. Raises InvalidFields."""
-    return check(
-        MuteTiming(
-            tenant=tenant,
-            id=new_id("mute"),
-            name=sent.name,
-            matchers=read_matchers(sent.matchers, "mute_timing.matchers"),
-            windows=_read_windows(sent.windows),
-            active=sent.active,
-            create_time=now,
-        )
-    )
+def _make(making: Making, parts: dict[str, Any]) -> MuteTiming:
+    return MuteTiming(making.tenant, making.id, **parts, create_time=making.now)
 
 
-def read_change(request: UpdateMuteTimingRequest, before: MuteTiming) -> MuteTiming:
-    """What an update makes of a mute timing. Raises InvalidField for an unknown path, and InvalidFields."""
-    sent = request.mute_timing
-    present = {
-        "name": bool(sent.name),
-        "matchers": bool(sent.matchers),
-        "windows": bool(sent.windows),
-        "active": sent.active,
-    }
-    paths = set(request.update_mask.paths) or {path for path, is_set in present.items() if is_set}
-    for path in sorted(paths.difference(CHANGEABLE)):
-        raise InvalidField("update_mask", f"{shorten(path)!r} can't be changed; name some of {', '.join(CHANGEABLE)}")
-    after = replace(
-        before,
-        name=sent.name if "name" in paths else before.name,
-        matchers=read_matchers(sent.matchers, "mute_timing.matchers") if "matchers" in paths else before.matchers,
-        windows=_read_windows(sent.windows) if "windows" in paths else before.windows,
-        active=sent.active if "active" in paths else before.active,
-    )
-    return check(after if after == before else replace(after, revision=before.revision + 1))
-
-
-def from_timing(timing: MuteTiming) -> pb.MuteTiming:
-    """The message."""
+def _show(timing: MuteTiming) -> pb.MuteTiming:
     return pb.MuteTiming(
         id=timing.id,
         name=timing.name,
@@ -128,3 +92,12 @@ def _clock(minute: int) -> str:
 
 def _span(first: int, last: int, name: Callable[[int], str]) -> str:
     return name(first) if first == last else f"{name(first)}:{name(last)}"
+
+
+PARTS = {
+    "name": Part("name", lambda sent: sent.name),
+    "matchers": Part("matchers", lambda sent: read_matchers(sent.matchers, "mute_timing.matchers")),
+    "windows": Part("windows", lambda sent: _read_windows(sent.windows)),
+    "active": Part("active", lambda sent: sent.active),
+}
+TIMINGS = Kind("mute", ROWS, PARTS, _make, check, _show)

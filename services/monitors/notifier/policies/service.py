@@ -1,0 +1,39 @@
+"""NotifierService for those who set of what they're told, and when."""
+
+from typing import Any
+
+from monitors.notifier.policies.calls import PolicyCalls
+from monitors.notifier.policies.silences import SILENCES
+from monitors.notifier.policies.timings import TIMINGS
+from monitors.v1 import notifier_service_pb2 as pb
+
+
+class PolicyService:
+    """What concerns silences and mute timings."""
+
+    _policies: PolicyCalls
+
+    async def CreateSilence(self, request: pb.CreateSilenceRequest, context: Any) -> pb.CreateSilenceResponse:
+        return await self._policies.create(SILENCES, request, pb.CreateSilenceResponse)
+
+    async def ListSilences(self, request: pb.ListSilencesRequest, context: Any) -> pb.ListSilencesResponse:
+        everything = request.include_expired
+        return await self._policies.list(SILENCES, request, pb.ListSilencesResponse, everything=everything)
+
+    async def UpdateSilence(self, request: pb.UpdateSilenceRequest, context: Any) -> pb.UpdateSilenceResponse:
+        return await self._policies.update(SILENCES, request, pb.UpdateSilenceResponse)
+
+    async def DeleteSilence(self, request: pb.DeleteSilenceRequest, context: Any) -> pb.DeleteSilenceResponse:
+        return await self._policies.delete(SILENCES, request, pb.DeleteSilenceResponse)
+
+    async def CreateMuteTiming(self, request: pb.CreateMuteTimingRequest, context: Any) -> pb.CreateMuteTimingResponse:
+        return await self._policies.create(TIMINGS, request, pb.CreateMuteTimingResponse)
+
+    async def ListMuteTimings(self, request: pb.ListMuteTimingsRequest, context: Any) -> pb.ListMuteTimingsResponse:
+        return await self._policies.list(TIMINGS, request, pb.ListMuteTimingsResponse)
+
+    async def UpdateMuteTiming(self, request: pb.UpdateMuteTimingRequest, context: Any) -> pb.UpdateMuteTimingResponse:
+        return await self._policies.update(TIMINGS, request, pb.UpdateMuteTimingResponse)
+
+    async def DeleteMuteTiming(self, request: pb.DeleteMuteTimingRequest, context: Any) -> pb.DeleteMuteTimingResponse:
+        return await self._policies.delete(TIMINGS, request, pb.DeleteMuteTimingResponse)

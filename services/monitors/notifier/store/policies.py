@@ -1,0 +1,117 @@
+"""What tenants set of who is told of their alerts, as it's remembered: a table for each kind, all of one shape."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Generic
+
+from sqlalchemy import ColumnElement, Table, delete, func, insert, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from monitors.mesh.errors import AlreadyExists, NotFound, QuotaExceeded
+from monitors.mesh.rows import Row
+from monitors.notifier.model.policies import E
+
+MAKE_ROOM_SECONDS = 60.0
+Position = Sequence[str | int]
+"""The place of an entry in the list: its values of the columns by which that is ordered."""
+
+
+class Rows(Generic[E]):
+    """The rows of a kind of entries. A table with a column `name` has no name twice within a tenant."""
+
+    order: ClassVar[Mapping[str, type]] = {"name": str}
+    """The columns by which they're listed, and what those hold."""
+    is_newest_first: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        kind: type[E],
+        table: Table,
+        most: int,
+        listed_by: str,
+        write: Callable[[E], dict[str, Any]],
+        read: Callable[[Row, dict[str, Any]], E],
+    ) -> None:
+        """A tenant may have `most`; `listed_by` is the method that shows them. `write` gives the columns of its own,
+        `read` makes an entry of a row and of the values that all kinds have."""
+        self.kind = kind
+        self._table = table
+        self._most = most
+        self._listed_by = listed_by
+        self._write = write
+        self._read = read
+
+    def insert(self, session: Session, entry: E, now: int) -> None:
+        """Remembers a new one. Raises AlreadyExists and QuotaExceeded."""
+        self._check_free(session, entry)
+        count = select(func.count()).select_from(self._table).where(self._is_tenants(entry.tenant), *self._lasting(now))
+        present = session.scalar(count) or 0
+        if present >= self._most:
+            raise QuotaExceeded(
+                f"there are {present} {self.kind.nouns} already, and {self._most} is as many as may be; "
+                "delete one that isn't needed",
+                retry_after=MAKE_ROOM_SECONDS,
+            )
+        session.execute(insert(self._table).values(self._values(entry)))
+
+    def update(self, session: Session, entry: E) -> None:
+        """Remembers one as it is now. Raises AlreadyExists."""
+        self._check_free(session, entry)
+        session.execute(update(self._table).where(*self._is(entry.tenant, entry.id)).values(self._values(entry)))
+
+    def delete(self, session: Session, entry: E) -> None:
+        """Forgets one."""
+        session.execute(delete(self._table).where(*self._is(entry.tenant, entry.id)))
+
+    def get(self, session: Session, tenant: str, entry_id: str) -> E:
+        """One of a tenant's, which nobody else changes until the transaction ends. Raises NotFound."""
+        row = session.execute(select(self._table).where(*self._is(tenant, entry_id)).with_for_update()).first()
+        if row is None:
+            raise NotFound(self.kind.noun, entry_id[:64], f"{self._listed_by} shows those that there are")
+        return self.entry(row)
+
+    def list_page(
+        self, session: Session, tenant: str, after: Position | None, limit: int, now: int, *, everything: bool
+    ) -> list[E]:
+        """At most `limit` in their order, after a place; unless `everything`, only those that aren't over."""
+        query = select(self._table).where(self._is_tenants(tenant), *(() if everything else self._lasting(now)))
+        columns = [self._table.c[name] for name in self.order]
+        if after:
+            place, there = tuple_(*columns), tuple_(*after)
+            query = query.where(place < there if self.is_newest_first else place > there)
+        ordered = (column.desc() if self.is_newest_first else column for column in columns)
+        return list(map(self.entry, session.execute(query.order_by(*ordered).limit(limit))))
+
+    def position_of(self, entry: E) -> list[str | int]:
+        """Its place in the list."""
+        values = self._values(entry)
+        return [values[name] for name in self.order]
+
+    def entry(self, row: Row) -> E:
+        """The entry of a row."""
+        common = {"tenant": row.tenant_id, "id": row.id, "create_time": row.created_at, "revision": row.revision}
+        return self._read(row, common | ({"name": row.name} if "name" in self._table.c else {}))
+
+    def _lasting(self, now: int) -> Iterable[ColumnElement[bool]]:
+        """What holds for those that aren't over."""
+        return ()
+
+    def _is_tenants(self, tenant: str) -> ColumnElement[bool]:
+        condition: ColumnElement[bool] = self._table.c.tenant_id == tenant
+        return condition
+
+    def _is(self, tenant: str, entry_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        return self._is_tenants(tenant), self._table.c.id == entry_id
+
+    def _values(self, entry: E) -> dict[str, Any]:
+        common = {
+            "tenant_id": entry.tenant, "id": entry.id, "created_at": entry.create_time, "revision": entry.revision,
+        }  # fmt: skip
+        return common | ({"name": entry.label} if "name" in self._table.c else {}) | self._write(entry)
+
+    def _check_free(self, session: Session, entry: E) -> None:
+        if "name" in self._table.c:
+            same = select(self._table.c.id).where(
+                self._is_tenants(entry.tenant), self._table.c.name == entry.label, self._table.c.id != entry.id
+            )
+            if session.scalar(same):
+                raise AlreadyExists(self.kind.noun, entry.label)
