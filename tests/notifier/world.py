@@ -103,6 +103,9 @@ class PlayedRules(RuleServiceServicer):
         """Whether it doesn't say how evaluation fares."""
         self.checked: Record[str] = Record()
         self.keys: list[Key] = []
+        self.picture: rules_pb.DrawAlertResponse | None = rules_pb.DrawAlertResponse()
+        """Of every alert; None never to answer."""
+        self.drawn: Record[rules_pb.DrawAlertRequest] = Record()
         self._outbox: asyncio.Queue[list[Notification]] = asyncio.Queue()
 
     def add_to(self, server: grpc.aio.Server) -> str:
@@ -138,6 +141,12 @@ class PlayedRules(RuleServiceServicer):
         for report in request.reports:
             self.reports.add(report)
         return rules_pb.ReportDeliveriesResponse()
+
+    async def DrawAlert(self, request: rules_pb.DrawAlertRequest, context: Any) -> rules_pb.DrawAlertResponse:
+        self.drawn.add(request)
+        if self.picture is None:
+            await asyncio.Event().wait()
+        return self.picture or rules_pb.DrawAlertResponse()
 
     async def CheckEvaluation(
         self, request: rules_pb.CheckEvaluationRequest, context: Any
@@ -220,6 +229,7 @@ def running(
     console: Callable[[str], None] | None = None,
     quotas: Tiers | None = None,
     operator: str = "",
+    chart_seconds: float = 2.0,
     shared: Shared | None = None,
 ) -> Iterator[World]:
     """Runs a notifier whose state lives in `folder`, and a client for the tenant `acme`. `console` prints instead of
@@ -234,6 +244,7 @@ def running(
         page or PageSettings(),
         master_keys,
         quotas=quotas or Tiers(),
+        chart_seconds=chart_seconds,
         operator_webhook=Secret(operator) if operator else None,
     )
 

@@ -13,7 +13,7 @@ _SCOPES = {
         "admin": "CreateKey ListKeys RevokeKey ListAuditEvents ImportAlerts",
         ANYBODY: "Authenticate",
         SERVICE_ONLY: "WatchRules LeaseShards LoadShardStates SaveShardState RecordTransitions ReportSeries "
-        "LeaseNotifications AcknowledgeNotifications ReportDeliveries MirrorChannels CheckEvaluation",
+        "LeaseNotifications AcknowledgeNotifications ReportDeliveries MirrorChannels CheckEvaluation DrawAlert",
     },
     "monitors.v1.EvaluatorService": {
         "samples:write": "WriteSamples",

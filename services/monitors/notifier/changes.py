@@ -186,7 +186,7 @@ class Changes:
         message = message_of_test(new_id("test"), channel.name, started)
         try:
             async with asyncio.timeout(TEST_SECONDS):
-                outcome = await self._senders.send(channel.target, message, started)
+                outcome = await self._senders.send(channel, message, started)
         except TimeoutError:
             outcome = Outcome(OutcomeKind.AMBIGUOUS, f"no answer within {TEST_SECONDS:.0f} seconds")
         attempt = Attempt(started, self._clock.now(), outcome.kind, outcome.status, outcome.detail)

@@ -255,7 +255,7 @@ class Dispatcher:
         try:
             content = await _content(claim)
             async with asyncio.timeout(ATTEMPT_SECONDS):
-                return await self._senders.send(claim.channel.target, content, now)
+                return await self._senders.send(claim.channel, content, now)
         except TimeoutError:
             return Outcome(OutcomeKind.AMBIGUOUS, "it took too long; whether it has arrived is unknown")
         except Exception:

@@ -30,6 +30,7 @@ from monitors.notifier.mirror import Mirror
 from monitors.notifier.model.checks import Policy
 from monitors.notifier.model.rates import Rates
 from monitors.notifier.outage import Outages
+from monitors.notifier.pictures import Pictures
 from monitors.notifier.pulse import Pulse
 from monitors.notifier.reports import Reporter
 from monitors.notifier.service import NotifierService
@@ -113,9 +114,9 @@ async def open_notifier(
     try:
         await asyncio.to_thread(database.prepare)
         sealer.fingerprint_key = await _kept_fingerprint_key(database, sealer)
-        senders = Senders(
-            egress, settings.mailer, printer, Apprise(allow_local=settings.allow_local_targets), shows_all
-        )
+        apprise = Apprise(allow_local=settings.allow_local_targets)
+        pictures = Pictures(RuleServiceStub(rules), settings.chart_seconds)
+        senders = Senders(egress, settings.mailer, printer, apprise, pictures.of, shows_all)
         outages = Outages(operators, settings.operator_webhook)
         running = _running(settings, sealer, database, senders, outages, rules, closing, clock, shared or Shared())
         async with running as notifier:

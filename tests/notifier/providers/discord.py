@@ -1,8 +1,11 @@
 """Discord's webhooks (docs.discord.com: execute webhook, embed limits, rate limits, allowed mentions)."""
 
+import email
+import email.policy
 import json
 import re
 from datetime import datetime
+from email.message import MIMEPart
 from typing import Any
 
 from tests.notifier.providers.strict import Provider, Refused, demand, demand_keys, demand_text, length, read_json
@@ -23,6 +26,7 @@ class Discord(Provider):
         super().__init__()
         self.messages: list[dict[str, Any]] = []
         self.allowed = allowed
+        self.files: list[bytes] = []
 
     def take(self, received: Received) -> Reply:
         demand(received.path == PATH, json.dumps({"message": "Unknown Webhook", "code": 10015}), 404)
@@ -30,8 +34,8 @@ class Discord(Provider):
             said = {"message": "You are being rate limited.", "retry_after": 0.3, "global": False}
             headers = {"x-ratelimit-scope": "user", "retry-after": "1", "content-type": "application/json"}
             raise Refused(429, "rate limited", Reply(429, headers, json.dumps(said).encode()))
-        message = read_json(received, 25_000_000)
-        demand_keys(message, {"content", "embeds", "allowed_mentions"}, "message")
+        message = self._read(received)
+        demand_keys(message, {"content", "embeds", "allowed_mentions", "attachments"}, "message")
         demand(message.get("allowed_mentions") == {"parse": []}, "it may mention everybody")
         content, embeds = message.get("content", ""), message.get("embeds", [])
         demand(bool(content.strip() or embeds), "an empty message")
@@ -44,6 +48,36 @@ class Discord(Provider):
             return Reply(204, body=b"")
         saved = {"id": str(len(self.messages)), "type": 0, "content": content}
         return Reply(200, {"content-type": "application/json"}, json.dumps(saved).encode())
+
+    def _read(self, received: Received) -> Any:
+        """The message, whether it comes alone or with files, each of which it must name."""
+        kind = received.headers.get("content-type", "")
+        if not kind.startswith("multipart/form-data"):
+            message = read_json(received, 25_000_000)
+            demand("attachments" not in message, "attachments without files")
+            return message
+        demand(len(received.body) <= 10_000_000, "files", 413)
+        head = f"content-type: {kind}\r\n\r\n".encode()
+        form = email.message_from_bytes(head + received.body, policy=email.policy.HTTP)
+        parts = {str(part.get_param("name", header="content-disposition")): part for part in form.iter_parts()}
+        message = json.loads(_content(parts.pop("payload_json")))
+        for attachment in message["attachments"]:
+            demand_keys(attachment, {"id", "filename", "description"}, "attachment")
+            demand_text(attachment["description"], 1024, "description of an attachment")
+            part = parts.pop(f"files[{attachment['id']}]")
+            demand(part.get_filename() == attachment["filename"], "filename")
+            self.files.append(_content(part))
+        demand(not parts, "files that the message doesn't name")
+        names = {attachment["filename"] for attachment in message["attachments"]}
+        shown = {embed["image"]["url"] for embed in message["embeds"] if "image" in embed}
+        demand(shown <= {f"attachment://{name}" for name in names}, "it shows what isn't attached")
+        return message
+
+
+def _content(part: "MIMEPart[Any, Any]") -> bytes:
+    content = part.get_payload(decode=True)
+    assert isinstance(content, bytes)
+    return content
 
 
 def _check_embed(embed: Any) -> int:

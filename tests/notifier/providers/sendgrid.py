@@ -1,5 +1,6 @@
 """SendGrid's Mail Send, v3 (twilio.com/docs/sendgrid/api-reference/mail-send, .../limitations, .../errors)."""
 
+import base64
 import json
 import time
 from typing import Any
@@ -10,7 +11,7 @@ from tests.notifier.world import Received, Reply
 KEY = "SG.canary"
 SENDER = "alerts@example.org"
 PATH = "/v3/mail/send"
-KEYS = {"personalizations", "from", "subject", "content", "headers", "custom_args", "tracking_settings"}
+KEYS = {"personalizations", "from", "subject", "content", "headers", "custom_args", "tracking_settings", "attachments"}
 RESERVED = {
     "x-sg-id", "x-sg-eid", "received", "dkim-signature", "content-type", "content-transfer-encoding", "to", "from",
     "subject", "reply-to", "cc", "bcc",
@@ -55,6 +56,10 @@ class SendGrid(Provider):
         for header, value in mail.get("headers", {}).items():
             demand(header.lower() not in RESERVED, _errors(f"{header} is reserved"))
             demand(isinstance(value, str) and value.isascii() and "\n" not in value, f"header {header}")
+        for attachment in mail.get("attachments", []):
+            demand_keys(attachment, {"content", "type", "filename", "disposition", "content_id"}, "attachment")
+            demand(bool(base64.b64decode(attachment["content"], validate=True)), "attachment")
+            demand(f"cid:{attachment['content_id']}" in mail["content"][1]["value"], "it shows what isn't attached")
         demand(len(json.dumps(mail.get("custom_args", {}))) < 10_000, "custom_args")
         demand(all(isinstance(value, str) for value in mail.get("custom_args", {}).values()), "custom_args")
 

@@ -1,6 +1,7 @@
 """Workflows of Microsoft Teams that post cards (learn.microsoft.com: incoming webhooks with Workflows; Adaptive
 Cards schema 1.4; MicrosoftDocs/msteams-docs, issue 11274 on the size)."""
 
+import base64
 import json
 from typing import Any
 
@@ -54,6 +55,12 @@ class Teams(Provider):
 
 def _check_element(element: Any) -> None:
     """Foreign text stands in runs alone: a TextBlock would take it for Markdown."""
+    if element["type"] == "Image":
+        demand_keys(element, {"type", "url", "altText", "size"}, "image")
+        kind, comma, data = element["url"].partition(",")
+        demand((kind, comma) == ("data:image/png;base64", ","), "image")
+        demand(bool(base64.b64decode(data, validate=True)) and bool(element["altText"]), "image")
+        return
     demand_keys(element, {"type", "inlines", "spacing"}, "element")
     demand(element["type"] == "RichTextBlock" and bool(element["inlines"]), "element")
     for run in element["inlines"]:

@@ -71,6 +71,8 @@ class NotifierSettings:
     """How many messages a second go to one webhook; ten times as many at once. 0 for any number."""
     tenant_rate: float = 1_000.0
     """The same for all channels of one tenant together."""
+    chart_seconds: float = 2.0
+    """How long a message waits for the picture of its alert; 0 for messages without."""
     operator_webhook: Secret | None = None
     """Where the operator is told that nothing can be delivered any more."""
 
@@ -88,6 +90,7 @@ def read_notifier(env: Env, default_url: SecretUrl, home: Path, host: str, share
         quotas=shared.quotas,
         database_connections=shared.connections,
         webhook_rate=env.float("MONITORS_WEBHOOK_PER_SECOND", NotifierSettings.webhook_rate, **values.RATE),
+        chart_seconds=env.float("MONITORS_CHART_SECONDS", NotifierSettings.chart_seconds, **values.CHART_SECONDS),
         operator_webhook=_operator_webhook(env),
         tenant_rate=env.float("MONITORS_MESSAGES_PER_SECOND", NotifierSettings.tenant_rate, **values.RATE),
     )

@@ -26,6 +26,7 @@ DAYS = _bounded(0.01, 3650, "must be a number of days, 0.01 to 3650")
 COUNT = _bounded(1, 100_000_000, "must be a whole number, 1 to 100000000")
 BIG_COUNT = _bounded(100_000, 100_000_000_000, "must be a whole number, 100000 to 100000000000")
 GIGABYTES = _bounded(0.01, 1_000_000, "must be a number of gigabytes, 0.01 to 1000000")
+CHART_SECONDS = _bounded(0, 10, "must be a number of seconds, 0 to 10 (0 for messages without charts)")
 RATE = _bounded(0, 100_000, "must be a number of messages a second, 0 to 100000 (0 for any number)")
 CONNECTION_COUNT = _bounded(2, 1000, "must be a whole number, 2 to 1000")
 

@@ -1,5 +1,6 @@
 """Sends a message to a channel of any kind."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from monitors.mesh.config import Mailer
@@ -11,12 +12,15 @@ from monitors.notifier.channels.discord.send import send as post_to_discord
 from monitors.notifier.channels.email.send import send as send_email
 from monitors.notifier.channels.pager_duty.send import send as post_to_pager_duty
 from monitors.notifier.channels.slack.send import send as post_to_slack
+from monitors.notifier.channels.teams.render import MAX_PICTURE as MAX_PICTURE_OF_TEAMS
 from monitors.notifier.channels.teams.send import send as post_to_teams
 from monitors.notifier.channels.webhook.send import send as post_webhook
 from monitors.notifier.egress import Egress
 from monitors.notifier.model.bundle import Content
+from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.message import Message
+from monitors.notifier.model.picture import Picture
 from monitors.notifier.model.targets import (
     LOST_REASON,
     AppriseTarget,
@@ -25,10 +29,13 @@ from monitors.notifier.model.targets import (
     EmailTarget,
     PagerDutyTarget,
     SlackTarget,
-    Target,
     TeamsTarget,
     WebhookTarget,
 )
+
+PictureOf = Callable[[str, Content, int], Awaitable[Picture | None]]
+"""Gets the picture for a tenant's message, of at most so many bytes; None if there is none."""
+MAX_PICTURE = 65_536
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class Senders:
     mailer: Mailer | None
     printer: Printer
     apprise: Apprise
+    picture_of: PictureOf
     shows_all: bool = False
     """Whether the terminal shows also what is told to other channels only."""
 
@@ -47,24 +55,27 @@ class Senders:
         if self.shows_all:
             self.printer.print_soon(render(message, now))
 
-    async def send(self, target: Target, content: Content, now: int) -> Outcome:
+    async def send(self, channel: Channel, content: Content, now: int) -> Outcome:
         """Makes one attempt. `now` is nanoseconds since 1970."""
-        match target:
+        match channel.target:
             case ConsoleTarget():
                 return await print_message(content, now, self.printer)
-            case WebhookTarget():
+            case WebhookTarget() as target:
                 return await post_webhook(target, content, now, self.egress)
-            case EmailTarget():
-                return await send_email(target, content, now, self.mailer, self.egress)
-            case SlackTarget():
+            case EmailTarget() as target:
+                picture = await self.picture_of(channel.tenant, content, MAX_PICTURE) if self.mailer else None
+                return await send_email(target, content, now, self.mailer, self.egress, picture)
+            case SlackTarget() as target:
                 return await post_to_slack(target, content, now, self.egress)
-            case DiscordTarget():
-                return await post_to_discord(target, content, now, self.egress)
-            case TeamsTarget():
-                return await post_to_teams(target, content, now, self.egress)
-            case AppriseTarget():
+            case DiscordTarget() as target:
+                picture = await self.picture_of(channel.tenant, content, MAX_PICTURE)
+                return await post_to_discord(target, content, now, self.egress, picture)
+            case TeamsTarget() as target:
+                picture = await self.picture_of(channel.tenant, content, MAX_PICTURE_OF_TEAMS)
+                return await post_to_teams(target, content, now, self.egress, picture)
+            case AppriseTarget() as target:
                 return await self.apprise.send(target, content, now)
-            case PagerDutyTarget():
+            case PagerDutyTarget() as target:
                 return await post_to_pager_duty(target, content, now, self.egress)
             case _:
                 return Outcome(OutcomeKind.CONFIGURATION_BROKEN, LOST_REASON)

@@ -6,6 +6,7 @@ from monitors.rules.service.alerts import AlertCalls
 from monitors.rules.service.audit import AuditCalls
 from monitors.rules.service.base import Core
 from monitors.rules.service.channel_links import ChannelLinkCalls
+from monitors.rules.service.drawing import DrawingCalls
 from monitors.rules.service.evaluators import EvaluatorCalls
 from monitors.rules.service.keys import KeyCalls
 from monitors.rules.service.monitors import MonitorCalls
@@ -30,6 +31,7 @@ class RuleService(
     EvaluatorCalls,
     WatchCalls,
     NotifierCalls,
+    DrawingCalls,
     RuleServiceServicer,
 ):
     """The servicer."""

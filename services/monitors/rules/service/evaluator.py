@@ -76,6 +76,27 @@ async def tried(
         return None
 
 
+async def compared(
+    evaluator: "EvaluatorServiceAsyncStub | None",
+    tenant: str,
+    rule: rule_pb2.Rule,
+    start: int,
+    end: int,
+    seconds: float,
+) -> list[pb.Curve]:
+    """What a rule's condition compared over a time; nothing if the evaluator can't be asked, or doesn't tell within so
+    many seconds."""
+    if evaluator is None:
+        return []
+    request = pb.BacktestRequest(
+        tenant_id=tenant, rule=rule, start_time=to_timestamp(start), end_time=to_timestamp(end)
+    )
+    try:
+        return list((await evaluator.Backtest(request, timeout=seconds)).curves)
+    except grpc.aio.AioRpcError:
+        return []
+
+
 async def explained(
     evaluator: "EvaluatorServiceAsyncStub | None", tenant: str, rule_id: str, monitor_id: str
 ) -> list[pb.InstanceExplanation]:

@@ -1,10 +1,26 @@
-"""A backtest as it is drawn."""
+"""A backtest, and an alert, as they are drawn."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from monitors.mesh.quantities import format_duration
-from monitors.mesh.times import SECOND, from_duration, from_timestamp
+from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND, from_duration, from_timestamp
 from monitors.rules.charts import Chart, Line
 from monitors.rules.conditions.canonical import condition_text
-from monitors.rules.model.condition import Comparison, Number, Range, Test, Threshold
+from monitors.rules.model.alert import Alert
+from monitors.rules.model.condition import (
+    Comparison,
+    Number,
+    Range,
+    TagFilter,
+    TagOperator,
+    Target,
+    Test,
+    Threshold,
+)
+from monitors.rules.model.condition_parts import with_targets
 from monitors.rules.model.rule import Rule, with_for_clause
 from monitors.v1.evaluator_service_pb2 import BacktestResponse, Curve
 
@@ -23,6 +39,61 @@ def chart_of(rule: Rule, backtest: BacktestResponse, start: int, end: int) -> Ch
         start=start,
         end=end,
     )
+
+
+def span_of(alert: Alert, now: int) -> tuple[int, int]:
+    """The time that the picture of an alert shows: until now or shortly after its end, half of it before it began; an
+    hour at least and a day at most."""
+    end = now if alert.resolve_time is None else min(now, alert.resolve_time + MINUTE)
+    return end - min(max(HOUR, 2 * (end - alert.episode)), DAY), end
+
+
+def narrowed(rule: Rule, alert: Alert) -> Rule:
+    """The rule on what the alert is about alone, so that the series of others needn't be read."""
+    own = tuple(TagFilter(tag, TagOperator.EQUAL, value) for tag, value in sorted(alert.group.items()))
+
+    def narrow(target: Target) -> Target:
+        return replace(target, filters=(*target.filters, *own))
+
+    return replace(rule, monitor_id=alert.monitor_id, condition=with_targets(rule.condition, narrow))
+
+
+def chart_of_alert(rule: Rule, alert: Alert, curves: Sequence[Curve], start: int, end: int) -> Chart | None:
+    """The chart of what an alert's condition compared; None if nothing is known of that."""
+    own = [curve for curve in curves if dict(curve.group) == dict(alert.group)]
+    lines = [Line(_name(curve), list(curve.times), list(curve.values)) for curve in own]
+    points = _points(lines)
+    if not points:
+        return None
+    first = points[0][0]
+    return Chart(
+        title=f"{alert.title} · {alert.monitor_id}",
+        subtitle=f"{alert.condition_text} (UTC)",
+        lines=lines,
+        thresholds=_thresholds(rule),
+        firing=[(alert.fire_time, alert.resolve_time or end)],
+        # What was measured for a few minutes only isn't drawn at the edge of an empty hour.
+        start=max(start, first - max(MINUTE, (end - first) // 20)),
+        end=end,
+    )
+
+
+def describe(chart: Chart) -> str:
+    """What a chart shows in words."""
+    points = _points(chart.lines)
+    values = [value for _, value in points]
+    since, until = (datetime.fromtimestamp(time // SECOND, UTC) for time in (points[0][0], chart.end))
+    limits = "".join(f", compared with {bound:.6g}" for bound in chart.thresholds)
+    return (
+        f"{chart.subtitle.removesuffix(' (UTC)')}, {since:%H:%M} to {until:%H:%M} UTC: lowest {min(values):.6g}, "
+        f"highest {max(values):.6g}, last {values[-1]:.6g}{limits}"
+    )
+
+
+def _points(lines: Sequence[Line]) -> list[tuple[int, float]]:
+    """The points of all lines that are numbers, oldest first."""
+    both = (point for line in lines for point in zip(line.times, line.values, strict=True))
+    return sorted(point for point in both if math.isfinite(point[1]))
 
 
 def _firing(backtest: BacktestResponse, now: int) -> list[tuple[int, int]]:

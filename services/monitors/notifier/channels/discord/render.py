@@ -5,33 +5,50 @@ https://docs.discord.com/developers/resources/webhook, https://docs.discord.com/
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from monitors.notifier.channels.fitting import as_code, escape, fit
-from monitors.notifier.channels.text import ICONS, colour_of, facts, format_rfc3339, headline
+from monitors.notifier.channels.text import (
+    ICONS,
+    clean,
+    colour_of,
+    facts,
+    format_rfc3339,
+    headline,
+    shorten,
+)
 from monitors.notifier.model.message import Message
+from monitors.notifier.model.picture import NAME, Picture
 
 MAX_CONTENT = 2000
 MAX_DESCRIPTION = 4096
 MAX_FACT = 500
+MAX_WORDS = 1024
 # Whatever could format, link, or name somebody.
 ESCAPES = {character: f"\\{character}" for character in "\\*_~`|>#-+[]()<@:"}
 
 
-def render(message: Message, now: int) -> bytes:
-    """The JSON. Foreign text can neither format nor mention anybody: it's escaped, and facts stand as code."""
+def render(message: Message, now: int, picture: Picture | None = None) -> bytes:
+    """The JSON. Foreign text can neither format nor mention anybody: it's escaped, and facts stand as code. It shows
+    the picture that is sent with it."""
     lines = fit((_fact(label, text) for label, text in facts(message, now)), MAX_DESCRIPTION)
-    return payload(ICONS[message.kind], headline(message), lines, colour_of(message), message.event_time)
+    return payload(ICONS[message.kind], headline(message), lines, colour_of(message), message.event_time, picture)
 
 
-def payload(icon: str, title: str, lines: Sequence[str], colour: str, event_time: int) -> bytes:
+def payload(
+    icon: str, title: str, lines: Sequence[str], colour: str, event_time: int, picture: Picture | None = None
+) -> bytes:
     """The JSON of a headline and of lines that fit into a description."""
-    embed = {
+    embed: dict[str, Any] = {
         "description": "\n".join(lines),
         "color": int(colour.removeprefix("#"), 16),
         "timestamp": format_rfc3339(event_time),
     }
     content = f"{icon} {escape(title, MAX_CONTENT - len(icon) - 2, ESCAPES)}"
-    body = {"content": content, "embeds": [embed] if lines else [], "allowed_mentions": {"parse": []}}
+    body: dict[str, Any] = {"content": content, "embeds": [embed] if lines else [], "allowed_mentions": {"parse": []}}
+    if picture is not None:
+        embed["image"] = {"url": f"attachment://{NAME}"}
+        body["attachments"] = [{"id": 0, "filename": NAME, "description": shorten(clean(picture.words), MAX_WORDS)}]
     return json.dumps(body).encode()
 
 

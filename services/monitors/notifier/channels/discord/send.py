@@ -1,6 +1,7 @@
 """Posts a message to Discord and judges the answer."""
 
 import json
+import secrets
 from dataclasses import replace
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -11,6 +12,7 @@ from monitors.notifier.channels.http import JSON, judge_failure, post, retry_aft
 from monitors.notifier.egress import Answer, Egress
 from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
+from monitors.notifier.model.picture import NAME, Picture
 from monitors.notifier.model.targets import DiscordTarget
 
 REFUSED, BROKEN = frozenset({400, 413}), frozenset({401, 403, 404, 410})
@@ -18,10 +20,29 @@ TOO_LARGE = (b"or fewer in length", b"base_type_max_length")
 """What it says of each field that is longer than it takes, and of all embeds together."""
 
 
-async def send(target: DiscordTarget, content: Content, now: int, egress: Egress) -> Outcome:
+async def send(target: DiscordTarget, content: Content, now: int, egress: Egress, picture: Picture | None) -> Outcome:
     """Posts the message."""
-    body = several.render(content) if isinstance(content, Bundle) else render(content, now)
-    return await post(egress, waiting(target.url), body, JSON, judge, (target.url,))
+    body = several.render(content) if isinstance(content, Bundle) else render(content, now, picture)
+    headers = JSON
+    if picture is not None:
+        body, headers = with_file(body, picture.png)
+    return await post(egress, waiting(target.url), body, headers, judge, (target.url,))
+
+
+def with_file(message: bytes, png: bytes) -> tuple[bytes, dict[str, str]]:
+    """The JSON of a message and the file that it shows as multipart/form-data (RFC 7578), and the headers."""
+    # Nobody can guess it, so nobody's text can have it.
+    boundary = secrets.token_hex(24)
+    parts = (
+        ('name="payload_json"', "application/json", message),
+        (f'name="files[0]"; filename="{NAME}"', "image/png", png),
+    )
+    body = b"".join(
+        f"--{boundary}\r\nContent-Disposition: form-data; {name}\r\nContent-Type: {kind}\r\n\r\n".encode()
+        + content + b"\r\n"
+        for name, kind, content in parts
+    )  # fmt: skip
+    return body + f"--{boundary}--\r\n".encode(), {"content-type": f"multipart/form-data; boundary={boundary}"}
 
 
 def waiting(url: Secret) -> Secret:

@@ -10,6 +10,7 @@ from html import escape
 from monitors.mesh.times import SECOND
 from monitors.notifier.channels.text import as_text, clean, colour_of, facts, headline, shorten
 from monitors.notifier.model.message import Message
+from monitors.notifier.model.picture import NAME, Picture
 
 MAX_SUBJECT = 200
 MAX_FACT = 4096
@@ -18,15 +19,28 @@ _DARK = (
     "@media (prefers-color-scheme:dark){.cb3261e{color:#ff8a80!important}.c1e7b34{color:#81c995!important}"
     ".c333333,.label{color:#bbb!important}a{color:#8ab4f8}}"
 )
+PICTURE_WIDTH = 600
+"""As wide as it's shown, in CSS pixels: it has twice as many, for screens that show them."""
 
 
-def render(message: Message, sender: str, recipients: tuple[str, ...], now: int) -> EmailMessage:
+def render(
+    message: Message, sender: str, recipients: tuple[str, ...], now: int, picture: Picture | None = None
+) -> EmailMessage:
     """The mail. Its Message-ID is the same at every attempt, and all mails of one alert make a thread."""
     mail = envelope(message.id, shorten(headline(message), MAX_SUBJECT), sender, recipients, now)
     if message.alert_id:
         mail["References"] = f"<{clean(message.alert_id).replace(' ', '')}@{_domain(sender)}>"
-    mail.set_content(as_text(message, now))
-    mail.add_alternative(_html(message, now), subtype="html")
+    text = as_text(message, now)
+    if picture is None:
+        mail.set_content(text)
+        mail.add_alternative(_html(message, now), subtype="html")
+        return mail
+    mail.set_content(f"{text}\nChart: {clean(picture.words)}")
+    identifier = f"chart.{message.id}@{_domain(sender)}"
+    mail.add_alternative(_html(message, now, _image(picture, identifier)), subtype="html")
+    html = mail.get_body(("html",))
+    if html is not None:
+        html.add_related(picture.png, "image", "png", cid=f"<{identifier}>", disposition="inline", filename=NAME)
     return mail
 
 
@@ -47,9 +61,17 @@ def _domain(sender: str) -> str:
     return parseaddr(sender)[1].rpartition("@")[2] or "monitors.invalid"
 
 
-def _html(message: Message, now: int) -> str:
+def _html(message: Message, now: int, image: str = "") -> str:
     known = [(label, shorten(text, MAX_FACT)) for label, text in facts(message, now)]
-    return page(f"{heading(message, 'h2')}{table(known)}")
+    return page(f"{heading(message, 'h2')}{table(known)}{image}")
+
+
+def _image(picture: Picture, identifier: str) -> str:
+    """The picture, which has a light ground of its own."""
+    return (
+        f'<p><img src="cid:{escape(identifier)}" alt="{escape(clean(picture.words))}" width="{PICTURE_WIDTH}" '
+        'style="max-width:100%;height:auto;border-radius:6px"></p>'
+    )
 
 
 def page(content: str) -> str:

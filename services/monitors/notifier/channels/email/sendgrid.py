@@ -3,6 +3,7 @@
 https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send
 """
 
+import base64
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,12 +41,24 @@ def payload(mail: EmailMessage, addresses: Sequence[str], identifier: str) -> di
         part = mail.get_body((kind,))
         if part is not None:
             contents.append({"type": f"text/{kind}", "value": part.get_content()})
+    pictures = [
+        {
+            "content": base64.b64encode(part.get_content()).decode(),
+            "type": part.get_content_type(),
+            "filename": part.get_filename(),
+            "disposition": "inline",
+            "content_id": str(part["Content-ID"]).strip("<>"),
+        }
+        for part in mail.walk()
+        if part.get_content_maintype() == "image"
+    ]
     return {
         # An address that differs in its case alone is refused as a second one.
         "personalizations": [{"to": [{"email": one} for one in {each.lower(): each for each in addresses}.values()]}],
         "from": {"email": address, **({"name": name} if name else {})},
         "subject": str(mail["Subject"]),
         "content": contents,
+        **({"attachments": pictures} if pictures else {}),
         "headers": {header: str(mail[header]) for header in _HEADERS if header in mail},
         # By which its events say what became of the mail.
         "custom_args": {"message_id": identifier},

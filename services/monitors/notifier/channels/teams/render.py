@@ -4,16 +4,21 @@ https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from monitors.notifier.channels.fitting import first_within
-from monitors.notifier.channels.text import ICONS, facts, headline, shorten
+from monitors.notifier.channels.text import ICONS, clean, facts, headline, shorten
 from monitors.notifier.model.message import Kind, Message
+from monitors.notifier.model.picture import Picture
 
 MAX_BODY = 20_000
 """Bytes. Teams refuses 28,672 after it has encoded the message anew, which makes it longer."""
 MAX_TITLE = 250
+MAX_PICTURE = 9_500
+"""Bytes. Written in base64 they leave a third of the message to its text."""
+MAX_WORDS = 400
 _STYLES = {
     **dict.fromkeys((Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING, Kind.NOTICE), "attention"),
     Kind.RESOLVED: "good",
@@ -24,17 +29,21 @@ _CUTS = (1000, 300, 75)
 _ENCODED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&'+"}
 
 
-def render(message: Message, now: int) -> bytes:
-    """The JSON. All foreign text stands in runs, which know no Markdown; mentions would need an entity of their own."""
+def render(message: Message, now: int, picture: Picture | None = None) -> bytes:
+    """The JSON, with the picture if there is room for it. All foreign text stands in runs, which know no Markdown;
+    mentions would need an entity of their own."""
     known = facts(message, now)
     runbook = message.runbook_url
 
-    def body(limit: int) -> bytes:
+    def body(cut: tuple[int, bool]) -> bytes:
+        limit, has_picture = cut
         rows = [_fact(label, shorten(text, limit)) for label, text in known]
+        if picture and has_picture:
+            rows.append(_image(picture))
         link = runbook if len(runbook) <= limit else ""
         return encode(f"{ICONS[message.kind]} {headline(message)}", style_of(message), rows, link)
 
-    return first_within(map(body, _CUTS), MAX_BODY)
+    return first_within(map(body, ((limit, has) for limit in _CUTS for has in (True, False))), MAX_BODY)
 
 
 def style_of(message: Message) -> str:
@@ -68,6 +77,12 @@ def block(runs: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def run(text: str, **looks: str) -> dict[str, Any]:
     """A part of a line, which shows as it is."""
     return {"type": "TextRun", "text": text, **looks}
+
+
+def _image(picture: Picture) -> dict[str, Any]:
+    """The picture within the card: nothing else could be fetched by whoever sees it."""
+    url = f"data:image/png;base64,{b64encode(picture.png).decode()}"
+    return {"type": "Image", "url": url, "altText": shorten(clean(picture.words), MAX_WORDS), "size": "stretch"}
 
 
 def _fact(label: str, text: str) -> dict[str, Any]:

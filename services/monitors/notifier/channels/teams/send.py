@@ -8,12 +8,13 @@ from monitors.notifier.channels.teams.render import render
 from monitors.notifier.egress import Answer, Egress
 from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
+from monitors.notifier.model.picture import Picture
 from monitors.notifier.model.targets import TeamsTarget
 
 
-async def send(target: TeamsTarget, content: Content, now: int, egress: Egress) -> Outcome:
+async def send(target: TeamsTarget, content: Content, now: int, egress: Egress, picture: Picture | None) -> Outcome:
     """Posts the message."""
-    body = several.render(content) if isinstance(content, Bundle) else render(content, now)
+    body = several.render(content) if isinstance(content, Bundle) else render(content, now, picture)
     return await post(egress, target.url, body, JSON, judge)
 
 
