@@ -26,7 +26,8 @@ from monitors.notifier.model.room import Room
 from monitors.notifier.model.targets import WebhookTarget
 from monitors.notifier.model.turns import Turns
 from monitors.notifier.store.channels import ChannelStore
-from monitors.notifier.store.queue import Claim, Finished, Queue
+from monitors.notifier.store.claims import Claim, Finished
+from monitors.notifier.store.queue import Queue
 from tests.harness import LoopThread
 
 TENANT = "local"

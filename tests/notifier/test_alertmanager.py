@@ -12,7 +12,7 @@ from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Decision, Outcome, OutcomeKind, State, decide
 from monitors.notifier.model.grouping import GroupBy, Grouping
 from monitors.notifier.model.targets import EmailTarget
-from monitors.notifier.store.queue import Claim
+from monitors.notifier.store.claims import Claim
 from monitors.notifier.translate import repeat_of, to_arrival
 from monitors.v1.notification_pb2 import Notification
 from tests.harness import LoopThread

@@ -16,10 +16,12 @@ from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.targets import ConsoleTarget, EmailTarget
+from monitors.notifier.model.turns import Lane
 from monitors.notifier.store.channels import ChannelStore
-from monitors.notifier.store.lanes import waiting_lanes
+from monitors.notifier.store.claims import Finished
+from monitors.notifier.store.lanes import next_due, waiting_lanes
 from monitors.notifier.store.log import Query, list_page, unreported
-from monitors.notifier.store.queue import Finished, Queue
+from monitors.notifier.store.queue import Queue
 from tests.harness import LoopThread
 from tests.notifier.test_queue import room
 from tests.tenants import of_all
@@ -118,8 +120,13 @@ def test_the_lanes_are_found_by_steps_through_an_index(loop_thread: LoopThread, 
     @of_all
     def work(session: Session) -> list[str]:
         connection = session.connection()
-        ((statement, parameters),) = asked(session, lambda session: waiting_lanes(session, NOW))
-        return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+        lanes = [Lane("acme", "chan_a", 2, 0), Lane("acme", "chan_b", 2, 0)]
+        return [
+            row[3]
+            for find in (waiting_lanes, lambda session: next_due(session, lanes, NOW))
+            for statement, parameters in asked(session, find)
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
 
     searched = [line for line in loop_thread.run(database.write(work)) if "ix_deliveries" in line]
     assert all(line.startswith("SEARCH ") and "COVERING INDEX ix_deliveries_lanes" in line for line in searched)

@@ -30,7 +30,8 @@ from monitors.notifier.model.targets import ConsoleTarget, LostTarget, WebhookTa
 from monitors.notifier.model.turns import Turns
 from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.channels import ChannelStore
-from monitors.notifier.store.queue import LEASE, Claim, Finished, Queue
+from monitors.notifier.store.claims import Claim, Finished
+from monitors.notifier.store.queue import LEASE, Queue
 from monitors.notifier.store.tables import AttemptRow, BreakerRow, ChannelRow, DeliveryRow, RepeatRow
 from monitors.v1 import alert_pb2, notification_pb2, rule_pb2
 from tests.harness import LoopThread
@@ -165,6 +166,17 @@ def test_as_many_statements_claim_for_two_channels_as_for_one(store: Store) -> N
         return len(asked)
 
     assert statements("a", "b") == statements("a")
+
+
+def test_a_claim_tells_when_the_next_is_due_of_what_it_leaves_waiting(store: Store) -> None:
+    for number, wait in ((1, 0), (2, 3), (3, 5), (4, 2)):
+        store.take_in(arrival(number, stream=f"s{number}"), now=NOW + wait * SECOND)
+    upcoming = []
+    for now, capacity in ((NOW, 9), (NOW + 3 * SECOND, 9), (NOW + 5 * SECOND, 9), (NOW + 5 * SECOND, 9)):
+        made = room(now, capacity)
+        store.write(lambda session: store.queue.claim(session, now, "token", made))  # noqa: B023
+        upcoming.append(made.upcoming)
+    assert upcoming == [NOW + 2 * SECOND, NOW + 5 * SECOND, None, None]
 
 
 def test_a_storm_of_one_tenant_leaves_the_others_their_turn_and_critical_ones_theirs_before(store: Store) -> None:

@@ -17,7 +17,7 @@ from monitors.notifier.model.checks import new_webhook_secret
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.rates import Endpoint, Rates, Tokens
 from monitors.notifier.model.targets import ConsoleTarget, EmailTarget, SlackTarget, Target, WebhookTarget
-from monitors.notifier.store.queue import Claim, Part
+from monitors.notifier.store.claims import Claim, Part
 from monitors.v1 import alert_pb2
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.notification_pb2 import DELIVERY_OUTCOME_OK, SlackChannel
@@ -111,7 +111,7 @@ def make_slack(world: World, receiver: Receiver, name: str) -> None:
 
 
 def claim(number: int) -> Claim:
-    parts = (Part(f"dlv_{number}", b"", 1),)
+    parts = (Part(f"dlv_{number}", b"", 1, "alert_1", Kind.FIRING, "stream"),)
     return Claim("acme", channel(HOOK), Kind.FIRING, parts, "", False, "token", NOW)
 
 

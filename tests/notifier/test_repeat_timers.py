@@ -7,11 +7,14 @@ from functools import partial
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from monitors.mesh.times import HOUR, MINUTE
 from monitors.notifier.model.delivery import Arrival, Decision, OutcomeKind, State
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.repeats import BUSY, NEVER, Timer, take_turn
+from monitors.notifier.store.tables import RepeatRow
 from monitors.notifier.translate import repeat_of, to_arrival
 from monitors.v1 import alert_pb2, notification_pb2
 from tests.harness import LoopThread
@@ -153,3 +156,39 @@ def test_what_was_muted_and_has_no_other_turn_says_that_its_channel_is_off(timer
         State.SUPPRESSED,
         "the channel is turned off: it was refused",
     )
+
+
+TIMES = st.integers(0, 100).map(lambda minutes: minutes and NOW + minutes * MINUTE)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    timers=st.lists(st.tuples(st.sampled_from([0, MINUTE, HOUR]), TIMES, TIMES), min_size=1, max_size=4),
+    is_named=st.booleans(),
+)
+def test_what_is_told_first_is_counted_from_then_as_the_timer_says(
+    store: Store, timers: list[tuple[int, int, int]], is_named: bool
+) -> None:
+    """As well where a timer doesn't name the delivery, as those that were set before timers did."""
+    store.empty()
+    for number in range(len(timers)):
+        store.take_in(Arrival("acme", f"n{number}", f"al{number}", Kind.FIRING, 2, (), f"s{number}", number, b""))
+
+    def change(session: Session) -> None:
+        for number, (interval, quiet_until, muted_until) in enumerate(timers):
+            values = {"repeat_interval": interval, "quiet_until": quiet_until, "muted_until": muted_until}
+            unnamed = {} if is_named else {"delivery_id": ""}
+            session.execute(update(RepeatRow).where(RepeatRow.alert_id == f"al{number}").values(**values, **unnamed))
+
+    store.write(change)
+    told = {}
+    while claims := store.claim():
+        for claim in claims:
+            assert store.finish(claim, OutcomeKind.OK, Decision(State.DELIVERED))
+            told[claim.parts[0].alert_id] = claim.delivery_id
+    columns = RepeatRow.alert_id, RepeatRow.told_at, RepeatRow.due_at, RepeatRow.delivery_id
+    found = sorted(map(tuple, store.write(lambda session: session.execute(select(*columns)).all())))
+    assert found == [
+        (f"al{number}", NOW, Timer(interval, NOW, quiet_until, muted_until).due_at, told[f"al{number}"])
+        for number, (interval, quiet_until, muted_until) in enumerate(timers)
+    ]

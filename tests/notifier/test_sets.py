@@ -15,7 +15,8 @@ from monitors.notifier.model.delivery import Decision, OutcomeKind, State
 from monitors.notifier.model.message import Kind, Severity
 from monitors.notifier.model.targets import EmailTarget
 from monitors.notifier.store import groups, log
-from monitors.notifier.store.queue import LEASE, Claim
+from monitors.notifier.store.claims import Claim
+from monitors.notifier.store.queue import LEASE
 from monitors.notifier.store.tables import GroupRow
 from tests.harness import LoopThread
 from tests.notifier.test_queue import DELIVERED, NOW, Store, arrival, room

@@ -25,8 +25,9 @@ from monitors.notifier.model.minimal import minimal
 from monitors.notifier.model.places import LINGERS
 from monitors.notifier.model.room import Room
 from monitors.notifier.outage import Outages
+from monitors.notifier.store.claims import Claim, Finished
 from monitors.notifier.store.notices import Notices
-from monitors.notifier.store.queue import Claim, Finished, Queue
+from monitors.notifier.store.queue import Queue
 from monitors.notifier.translate import content_of, message_from_payload, notice_to_arrival, repeat_of
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from monitors.notifier.model.rates import Endpoint, Rates, Tokens
 from monitors.notifier.model.room import Room
 from monitors.notifier.model.targets import host_of
 from monitors.notifier.model.turns import Turns
-from monitors.notifier.store.queue import Claim
+from monitors.notifier.store.claims import Claim
 
 MOST_REMEMBERED = 100_000
 ARRIVED = (OutcomeKind.OK, OutcomeKind.ACCEPTED)

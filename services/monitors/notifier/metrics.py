@@ -13,7 +13,7 @@ from monitors.notifier.clock import Clock
 from monitors.notifier.delivery import Dispatcher
 from monitors.notifier.model.delivery import UNFINISHED
 from monitors.notifier.store import breakers, totals
-from monitors.notifier.store.queue import Finished
+from monitors.notifier.store.claims import Finished
 
 KEPT_SECONDS = 5.0
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)

@@ -11,7 +11,7 @@ from monitors.notifier.channels.webhook.send import judge
 from monitors.notifier.egress import Egress
 from monitors.notifier.model.message import Kind, Message, Severity
 from monitors.notifier.model.outage import ARRIVED, nothing_since, outage
-from monitors.notifier.store.queue import Finished
+from monitors.notifier.store.claims import Finished
 
 log = logging.getLogger(__name__)
 

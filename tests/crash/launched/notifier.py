@@ -18,6 +18,7 @@ from monitors.notifier.model import delivery as decisions
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.reports import Reporter
 from monitors.notifier.store import backlogs, queue, sendable
+from monitors.notifier.store.claims import Claim, Finished
 from monitors.notifier.store.queue import Queue
 from monitors.notifier.store.tables import DeliveryRow
 from tests.crash.failpoints import after, after_awaiting, before, gives_some
@@ -67,7 +68,7 @@ def mark_before_send() -> None:
     """A message counts as told before it is sent."""
     send = Dispatcher._send
 
-    async def mark(self: Dispatcher, claim: queue.Claim, now: int) -> Outcome:
+    async def mark(self: Dispatcher, claim: Claim, now: int) -> Outcome:
         outcome = await send(self, claim, now)
         return outcome if outcome.kind is OutcomeKind.ACCEPTED else Outcome(OutcomeKind.OK, "as it was marked")
 
@@ -80,7 +81,7 @@ def no_fencing() -> None:
     delivery.MIN_LEASE = -(2**62)
     finish, send = Queue.finish, Dispatcher._send
 
-    def unfenced(self: Queue, session: Session, finished: Sequence[queue.Finished]) -> list[queue.Finished]:
+    def unfenced(self: Queue, session: Session, finished: Sequence[Finished]) -> list[Finished]:
         for claim in (one.claim for one in finished):
             _touch(
                 session,
@@ -96,7 +97,7 @@ def no_fencing() -> None:
             )  # fmt: skip
         return finish(self, session, finished)
 
-    async def slowly(self: Dispatcher, claim: queue.Claim, now: int) -> Outcome:
+    async def slowly(self: Dispatcher, claim: Claim, now: int) -> Outcome:
         # As a process that gets no time from its machine.
         await asyncio.sleep(0.8 if random.random() < 0.2 else 0)
         return await send(self, claim, now)

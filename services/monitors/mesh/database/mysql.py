@@ -158,6 +158,8 @@ def _engine(url: str, isolation: str, connections: int) -> Engine:
         pool_size=connections,
         max_overflow=0,
         pool_pre_ping=True,
+        # Every transaction is ended by its session; to undo one more each time is another round trip.
+        pool_reset_on_return=None,
         pool_recycle=LIFE_SECONDS,
         # Errors are logged with their statement, but tenants' data has no place in a log.
         hide_parameters=True,

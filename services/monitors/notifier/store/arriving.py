@@ -70,8 +70,8 @@ def take_in(session: Session, channels: ChannelStore, arrivals: Sequence[Arrival
     return [arrival for arrival, plans in planned if not _is_printed(plans)]
 
 
-def insert(session: Session, planned: repeats.Plans, now: int) -> repeats.Muted:
-    """Makes the deliveries that are planned. Gives the ids of those that are muted."""
+def insert(session: Session, planned: repeats.Plans, now: int) -> repeats.Made:
+    """Makes the deliveries that are planned. Gives the ids of those that tell something, or are muted."""
     told = _told(session, planned)
     timing = Timing(session, planned, now)
     times = timing.decide()
@@ -87,7 +87,7 @@ def insert(session: Session, planned: repeats.Plans, now: int) -> repeats.Muted:
     return {
         (arrival.tenant, arrival.notification_id, _channel_id(one)): str(row[_ID])
         for (arrival, one), row in zip(which, rows, strict=True)
-        if one.muted_until
+        if one.state is State.PENDING or one.muted_until
     }
 
 

@@ -4,44 +4,73 @@ However much waits, they are found by a few steps through an index for each lane
 no more than a single alert does.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Select, Subquery, and_, bindparam, func, select
+from sqlalchemy import CTE, Select, Subquery, and_, bindparam, func, select, union_all
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import read_rows
+from monitors.mesh.rows import Query, in_parts, read_rows
 from monitors.notifier.model.delivery import State
+from monitors.notifier.model.turns import Lane
 from monitors.notifier.store.tables import BreakerRow, ChannelRow, deliveries
 
+MOST_LANES = 200
+"""How many lanes are read by one statement. SQLite joins no more than 500."""
 _PENDING = int(State.PENDING)
 _LANE = ("severity", "tenant_id", "channel_id")
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """What waits for a channel. The first of it may go `since` then, and `later` the next one that isn't due yet.
-    `is_tried` says that the channel failed, and gets a single attempt."""
+    """What waits for a channel. The first of it may go `since` then. `is_tried` says that the channel failed, and gets
+    a single attempt."""
 
     severity: int
     tenant: str
     channel_id: str
     since: int
-    later: int | None
     is_tried: bool
 
 
-def waiting_lanes(session: Session, now: int) -> list[Waiting]:
+def waiting_lanes(session: Session) -> list[Waiting]:
     """The lanes in which something waits, the most severe first, in no order besides."""
-    rows = read_rows(session, _query(session.get_bind().dialect.name), {"now": now})
+    rows = read_rows(session, _query(session.get_bind().dialect.name), {})
     return [
-        Waiting(
-            row.severity, row.tenant_id, row.channel_id, max(row.since, row.quiet_until or 0), row.later,
-            bool(row.open_until),
-        )
+        Waiting(row.severity, row.tenant_id, row.channel_id, max(row.since, row.quiet_until or 0), bool(row.open_until))
         for row in rows
-    ]  # fmt: skip
+    ]
+
+
+def next_due(session: Session, lanes: Sequence[Lane], now: int) -> int | None:
+    """When the next of what waits in some lanes is due that isn't yet; None if nothing is."""
+    found: list[int] = []
+    for part in in_parts(lanes, MOST_LANES):
+        values: dict[str, Any] = {"now": now}
+        for number, lane in enumerate(part):
+            values |= zip(_names(number), (lane.severity, lane.tenant, lane.channel_id), strict=True)
+        found += [time for (time,) in read_rows(session, _next_of(len(part)), values) if time is not None]
+    return min(found, default=None)
+
+
+@lru_cache(maxsize=2 * MOST_LANES)
+def _next_of(count: int) -> Query:
+    """Made once for each number of lanes, each of which takes a step through the index."""
+    lanes = [
+        select(func.min(deliveries.c.next_at).label("next_at")).where(
+            deliveries.c.state == _PENDING,
+            *(deliveries.c[name] == bindparam(given) for name, given in zip(_LANE, _names(number), strict=True)),
+            deliveries.c.next_at > bindparam("now"),
+        )
+        for number in range(count)
+    ]
+    return lanes[0] if count == 1 else union_all(*lanes)
+
+
+def _names(number: int) -> list[str]:
+    return [f"{name}_{number}" for name in _LANE]
 
 
 @lru_cache
@@ -51,7 +80,7 @@ def _query(dialect: str) -> Select[Any]:
     is_channel = and_(ChannelRow.tenant_id == lane.tenant_id, ChannelRow.id == lane.channel_id)
     is_breaker = and_(BreakerRow.tenant_id == lane.tenant_id, BreakerRow.channel_id == lane.channel_id)
     return (
-        select(lanes, ChannelRow.quiet_until, BreakerRow.open_until)
+        select(*(lane[name] for name in _LANE), lane.since, ChannelRow.quiet_until, BreakerRow.open_until)
         .select_from(lanes)
         .outerjoin(ChannelRow, is_channel)
         .outerjoin(BreakerRow, is_breaker)
@@ -59,27 +88,14 @@ def _query(dialect: str) -> Select[Any]:
     )
 
 
-_IS_LATER = deliveries.c.next_at > bindparam("now")
-
-
 def _grouped() -> Subquery:
     """As servers do it, which skip through the index by themselves if it's grouped from its beginning."""
     columns = [deliveries.c[name] for name in ("state", *_LANE)]
-
-    def first(name: str, *which: ColumnElement[bool]) -> Subquery:
-        return (
-            select(*columns, func.min(deliveries.c.next_at).label(name))
-            .with_hint(deliveries, "FORCE INDEX (ix_deliveries_lanes)", "mysql")
-            .where(deliveries.c.state == _PENDING, *which)
-            .group_by(*columns)
-            .subquery(f"lanes_{name}")
-        )
-
-    due, later = first("since"), first("later", _IS_LATER)
-    is_same = and_(*(due.c[name] == later.c[name] for name in _LANE))
     return (
-        select(*(due.c[name] for name in _LANE), due.c.since, later.c.later)
-        .select_from(due.outerjoin(later, is_same))
+        select(*columns, func.min(deliveries.c.next_at).label("since"))
+        .with_hint(deliveries, "FORCE INDEX (ix_deliveries_lanes)", "mysql")
+        .where(deliveries.c.state == _PENDING)
+        .group_by(*columns)
         .subquery("lanes")
     )
 
@@ -96,7 +112,6 @@ def _stepped() -> Subquery:
         select(
             *(found.c[name] for name in _LANE),
             since.scalar_subquery().label("since"),
-            since.where(_IS_LATER).scalar_subquery().label("later"),
         )
         .where(found.c[_LANE[-1]].is_not(None))
         .subquery("lanes")

@@ -12,7 +12,7 @@ from monitors.notifier.model.message import ABOUT_NO_ALERT
 from monitors.notifier.model.notices import Notice, given_up, listeners, turned_off
 from monitors.notifier.store import arriving
 from monitors.notifier.store.channels import ChannelStore
-from monitors.notifier.store.queue import Finished
+from monitors.notifier.store.claims import Finished
 
 Compose = Callable[[Notice], Arrival]
 

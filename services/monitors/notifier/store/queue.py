@@ -5,7 +5,6 @@ Each step does many at once, with as many statements as for one.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from sqlalchemy import func, select, update
@@ -17,27 +16,28 @@ from monitors.mesh.rows import Row, insert_rows, read_rows, read_value, update_r
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.mesh.times import HOUR, SECOND
 from monitors.notifier.model.breaker import GIVES_UP_AFTER
-from monitors.notifier.model.bundle import bundle_id
 from monitors.notifier.model.channel import Channel
-from monitors.notifier.model.delivery import Arrival, Decision, Outcome, OutcomeKind, State, never_told
+from monitors.notifier.model.delivery import Arrival, State, never_told
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.repeats import IS_OVER
 from monitors.notifier.model.room import Room
-from monitors.notifier.model.storm import is_digest
 from monitors.notifier.model.turns import Lane
 from monitors.notifier.store import arriving, backlogs, breakers, groups, repeats
 from monitors.notifier.store.arriving import FIRING_NEVER_TOLD, SAYS_IT_FIRES, Told
 from monitors.notifier.store.channels import ChannelStore
-from monitors.notifier.store.lanes import Waiting, waiting_lanes
+from monitors.notifier.store.claims import Claim, Finished, claim_of
+from monitors.notifier.store.lanes import Waiting, next_due, waiting_lanes
 from monitors.notifier.store.sendable import expired, of_lanes
 from monitors.notifier.store.standing import (
     ATTEMPT,
     KEY,
+    Sent,
     attempt,
     end,
     end_waiting,
     ended_by,
     in_flight,
+    leases,
     note_cut_off,
     send_again,
     so_far,
@@ -49,66 +49,8 @@ FAILED_FOR_DAYS = f"nothing has arrived for {GIVES_UP_AFTER // HOUR} hours"
 CHANNEL_DELETED = "the channel was deleted"
 
 
-@dataclass(frozen=True)
-class Part:
-    """A delivery that a claim covers. `attempt` counts from 1."""
-
-    delivery_id: str
-    payload: bytes
-    attempt: int
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Deliveries that are told by one message, which is ours to attempt until `lease_until`; in the order of their
-    sequence."""
-
-    tenant: str
-    channel: Channel
-    kind: Kind
-    """What the first of them tells."""
-    parts: tuple[Part, ...]
-    message_id: str
-    """Empty if it tells one delivery, for that has an id of its own."""
-    broken_before: bool
-    lease_token: str
-    lease_until: int
-    is_digest: bool = False
-    is_minimal: bool = False
-    """Whether it's told in its minimal form, since the whole was too large."""
-
-    @property
-    def delivery_id(self) -> str:
-        """The first of the deliveries, by which the log names the message."""
-        return self.parts[0].delivery_id
-
-    @property
-    def keys(self) -> list[tuple[str, str]]:
-        """The deliveries, each by its tenant and id."""
-        return [(self.tenant, part.delivery_id) for part in self.parts]
-
-    @property
-    def attempt(self) -> int:
-        """The number of the attempt for what was tried most often."""
-        return max(part.attempt for part in self.parts)
-
-    @property
-    def fewest_attempts(self) -> int:
-        """The number of the attempt for what was tried least often."""
-        return min(part.attempt for part in self.parts)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """An attempt that has ended, with what follows from it."""
-
-    claim: Claim
-    outcome: Outcome
-    decision: Decision
-    started_at: int
-    ended_at: int
-
-
+Kept = tuple[Finished, list[Sent]]
+"""What has ended under its lease, with the deliveries that it told."""
 _LEASED = (
     "state", "detail", "last_outcome", "attempt_count", "lease_token", "leased_at", "lease_until", "message_id",
 )  # fmt: skip
@@ -135,6 +77,7 @@ class Queue:
         claiming is left to it. A message tells a delivery, together with all others of its group that are due.
         """
         claims: list[Claim] = []
+        exhausted: list[Lane] = []
         for lanes, channels in self._lanes(session, now, room):
             while shares := room.turns.share(lanes):
                 rows = of_lanes(session, shares, now)
@@ -144,8 +87,10 @@ class Queue:
                 found, told = Counter(map(_channel_key, rows)), Counter(map(_channel_key, heads))
                 for lane, count in shares:
                     room.turns.give_back(lane, count - told[lane.tenant, lane.channel_id])
-                # What isn't among these has nothing more that can be sent.
+                # The others have nothing more that can be sent now.
+                exhausted += [lane for lane, count in shares if found[lane.tenant, lane.channel_id] < count]
                 lanes = [lane for lane, count in shares if found[lane.tenant, lane.channel_id] == count]
+        room.look_again(next_due(session, exhausted, now))
         return claims
 
     def _lanes(
@@ -153,10 +98,11 @@ class Queue:
     ) -> Iterator[tuple[list[Lane], Mapping[tuple[str, str], Channel]]]:
         """What is due by severity, with the channels. What is due for one that is gone or off is given up."""
         found: list[Waiting] = []
-        for one in waiting_lanes(session, now):
-            room.look_again(one.later if one.since <= now else one.since)
+        for one in waiting_lanes(session):
             if one.since <= now:
                 found.append(one)
+            else:
+                room.look_again(one.since)
         # Read once each, for their targets must be opened.
         channels = self._channels.find(session, {(due.tenant, due.channel_id) for due in found})
         for _, same in groupby(found, lambda due: due.severity):
@@ -189,17 +135,7 @@ class Queue:
         recorded."""
         if not finished:
             return []
-        rows = in_flight(session, [key for one in finished for key in one.claim.keys])
-        kept: list[tuple[Finished, list[Row]]] = []
-        lost: list[Finished] = []
-        for one in finished:
-            # What comes a second time isn't under its lease any more.
-            covered = [rows.pop(key, None) for key in one.claim.keys]
-            leased = [row for row in covered if row is not None and row.lease_token == one.claim.lease_token]
-            if leased:
-                kept.append((one, leased))
-            else:
-                lost.append(one)
+        kept, lost = _kept(session, finished)
         insert_rows(
             session, attempts, ATTEMPT,
             [attempt(row, one.started_at, one.ended_at, one.outcome) for one, leased in kept for row in leased],
@@ -213,7 +149,7 @@ class Queue:
         # What is recorded together has ended when the last of it did: so all rows get the same values.
         ended_at = max(one.ended_at for one in finished)
         end(session, ends, ended_at)
-        _count_repeats(session, [(one, row) for one, leased in kept for row in leased], ended_at)
+        _count_repeats(session, kept, ended_at)
         for one, leased in kept:
             if one.decision.state is State.DEAD:
                 _supersede_ends(session, [row for row in leased if row.kind in SAYS_IT_FIRES], one.ended_at)
@@ -321,7 +257,7 @@ def _lease(
     told = (together.get(_group(row), []) if row.group_key else [row] for row in heads)
     messages = [message for message in told if message]
     note_cut_off(session, [row for message in messages for row in message], now)
-    claims = [_claim(message, channels[_channel_key(message[0])], token, now + LEASE) for message in messages]
+    claims = [claim_of(message, channels[_channel_key(message[0])], token, now + LEASE) for message in messages]
     leased = [
         (row.tenant_id, row.id, int(State.IN_FLIGHT), *so_far(row), row.attempt_count + 1, token, now,
          claim.lease_until, claim.message_id)
@@ -332,22 +268,6 @@ def _lease(
     return claims
 
 
-def _claim(message: Sequence[Row], channel: Channel, token: str, until: int) -> Claim:
-    before = {so_far(row)[1] for row in message}
-    return Claim(
-        tenant=channel.tenant,
-        channel=channel,
-        kind=Kind(message[0].kind),
-        parts=tuple([Part(row.id, row.payload, row.attempt_count + 1) for row in message]),
-        message_id=bundle_id([row.id for row in message], channel.id) if len(message) > 1 else "",
-        is_digest=is_digest(message[0].group_key),
-        broken_before=OutcomeKind.CONFIGURATION_BROKEN in before,
-        is_minimal=OutcomeKind.TOO_LARGE in before,
-        lease_token=token,
-        lease_until=until,
-    )
-
-
 def _group(row: Row) -> tuple[str, str]:
     return row.tenant_id, row.group_key
 
@@ -356,21 +276,38 @@ def _channel_key(row: Row) -> tuple[str, str]:
     return row.tenant_id, row.channel_id
 
 
-def _count_repeats(session: Session, kept: Sequence[tuple[Finished, Row]], ended_at: int) -> None:
-    unwanted = repeats.note(
-        session,
-        (
-            repeats.Ended(row.tenant_id, row.id, row.alert_id, one.claim.channel.id, Kind(row.kind), one.decision.state,
-                          ended_at)
-            for one, row in kept
-        ),
-    )  # fmt: skip
+def _kept(session: Session, finished: Sequence[Finished]) -> tuple[list[Kept], list[Finished]]:
+    """What is still under its lease, and what isn't."""
+    standing = leases(session, [key for one in finished for key in one.claim.keys])
+    kept: list[Kept] = []
+    lost: list[Finished] = []
+    for one in finished:
+        claim, sent = one.claim, list[Sent]()
+        for part in claim.parts:
+            # What comes a second time isn't under its lease any more.
+            row = standing.pop((claim.tenant, part.delivery_id), None)
+            if row is not None and row.lease_token == claim.lease_token:
+                sent.append(claim.sent(part, row))
+        if sent:
+            kept.append((one, sent))
+        else:
+            lost.append(one)
+    return kept, lost
+
+
+def _count_repeats(session: Session, kept: Sequence[Kept], ended_at: int) -> None:
+    ended = (
+        repeats.Ended(row.tenant_id, row.id, row.alert_id, one.claim.channel.id, Kind(row.kind), one.decision.state)
+        for one, sent in kept
+        for row in sent
+    )
+    unwanted = repeats.note(session, ended, ended_at)
     for each in unwanted:
         is_row = DeliveryRow.tenant_id == each.tenant, DeliveryRow.id == each.delivery_id
         end_waiting(session, is_row, State.SUPERSEDED, IS_OVER, ended_at)
 
 
-def _supersede_ends(session: Session, firings: Sequence[Row], now: int) -> None:
+def _supersede_ends(session: Session, firings: Sequence[Sent], now: int) -> None:
     """Of alerts of which it's certain that nobody will have been told of them, the end isn't told either."""
     told: Told = {}
     for tenant in sorted({row.tenant_id for row in firings}):

@@ -1,10 +1,10 @@
 """When alerts are told again: a row for each alert that fires and each channel to which it was or will be told."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import bindparam, case, delete, func, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import Row, change_rows, execute_rows, find_rows, read_rows, read_value, update_rows
@@ -17,12 +17,13 @@ from monitors.notifier.store.muting import mutings
 from monitors.notifier.store.named import Key
 from monitors.notifier.store.tables import deliveries, repeats
 
+T = TypeVar("T")
 Compose = Callable[[bytes, int, int], Arrival]
 """Makes a repeat of what was told: from its payload, the number of the repeat, and how bad it is now."""
 FindChannels = Callable[[Session, Collection[Key]], Mapping[Key, Channel]]
 Plans = Sequence[tuple[Arrival, Sequence[Planned]]]
-Muted = Mapping[tuple[str, str, str], str]
-"""The ids of deliveries that are muted, by tenant, notification and channel."""
+Made = Mapping[tuple[str, str, str], str]
+"""The ids of deliveries that tell something or are muted, by tenant, notification and channel."""
 
 _COLUMNS = tuple(column.name for column in repeats.columns)
 _KEY = ("tenant_id", "alert_id", "channel_id")
@@ -78,7 +79,11 @@ _ON_THEIR_WAY = select(deliveries.c.alert_id, deliveries.c.channel_id).where(
 )
 
 
-@dataclass(frozen=True)
+Timed = tuple[str, str, str]
+"""A timer: its tenant, alert and channel."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A delivery whose attempt has ended, and the state in which that leaves it."""
 
@@ -88,19 +93,18 @@ class Ended:
     channel_id: str
     kind: Kind
     state: State
-    ended_at: int
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> Timed:
         """Which timer is concerned."""
         return self.tenant, self.alert_id, self.channel_id
 
 
-def follow(session: Session, planned: Plans, muted: Muted, now: int) -> None:
+def follow(session: Session, planned: Plans, made: Made, now: int) -> None:
     """Sets, changes and ends timers as new notifications say, which stand in the order of their streams."""
     over = {(one.tenant, one.alert_id) for one, _ in planned if one.kind in _ENDS}
     begun = [
-        _first_row(arrival, one.channel.id, one.muted_until, muted)
+        _first_row(arrival, one.channel.id, one.muted_until, made)
         for arrival, plans in planned
         if arrival.kind is Kind.FIRING and (arrival.tenant, arrival.alert_id) not in over
         for one in plans
@@ -121,7 +125,7 @@ def follow(session: Session, planned: Plans, muted: Muted, now: int) -> None:
             change_rows(session, _SUPERSEDE, {"tenant": tenant, "ids": part, "now": now})
 
 
-def _first_row(arrival: Arrival, channel_id: str, muted_until: int, muted: Muted) -> tuple[Any, ...]:
+def _first_row(arrival: Arrival, channel_id: str, muted_until: int, made: Made) -> tuple[Any, ...]:
     values = {
         "tenant_id": arrival.tenant,
         "alert_id": arrival.alert_id,
@@ -131,7 +135,7 @@ def _first_row(arrival: Arrival, channel_id: str, muted_until: int, muted: Muted
         "told_at": 0,
         "quiet_until": 0,
         "due_at": muted_until or NEVER,
-        "delivery_id": muted.get((arrival.tenant, arrival.notification_id, channel_id), ""),
+        "delivery_id": made[arrival.tenant, arrival.notification_id, channel_id],
         "repeat_count": 0,
         "muted_until": muted_until,
     }
@@ -153,9 +157,55 @@ def _changed_row(row: Row, arrival: Arrival, plans: Sequence[Planned], now: int)
     )  # fmt: skip
 
 
-def note(session: Session, ended: Iterable[Ended]) -> list[Ended]:
-    """Counts anew from what was told. Gives the repeats that wait to be tried again and that nobody wants any more."""
+def _later(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
+    return case((one > other, one), else_=other)
+
+
+_AT = bindparam("told_at", type_=BigInteger)
+# As most timers are, those of what is told for the first time: `Timer.due_at` in the database's words, which spares it
+# to find them first.
+_COUNT = (
+    update(repeats)
+    .where(
+        repeats.c.tenant_id == bindparam("tenant"),
+        repeats.c.alert_id.in_(bindparam("alerts", expanding=True)),
+        repeats.c.delivery_id.in_(bindparam("deliveries", expanding=True)),
+    )
+    .values(
+        told_at=_AT,
+        due_at=case(
+            (repeats.c.muted_until > 0, _later(repeats.c.muted_until, repeats.c.quiet_until)),
+            (repeats.c.repeat_interval == 0, NEVER),
+            else_=_later(_AT + repeats.c.repeat_interval, repeats.c.quiet_until),
+        ),
+    )
+)
+
+
+def note(session: Session, ended: Iterable[Ended], ended_at: int) -> list[Ended]:
+    """Counts anew from what was told, all of it at `ended_at`. Gives the repeats that wait to be tried again and that
+    nobody wants any more."""
     concerned = {one.key: one for one in ended if one.kind in COUNTS and _matters(one)}
+    for told in _first_told(concerned.values()):
+        names = {"alerts": [one.alert_id for one in told], "deliveries": [one.delivery_id for one in told]}
+        if change_rows(session, _COUNT, {"tenant": told[0].tenant, "told_at": ended_at, **names}) == len(told):
+            for one in told:
+                del concerned[one.key]
+    return _note_one_by_one(session, concerned, ended_at)
+
+
+def _first_told(ended: Iterable[Ended]) -> Iterator[Sequence[Ended]]:
+    """What tells that alerts fire, by tenant, as many as a statement takes. Their timers name these deliveries if
+    nothing else was told since and they were set since timers name what will be told."""
+    by_tenant: dict[str, list[Ended]] = {}
+    for one in ended:
+        if one.kind is Kind.FIRING:
+            by_tenant.setdefault(one.tenant, []).append(one)
+    for tenant in sorted(by_tenant):
+        yield from _chunks(sorted(by_tenant[tenant], key=lambda one: one.alert_id))
+
+
+def _note_one_by_one(session: Session, concerned: Mapping[Timed, Ended], ended_at: int) -> list[Ended]:
     rows = {
         (tenant, row.alert_id, row.channel_id): row
         for tenant in sorted({tenant for tenant, _, _ in concerned})
@@ -163,13 +213,15 @@ def note(session: Session, ended: Iterable[Ended]) -> list[Ended]:
         for row in find_rows(session, _COUNTED, {"tenant": tenant}, "ids", part)
     }
     told = [
-        _told_row(rows[key], one) for key, one in concerned.items() if key in rows and one.state is not State.PENDING
+        _told_row(rows[key], one, ended_at)
+        for key, one in concerned.items()
+        if key in rows and one.state is not State.PENDING
     ]
     update_rows(session, repeats, _KEY, ("told_at", "due_at", "delivery_id"), told)
     return [
         one
         for key, one in concerned.items()
-        if one.state is State.PENDING and (key not in rows or rows[key].quiet_until > one.ended_at)
+        if one.state is State.PENDING and (key not in rows or rows[key].quiet_until > ended_at)
     ]
 
 
@@ -177,8 +229,8 @@ def _matters(one: Ended) -> bool:
     return is_told(one.kind, one.state) or (one.kind is Kind.STILL_FIRING and one.state is State.PENDING)
 
 
-def _told_row(row: Row, one: Ended) -> tuple[Any, ...]:
-    timer = Timer(row.repeat_interval, one.ended_at, row.quiet_until, row.muted_until)
+def _told_row(row: Row, one: Ended, ended_at: int) -> tuple[Any, ...]:
+    timer = Timer(row.repeat_interval, ended_at, row.quiet_until, row.muted_until)
     is_news = one.kind is not Kind.STILL_FIRING and one.state is not State.DEAD
     return (*one.key, timer.told_at, timer.due_at, one.delivery_id if is_news else row.delivery_id)
 
@@ -266,5 +318,5 @@ def _of_alerts(session: Session, tenant: str, alert_ids: Sequence[str]) -> list[
     ]
 
 
-def _chunks(items: Sequence[str]) -> list[Sequence[str]]:
+def _chunks(items: Sequence[T]) -> list[Sequence[T]]:
     return [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]

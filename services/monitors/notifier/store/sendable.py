@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from monitors.mesh.rows import Query, Row, find_rows, in_parts, read_rows
 from monitors.notifier.model.delivery import UNFINISHED, State
 from monitors.notifier.model.turns import Lane
+from monitors.notifier.store.lanes import MOST_LANES
 from monitors.notifier.store.tables import STANDING, deliveries
 
 # The rest of a row is for the log.
@@ -21,12 +22,8 @@ COLUMNS = (
 # Of what waits and is the first of its stream, what it takes to send it: it has no lease. To read a value costs the
 # driver of a server more than anything else that is done with it.
 _HEADS = tuple(
-    column
-    for column in COLUMNS
-    if column.name not in ("alert_id", "lease_token", "leased_at", "lease_until", "version")
+    column for column in COLUMNS if column.name not in ("lease_token", "leased_at", "lease_until", "version")
 )
-MOST_LANES = 200
-"""How many lanes are read by one statement. SQLite joins no more than 500."""
 MOST_EXPIRED = 500
 
 

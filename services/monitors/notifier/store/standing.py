@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import Row, find_rows, in_parts, insert_rows, update_rows
@@ -26,24 +26,51 @@ _IN_FLIGHT = (
 )
 
 
+_LEASES = _IN_FLIGHT.with_only_columns(
+    deliveries.c.id, deliveries.c.lease_token, deliveries.c.attempt_count, deliveries.c.version
+)
+
+
 def in_flight(session: Session, named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Row]:
     """Those of the deliveries, named by tenant and id, that are being sent. They are locked."""
+    return _of_named(session, _IN_FLIGHT, named)
+
+
+def _of_named(session: Session, query: Select[Any], named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Row]:
     ids: dict[str, list[str]] = {}
     for tenant, delivery_id in named:
         ids.setdefault(tenant, []).append(delivery_id)
     return {
-        (row.tenant_id, row.id): row
+        (tenant, row.id): row
         for tenant, of_tenant in sorted(ids.items())
         for part in in_parts(sorted(of_tenant))
-        for row in find_rows(session, _IN_FLIGHT, {"tenant": tenant}, "ids", part)
+        for row in find_rows(session, query, {"tenant": tenant}, "ids", part)
     }
+
+
+class Sent(NamedTuple):
+    """A delivery of which an attempt has ended, as it was claimed; `attempt_count` and `version` as they stand."""
+
+    tenant_id: str
+    id: str
+    alert_id: str
+    kind: int
+    stream_key: str
+    attempt_count: int
+    version: int
+
+
+def leases(session: Session, named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Row]:
+    """The leases of those of the deliveries, named by tenant and id, that are being sent, with how often each was
+    tried. They are locked."""
+    return _of_named(session, _LEASES, named)
 
 
 @dataclass(frozen=True)
 class End:
     """A row on its way to a state in which it's no longer being sent. If it's to be sent again, at `next_at`."""
 
-    row: Row
+    row: Sent | Row
     state: State
     detail: str
     outcome: int
@@ -68,7 +95,7 @@ def end(session: Session, ends: Iterable[End], now: int) -> None:
     update_rows(session, deliveries, KEY, (*_ENDED, "next_at"), again)
 
 
-def ended_by(row: Row, outcome: Outcome, decision: Decision, told: int, *, is_digest: bool, is_minimal: bool) -> End:
+def ended_by(row: Sent, outcome: Outcome, decision: Decision, told: int, *, is_digest: bool, is_minimal: bool) -> End:
     """How a row ends after an attempt, whose message told so many deliveries."""
     detail = detail_of(outcome, told, is_digest=is_digest)
     kind = int(remembered(outcome.kind, is_minimal=is_minimal))
@@ -119,7 +146,7 @@ def send_again(session: Session, rows: Sequence[Row], now: int) -> None:
     update_rows(session, deliveries, KEY, _RELEASED, released)
 
 
-def attempt(row: Row, started_at: int, ended_at: int, outcome: Outcome) -> tuple[Any, ...]:
+def attempt(row: Sent | Row, started_at: int, ended_at: int, outcome: Outcome) -> tuple[Any, ...]:
     """A row of the attempts, in the table's order."""
     return (
         row.tenant_id, row.id, row.attempt_count, started_at, ended_at, int(outcome.kind), outcome.status,

@@ -173,8 +173,8 @@ class BreakerRow(Base):
 
 class RepeatRow(Base):
     """When an alert that fires is told again to a channel; see `model.repeats`. `delivery_id` is what told it last that
-    was news, or would have told it if it hadn't been muted until `muted_until`; `repeat_count` is how often it was told
-    again."""
+    was news, or is about to tell it, or would have if it hadn't been muted until `muted_until`; `repeat_count` is how
+    often it was told again."""
 
     __tablename__ = "notifier_repeats"
     __table_args__ = (Index("ix_repeats_due", "due_at"),)
