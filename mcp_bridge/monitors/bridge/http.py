@@ -8,6 +8,7 @@ from pydantic import AnyHttpUrl, ConfigDict, TypeAdapter
 from starlette.types import ASGIApp
 
 from monitors.bridge import limits
+from monitors.bridge.alive import Alive
 from monitors.bridge.incoming import ReadableBodies
 from monitors.bridge.keys import KeyGate, Keys
 from monitors.bridge.oauth.gate import Gate
@@ -50,7 +51,7 @@ def build_app(
     )
     if oauth is None:
         readable = ReadableBodies(app, PATH, limits.LARGEST_BODY)
-        return readable if http.is_local else KeyGate(readable, Keys(mesh))
+        return Alive(readable if http.is_local else KeyGate(readable, Keys(mesh)))
     app.router.routes[:0] = create_protected_resource_routes(
         _EXACT_URL.validate_python(oauth.resource_url),
         [_EXACT_URL.validate_python(oauth.issuer)],
@@ -58,7 +59,7 @@ def build_app(
         resource_name="Monitors",
     )
     readable = ReadableBodies(app, PATH, limits.LARGEST_BODY)
-    return Gate(AuthContextMiddleware(readable), Tokens(oauth, IssuerKeys(oauth)), Keys(mesh), oauth)
+    return Alive(Gate(AuthContextMiddleware(readable), Tokens(oauth, IssuerKeys(oauth)), Keys(mesh), oauth))
 
 
 def server_config(app: ASGIApp, http: HttpSettings) -> uvicorn.Config:

@@ -18,6 +18,7 @@ from monitors.bridge.settings import (
     MeshSettings,
     load_http_settings,
     load_mesh_settings,
+    take_secret_files,
 )
 
 EPILOG = (
@@ -37,8 +38,9 @@ def run() -> None:
 def main(arguments: Sequence[str]) -> int:
     """Serves until the client goes or a signal comes; returns the exit status."""
     options = _parser().parse_args(arguments)
-    mesh = load_mesh_settings(os.environ)
     try:
+        take_secret_files(os.environ)
+        mesh = load_mesh_settings(os.environ)
         if options.http:
             serve_http(mesh, load_http_settings(os.environ, options.host, options.port, options.allow_host))
         else:

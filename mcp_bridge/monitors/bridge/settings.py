@@ -1,6 +1,7 @@
 """What the bridge must know to start, from the environment and the command line."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ DEFAULT_SERVER = f"127.0.0.1:{DEFAULT_SERVER_PORT}"
 DEFAULT_PORT = 9122
 DEFAULT_MAX_CLIENTS = 1000
 STATE_KEY_LENGTH = 32
+SECRETS_FOLDER = "MONITORS_SECRETS_DIR"
 
 
 class BadSetting(Exception):
@@ -43,6 +45,23 @@ class HttpSettings:
     def is_local(self) -> bool:
         """Whether only this machine can connect."""
         return self.host in LOOPBACK
+
+
+def take_secret_files(environment: MutableMapping[str, str]) -> None:
+    """Adds what the files say that lie in the folder MONITORS_SECRETS_DIR, each named as a variable; what is set
+    already stays. Raises BadSetting."""
+    folder = environment.get(SECRETS_FOLDER, "")
+    if not folder:
+        return
+    try:
+        for path in Path(folder).iterdir():
+            if re.fullmatch(r"[A-Z][A-Z0-9_]*", path.name) and path.is_file():
+                environment.setdefault(path.name, path.read_text().rstrip("\r\n"))
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text"
+        raise BadSetting(
+            f"{SECRETS_FOLDER}: {folder} can't be read ({reason}); name a folder with a file for each variable"
+        ) from None
 
 
 def load_mesh_settings(environment: Mapping[str, str]) -> MeshSettings:

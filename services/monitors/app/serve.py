@@ -28,6 +28,7 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
 if TYPE_CHECKING:
     from monitors.mesh.metrics.exposition import Metrics
+    from monitors.rules.main import Rules
 
 
 class Served(Hosted, Protocol):
@@ -99,12 +100,23 @@ async def _rules(
         open_channel(settings.evaluator_address, settings.service_token.reveal()) as evaluator,
         open_rules(settings.rules, closing, evaluator, shared.wakeups) as rules,
     ):
-        await rules.ensure_local_key(settings.key_file)
-        for tenant in settings.rules.tenants:
-            await rules.ensure_key(tenant, settings.tenant_key_file(tenant), settings.rules.tier_of(tenant))
+        await _make_tenants(rules, settings)
         users = remembered(rules.authenticate, shared, settings.service_token.reveal())
         vouched = with_statements([each.reveal() for each in settings.rules.bridge_secrets], rules.tier_of, users)
         yield rules, with_service_token(settings.service_token.reveal(), vouched)
+
+
+async def _make_tenants(rules: "Rules", settings: Settings) -> None:
+    """With their first keys, unless these are the operator's to make: a replica's folder ends with it, and each would
+    leave a key behind that nobody has."""
+    if not settings.rules.makes_first_keys:
+        await rules.ensure_local_tenant()
+        for tenant in settings.rules.tenants:
+            await rules.ensure_tenant(tenant, settings.rules.tier_of(tenant))
+        return
+    await rules.ensure_local_key(settings.key_file)
+    for tenant in settings.rules.tenants:
+        await rules.ensure_key(tenant, settings.tenant_key_file(tenant), settings.rules.tier_of(tenant))
 
 
 @asynccontextmanager

@@ -1,11 +1,13 @@
 """The console script `monitors`: its commands and where they are."""
 
+import os
 from typing import Annotated
 
 import typer
 
 from monitors.cli import alerts, channels, databases, deliveries, history, keys, mute_timings, rules, secrets, silences
 from monitors.cli.audit import audit
+from monitors.cli.failures import ExitCode, Failure, failures_told
 from monitors.cli.importing.command import import_rules
 from monitors.cli.monitors import list_monitors
 from monitors.cli.preview import preview
@@ -14,6 +16,7 @@ from monitors.cli.rule_tests import command as rule_tests
 from monitors.cli.serve import serve, up
 from monitors.cli.status import status
 from monitors.cli.watch import watch
+from monitors.mesh.secret_files import SecretsUnreadable, take_secret_files
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -59,6 +62,11 @@ def monitors(
     ] = False,
 ) -> None:
     """Alerting on time series: start the mesh, and ask or tell it things."""
+    with failures_told():
+        try:
+            take_secret_files(os.environ)
+        except SecretsUnreadable as error:
+            raise Failure(str(error), ExitCode.USAGE) from None
 
 
 def run() -> None:

@@ -54,6 +54,9 @@ class EngineStatus:
     """Those that have rules, or had some."""
     evaluated_batch: int = 0
     """The number of the last batch that has been evaluated."""
+    shards_gained: int = 0
+    shards_lost: int = 0
+    """Since the start; the shards that others take and give back count as well as those that nobody renewed in time."""
 
 
 class Engine:
@@ -147,6 +150,8 @@ class Engine:
             rule_problems={**self._core.problems, **self._watch.problems},
             tenants=self._core.tenants,
             evaluated_batch=progress.batch_number,
+            shards_gained=self._leases.gained_count,
+            shards_lost=self._leases.lost_count,
         )
 
     def tell_phases(self, hear: Callable[[Phase, float], None]) -> None:

@@ -62,6 +62,8 @@ class Leases:
         """Set while all shards are held."""
         self.renewed = Changes()
         """Announced after each answer of RuleService."""
+        self.gained_count = self.lost_count = 0
+        """Of shards, since the start; many of them over time mean that evaluators can't keep what they have."""
         self.problem = ""
         self._rules = rules
         self._name, self._address, self._exclusive = name or evaluator_id(), address, exclusive
@@ -162,10 +164,13 @@ class Leases:
             if shard in self.held and self.held[shard].epoch not in (lease.epoch, lease.epoch + 1)
         }
         lost = (before.keys() - self.held.keys()) | had_others
+        gained = (self.held.keys() - before.keys()) | had_others
+        self.lost_count += len(lost)
+        self.gained_count += len(gained)
         # What came and went unseen is nobody's business.
         self._lost |= lost - self._gained
         self._gained -= lost
-        self._gained |= (self.held.keys() - before.keys()) | had_others
+        self._gained |= gained
         self._wanted_back = wanted_back
         if self._lost or self._gained or self._wanted_back:
             self._changed.set()

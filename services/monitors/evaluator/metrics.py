@@ -64,6 +64,12 @@ def _read(parts: Parts, engine: Engine) -> Sequence[Metric]:
             "Instants of rules' intervals that were skipped, since the evaluation was behind.",
             status.missed_slots,
         ),
+        ("monitors_evaluation_shards_gained", "Shards that were taken over here.", status.shards_gained),
+        (
+            "monitors_evaluation_shards_lost",
+            "Shards that another evaluator has now or that weren't renewed in time.",
+            status.shards_lost,
+        ),
     )
     return [
         *[GaugeMetricFamily(name, text, value) for name, text, value in gauges],

@@ -70,6 +70,21 @@ class Rules:
 
         export(metrics, self._core)
 
+    async def ensure_tenant(self, tenant: str, tier: str = "") -> None:
+        """Makes a tenant unless it's there, with a tier, and no key: the operator makes that."""
+        maker = _first_key(tenant, self._database.now())
+
+        def work(session: Session) -> None:
+            with of_tenant(session, tenant):
+                changes = put_tenant(session, tenant, tier, maker.create_time)
+                keep_changes(session, tenant, maker.creator, maker.create_time, changes)
+
+        await self._database.write(work)
+
+    async def ensure_local_tenant(self) -> None:
+        """The local tenant without a key, as `ensure_tenant` does it. It's bounded by no quota."""
+        await self.ensure_tenant(LOCAL_TENANT, UNLIMITED)
+
     async def ensure_local_key(self, path: Path) -> str:
         """The local tenant's key, as `ensure_key` does it. That tenant is bounded by no quota."""
         return await self.ensure_key(LOCAL_TENANT, path, UNLIMITED)

@@ -31,6 +31,8 @@ class RulesSettings:
     """What API keys are hashed with: new ones with the first. None for bare hashes."""
     takes_bare_keys: bool = True
     """Whether keys are taken that were made, and last used, before there was a pepper."""
+    makes_first_keys: bool = True
+    """Whether a tenant that is made gets an API key in a file, as is of use where that file stays."""
     audit_kept: int = AUDIT_KEPT
     """How long the audit is kept, in nanoseconds; 0 for ever."""
     quotas: Tiers = field(default_factory=Tiers)
@@ -60,6 +62,7 @@ def read_rules(env: Env, url: SecretUrl, shared: Shared) -> RulesSettings:
         bridge_secrets=tuple(map(Secret, values.listed(env, "MONITORS_BRIDGE_SECRET", values.check_secret))),
         key_peppers=peppers,
         takes_bare_keys=takes_bare,
+        makes_first_keys=env.bool("MONITORS_MAKE_FIRST_KEYS", True),
         audit_kept=shared.audit_kept,
         quotas=shared.quotas,
         poll_seconds=env.float("MONITORS_POLL_SECONDS", POLL_SECONDS, **values.SECONDS),
