@@ -1,13 +1,16 @@
 """How the processes start: who may share a folder, what is told to people, and what isn't a traceback."""
 
 import asyncio
+import contextlib
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from monitors.app.home import HomeUnusable, held_home
-from monitors.app.lifetime import run_until_closed
+from monitors.app.lifetime import new_loop, run_until_closed
 from monitors.app.up import connect_command
 from monitors.mesh.config import load_settings
 from monitors.mesh.database import Database, sqlite_url
@@ -42,6 +45,17 @@ def test_the_line_for_claude_names_what_the_bridge_cannot_find(
     line = connect_command(load_settings(environment), port)
     assert line.startswith(f"claude mcp add monitors {given}-- ")
     assert line.endswith("monitors-mcp")
+
+
+def test_the_loop_is_that_of_libuv_where_it_is_installed() -> None:
+    with contextlib.closing(new_loop()) as loop:
+        assert isinstance(loop, uvloop.Loop)
+
+
+def test_without_libuv_the_standard_library_s_loop_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    with contextlib.closing(new_loop()) as loop:
+        assert isinstance(loop, asyncio.SelectorEventLoop)
 
 
 def test_damage_that_shows_only_when_the_data_are_read_is_told_with_the_file_and_the_fix(
