@@ -100,6 +100,23 @@ def deleting_timing(world: World) -> Case:
     return Case(request, "mute_timing", lambda _: made.id)
 
 
+def routing(world: World) -> Case:
+    made(world)
+    request = pb.CreateRouteRequest(route=notification_pb2.Route(name="all", channels=["ops"]), request_id="1")
+    return Case(request, "route", lambda answer: answer.route.id)
+
+
+def changing_route(world: World) -> Case:
+    present = world.stub.CreateRoute(routing(world).request).route
+    changed = notification_pb2.Route(id=present.id, name="another")
+    return Case(pb.UpdateRouteRequest(route=changed, request_id="2"), "route", lambda _: present.id)
+
+
+def deleting_route(world: World) -> Case:
+    present = world.stub.CreateRoute(routing(world).request).route
+    return Case(pb.DeleteRouteRequest(route_id=present.id, request_id="2"), "route", lambda _: present.id)
+
+
 CASES: dict[str, Callable[[World], Case]] = {
     "CreateChannel": creating,
     "UpdateChannel": updating,
@@ -113,6 +130,9 @@ CASES: dict[str, Callable[[World], Case]] = {
     "CreateMuteTiming": timing,
     "UpdateMuteTiming": changing_timing,
     "DeleteMuteTiming": deleting_timing,
+    "CreateRoute": routing,
+    "UpdateRoute": changing_route,
+    "DeleteRoute": deleting_route,
 }
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -378,6 +378,8 @@ def notification(
     now: int | None = None,
     repeat: int = 0,
     repeat_after: int | None = None,
+    monitor: str = "mon_host",
+    labels: Mapping[str, str] | None = None,
 ) -> Notification:
     """A notification as RuleService makes it. `repeat` is seconds, 0 for never."""
     time = to_timestamp(now_nanos() if now is None else now)
@@ -389,8 +391,9 @@ def notification(
             id=alert,
             rule_id="rule_1",
             title=title,
-            monitor_id="mon_host",
+            monitor_id=monitor,
             group={"cpu": "0"},
+            labels=labels,
             severity=severity,
             condition_text="avg(cpu_percent, 1m) > 90",
             value=97.25,

@@ -60,6 +60,7 @@ def own_requests(a: Tenant) -> dict[str, Message]:
     timing = notification_pb2.MuteTiming(
         name="mine", windows=[notification_pb2.TimeWindow(weekdays=["sunday"], years=["2199"])]
     )
+    route = notification_pb2.Route(name="mine", position=1, channels=[f"ops-{a.canary}"], matchers=silence.matchers)
     query = evaluator.QuerySeriesRequest(monitor_id=a.monitor, field=f"field_{a.canary}", start_time=start)
     return {
         "CreateRule": rules.CreateRuleRequest(rule=rule),
@@ -113,6 +114,11 @@ def own_requests(a: Tenant) -> dict[str, Message]:
             mute_timing=notification_pb2.MuteTiming(id=a.ids["timing"], active=True)
         ),
         "DeleteMuteTiming": notifier.DeleteMuteTimingRequest(mute_timing_id=a.ids["timing"], etag="stale"),
+        "CreateRoute": notifier.CreateRouteRequest(route=route),
+        "ListRoutes": notifier.ListRoutesRequest(page_size=1),
+        "UpdateRoute": notifier.UpdateRouteRequest(route=notification_pb2.Route(id=a.ids["route"], continues=True)),
+        "DeleteRoute": notifier.DeleteRouteRequest(route_id=a.ids["route"], etag="stale"),
+        "PreviewRouting": notifier.PreviewRoutingRequest(monitor_id=a.monitor),
         "ListDeliveries": notifier.ListDeliveriesRequest(page_size=1),
         "GetDelivery": notifier.GetDeliveryRequest(delivery_id=a.ids["delivery"]),
         # Of a channel that isn't there, so that it changes nothing.
@@ -155,7 +161,10 @@ def values_of(b: Tenant) -> dict[str, tuple[str, ...]]:
         "Matcher.name": (f"label_{c}",), "Matcher.value": (f"silent_{c}",), "silence_id": (ids["silence"],),
         "mute_timing_id": (ids["timing"],), "Silence.id": (ids["silence"],), "Silence.etag": (ids["silence_etag"],),
         "MuteTiming.id": (ids["timing"],), "MuteTiming.etag": (ids["timing_etag"],),
-        "MuteTiming.name": (f"timing {c} 0",), "Silence.comment": (f"comment {c} 0",),
+        "MuteTiming.name": (f"timing {c} 0",), "Route.id": (ids["route"],),
+        "route_id": (ids["route"], f"route {c} 0"), "Route.name": (f"route {c} 0",), "Route.etag": (ids["route_etag"],),
+        "Route.channels": (f"ops-{c}",), "PreviewRoutingRequest.labels": tags,
+        "PreviewRoutingRequest.notify": (f"ops-{c}",), "Silence.comment": (f"comment {c} 0",),
         "Silence.creator": (ids["key"],), "WebhookChannel.secret": (ids["secret"],), "WebhookChannel.url": (f"http://127.0.0.1:9/{c}",),
         "EmailChannel.addresses": (f"{c}@example.org",), "MonitorField.last_text": word,
         "Grouping.labels": (f"label_{c}",),

@@ -125,6 +125,7 @@ def test_what_is_looked_for_is_what_its_owner_sees(world: World) -> None:
             ("ListDeliveries", notifier.ListDeliveriesRequest()),
             ("ListSilences", notifier.ListSilencesRequest()),
             ("ListMuteTimings", notifier.ListMuteTimingsRequest()),
+            ("ListRoutes", notifier.ListRoutesRequest()),
             ("ListSeries", evaluator.ListSeriesRequest()),
         )
     )

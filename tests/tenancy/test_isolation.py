@@ -29,6 +29,7 @@ ENDS = {
     "DeleteRule": "ABORTED", "DeleteChannel": "ABORTED", "ResolveAlert": "FAILED_PRECONDITION",
     "CreateChannel": "ALREADY_EXISTS", "RetryDelivery": "FAILED_PRECONDITION",
     "DeleteSilence": "ABORTED", "DeleteMuteTiming": "ABORTED", "CreateMuteTiming": "ALREADY_EXISTS",
+    "DeleteRoute": "ABORTED", "CreateRoute": "ALREADY_EXISTS",
 }  # fmt: skip
 # Fields that name one thing, which must be there.
 NAMES_ONE = {
@@ -39,7 +40,7 @@ NAMES_ONE = {
     ("UpdateChannel", "channel.id"), ("DeleteChannel", "channel_id"), ("TestChannel", "channel_id"),
     ("RetryDelivery", "delivery_id"), ("GetDelivery", "delivery_id"), ("UpdateSilence", "silence.id"),
     ("DeleteSilence", "silence_id"), ("UpdateMuteTiming", "mute_timing.id"), ("DeleteMuteTiming", "mute_timing_id"),
-    ("ListDeliveries", "told_with"),
+    ("UpdateRoute", "route.id"), ("DeleteRoute", "route_id"), ("ListDeliveries", "told_with"),
 }  # fmt: skip
 
 
@@ -54,6 +55,8 @@ MAKING = (
     "UpdateSilence",
     "CreateMuteTiming",
     "UpdateMuteTiming",
+    "CreateRoute",
+    "UpdateRoute",
     "WriteSamples",
     "ImportAlerts",
 )
@@ -64,7 +67,7 @@ IN_ORDER = [*(name for name in FOR_USERS if name not in MAKING), *MAKING]
 def prepared(world: World) -> None:
     """Makes the requests of `ENDS` end as they do."""
     requests = own_requests(world.a)
-    for name in ("ResolveAlert", "CreateChannel", "CreateMuteTiming"):
+    for name in ("ResolveAlert", "CreateChannel", "CreateMuteTiming", "CreateRoute"):
         assert world.a.call(name, requests[name]).code == "OK"
 
 

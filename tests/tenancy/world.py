@@ -220,6 +220,15 @@ def furnish(tenant: Tenant, hook: str) -> None:
         request_of_timing = notifier.CreateMuteTimingRequest(mute_timing=timing, request_id=f"mute-{c}-{number}")
         made_timing = tenant.get("CreateMuteTiming", request_of_timing).mute_timing
         tenant.ids |= {"timing": made_timing.id, "timing_etag": made_timing.etag}
+    for number in range(2):
+        route = notification_pb2.Route(
+            name=f"route {c} {number}",
+            matchers=[_matcher(f"label_{c}", f"silent_{c}")],
+            channels=[f"ops-{c}"],
+        )
+        request_of_route = notifier.CreateRouteRequest(route=route, request_id=f"route-{c}-{number}")
+        made_route = tenant.get("CreateRoute", request_of_route).route
+        tenant.ids |= {"route": made_route.id, "route_etag": made_route.etag}
     key = tenant.get("CreateKey", rules.CreateKeyRequest(title=f"key of {c}", scopes=["rules:read"]))
     tenant.ids |= {"key": key.key_id, "key_text": key.key}
     assert tenant.push(tenant.point(7.0)) == (204, "")

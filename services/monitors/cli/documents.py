@@ -233,49 +233,6 @@ def delivery_document(delivery: notification_pb2.Delivery) -> Document:
     }
 
 
-def silence_document(silence: notification_pb2.Silence) -> Document:
-    """A silence."""
-    return {
-        "id": silence.id,
-        "matchers": list(map(matcher_document, silence.matchers)),
-        "start_time": time_text(silence, "start_time"),
-        "end_time": time_text(silence, "end_time"),
-        "comment": silence.comment,
-        "creator": silence.creator,
-        "etag": silence.etag,
-    }
-
-
-def mute_timing_document(timing: notification_pb2.MuteTiming) -> Document:
-    """A mute timing."""
-    return {
-        "id": timing.id,
-        "name": timing.name,
-        "matchers": list(map(matcher_document, timing.matchers)),
-        "windows": list(map(window_document, timing.windows)),
-        "active": timing.active,
-        "etag": timing.etag,
-    }
-
-
-def matcher_document(matcher: notification_pb2.Matcher) -> Document:
-    """What must hold of an alert."""
-    operator = word_of(notification_pb2.MatchOperator, matcher.operator)
-    return {"name": matcher.name, "operator": operator, "value": matcher.value}
-
-
-def window_document(window: notification_pb2.TimeWindow) -> Document:
-    """A recurring window of time."""
-    return {
-        "times": list(window.times),
-        "weekdays": list(window.weekdays),
-        "days_of_month": list(window.days_of_month),
-        "months": list(window.months),
-        "years": list(window.years),
-        "time_zone": window.time_zone,
-    }
-
-
 def series_document(series: evaluator_service_pb2.SeriesInfo) -> Document:
     """A series with its newest value."""
     return {

@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from monitors.cli import alerts, channels, databases, deliveries, history, keys, mute_timings, rules, secrets, silences
+from monitors.cli import (
+    alerts,
+    channels,
+    databases,
+    deliveries,
+    history,
+    keys,
+    mute_timings,
+    routes,
+    rules,
+    secrets,
+    silences,
+)
 from monitors.cli.audit import audit
 from monitors.cli.failures import ExitCode, Failure, failures_told
 from monitors.cli.importing.command import import_rules
@@ -40,6 +52,7 @@ app.add_typer(databases.app, name="db")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(history.app, name="history")
 app.add_typer(keys.app, name="keys")
+app.add_typer(routes.app, name="routes")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(silences.app, name="silences")
 app.command("import")(import_rules)

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from monitors.cli import documents
 from monitors.cli.matchers import Of, matchers_text, read_matcher
 from monitors.cli.options import AsJson, Limit, PageToken
 from monitors.cli.policies import View
+from monitors.cli.policy_documents import mute_timing_document
 from monitors.v1 import notification_pb2
 from monitors.v1 import notifier_service_pb2 as pb
 
@@ -81,7 +81,7 @@ def _window(window: notification_pb2.TimeWindow) -> str:
 VIEW = View(
     "MuteTiming",
     "MuteTimings",
-    documents.mute_timing_document,
+    mute_timing_document,
     _line,
     ("ID", "NAME", "OF", "TOLD", "WHEN"),
     _row,

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from monitors.cli import documents
 from monitors.cli.durations import format_age
 from monitors.cli.matchers import matchers_text, read_matcher
 from monitors.cli.options import AsJson, Limit, PageToken, read_duration, read_moment
 from monitors.cli.policies import View
+from monitors.cli.policy_documents import silence_document
 from monitors.mesh.times import from_timestamp, now_nanos, to_timestamp
 from monitors.v1 import notification_pb2
 from monitors.v1 import notifier_service_pb2 as pb
@@ -116,7 +116,7 @@ def _row(silence: notification_pb2.Silence) -> tuple[str, ...]:
 VIEW = View(
     "Silence",
     "Silences",
-    documents.silence_document,
+    silence_document,
     _line,
     ("ID", "OF", "BEGINS", "ENDS", "WHY", "BY"),
     _row,

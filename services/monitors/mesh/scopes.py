@@ -22,9 +22,10 @@ _SCOPES = {
     },
     "monitors.v1.NotifierService": {
         "channels:read": "GetChannel ListChannels GetDelivery ListDeliveries ListSilences ListMuteTimings "
-        "GetNotifierStatus",
+        "ListRoutes PreviewRouting GetNotifierStatus",
         "channels:write": "CreateChannel UpdateChannel DeleteChannel TestChannel RetryDelivery RetryDeliveries "
-        "CreateSilence UpdateSilence DeleteSilence CreateMuteTiming UpdateMuteTiming DeleteMuteTiming",
+        "CreateSilence UpdateSilence DeleteSilence CreateMuteTiming UpdateMuteTiming DeleteMuteTiming "
+        "CreateRoute UpdateRoute DeleteRoute",
         "admin": "ListNotifierAuditEvents",
     },
 }

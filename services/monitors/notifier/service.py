@@ -28,12 +28,14 @@ from monitors.notifier.once import carry_out, once_of
 from monitors.notifier.outage import Outages
 from monitors.notifier.pages import list_of, make_token, page_limit, read_token
 from monitors.notifier.policies.calls import PolicyCalls
+from monitors.notifier.policies.routing import Routing
 from monitors.notifier.policies.service import PolicyService
 from monitors.notifier.reports import Reporter
 from monitors.notifier.store import breakers
 from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.requests import RequestStore
+from monitors.notifier.store.routes import check_unnamed
 from monitors.notifier.store.tables import audit
 from monitors.notifier.translate import (
     from_attempt,
@@ -78,6 +80,7 @@ class NotifierService(PolicyService, NotifierServiceServicer):
         self._shared = shared
         self._outages = outages
         self._policies = PolicyCalls(database, requests, clock, dispatcher.look)
+        self._routing = Routing(database, channels, clock)
         self._started = clock.now()
 
     def add_to(self, server: grpc.aio.Server) -> str:
@@ -131,6 +134,7 @@ class NotifierService(PolicyService, NotifierServiceServicer):
         def decide(session: Session) -> Step:
             before = self._channels.get(session, tenant, request.channel_id)
             check_etag(before, request.etag)
+            check_unnamed(session, tenant, before.name)
             return Step(before, None)
 
         answer = await self._changes.apply(once_of(request), decide, self._deleted)

@@ -8,6 +8,7 @@ from monitors.mesh.times import HOUR, MINUTE, SECOND
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.matching import facts_of
 from monitors.notifier.model.message import Kind
+from monitors.notifier.model.routes import Route, channels_of, routes_of
 
 MAX_RETRY_AFTER = 6 * HOUR
 JITTER = 0.2
@@ -40,6 +41,9 @@ class State(IntEnum):
     SUPERSEDED = 7
 
 
+SAYS_IT_FIRES = (Kind.FIRING, Kind.SEVERITY_CHANGED)
+FOLLOWS = (Kind.RESOLVED, Kind.ACKNOWLEDGED)
+"""What is no news to whoever was never told that the alert fired."""
 UNFINISHED = (State.PENDING, State.IN_FLIGHT)
 
 
@@ -188,14 +192,17 @@ class Planned:
     """If something keeps it from being told for a while: until when, in nanoseconds since 1970."""
 
 
-def plan(arrival: Arrival, channels: Iterable[Channel]) -> list[Planned]:
-    """Who is told of a notification. What isn't sent although somebody asked for it is suppressed with the reason."""
+def plan(
+    arrival: Arrival, channels: Iterable[Channel], routes: Sequence[Route] = (), heard: Collection[str] = ()
+) -> list[Planned]:
+    """Who is told of a notification. What isn't sent although somebody asked for it is suppressed with the reason.
+
+    `heard` are the names of the channels that should have been told that the alert fires, in so far as that is known.
+    """
     by_name = {channel.name: channel for channel in channels}
-    names = list(dict.fromkeys(arrival.channels)) or sorted(
-        name for name, channel in by_name.items() if channel.is_default
-    )
-    if arrival.kind in (Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.RESOLVED):
-        if not names:
+    names = recipients(arrival, by_name, routes, heard)
+    if arrival.kind in (*SAYS_IT_FIRES, Kind.RESOLVED):
+        if not names and not (heard and arrival.kind is Kind.RESOLVED):
             reason = "the rule names no channel and none is the default; make one the default, or name one in the rule"
             return [Planned(NO_CHANNEL, None, State.SUPPRESSED, reason)]
         planned = (_plan_one(arrival.kind, name, by_name.get(name)) for name in names)
@@ -205,6 +212,25 @@ def plan(arrival: Arrival, channels: Iterable[Channel]) -> list[Planned]:
         planned = (_plan_one(arrival.kind, name, by_name[name]) for name in hearing)
         return [one for one in planned if one is not None]
     return []
+
+
+def recipients(
+    arrival: Arrival, by_name: Mapping[str, Channel], routes: Sequence[Route], heard: Collection[str]
+) -> list[str]:
+    """The names of the channels to tell: those that the rule names, else those of the routes, else the default ones.
+
+    What follows a firing goes to who has heard of that, whatever was changed meanwhile, as far as there still is such a
+    channel: that it got worse to others as well, that it's over to nobody else.
+    """
+    known = [name for name in heard if name in by_name or name in arrival.channels]
+    if heard and arrival.kind in FOLLOWS:
+        return known
+    names = (
+        arrival.channels
+        or channels_of(routes_of(arrival.facts, routes) if routes else ())
+        or sorted(name for name, channel in by_name.items() if channel.is_default)
+    )
+    return list(dict.fromkeys([*names, *(known if arrival.kind is Kind.SEVERITY_CHANGED else ())]))
 
 
 def _plan_one(kind: Kind, name: str, channel: Channel | None) -> Planned | None:

@@ -15,6 +15,7 @@ from monitors.notifier.once import carry_out, once_of
 from monitors.notifier.pages import list_of, make_token, page_limit, read_token
 from monitors.notifier.policies.kinds import Kind, Making
 from monitors.notifier.store import repeats
+from monitors.notifier.store.policy import note_change
 from monitors.notifier.store.requests import RequestStore
 
 M = TypeVar("M", bound=Message)
@@ -38,8 +39,8 @@ class PolicyCalls:
 
         def work(session: Session) -> tuple[M, list[Change]]:
             kind.check_within(session, entry)
-            kind.rows.insert(session, entry, now)
-            shown = kind.show(entry)
+            note_change(session, once.tenant)
+            shown = kind.show(kind.rows.insert(session, entry, now))
             return answer(**{kind.field: shown}), [Change(kind.field, entry.id, None, shown)]
 
         return answer.FromString(await carry_out(self._database, self._requests, once, now, work))
@@ -64,7 +65,8 @@ class PolicyCalls:
             before.check_etag(sent.etag)
             after = kind.changed(before, sent, request.update_mask, now)
             kind.check_within(session, after)
-            kind.rows.update(session, after)
+            after = kind.rows.update(session, after)
+            note_change(session, once.tenant)
             repeats.look_again(session, once.tenant, now)
             shown = kind.show(after)
             changes = [Change(kind.field, after.id, kind.show(before), shown)] if after != before else []
@@ -88,6 +90,7 @@ class PolicyCalls:
                 kind.rows.delete(session, before)
             else:
                 kind.rows.update(session, after)
+            note_change(session, once.tenant)
             repeats.look_again(session, once.tenant, now)
             shown = kind.show(after) if after else None
             return answer(), [Change(kind.field, before.id, kind.show(before), shown)]

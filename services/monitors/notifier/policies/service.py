@@ -3,15 +3,18 @@
 from typing import Any
 
 from monitors.notifier.policies.calls import PolicyCalls
+from monitors.notifier.policies.routes import ROUTES
+from monitors.notifier.policies.routing import Routing
 from monitors.notifier.policies.silences import SILENCES
 from monitors.notifier.policies.timings import TIMINGS
 from monitors.v1 import notifier_service_pb2 as pb
 
 
 class PolicyService:
-    """What concerns silences and mute timings."""
+    """What concerns silences, mute timings and routes."""
 
     _policies: PolicyCalls
+    _routing: Routing
 
     async def CreateSilence(self, request: pb.CreateSilenceRequest, context: Any) -> pb.CreateSilenceResponse:
         return await self._policies.create(SILENCES, request, pb.CreateSilenceResponse)
@@ -37,3 +40,18 @@ class PolicyService:
 
     async def DeleteMuteTiming(self, request: pb.DeleteMuteTimingRequest, context: Any) -> pb.DeleteMuteTimingResponse:
         return await self._policies.delete(TIMINGS, request, pb.DeleteMuteTimingResponse)
+
+    async def CreateRoute(self, request: pb.CreateRouteRequest, context: Any) -> pb.CreateRouteResponse:
+        return await self._policies.create(ROUTES, request, pb.CreateRouteResponse)
+
+    async def ListRoutes(self, request: pb.ListRoutesRequest, context: Any) -> pb.ListRoutesResponse:
+        return await self._policies.list(ROUTES, request, pb.ListRoutesResponse)
+
+    async def UpdateRoute(self, request: pb.UpdateRouteRequest, context: Any) -> pb.UpdateRouteResponse:
+        return await self._policies.update(ROUTES, request, pb.UpdateRouteResponse)
+
+    async def DeleteRoute(self, request: pb.DeleteRouteRequest, context: Any) -> pb.DeleteRouteResponse:
+        return await self._policies.delete(ROUTES, request, pb.DeleteRouteResponse)
+
+    async def PreviewRouting(self, request: pb.PreviewRoutingRequest, context: Any) -> pb.PreviewRoutingResponse:
+        return await self._routing.preview(request)

@@ -1,31 +1,57 @@
 """How notifications become deliveries: all that come at once are looked up, planned and inserted together."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.ids import id_series
 from monitors.mesh.rows import find_rows, in_parts, insert_rows
-from monitors.notifier.model.delivery import Arrival, OutcomeKind, Planned, State, never_told, plan
+from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.delivery import (
+    FOLLOWS,
+    NO_CHANNEL,
+    SAYS_IT_FIRES,
+    Arrival,
+    OutcomeKind,
+    Planned,
+    State,
+    never_told,
+    plan,
+)
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.muting import under
+from monitors.notifier.model.policy import Policy
 from monitors.notifier.model.targets import ConsoleTarget
 from monitors.notifier.store import repeats
 from monitors.notifier.store.channels import ChannelStore
-from monitors.notifier.store.muting import mutings
 from monitors.notifier.store.named import stream_of
+from monitors.notifier.store.policy import PolicyStore
 from monitors.notifier.store.tables import attempts, deliveries
 from monitors.notifier.store.timing import Timing
 
 FIRING_NEVER_TOLD = "that the alert fired was never told, so what became of it isn't either"
-SAYS_IT_FIRES = (Kind.FIRING, Kind.SEVERITY_CHANGED)
 _COLUMNS = tuple(column.name for column in deliveries.columns)
 _ID = _COLUMNS.index("id")
-_FOLLOWS = (Kind.RESOLVED, Kind.ACKNOWLEDGED)
-"""What is no news to whoever was never told that the alert fired."""
-Told = dict[tuple[str, str, str], list[State]]
-"""States of what said that alerts fire, by tenant, stream and alert."""
+_GOES_ON = (*FOLLOWS, Kind.SEVERITY_CHANGED)
+"""What goes to who has heard that the alert fires."""
+
+
+@dataclass
+class Told:
+    """What has said that alerts fire."""
+
+    states: dict[tuple[str, str, str], list[State]] = field(default_factory=dict)
+    """What became of it, by tenant, stream and alert."""
+    heard: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
+    """The names of the channels, by tenant and alert."""
+
+    def note(self, tenant: str, alert_id: str, channels: Collection[str]) -> None:
+        """Notes that channels hear that an alert fires."""
+        named = (name for name in channels if name != NO_CHANNEL)
+        self.heard.setdefault((tenant, alert_id), {}).update(dict.fromkeys(named))
+
 
 _KNOWN = select(deliveries.c.notification_id).where(
     deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.notification_id.in_(bindparam("ids", expanding=True))
@@ -42,10 +68,10 @@ _MAY_BE_KNOWN = and_(
     .exists(),
 )
 _TOLD = (
-    select(deliveries.c.stream_key, deliveries.c.alert_id, deliveries.c.state, _MAY_BE_KNOWN)
+    select(deliveries.c.stream_key, deliveries.c.alert_id, deliveries.c.channel_name, deliveries.c.state, _MAY_BE_KNOWN)
     .where(
         deliveries.c.tenant_id == bindparam("tenant"),
-        deliveries.c.stream_key.in_(bindparam("streams", expanding=True)),
+        deliveries.c.alert_id.in_(bindparam("alerts", expanding=True)),
         deliveries.c.kind.in_(list(map(int, SAYS_IT_FIRES))),
     )
     # Locked, so that the end of an alert and the end of all attempts to tell its firing don't miss each other.
@@ -53,26 +79,40 @@ _TOLD = (
 )
 
 
-def take_in(session: Session, channels: ChannelStore, arrivals: Sequence[Arrival], now: int) -> list[Arrival]:
+def take_in(
+    session: Session, channels: ChannelStore, policies: PolicyStore, arrivals: Sequence[Arrival], now: int
+) -> list[Arrival]:
     """Makes the deliveries of notifications. One that has come before changes nothing.
 
     Returns the new ones that no console channel will print.
     """
     planned: list[tuple[Arrival, list[Planned]]] = []
+    told = Told()
     for tenant in dict.fromkeys(arrival.tenant for arrival in arrivals):
         of_tenant = {one.notification_id: one for one in arrivals if one.tenant == tenant}
         known = _known(session, tenant, list(of_tenant))
         new = [one for name, one in of_tenant.items() if name not in known]
         if new:
-            present, muting = channels.list_all(session, tenant), mutings(session, tenant, now)
-            planned += [(one, under(muting, one, plan(one, present), now)) for one in new]
-    repeats.follow(session, planned, insert(session, planned, now), now)
+            look_up(session, told, tenant, {one.alert_id for one in new if one.kind in _GOES_ON})
+            present, policy = channels.list_all(session, tenant), policies.of(session, tenant, now)
+            planned += [(one, _plan(one, present, policy, told, now)) for one in new]
+    repeats.follow(session, planned, insert(session, planned, now, told), now)
     return [arrival for arrival, plans in planned if not _is_printed(plans)]
 
 
-def insert(session: Session, planned: repeats.Plans, now: int) -> repeats.Made:
-    """Makes the deliveries that are planned. Gives the ids of those that tell something, or are muted."""
-    told = _told(session, planned)
+def _plan(arrival: Arrival, channels: Sequence[Channel], policy: Policy, told: Told, now: int) -> list[Planned]:
+    """Plans what comes after all that has been planned before."""
+    alert = arrival.tenant, arrival.alert_id
+    planned = under(policy.mutings, arrival, plan(arrival, channels, policy.routes, told.heard.get(alert, ())), now)
+    if arrival.kind in SAYS_IT_FIRES:
+        told.note(*alert, [one.channel_name for one in planned])
+    return planned
+
+
+def insert(session: Session, planned: repeats.Plans, now: int, told: Told | None = None) -> repeats.Made:
+    """Makes the deliveries that are planned; `told` is what was told of what ends, or is taken care of. Gives the ids
+    of those that tell something, or are muted."""
+    told = told or Told()
     timing = Timing(session, planned, now)
     times = timing.decide()
     ids = id_series("dlv")
@@ -108,26 +148,16 @@ def _known(session: Session, tenant: str, ids: Sequence[str]) -> set[str]:
     return found
 
 
-def _told(session: Session, planned: Sequence[tuple[Arrival, Sequence[Planned]]]) -> Told:
-    """Of the streams in which something ends, or is taken care of."""
-    streams: dict[str, dict[str, None]] = {}
-    for arrival, plans in planned:
-        if arrival.kind in _FOLLOWS:
-            of_tenant = streams.setdefault(arrival.tenant, {})
-            of_tenant.update((stream_of(_channel_id(one), arrival.stream_key), None) for one in plans)
-    told: Told = {}
-    for tenant, keys in streams.items():
-        add_told(session, told, tenant, list(keys))
-    return told
-
-
-def add_told(session: Session, told: Told, tenant: str, stream_keys: Collection[str]) -> None:
-    """Looks up what was told in streams."""
-    for part in in_parts(list(stream_keys)):
-        for stream, alert_id, state, may_be_known in find_rows(session, _TOLD, {"tenant": tenant}, "streams", part):
+def look_up(session: Session, told: Told, tenant: str, alert_ids: Collection[str]) -> None:
+    """Looks up what has said that alerts fire."""
+    for part in in_parts(sorted(alert_ids)):
+        for stream, alert_id, name, state, may_be_known in find_rows(
+            session, _TOLD, {"tenant": tenant}, "alerts", part
+        ):
             # What may have arrived is awaited to end as much as what was taken.
             known = State.ACCEPTED if may_be_known else State(state)
-            told.setdefault((tenant, stream, alert_id), []).append(known)
+            told.states.setdefault((tenant, stream, alert_id), []).append(known)
+            told.note(tenant, alert_id, [name])
 
 
 def _row(
@@ -139,8 +169,8 @@ def _row(
     state, reason = planned.state, planned.reason
     alert = arrival.tenant, stream_key, arrival.alert_id
     if arrival.kind in SAYS_IT_FIRES:
-        told.setdefault(alert, []).append(state)
-    elif arrival.kind in _FOLLOWS and state is State.PENDING and never_told(told.get(alert, [])):
+        told.states.setdefault(alert, []).append(state)
+    elif arrival.kind in FOLLOWS and state is State.PENDING and never_told(told.states.get(alert, [])):
         state, reason = State.SUPERSEDED, FIRING_NEVER_TOLD
     values = {
         "tenant_id": arrival.tenant,

@@ -40,8 +40,8 @@ class Rows(Generic[E]):
         self._write = write
         self._read = read
 
-    def insert(self, session: Session, entry: E, now: int) -> None:
-        """Remembers a new one. Raises AlreadyExists and QuotaExceeded."""
+    def insert(self, session: Session, entry: E, now: int) -> E:
+        """Remembers a new one, and gives it as it's remembered. Raises AlreadyExists and QuotaExceeded."""
         self._check_free(session, entry)
         count = select(func.count()).select_from(self._table).where(self._is_tenants(entry.tenant), *self._lasting(now))
         present = session.scalar(count) or 0
@@ -52,22 +52,32 @@ class Rows(Generic[E]):
                 retry_after=MAKE_ROOM_SECONDS,
             )
         session.execute(insert(self._table).values(self._values(entry)))
+        return entry
 
-    def update(self, session: Session, entry: E) -> None:
-        """Remembers one as it is now. Raises AlreadyExists."""
+    def update(self, session: Session, entry: E) -> E:
+        """Remembers one as it is now, and gives it as it's remembered. Raises AlreadyExists."""
         self._check_free(session, entry)
         session.execute(update(self._table).where(*self._is(entry.tenant, entry.id)).values(self._values(entry)))
+        return entry
 
     def delete(self, session: Session, entry: E) -> None:
         """Forgets one."""
         session.execute(delete(self._table).where(*self._is(entry.tenant, entry.id)))
 
-    def get(self, session: Session, tenant: str, entry_id: str) -> E:
+    def get(self, session: Session, tenant: str, id_or_name: str) -> E:
         """One of a tenant's, which nobody else changes until the transaction ends. Raises NotFound."""
-        row = session.execute(select(self._table).where(*self._is(tenant, entry_id)).with_for_update()).first()
-        if row is None:
-            raise NotFound(self.kind.noun, entry_id[:64], f"{self._listed_by} shows those that there are")
-        return self.entry(row)
+        for column in (name for name in ("id", "name") if name in self._table.c):
+            is_it = self._is_tenants(tenant), self._table.c[column] == id_or_name
+            row = session.execute(select(self._table).where(*is_it).with_for_update()).first()
+            if row is not None:
+                return self.entry(row)
+        raise NotFound(self.kind.noun, id_or_name[:64], f"{self._listed_by} shows those that there are")
+
+    def all_of(self, session: Session, tenant: str) -> list[E]:
+        """All of a tenant's in their order."""
+        ordered = (self._table.c[name] for name in self.order)
+        query = select(self._table).where(self._is_tenants(tenant)).order_by(*ordered)
+        return list(map(self.entry, session.execute(query)))
 
     def list_page(
         self, session: Session, tenant: str, after: Position | None, limit: int, now: int, *, everything: bool

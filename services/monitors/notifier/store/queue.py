@@ -17,16 +17,17 @@ from monitors.mesh.tenancy import crosses_tenants
 from monitors.mesh.times import HOUR, SECOND
 from monitors.notifier.model.breaker import GIVES_UP_AFTER
 from monitors.notifier.model.channel import Channel
-from monitors.notifier.model.delivery import Arrival, State, never_told
+from monitors.notifier.model.delivery import SAYS_IT_FIRES, Arrival, State, never_told
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.repeats import IS_OVER
 from monitors.notifier.model.room import Room
 from monitors.notifier.model.turns import Lane
 from monitors.notifier.store import arriving, backlogs, breakers, groups, repeats
-from monitors.notifier.store.arriving import FIRING_NEVER_TOLD, SAYS_IT_FIRES, Told
+from monitors.notifier.store.arriving import FIRING_NEVER_TOLD, Told
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.claims import Claim, Finished, claim_of
 from monitors.notifier.store.lanes import Waiting, next_due, waiting_lanes
+from monitors.notifier.store.policy import PolicyStore
 from monitors.notifier.store.sendable import expired, of_lanes
 from monitors.notifier.store.standing import (
     ATTEMPT,
@@ -61,6 +62,7 @@ class Queue:
 
     def __init__(self, channels: ChannelStore) -> None:
         self._channels = channels
+        self._policies = PolicyStore()
 
     @crosses_tenants("messages of all tenants come in together")
     def take_in(self, session: Session, arrivals: Sequence[Arrival], now: int) -> list[Arrival]:
@@ -68,7 +70,7 @@ class Queue:
 
         Returns the new ones that no console channel will print.
         """
-        return arriving.take_in(session, self._channels, arrivals, now)
+        return arriving.take_in(session, self._channels, self._policies, arrivals, now)
 
     @crosses_tenants("messages of all tenants are sent by one loop")
     def claim(self, session: Session, now: int, token: str, room: Room) -> list[Claim]:
@@ -197,7 +199,7 @@ class Queue:
     def repeat(self, session: Session, now: int, most: int, compose: repeats.Compose) -> int:
         """Lets at most `most` alerts that are due be told again. Returns how many were due; if that is `most` there may
         be more."""
-        made, due = repeats.take_due(session, self._channels.find, compose, now, most)
+        made, due = repeats.take_due(session, self._channels.find, self._policies, compose, now, most)
         arriving.insert(session, made, now)
         return due
 
@@ -309,11 +311,11 @@ def _count_repeats(session: Session, kept: Sequence[Kept], ended_at: int) -> Non
 
 def _supersede_ends(session: Session, firings: Sequence[Sent], now: int) -> None:
     """Of alerts of which it's certain that nobody will have been told of them, the end isn't told either."""
-    told: Told = {}
+    told = Told()
     for tenant in sorted({row.tenant_id for row in firings}):
-        arriving.add_told(session, told, tenant, [row.stream_key for row in firings if row.tenant_id == tenant])
+        arriving.look_up(session, told, tenant, {row.alert_id for row in firings if row.tenant_id == tenant})
     for row in firings:
-        if never_told(told.get((row.tenant_id, row.stream_key, row.alert_id), [])):
+        if never_told(told.states.get((row.tenant_id, row.stream_key, row.alert_id), [])):
             is_end = (
                 DeliveryRow.tenant_id == row.tenant_id,
                 DeliveryRow.stream_key == row.stream_key,

@@ -13,8 +13,8 @@ from monitors.notifier.model.delivery import UNFINISHED, Arrival, Planned, State
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.muting import under
 from monitors.notifier.model.repeats import COUNTS, IS_OVER, NEVER, Timer, is_told, take_turn
-from monitors.notifier.store.muting import mutings
 from monitors.notifier.store.named import Key
+from monitors.notifier.store.policy import PolicyStore
 from monitors.notifier.store.tables import deliveries, repeats
 
 T = TypeVar("T")
@@ -107,8 +107,8 @@ def follow(session: Session, planned: Plans, made: Made, now: int) -> None:
         _first_row(arrival, one.channel.id, one.muted_until, made)
         for arrival, plans in planned
         if arrival.kind is Kind.FIRING and (arrival.tenant, arrival.alert_id) not in over
-        for one in plans
-        if one.channel and (one.state is State.PENDING or one.muted_until)
+        for one in _hearing(plans)
+        if one.channel
     ]
     execute_rows(session, _INSERT, _COLUMNS, begun)
     # What is over needs no change before, and of several changes the last one counts.
@@ -118,11 +118,26 @@ def follow(session: Session, planned: Plans, made: Made, now: int) -> None:
         rows = _of_alerts(session, tenant, [*ended, *(alert for of, alert in changed if of == tenant)])
         for part in _chunks(ended if rows else []):
             change_rows(session, _FORGET, {"tenant": tenant, "ids": part})
-        going_on = (row for row in rows if (tenant, row.alert_id) not in over)
+        going_on = [row for row in rows if (tenant, row.alert_id) not in over]
+        # Of what has got worse others may hear as well; not of what somebody has taken care of, which has no timer.
+        timed, had = {row.alert_id for row in going_on}, {(row.alert_id, row.channel_id) for row in going_on}
+        also = [
+            _first_row(arrival, one.channel.id, one.muted_until, made)
+            for (of, alert), (arrival, plans) in changed.items()
+            if of == tenant and alert in timed and arrival.kind is Kind.SEVERITY_CHANGED
+            for one in _hearing(plans)
+            if one.channel and (alert, one.channel.id) not in had
+        ]
+        execute_rows(session, _INSERT, _COLUMNS, also)
         timers = [_changed_row(row, *changed[tenant, row.alert_id], now) for row in going_on]
         update_rows(session, repeats, _KEY, _CHANGED, timers)
         for part in _chunks(sorted({row.alert_id for row in rows if row.repeat_count})):
             change_rows(session, _SUPERSEDE, {"tenant": tenant, "ids": part, "now": now})
+
+
+def _hearing(plans: Sequence[Planned]) -> list[Planned]:
+    """Those to which it's told now, or once it isn't muted any more."""
+    return [one for one in plans if one.channel and (one.state is State.PENDING or one.muted_until)]
 
 
 def _first_row(arrival: Arrival, channel_id: str, muted_until: int, made: Made) -> tuple[Any, ...]:
@@ -254,7 +269,7 @@ def first_due(session: Session) -> int | None:
 
 
 def take_due(
-    session: Session, find: FindChannels, compose: Compose, now: int, most: int
+    session: Session, find: FindChannels, policies: PolicyStore, compose: Compose, now: int, most: int
 ) -> tuple[list[tuple[Arrival, list[Planned]]], int]:
     """At most `most` repeats that are due, and what was muted until now, with the channel of each; and how many timers
     were due. Each is set anew."""
@@ -263,7 +278,7 @@ def take_due(
         return [], 0
     channels = find(session, {(row.tenant_id, row.channel_id) for row in rows})
     told, busy = _look_up(session, rows)
-    muting = {tenant: mutings(session, tenant, now) for tenant in sorted({row.tenant_id for row in rows})}
+    muting = {tenant: policies.of(session, tenant, now).mutings for tenant in sorted({row.tenant_id for row in rows})}
     made, timers, gone = [], [], []
     for row in rows:
         channel, original = channels.get((row.tenant_id, row.channel_id)), told.get((row.tenant_id, row.delivery_id))

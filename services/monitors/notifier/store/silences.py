@@ -3,20 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, bindparam, delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import Row, read_rows
+from monitors.mesh.rows import Row
 from monitors.notifier.model.silences import KEPT, MOST, Silence
 from monitors.notifier.store.matchers import read_matchers, write_matchers
 from monitors.notifier.store.policies import Rows
 from monitors.notifier.store.tables import silences
-
-_ACTIVE = select(silences).where(
-    silences.c.tenant_id == bindparam("tenant"),
-    silences.c.end_at > bindparam("now"),
-    silences.c.start_at <= bindparam("now"),
-)
 
 
 class SilenceRows(Rows[Silence]):
@@ -25,15 +19,16 @@ class SilenceRows(Rows[Silence]):
     order: ClassVar[Mapping[str, type]] = {"created_at": int, "id": str}
     is_newest_first: ClassVar[bool] = True
 
-    def insert(self, session: Session, entry: Silence, now: int) -> None:
+    def insert(self, session: Session, entry: Silence, now: int) -> Silence:
         """Remembers a new one, and forgets those that have long been over. Raises QuotaExceeded."""
         old = silences.c.tenant_id == entry.tenant, silences.c.end_at < now - KEPT
         session.execute(delete(silences).where(*old))
-        super().insert(session, entry, now)
+        return super().insert(session, entry, now)
 
-    def active(self, session: Session, tenant: str, now: int) -> list[Silence]:
-        """Those of a tenant that silence something now."""
-        return list(map(self.entry, read_rows(session, _ACTIVE, {"tenant": tenant, "now": now})))
+    def lasting(self, session: Session, tenant: str, now: int) -> list[Silence]:
+        """Those of a tenant that aren't over."""
+        query = select(silences).where(silences.c.tenant_id == tenant, *self._lasting(now))
+        return list(map(self.entry, session.execute(query)))
 
     def _lasting(self, now: int) -> Iterable[ColumnElement[bool]]:
         return (silences.c.end_at > now,)

@@ -225,6 +225,32 @@ class MuteTimingRow(Base):
     revision: Mapped[int] = mapped_column(Integer)
 
 
+class RouteRow(Base):
+    """Where alerts are told; see `model.routes`. `matchers` and `channels`, which are names, are JSON."""
+
+    __tablename__ = "notifier_routes"
+    __table_args__ = (UniqueConstraint("tenant_id", "name", name="uq_routes_name"),)
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    position: Mapped[int] = mapped_column(Integer)
+    matchers: Mapped[str] = mapped_column(Text)
+    channels: Mapped[str] = mapped_column(Text)
+    continues: Mapped[bool] = mapped_column(Boolean)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    revision: Mapped[int] = mapped_column(Integer)
+
+
+class PolicyVersionRow(Base):
+    """Differs whenever something has changed of what a tenant has set of who is told, and when."""
+
+    __tablename__ = "notifier_policy_versions"
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    version: Mapped[str] = mapped_column(String(16))
+
+
 class SealedKeyRow(Base):
     """A key of ours that outlives the master keys, encrypted with one of them. It belongs to the mesh as a whole."""
 
@@ -258,6 +284,8 @@ storms = cast("Table", StormRow.__table__)
 breakers = cast("Table", BreakerRow.__table__)
 silences = cast("Table", SilenceRow.__table__)
 mute_timings = cast("Table", MuteTimingRow.__table__)
+routes = cast("Table", RouteRow.__table__)
+policy_versions = cast("Table", PolicyVersionRow.__table__)
 STANDING: tuple[Column[Any], ...] = (
     deliveries.c.tenant_id, deliveries.c.id, deliveries.c.alert_id, deliveries.c.kind, deliveries.c.stream_key,
     deliveries.c.state, deliveries.c.detail, deliveries.c.attempt_count, deliveries.c.last_outcome,

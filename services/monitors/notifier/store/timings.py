@@ -4,22 +4,12 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import bindparam, select
-from sqlalchemy.orm import Session
-
-from monitors.mesh.rows import Row, read_rows
+from monitors.mesh.rows import Row
 from monitors.notifier.model.timings import MOST, MuteTiming
 from monitors.notifier.model.windows import Window
 from monitors.notifier.store.matchers import read_matchers, write_matchers
 from monitors.notifier.store.policies import Rows
 from monitors.notifier.store.tables import mute_timings
-
-_ALL = select(mute_timings).where(mute_timings.c.tenant_id == bindparam("tenant"))
-
-
-def all_of(session: Session, tenant: str) -> list[MuteTiming]:
-    """Those of a tenant."""
-    return list(map(ROWS.entry, read_rows(session, _ALL, {"tenant": tenant})))
 
 
 def _write(timing: MuteTiming) -> dict[str, Any]:
