@@ -18,9 +18,11 @@ def of_all(work: Callable[P, T]) -> Callable[P, T]:
 class OpenDatabase(Database):
     """A database all of whose transactions may touch the rows of all tenants."""
 
-    async def write(self, work: Callable[[Session], T], *, repeatable: bool = False) -> T:
+    async def write(
+        self, work: Callable[[Session], T], *, repeatable: bool = False, then: Callable[[T], None] | None = None
+    ) -> T:
         """As usual."""
-        return await super().write(of_all(work), repeatable=repeatable)
+        return await super().write(of_all(work), repeatable=repeatable, then=then)
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """As usual."""

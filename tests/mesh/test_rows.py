@@ -56,6 +56,15 @@ def test_columns_may_come_in_any_order_and_some_may_be_missing(engine: Engine) -
         ]
 
 
+@pytest.mark.parametrize("count", [1, 3, 25])
+def test_a_column_may_be_raised_in_all_rows(engine: Engine, count: int) -> None:
+    with Session(engine) as session:
+        rows = [(b"", number) for number in range(count)]
+        insert_rows(session, TABLE, ("data", "id"), rows, raised=("id", 100))
+        expected = [(100 + number, None, b"") for number in range(count)]
+        assert session.execute(select(TABLE).order_by(TABLE.c.id)).all() == expected
+
+
 def test_a_conflict_is_told_as_sqlalchemy_tells_it(engine: Engine) -> None:
     with Session(engine) as session, pytest.raises(IntegrityError):
         insert_rows(session, TABLE, ("id",), [(1,), (1,)])

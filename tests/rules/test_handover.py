@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitors.mesh.times import MINUTE, SECOND, now_nanos
-from monitors.rules.service import base, evaluators, outlets, pump
+from monitors.rules.service import base, outlets, pump, recording
 from monitors.rules.service.outlets import Outlets
-from monitors.rules.store import outbox, transitions
+from monitors.rules.store import decisions, outbox
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
 from tests.rules.client import FIELDS, FIRING, RESOLVED, Client
@@ -93,9 +93,9 @@ def test_what_a_notifier_that_has_gone_meanwhile_should_have_got_goes_to_the_nex
         gone.set()
 
     monkeypatch.setattr(Outlets, "close", closed)
-    save = transitions.save
+    save = decisions.save
 
-    def left(*args: Any) -> list[outbox.Leased]:
+    def left(*args: Any) -> decisions.Saved:
         found = save(*args)
         stream.stream.cancel()
         assert gone.wait(20)
@@ -104,7 +104,7 @@ def test_what_a_notifier_that_has_gone_meanwhile_should_have_got_goes_to_the_nex
     with alone.notifications() as stream:
         next(stream.stream)
         with monkeypatch.context() as patched:
-            patched.setattr(evaluators, "save", left)
+            patched.setattr(recording, "save", left)
             alert_id = alone.fire(rule)
     with alone.notifications() as second:
         assert second.told(1) == [(FIRING, alert_id)]

@@ -18,7 +18,7 @@ from monitors.rules.model.alert import Alert, EventKind
 from monitors.rules.model.rule import Severity
 from monitors.rules.service import base, pump
 from monitors.rules.store import outbox
-from monitors.rules.store.alerts import insert_alerts
+from monitors.rules.store.alerts import insert_alerts, new_rows
 from monitors.rules.store.tables import outbox as table
 from monitors.rules.store.tables import tenants
 from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
@@ -65,7 +65,7 @@ def fill(loop: LoopThread, database: Database, rows: list[outbox.Waiting]) -> No
     @of_all
     def work(session: Session) -> None:
         session.execute(insert(tenants).values(id="t", create_time=1))
-        insert_alerts(session, [alert(stream) for stream in sorted({int(row.stream_key) for row in rows})])
+        insert_alerts(session, new_rows([alert(stream) for stream in sorted({int(row.stream_key) for row in rows})]))
         outbox.insert_waiting(session, rows)
 
     loop.run(database.write(work))

@@ -24,9 +24,17 @@ SIZES = (500, 100, 20)
 MOST_PARAMETERS = 32_766
 
 
-def insert_rows(session: Session, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-    """Inserts rows whose values stand in the order of `columns`, as the driver takes them: numbers, texts, bytes."""
-    execute_rows(session, _insertion(table), columns, rows)
+def insert_rows(
+    session: Session,
+    table: Table,
+    columns: Sequence[str],
+    rows: Iterable[tuple[Any, ...]],
+    *,
+    raised: tuple[str, int] | None = None,
+) -> None:
+    """Inserts rows whose values stand in the order of `columns`, as the driver takes them: numbers, texts, bytes.
+    `raised` names a column, and what is added to its values."""
+    _execute_rows(session, _insertion(table), columns, list(rows), raised)
 
 
 def execute_rows(
@@ -37,28 +45,48 @@ def execute_rows(
     For drivers whose parameters go by their position, as those of SQLite and MySQL do. The statement is compiled once:
     it should be made once as well. Raises ValueError if it has a parameter that isn't named.
     """
-    listed = list(rows)
-    if not listed:
+    _execute_rows(session, statement, names, list(rows), None)
+
+
+def _execute_rows(
+    session: Session,
+    statement: Insert | Update,
+    names: Sequence[str],
+    rows: list[tuple[Any, ...]],
+    raised: tuple[str, int] | None,
+) -> None:
+    if not rows:
         return
     connection = session.connection()
     text, order, verdict = _compiled(statement, tuple(names), connection.dialect)
-    options = check_rows(connection, verdict, names, listed)
+    options = check_rows(connection, verdict, names, rows)
+    # Column by column: what is done to all rows is done to a few columns.
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    if raised is not None:
+        name, growth = raised
+        columns[names.index(name)] = [value + growth for value in columns[names.index(name)]]
     if order is not None:
-        listed = [tuple([row[place] for place in order]) for row in listed]
+        columns = [columns[place] for place in order]
+    done = 0
     if connection.dialect.name == "sqlite" and isinstance(statement, Insert):
-        listed = _insert_joined(connection, text, listed, options)
-    if len(listed) == 1:
-        driver.execute(connection, text, listed[0], options)
-    elif listed:
-        driver.execute(connection, text, listed, options, many=True)
+        done = _insert_joined(connection, text, columns, options)
+    if done < len(rows):
+        _execute_each(connection, text, list(zip(*columns, strict=True))[done:], options)
 
 
-def _insert_joined(
-    connection: Connection, text: str, rows: list[tuple[Any, ...]], options: dict[str, Any]
-) -> list[tuple[Any, ...]]:
-    """Inserts rows by statements of many, on which SQLite works without the interpreter's lock, while other threads go
-    on. What all have in common is given once. Returns those that are too few for one."""
-    columns = list(zip(*rows, strict=True))
+def _execute_each(connection: Connection, text: str, rows: Sequence[Sequence[Any]], options: dict[str, Any]) -> None:
+    if len(rows) == 1:
+        driver.execute(connection, text, rows[0], options)
+    elif rows:
+        driver.execute(connection, text, rows, options, many=True)
+
+
+def _insert_joined(connection: Connection, text: str, columns: Sequence[Sequence[Any]], options: dict[str, Any]) -> int:
+    """Inserts rows, given column by column, by statements of many, on which SQLite works without the interpreter's
+    lock, while other threads go on. What all have in common is given once. Returns how many are inserted: the last
+    ones may be too few for a statement."""
+    if len(columns[0]) < SIZES[-1]:
+        return 0
     # One at least differs, for there must be something that is listed.
     same = (*map(_is_same, columns[:-1]), False)
     common = [values[0] for values, is_same in zip(columns, same, strict=True) if is_same]
@@ -68,7 +96,7 @@ def _insert_joined(
         values = (*common, *chain.from_iterable(part))
         driver.execute(connection, _joined_insertion(text, same, len(part)), values, options)
         done += len(part)
-    return rows[done:]
+    return done
 
 
 def _is_same(values: Sequence[Any]) -> bool:

@@ -1,5 +1,6 @@
 """RuleService's metrics."""
 
+from collections import Counter as Counts
 from collections.abc import Sequence
 
 from prometheus_client import Counter
@@ -24,8 +25,8 @@ def export(metrics: Metrics, core: Core) -> None:
     )
 
     def count(events: Sequence[Event]) -> None:
-        for event in events:
-            recorded.labels(event.kind.name.lower()).inc()
+        for kind, number in Counts(event.kind for event in events).items():
+            recorded.labels(kind.name.lower()).inc(number)
 
     core.on_recorded.append(count)
     metrics.follow("rules", lambda: _read(core), KEPT_SECONDS)

@@ -32,7 +32,7 @@ class Dialect(Protocol):
     readers: ThreadPoolExecutor
 
     def write(self, work: Callable[[Session], T], *, repeatable: bool) -> T:
-        """Runs `work` in one transaction."""
+        """Runs `work` in one transaction. Returns once that is committed."""
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Runs `work` on one state of the database."""
@@ -76,17 +76,27 @@ class Database:
         """The time in nanoseconds since 1970 by the one clock of all that use the database."""
         return self._dialect.now()
 
-    async def write(self, work: Callable[[Session], T], *, repeatable: bool = False) -> T:
+    async def write(
+        self, work: Callable[[Session], T], *, repeatable: bool = False, then: Callable[[T], None] | None = None
+    ) -> T:
         """Runs `work` in one transaction and returns its answer once it's durable. Cancelling doesn't undo it.
 
         A server may undo a transaction that stands in another's way, or break off the connection: then `work` runs
         again, in another transaction, so it must leave nothing behind but what it writes. `repeatable` says that it
-        may run again even if it was committed before: else CommitUnknown is raised when that isn't known.
+        may run again even if it was committed before: else CommitUnknown is raised when that isn't known. `then` is
+        called with the answer after the commit, in the same thread: of a file, before the next transaction begins.
 
         An error of the database that it raises carries a note that names the database and the fix.
         """
         bound = bound_to(tenant_of_caller(), work)
-        return await self._run(self._dialect.writers, lambda: self._dialect.write(bound, repeatable=repeatable))
+
+        def transaction() -> T:
+            answer = self._dialect.write(bound, repeatable=repeatable)
+            if then is not None:
+                then(answer)
+            return answer
+
+        return await self._run(self._dialect.writers, transaction)
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """Runs `work` on one consistent state of the database; maybe again, as `write` does."""

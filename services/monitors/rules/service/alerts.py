@@ -15,7 +15,8 @@ from monitors.rules.model.pages import page_size, read_token, write_token
 from monitors.rules.service.base import Caller, Part, fitting
 from monitors.rules.store import alerts as store
 from monitors.rules.store import deliveries
-from monitors.rules.store.transitions import load_open, save
+from monitors.rules.store.decisions import save
+from monitors.rules.store.transitions import load_open
 from monitors.rules.translate.alerts import alert_to_proto, delivery_to_proto, encode_notification, event_to_proto
 from monitors.v1 import alert_pb2
 from monitors.v1 import rule_service_pb2 as pb

@@ -21,6 +21,7 @@ from monitors.mesh.quotas import NOT_BOUNDED, Quotas, Tiers
 from monitors.mesh.tenancy import of_tenant
 from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.model.alert import Event
+from monitors.rules.model.recent import Recent
 from monitors.rules.service.outlets import Outlets
 from monitors.rules.store.requests import once
 from monitors.rules.store.tables import audit
@@ -83,6 +84,8 @@ class Core:
     """Called with what happened to alerts by transitions that were recorded."""
     outlets: Outlets = field(default_factory=Outlets)
     """The streams to notifiers."""
+    recent: Recent = field(default_factory=Recent)
+    """What was recorded last."""
 
 
 class Part:

@@ -7,29 +7,23 @@ from typing import Any
 from monitors.mesh.collector import collector_paused
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
-from monitors.mesh.tenancy import across_tenants, of_tenant
+from monitors.mesh.tenancy import of_tenant
 from monitors.mesh.times import from_timestamp, to_timestamp
 from monitors.rules.model.alert import SHARDS
 from monitors.rules.model.catalogue import Field, FieldType
-from monitors.rules.model.episodes import Ledger, Result, Transition
+from monitors.rules.model.episodes import Transition
 from monitors.rules.model.leases import Call
 from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Part
 from monitors.rules.service.outlets import Outlet
 from monitors.rules.service.pump import give_back
+from monitors.rules.service.recording import WORTH_A_THREAD, Batch, Recorded, record
 from monitors.rules.store import alerts as alert_store
 from monitors.rules.store import monitors, outbox, shards
 from monitors.rules.store.paging import chunks
-from monitors.rules.store.transitions import AlreadyRecorded, load_known, save
-from monitors.rules.translate.alerts import (
-    encode_notification,
-    episode_to_proto,
-    result_to_proto,
-    transition_from_proto,
-)
+from monitors.rules.translate.alerts import episode_to_proto, result_to_proto, transition_from_proto
 from monitors.rules.translate.leases import state_to_proto
 from monitors.rules.translate.monitors import field_from_proto
-from monitors.rules.translate.rules import facts_of
 from monitors.v1 import evaluator_service_pb2, mesh_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
@@ -38,8 +32,6 @@ EPISODES_A_MESSAGE = 1000
 STATES_A_READ = 16
 MOST_TRANSITIONS = 10_000
 MOST_SERIES = 10_000
-WORTH_A_THREAD = 100
-"""Transitions of a call."""
 
 
 class EvaluatorCalls(Part):
@@ -109,26 +101,13 @@ class EvaluatorCalls(Part):
         leases, transitions = await _read_transitions(request)
         outlet = self.core.outlets.choose()
         receiver = outbox.Receiver(outlet.token, now) if outlet else None
+        recorded = await record(self.core, Batch(leases, transitions, now, receiver))
+        await self._tell(recorded, outlet)
+        return pb.RecordTransitionsResponse(results=map(result_to_proto, recorded.results))
 
-        def work(session: Session, *, look_up_all: bool = False) -> tuple[Ledger, list[Result], list[outbox.Leased]]:
-            shards.check_leases(session, leases)
-            with across_tenants(session, "an evaluator decides for all tenants, and its decisions come together"):
-                ledger = Ledger(load_known(session, transitions, facts_of, look_up_all=look_up_all), now)
-                results = [ledger.apply(transition) for transition in transitions]
-                leased = save(session, ledger, encode_notification, receiver)
-            return ledger, results, leased
-
-        try:
-            ledger, results, leased = await self.core.database.write(work, repeatable=True)
-        except AlreadyRecorded:
-            ledger, results, leased = await self.core.database.write(
-                lambda session: work(session, look_up_all=True), repeatable=True
-            )
-        await self._tell(ledger, outlet, leased)
-        return pb.RecordTransitionsResponse(results=map(result_to_proto, results))
-
-    async def _tell(self, ledger: Ledger, outlet: Outlet | None, leased: list[outbox.Leased]) -> None:
+    async def _tell(self, recorded: Recorded, outlet: Outlet | None) -> None:
         """Wakes whoever waits for what was recorded: the notifier to which it was leased needs no look for it."""
+        ledger, leased = recorded.ledger, recorded.saved.leased
         if ledger.events:
             self.core.alerts_changed.announce()
             for listen in self.core.on_recorded:

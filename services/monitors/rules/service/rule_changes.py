@@ -23,6 +23,7 @@ from monitors.rules.model.rule import Rule, changed, warnings_about
 from monitors.rules.service.base import Caller
 from monitors.rules.store import counters
 from monitors.rules.store.alerts import open_alerts
+from monitors.rules.store.decisions import save
 from monitors.rules.store.monitors import surroundings, surroundings_of
 from monitors.rules.store.rules import (
     StoredRule,
@@ -34,7 +35,7 @@ from monitors.rules.store.rules import (
     insert_rules,
     replace_rule,
 )
-from monitors.rules.store.transitions import load_open, load_over, save
+from monitors.rules.store.transitions import load_open, load_over
 from monitors.rules.translate.alerts import encode_notification
 from monitors.rules.translate.rules import facts_of, rule_from_stored, rule_to_proto, stored_to_proto
 from monitors.v1 import rule_pb2

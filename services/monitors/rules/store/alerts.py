@@ -1,6 +1,6 @@
 """Alerts, and what happened to them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -82,9 +82,14 @@ def read_alert(row: Row[Any]) -> Alert:
     )  # fmt: skip
 
 
-def insert_alerts(session: Session, opened: Sequence[Alert]) -> None:
-    """Remembers new alerts."""
-    insert_rows(session, alerts, _COLUMNS, [_row(alert) for alert in opened])
+def new_rows(opened: Iterable[Alert]) -> list[tuple[Any, ...]]:
+    """The rows of new alerts."""
+    return [_row(alert) for alert in opened]
+
+
+def insert_alerts(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Remembers new alerts, see `new_rows`."""
+    insert_rows(session, alerts, _COLUMNS, rows)
 
 
 _CHANGED = (
@@ -94,10 +99,9 @@ _CHANGED = (
 _KEY = ("tenant_id", "id")
 
 
-def update_alerts(session: Session, altered: Collection[Alert], retimed: Collection[str]) -> None:
-    """Remembers what may change of alerts; `told_time` only of those whose ids are `retimed`, for even if it stays the
-    same, SQLite writes its index anew."""
-    rows = [
+def changed_rows(altered: Iterable[Alert]) -> list[tuple[Any, ...]]:
+    """What may change of alerts, but for `told_time`."""
+    return [
         (
             alert.tenant,
             alert.id,
@@ -113,17 +117,26 @@ def update_alerts(session: Session, altered: Collection[Alert], retimed: Collect
         )
         for alert in altered
     ]
-    update_rows(session, alerts, _KEY, _CHANGED, rows)
-    times = [(alert.tenant, alert.id, alert.told_time) for alert in altered if alert.id in retimed]
-    update_rows(session, alerts, _KEY, ("told_time",), times)
 
 
-def insert_events(session: Session, events: Sequence[Event], first_sequence: int) -> None:
-    """Remembers events under the sequence numbers from `first_sequence` on."""
-    rows = [
+def retimed_rows(retimed: Iterable[Alert]) -> list[tuple[Any, ...]]:
+    """The `told_time` of alerts. Only of those of which it may be different: even if it stays the same, SQLite writes
+    its index anew."""
+    return [(alert.tenant, alert.id, alert.told_time) for alert in retimed]
+
+
+def update_alerts(session: Session, changed: Sequence[tuple[Any, ...]], retimed: Sequence[tuple[Any, ...]]) -> None:
+    """Remembers what has changed of alerts, see `changed_rows` and `retimed_rows`."""
+    update_rows(session, alerts, _KEY, _CHANGED, changed)
+    update_rows(session, alerts, _KEY, ("told_time",), retimed)
+
+
+def event_rows(events: Iterable[Event]) -> list[tuple[Any, ...]]:
+    """The rows of events, numbered from 0."""
+    return [
         (
             event.tenant,
-            sequence,
+            number,
             event.alert_id,
             int(event.kind),
             event.time,
@@ -133,15 +146,19 @@ def insert_events(session: Session, events: Sequence[Event], first_sequence: int
             event.detail,
             event.once_key,
         )
-        for sequence, event in enumerate(events, first_sequence)
+        for number, event in enumerate(events)
     ]
-    insert_rows(session, alert_events, _EVENT_COLUMNS, rows)
+
+
+def insert_events(session: Session, rows: Sequence[tuple[Any, ...]], first_sequence: int) -> None:
+    """Remembers events, see `event_rows`, under the sequence numbers from `first_sequence` on."""
+    insert_rows(session, alert_events, _EVENT_COLUMNS, rows, raised=("sequence", first_sequence))
 
 
 def add_past(session: Session, past: Sequence[Alert], events: Sequence[Event]) -> None:
     """Remembers alerts that are over and what happened to them. Nobody is told."""
-    insert_alerts(session, past)
-    insert_events(session, events, counters.take(session, counters.SEQUENCE, len(events)))
+    insert_alerts(session, new_rows(past))
+    insert_events(session, event_rows(events), counters.take(session, counters.SEQUENCE, len(events)))
 
 
 def note_manual_resolution(session: Session, alert: Alert, now: int) -> None:

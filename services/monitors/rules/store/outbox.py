@@ -49,17 +49,20 @@ class Batch:
 
 
 class Waiting(NamedTuple):
-    """A row to be written; see the table."""
+    """A row to be written, as it's written; see the table."""
 
     tenant: str
     id: str
     sequence: int
     alert_id: str
-    kind: EventKind
+    kind: int
     stream_key: str
     due_time: int
     body: bytes
     create_time: int
+    state: int = WAITING
+    lease_token: str = ""
+    lease_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,42 +82,35 @@ class Receiver:
     now: int
 
 
-_COLUMNS = tuple(column.name for column in outbox.columns)
+_COLUMNS = (
+    "tenant_id", "id", "sequence", "alert_id", "kind", "stream_key", "due_time", "body", "create_time", "state",
+    "lease_token", "lease_until",
+)  # fmt: skip
 
 
 def insert_waiting(
-    session: Session, rows: Sequence[Waiting], receiver: Receiver | None = None, undecided: Collection[str] = ()
+    session: Session,
+    rows: Sequence[Waiting],
+    receiver: Receiver | None = None,
+    undecided: Collection[str] = (),
+    *,
+    before: int = 0,
 ) -> list[Leased]:
-    """Lets notifications wait for their time. Those that may go out at once are leased to the receiver from the
-    beginning and returned in their order, to be sent after the commit; never about the alerts `undecided`, of whose
-    messages it's decided only after this what becomes of them.
+    """Lets notifications wait for their time; `before` is added to their sequences. Those that may go out at once are
+    leased to the receiver from the beginning and returned in their order, to be sent after the commit; never about the
+    alerts `undecided`, of whose messages it's decided only after this what becomes of them.
 
     To be called with the numbers' counter locked, as `counters.take` leaves it: nobody else writes meanwhile what would
     stand before them in their streams.
     """
     leased = _free(session, rows, receiver.now, undecided) if receiver else []
-    tokens = dict.fromkeys([each.id for each in leased], (receiver.token, receiver.now + LEASE)) if receiver else {}
-    values = [
-        (
-            row.tenant,
-            row.id,
-            row.sequence,
-            row.alert_id,
-            int(row.kind),
-            row.stream_key,
-            WAITING,
-            row.due_time,
-            *tokens.get(row.id, _NOT_LEASED),
-            row.body,
-            row.create_time,
-        )
-        for row in rows
-    ]
-    insert_rows(session, outbox, _COLUMNS, values)
-    return [Leased(row.tenant, row.id, row.sequence, row.body) for row in leased]
+    if receiver and leased:
+        token, until, ids = receiver.token, receiver.now + LEASE, {row.id for row in leased}
+        rows = [row._replace(lease_token=token, lease_until=until) if row.id in ids else row for row in rows]
+    insert_rows(session, outbox, _COLUMNS, rows, raised=("sequence", before))
+    return [Leased(row.tenant, row.id, before + row.sequence, row.body) for row in leased]
 
 
-_NOT_LEASED = ("", 0)
 _OCCUPIED = (
     select(outbox.c.stream_key)
     # Of an instance's messages of a week hardly ever one still waits.

@@ -1,35 +1,20 @@
-"""A batch of transitions in one transaction: what is known about its instances, and what was decided."""
+"""What is known about the instances of a batch of transitions."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Select, bindparam, func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import find_rows
-from monitors.rules.model.alert import EventKind, Notification, former_once_key
-from monitors.rules.model.episodes import Known, Ledger, RuleFacts, Transition, is_surprising
-from monitors.rules.store import counters, outbox
-from monitors.rules.store.alerts import insert_alerts, insert_events, read_alert, update_alerts
+from monitors.rules.model.alert import EventKind, former_once_key
+from monitors.rules.model.episodes import Known, RuleFacts, Transition, is_surprising
+from monitors.rules.store import outbox
+from monitors.rules.store.alerts import read_alert
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.rules import StoredRule, find_enabled
 from monitors.rules.store.tables import alert_events, alerts
-
-WORTH_A_THREAD = 100
-"""Notifications."""
-
-
-class AlreadyRecorded(Exception):
-    """One of the transitions has been recorded before; the transaction must be given up."""
-
-
-Encode = Callable[[Notification], bytes]
-"""A notification as a serialised monitors.v1.Notification."""
-
 
 # Locked: what is decided about an alert is written as a whole, over whatever anybody else would write meanwhile.
 _OPEN = (
@@ -57,7 +42,7 @@ def load_known(
     look_up_all: bool,
 ) -> Known:
     """What is remembered about the instances and rules of a batch. Unless all are looked up, only of surprising
-    transitions it's known whether they have been recorded: saving what was decided raises AlreadyRecorded if one of the
+    transitions it's known whether they have been recorded: `decisions.save` raises AlreadyRecorded if one of the
     others has."""
     rule_ids, keys, firing = _Named(), _Named(), _Named()
     for each in transitions:
@@ -124,64 +109,3 @@ def _find(session: Session, query: Select[Any], keys: Mapping[str, Sequence[str]
     for tenant, of_tenant in keys.items():
         for part in chunks(of_tenant):
             yield from find_rows(session, query, {"tenant": tenant}, "keys", part)
-
-
-def save(
-    session: Session, ledger: Ledger, encode: Encode, receiver: outbox.Receiver | None = None
-) -> list[outbox.Leased]:
-    """Remembers everything that was decided. Raises AlreadyRecorded. Returns the notifications that are leased to the
-    receiver, to be sent after the commit; the others wait."""
-    with _encoding(ledger.notifications, encode) as bodies:
-        return _save(session, ledger, bodies, receiver)
-
-
-@contextmanager
-def _encoding(notifications: Sequence[Notification], encode: Encode) -> Iterator[Callable[[], list[bytes]]]:
-    """Encodes notifications; what it gives waits for them. Many are encoded while the database works on the rest."""
-
-    def work() -> list[bytes]:
-        return [encode(each) for each in notifications]
-
-    if len(notifications) < WORTH_A_THREAD:
-        yield work
-        return
-    with ThreadPoolExecutor(1) as thread:
-        yield thread.submit(work).result
-
-
-def _save(
-    session: Session, ledger: Ledger, bodies: Callable[[], list[bytes]], receiver: outbox.Receiver | None
-) -> list[outbox.Leased]:
-    # What ends makes room first: an instance's next alert may begin in the same batch, and one alone can be open.
-    update_alerts(session, ledger.altered.values(), ledger.retimed)
-    insert_alerts(session, list(ledger.opened.values()))
-    # What only the notifier learns is in no timeline, but has its place in the order.
-    numbered = [*ledger.events, *ledger.untold]
-    if not numbered:
-        outbox.reschedule(session, ledger.rescheduled)
-        return []
-    first = counters.take(session, counters.SEQUENCE, len(numbered))
-    try:
-        insert_events(session, ledger.events, first)
-    except IntegrityError as error:
-        raise AlreadyRecorded from error
-    sequences = {id(event): first + number for number, event in enumerate(numbered)}
-    rows = [
-        outbox.Waiting(
-            each.alert.tenant,
-            each.id,
-            sequences[id(each.event)],
-            each.alert.id,
-            each.event.kind,
-            each.alert.stream_key,
-            each.due_time,
-            body,
-            each.event.record_time,
-        )
-        for each, body in zip(ledger.notifications, bodies(), strict=True)
-    ]
-    undecided = {held.alert_id for held in (*ledger.suppressed, *(held for held, _ in ledger.rescheduled))}
-    leased = outbox.insert_waiting(session, rows, receiver, undecided)
-    outbox.suppress(session, ledger.suppressed)
-    outbox.reschedule(session, ledger.rescheduled)
-    return leased
