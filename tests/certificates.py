@@ -34,3 +34,50 @@ def make_certificate(folder: Path, address: str = "127.0.0.1") -> tuple[Path, Pa
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
     )
     return folder / "cert", folder / "key"
+
+
+class Authority:
+    """A certificate authority in a folder, whose own certificate is `ca`."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self.file = folder, folder / "ca"
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"authority {folder.name}")])
+        signed = self._builder(self._name, self._key.public_key()).add_extension(
+            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        )
+        self.file.write_bytes(signed.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        now = datetime.now(tz=UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+        )
+
+    def issue(self, folder: Path, *names: str) -> tuple[Path, Path]:
+        """Puts `cert` and `key` into a folder, made out to DNS names and to this machine's address; what was there is
+        replaced at once, as Kubernetes does it."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        alternatives = [*map(x509.DNSName, names), x509.IPAddress(ip_address("127.0.0.1"))]
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        signed = (
+            self._builder(subject, key.public_key())
+            .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        plain = serialization.NoEncryption()
+        folder.mkdir(exist_ok=True)
+        for name, content in (
+            ("cert", signed.public_bytes(serialization.Encoding.PEM)),
+            ("key", key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)),
+        ):
+            (folder / f"{name}.new").write_bytes(content)
+            (folder / f"{name}.new").replace(folder / name)
+        return folder / "cert", folder / "key"

@@ -48,6 +48,11 @@ REFUSED = {
     "a page for secrets without TLS": ("--set", "notifier.pageUrl=http://channels.example.org"),
     "an Ingress without TLS": ("--set", "ingress.enabled=true,ingress.host=alerts.example.org"),
     "a store without a key": ("--set", "secrets.external.enabled=true"),
+    "TLS without an issuer": (
+        "--set",
+        "mode=mesh,secrets.existingSecret=monitors,influxdb.url=http://influxdb:8086,tls.enabled=true",
+    ),
+    "TLS in one pod": ("--set", "tls.enabled=true,tls.certManager.issuerRef.name=ca"),
     "a digest that is none": ("--set", "image.digests.rules=latest"),
 }
 """Values that the schema must refuse."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.certificates import Authority
 from tests.deploy.rendered import ROOT, Object
 
 SECRETS = {
@@ -47,6 +48,17 @@ def put_secrets(folder: Path, values: Mapping[str, str]) -> None:
     for name, text in values.items():
         (data / name).write_text(text)
         (folder / name).symlink_to(f"..data/{name}")
+
+
+def put_certificate(folder: Path, authority: Authority, *names: str) -> dict[str, str]:
+    """Mounts a certificate, or replaces the one that's there. Returns the variables that name its files."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    certificate, key = authority.issue(folder, *names)
+    return {
+        "MONITORS_TLS_CERT_FILE": str(certificate),
+        "MONITORS_TLS_KEY_FILE": str(key),
+        "MONITORS_TLS_CA_FILE": str(authority.file),
+    }
 
 
 def entrypoint(target: str) -> list[str]:

@@ -13,8 +13,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.deploy.containers import SECRETS, entrypoint, put_secrets, variables
-from tests.deploy.rendered import MESHES, Object, pod_of, secrets_of
+from tests.certificates import Authority
+from tests.deploy.containers import SECRETS, entrypoint, put_certificate, put_secrets, variables
+from tests.deploy.rendered import MESHES, Object, of_kind, pod_of, secrets_of
 from tests.ports import free_port
 from tests.processes import BIN, wait_for
 from tests.servers.backends import influx_addresses
@@ -34,10 +35,11 @@ class Container:
         command = [*(container.get("command") or entrypoint(target)), *container.get("args", ())]
         self.command = [str(BIN / command[0]), *command[1:]]
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, key: str = "") -> subprocess.CompletedProcess[str]:
         """Runs a command in it to its end, the container's own if none is named."""
+        environment = {**self._environment, **({"MONITORS_KEY": key} if key else {})}
         return subprocess.run(
-            command or self.command, env=self._environment, capture_output=True, text=True, timeout=120, check=False
+            command or self.command, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
 
     @property
@@ -70,7 +72,8 @@ class Container:
     def _is_well(self, probe: str) -> bool:
         asked = self.container[probe]
         if "grpc" in asked:
-            return health(f"127.0.0.1:{self.environment['MONITORS_GRPC_PORT']}", asked["grpc"]["service"])
+            variable = {50051: "MONITORS_GRPC_PORT", 50061: "MONITORS_HEALTH_PORT"}[asked["grpc"]["port"]]
+            return health(f"127.0.0.1:{self.environment[variable]}", asked["grpc"]["service"])
         try:
             path = asked.get("httpGet", {}).get("path", "/healthz")
             with urllib.request.urlopen(f"http://127.0.0.1:{self.environment['MONITORS_MCP_PORT']}{path}") as answer:
@@ -90,12 +93,23 @@ def health(address: str, name: str) -> bool:
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
+def write(evaluator: Container, key: str, line: str) -> None:
+    """Writes a point as Telegraf does."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{evaluator.environment['MONITORS_HTTP_PORT']}/api/v2/write?org=any&bucket=any",
+        line.encode(), {"Authorization": f"Token {key}"}, method="POST",
+    )  # fmt: skip
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 204
+
+
 class Pods:
     """The pods of a set of values on this machine."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self._name, self._folder = name, folder
         self.ports = {component: free_port() for component in (*SERVED, "bridge", "embedded")}
+        self._authority = Authority(folder / "authority")
 
     def container(self, component: str, secrets: Mapping[str, str]) -> Container:
         """A component's, with its addresses on this machine and nothing else changed."""
@@ -108,15 +122,22 @@ class Pods:
         rules = f"dns:///127.0.0.1:{self.ports['rules' if self._name in MESHES else 'embedded']}"
         here = {
             "HOME": str(folder), "MONITORS_HOST": "127.0.0.1", "MONITORS_HOME": str(folder / "home"),
-            "MONITORS_GRPC_PORT": str(self.ports.get(component, 0)), "MONITORS_HTTP_PORT": "0",
+            "MONITORS_GRPC_PORT": str(self.ports.get(component, 0)), "MONITORS_HTTP_PORT": str(free_port()),
             "MONITORS_METRICS_ADDRESS": "127.0.0.1:0", "MONITORS_MCP_PORT": str(self.ports["bridge"]),
             "MONITORS_SECRETS_DIR": str(folder / "secrets"), "MONITORS_RULES_ADDRESS": rules, "MONITORS_SERVER": rules,
             "MONITORS_EVALUATOR_ADDRESS": f"dns:///127.0.0.1:{self.ports['evaluator']}",
             **(influx_addresses(self._folder) if "INFLUXDB_URL" in given else {}),
         }  # fmt: skip
+        if "MONITORS_TLS_CERT_FILE" in given:
+            here |= {"MONITORS_HEALTH_PORT": str(free_port()), **self.new_certificate(component)}
         environment = {**given, **{name: value for name, value in here.items() if name in given or name == "HOME"}}
         folder.mkdir(exist_ok=True)
         return Container("rules" if component == "migrate" else component, container, environment)
+
+    def new_certificate(self, component: str) -> dict[str, str]:
+        """Makes what cert-manager would make, or replaces it. Returns the variables that name its files."""
+        wanted = of_kind(self._name, "Certificate")[f"monitors-{component}"]["spec"]
+        return put_certificate(self._folder / component / "tls", self._authority, *wanted["dnsNames"])
 
 
 @pytest.fixture
@@ -131,8 +152,11 @@ def secrets() -> dict[str, str]:
     }
 
 
-def test_the_mesh_is_migrated_started_asked_and_ended_as_its_pods_are(secrets: dict[str, str], tmp_path: Path) -> None:
-    pods = Pods("mesh", tmp_path)
+@pytest.mark.parametrize("name", ["mesh", "mesh-mtls"])
+def test_the_mesh_is_migrated_started_asked_and_ended_as_its_pods_are(
+    name: str, secrets: dict[str, str], tmp_path: Path
+) -> None:
+    pods = Pods(name, tmp_path)
     migration = pods.container("migrate", secrets).run()
     assert migration.returncode == 0, migration.stderr
     assert migration.stdout.count("can be used") == 2
@@ -142,16 +166,30 @@ def test_the_mesh_is_migrated_started_asked_and_ended_as_its_pods_are(secrets: d
             stack.enter_context(container.running())
         for component, container in containers.items():
             wait_for(container.is_ready, f"{component} to be ready", START_SECONDS)
-        _a_first_key_is_made_by_the_operator_alone(containers["rules"])
+        key = _a_first_key_is_made_by_the_operator_alone(containers["rules"])
+        if name == "mesh-mtls":
+            for component in containers:
+                pods.new_certificate(component)
+        write(containers["evaluator"], key, "website_check,monitor_id=shop response_time=900")
+        # RuleService asks the evaluator, which has asked RuleService whose the key is.
+        monitors = str(BIN / "monitors")
+        previewed = containers["rules"].run(
+            monitors, "rules", "preview", "--monitor", "shop", "--when", "response_time > 500", key=key
+        )
+        assert previewed.returncode == 0, previewed.stderr
+        assert "900" in previewed.stdout
+        listed = containers["notifier"].run(monitors, "channels", "list", key=key)
+        assert listed.returncode == 0, listed.stderr
 
 
-def _a_first_key_is_made_by_the_operator_alone(rules: Container) -> None:
+def _a_first_key_is_made_by_the_operator_alone(rules: Container) -> str:
     monitors = str(BIN / "monitors")
     made = rules.run(monitors, "keys", "create", "--tenant", "local", "--title", "first")
     assert made.stdout.startswith("alk_"), made.stderr
     listed = rules.run(monitors, "keys", "list", "--tenant", "local", "--json")
     assert listed.stdout.count('"title"') == 1, listed.stdout
     assert not (Path(rules.environment["MONITORS_HOME"]) / "key").exists()
+    return made.stdout.strip()
 
 
 def test_the_embedded_pod_starts_with_its_bridge_and_leaves_its_key_where_it_is_said_to_be(tmp_path: Path) -> None:

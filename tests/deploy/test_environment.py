@@ -12,7 +12,8 @@ from monitors.bridge.oauth.settings import load_oauth_settings
 from monitors.evaluator.sources.settings import load_influx_settings
 from monitors.mesh.config import load_settings
 from monitors.mesh.secret_files import take_secret_files
-from tests.deploy.containers import SECRETS, put_secrets, variables
+from tests.certificates import Authority
+from tests.deploy.containers import SECRETS, put_certificate, put_secrets, variables
 from tests.deploy.rendered import CHART, FILES, component_of, pods, secrets_of
 
 OF_THE_POD = {"POD_IP"}
@@ -64,6 +65,8 @@ def test_a_container_is_given_nothing_but_what_its_program_reads_and_takes(name:
             continue
         [container] = pod["spec"]["containers"]
         given, read = variables(container), set[str]()
+        if "MONITORS_TLS_CERT_FILE" in given:
+            given |= put_certificate(tmp_path / component / "tls", Authority(tmp_path / component / "ca"), component)
         for environment in _by_either_mailer(given, tmp_path / component, secrets):
             _load(component, environment)
             read |= environment.read

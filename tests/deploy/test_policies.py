@@ -231,6 +231,24 @@ def test_only_the_notifier_reaches_the_internet(name: str) -> None:
     assert reaching == {"notifier" if name in MESHES else "embedded"} | given
 
 
+def test_every_service_has_a_certificate_made_out_to_where_it_is_reached() -> None:
+    made = of_kind("mesh-mtls", "Certificate")
+    for component in (*SERVED, "bridge"):
+        pod = pod_of("mesh-mtls", component)
+        [mounted] = [volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if volume["name"] == "tls"]
+        certificate = made[f"monitors-{component}"]["spec"]
+        assert certificate["secretName"] == mounted
+        assert certificate["dnsNames"][0] == f"monitors-{component}.monitors.svc"
+        assert {"server auth", "client auth"} <= set(certificate["usages"])
+
+
+def test_only_the_services_of_the_mesh_are_services_and_the_bridge_is_none() -> None:
+    for component in SERVED:
+        [container] = pod_of("mesh-mtls", component)["spec"]["containers"]
+        [names] = [each["value"] for each in container["env"] if each["name"] == "MONITORS_TLS_SERVICES"]
+        assert set(names.split(",")) == {f"monitors-{each}.monitors.svc" for each in SERVED}
+
+
 @each_mesh
 def test_only_rule_service_the_notifier_and_the_migration_reach_the_database(name: str) -> None:
     reaching = {

@@ -17,6 +17,7 @@ from opentelemetry.propagate import inject
 from monitors.bridge.errors import RpcFailed, explain, is_from_service, never_sent
 from monitors.bridge.settings import MeshSettings
 from monitors.bridge.source import UNKNOWN, Source
+from monitors.bridge.tls import TlsChannel
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,12 @@ class Mesh:
 def channel_to(settings: MeshSettings) -> grpc.aio.Channel:
     """A channel to RuleService. It connects at the first call, so a mesh that is away is no error yet."""
     service_config = (files("monitors.v1") / "service_config.json").read_text()
-    return grpc.aio.insecure_channel(settings.address, options=[("grpc.service_config", service_config), *OPTIONS])
+    options = [("grpc.service_config", service_config), *OPTIONS]
+    if settings.tls is None:
+        return grpc.aio.insecure_channel(settings.address, options=options)
+    return TlsChannel(
+        settings.tls, lambda credentials: grpc.aio.secure_channel(settings.address, credentials, options=options)
+    )
 
 
 @asynccontextmanager

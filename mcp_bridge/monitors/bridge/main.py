@@ -26,7 +26,8 @@ EPILOG = (
     "key; default: the key in $MONITORS_HOME/key, ~/.monitors/key), MONITORS_MCP_PORT (default 9122), "
     "MONITORS_MCP_ALLOWED_HOSTS, MONITORS_MCP_MAX_CLIENTS (default 1000), MONITORS_MCP_STATE_KEY (at least 32 "
     "characters, the same for all processes that serve one address, so that each can read the answer to another's "
-    "question); with MONITORS_MCP_ISSUER it takes the access tokens of that issuer, see docs/remote-mcp.md"
+    "question), MONITORS_TLS_CA_FILE, MONITORS_TLS_KEY_FILE and MONITORS_TLS_CERT_FILE for a mesh that speaks TLS; "
+    "with MONITORS_MCP_ISSUER it takes the access tokens of that issuer, see docs/remote-mcp.md"
 )
 
 

@@ -12,10 +12,24 @@ DEFAULT_PORT = 9122
 DEFAULT_MAX_CLIENTS = 1000
 STATE_KEY_LENGTH = 32
 SECRETS_FOLDER = "MONITORS_SECRETS_DIR"
+TLS_FILES = ("MONITORS_TLS_CA_FILE", "MONITORS_TLS_KEY_FILE", "MONITORS_TLS_CERT_FILE")
 
 
 class BadSetting(Exception):
     """A setting has a wrong value or can't be used. The message names it and the fix."""
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """PEM files: whose certificates are taken of the mesh, and the bridge's own key and certificate."""
+
+    authority: Path
+    key: Path
+    certificate: Path
+
+    def read(self) -> tuple[bytes, bytes, bytes]:
+        """What is in them. Raises OSError."""
+        return self.authority.read_bytes(), self.key.read_bytes(), self.certificate.read_bytes()
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,8 @@ class MeshSettings:
     key: str = field(default="", repr=False)
     """The API key; if empty, `key_file` is read."""
     key_file: Path = Path("~/.monitors/key")
+    tls: TlsFiles | None = None
+    """What it speaks TLS with to the mesh; None for plain text."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,7 @@ def take_secret_files(environment: MutableMapping[str, str]) -> None:
 def load_mesh_settings(environment: Mapping[str, str]) -> MeshSettings:
     """The mesh of `MONITORS_SERVER`, else this machine's at `MONITORS_GRPC_PORT`.
 
-    Its key is `MONITORS_KEY`, else the one in `$MONITORS_HOME/key`.
+    Its key is `MONITORS_KEY`, else the one in `$MONITORS_HOME/key`. Raises BadSetting.
     """
     home = Path(environment.get("MONITORS_HOME") or "~/.monitors").expanduser()
     port = environment.get("MONITORS_GRPC_PORT") or DEFAULT_SERVER_PORT
@@ -75,7 +91,20 @@ def load_mesh_settings(environment: Mapping[str, str]) -> MeshSettings:
         address=environment.get("MONITORS_SERVER") or f"127.0.0.1:{port}",
         key=environment.get("MONITORS_KEY", "").strip(),
         key_file=home / "key",
+        tls=load_tls_files(environment),
     )
+
+
+def load_tls_files(environment: Mapping[str, str]) -> TlsFiles | None:
+    """None for plain text. Raises BadSetting."""
+    given = [environment.get(name, "").strip() for name in TLS_FILES]
+    if not any(given):
+        return None
+    for name, path in zip(TLS_FILES, given, strict=True):
+        if not path or not Path(path).is_file():
+            problem = f"there is no file {path}" if path else "isn't set"
+            raise BadSetting(f"{name}: {problem}; TLS needs {', '.join(TLS_FILES)}, or none of them")
+    return TlsFiles(*map(Path, given))
 
 
 def load_http_settings(environment: Mapping[str, str], host: str, port: str, allowed_hosts: list[str]) -> HttpSettings:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from monitors.app.metrics import counting, open_metrics
+from monitors.app.tls import certificates_of
 from monitors.evaluator.main import Evaluator, open_evaluator
 from monitors.evaluator.polling.opening import Polling
 from monitors.mesh.channels import open_channel
@@ -78,7 +79,9 @@ async def _opened(
         vouched = with_statements([each.reveal() for each in settings.rules.bridge_secrets], rules.tier_of, users)
         authenticate = with_service_token(token, vouched)
         quota, guesses = RequestQuota(shared.buckets, settings.quotas), Guesses(shared.buckets)
-        server = MeshServer(authenticate, closing, quota, guesses, outermost=counting(metrics))
+        server = MeshServer(
+            authenticate, closing, quota, guesses, outermost=counting(metrics), certificates=certificates_of(settings)
+        )
         evaluator_settings = dataclasses.replace(settings.evaluator, address=target)
         notifier_settings = dataclasses.replace(settings.notifier, allow_local_targets=True)
         try:
@@ -91,7 +94,9 @@ async def _opened(
                     if metrics:
                         service.export(metrics)
                 addresses = [f"{settings.host}:{settings.grpc_port}", target]
-                grpc_port, _ = await server.start(addresses, variable="MONITORS_GRPC_PORT")
+                grpc_port, _ = await server.start(
+                    addresses, variable="MONITORS_GRPC_PORT", health_address=settings.health_address
+                )
                 await notifier.ensure_console(LOCAL_TENANT)
                 url = metrics.url if metrics else ""
                 yield Mesh(rules, evaluator, notifier, key, grpc_port, evaluator.http_port, url)

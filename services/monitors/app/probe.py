@@ -33,7 +33,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m monitors.app.probe", description="Asks a service for its health.")
-    here = f"127.0.0.1:{environment.get('MONITORS_GRPC_PORT') or 50051}"
+    port = environment.get("MONITORS_HEALTH_PORT") or environment.get("MONITORS_GRPC_PORT") or 50051
+    here = f"127.0.0.1:{port}"
     parser.add_argument("name", nargs="?", default="", help="of the service; `alive` for the process")
     parser.add_argument("--address", default=here, help=f"where it answers gRPC (default {here})")
     return parser

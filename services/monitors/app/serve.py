@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import grpc
@@ -12,17 +12,20 @@ from monitors.app.home import held_home
 from monitors.app.lifetime import explain, run_until_closed, settle
 from monitors.app.logs import log_to_terminal
 from monitors.app.metrics import counting, open_metrics
+from monitors.app.tls import certificates_of
 from monitors.app.waiting import opened_in_time
 from monitors.mesh.channels import open_channel, refusal_of, unavailable
 from monitors.mesh.config import BadSetting, Settings
+from monitors.mesh.errors import MeshError
 from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import Authenticate, Principal, with_service_token
 from monitors.mesh.known_callers import remembered
 from monitors.mesh.principals import principal_from_proto
 from monitors.mesh.request_quota import RequestQuota
-from monitors.mesh.server import Hosted, MeshServer
+from monitors.mesh.server import Hosted, MeshServer, waiting
 from monitors.mesh.shared import Shared, open_shared
 from monitors.mesh.statements import with_statements
+from monitors.mesh.tls import Certificates
 from monitors.v1.rule_service_pb2 import AuthenticateRequest
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
@@ -66,22 +69,40 @@ async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> No
             "notifier": (_notifier, "monitors.v1.NotifierService"),
         }[service]
         address = f"{settings.host}:{settings.grpc_port}"
+        certificates = certificates_of(settings)
+
+        def answering(name: str, reason: MeshError) -> AbstractAsyncContextManager[None]:
+            return waiting(
+                address, name, reason, variable="MONITORS_GRPC_PORT", certificates=certificates,
+                health_address=settings.health_address,
+            )  # fmt: skip
+
         async with (
             open_metrics(settings.metrics) as metrics,
             open_shared(settings.redis) as shared,
             AsyncExitStack() as stack,
         ):
-            found = await opened_in_time(stack, lambda: opened(settings, closing, shared), address, name, closing)
+            found = await opened_in_time(
+                stack, lambda: opened(settings, closing, shared, certificates), name, closing, answering
+            )
             if found is None:
                 return
             hosted, authenticate = found
             quota, guesses = RequestQuota(shared.buckets, settings.quotas), Guesses(shared.buckets)
-            server = MeshServer(authenticate, closing, quota, guesses, outermost=counting(metrics))
+            server = MeshServer(
+                authenticate,
+                closing,
+                quota,
+                guesses,
+                with_reflection=settings.has_reflection,
+                outermost=counting(metrics),
+                certificates=certificates,
+            )
             server.host(hosted)
             if metrics:
                 hosted.export(metrics)
                 _print_line(f"metrics are read at {metrics.url}")
-            await server.start([address], variable="MONITORS_GRPC_PORT")
+            await server.start([address], variable="MONITORS_GRPC_PORT", health_address=settings.health_address)
             print(f"monitors {service} on {address}", flush=True)  # noqa: T201
             settle()
             telling = asyncio.create_task(server.tell_readiness(hosted.is_ready))
@@ -92,12 +113,12 @@ async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> No
 
 @asynccontextmanager
 async def _rules(
-    settings: Settings, closing: asyncio.Event, shared: Shared
+    settings: Settings, closing: asyncio.Event, shared: Shared, certificates: Certificates | None
 ) -> AsyncIterator[tuple[Served, Authenticate]]:
     from monitors.rules.main import open_rules
 
     async with (
-        open_channel(settings.evaluator_address, settings.service_token.reveal()) as evaluator,
+        open_channel(settings.evaluator_address, settings.service_token.reveal(), certificates) as evaluator,
         open_rules(settings.rules, closing, evaluator, shared.wakeups) as rules,
     ):
         await _make_tenants(rules, settings)
@@ -121,16 +142,19 @@ async def _make_tenants(rules: "Rules", settings: Settings) -> None:
 
 @asynccontextmanager
 async def _evaluator(
-    settings: Settings, closing: asyncio.Event, shared: Shared
+    settings: Settings, closing: asyncio.Event, shared: Shared, certificates: Certificates | None
 ) -> AsyncIterator[tuple[Served, Authenticate]]:
     from monitors.app.sources import polling_of
     from monitors.evaluator.main import open_evaluator
 
     with polling_of(settings) as polling:
-        async with open_channel(settings.rules_address, settings.service_token.reveal()) as rules:
-            authenticate = with_service_token(settings.service_token.reveal(), _users(settings, shared, rules))
+        async with open_channel(settings.rules_address, settings.service_token.reveal(), certificates) as rules:
+            users = _users(settings, shared, rules)
+            authenticate = with_service_token(settings.service_token.reveal(), users)
+            # Over HTTP nobody shows a certificate, so nobody is a service there where that takes one.
+            writers = users if certificates else authenticate
             evaluator_settings = dataclasses.replace(settings.evaluator, address=settings.evaluator_address)
-            opening = open_evaluator(evaluator_settings, rules, authenticate, closing, shared, polling)
+            opening = open_evaluator(evaluator_settings, rules, writers, closing, shared, polling)
             async with opening as evaluator:
                 read = "read from InfluxDB, and " if polling else ""
                 _print_line(f"points are {read}taken at http://{settings.host}:{evaluator.http_port}")
@@ -139,11 +163,11 @@ async def _evaluator(
 
 @asynccontextmanager
 async def _notifier(
-    settings: Settings, closing: asyncio.Event, shared: Shared
+    settings: Settings, closing: asyncio.Event, shared: Shared, certificates: Certificates | None
 ) -> AsyncIterator[tuple[Served, Authenticate]]:
     from monitors.notifier.main import open_notifier
 
-    async with open_channel(settings.rules_address, settings.service_token.reveal()) as rules:
+    async with open_channel(settings.rules_address, settings.service_token.reveal(), certificates) as rules:
         authenticate = with_service_token(settings.service_token.reveal(), _users(settings, shared, rules))
         async with open_notifier(settings.notifier, rules, closing, _print_line, shared=shared) as notifier:
             yield notifier, authenticate

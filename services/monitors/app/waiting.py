@@ -8,8 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import TypeVar
 
 from monitors.mesh.database import DatabaseAway
-from monitors.mesh.errors import StorageUnavailable
-from monitors.mesh.server import waiting
+from monitors.mesh.errors import MeshError, StorageUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +22,12 @@ TOLD_SECONDS = 30.0
 async def opened_in_time(
     stack: AsyncExitStack,
     opening: Callable[[], AbstractAsyncContextManager[T]],
-    address: str,
     name: str,
     closing: asyncio.Event,
+    answering: Callable[[str, MeshError], AbstractAsyncContextManager[None]],
 ) -> T | None:
     """Opens, for as long as the stack is, what needs a database, however long that takes to come; None if `closing` is
-    set before. Meanwhile the address is answered, and health says under the service's `name` that it doesn't serve.
+    set before. Meanwhile `answering` is open, with the service's name and the reason for which it doesn't serve.
 
     Whatever else is wrong is raised at once.
     """
@@ -41,7 +40,7 @@ async def opened_in_time(
                 if not is_answered:
                     is_answered = True
                     reason = StorageUnavailable("the service waits for its database, which can't be reached")
-                    await meanwhile.enter_async_context(waiting(address, name, reason, variable="MONITORS_GRPC_PORT"))
+                    await meanwhile.enter_async_context(answering(name, reason))
                 if time.monotonic() - told >= TOLD_SECONDS:
                     told = time.monotonic()
                     log.warning("%s; waiting for it", away)

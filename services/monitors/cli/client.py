@@ -63,6 +63,23 @@ def find_target(environment: Mapping[str, str], *, as_service: bool = False) -> 
     return Target(address, "", missing)
 
 
+TLS_FILES = ("MONITORS_TLS_CA_FILE", "MONITORS_TLS_KEY_FILE", "MONITORS_TLS_CERT_FILE")
+
+
+def find_credentials(environment: Mapping[str, str]) -> grpc.ChannelCredentials | None:
+    """By which certificate the mesh is called, and whose is taken from it; None for plain text. Raises Failure."""
+    paths = [environment.get(name, "") for name in TLS_FILES]
+    if not any(paths):
+        return None
+    contents = []
+    for name, path in zip(TLS_FILES, paths, strict=True):
+        try:
+            contents.append(Path(path).read_bytes())
+        except OSError as error:
+            raise Failure(f"{name}: {path or 'it'} can't be read ({error.strerror})", ExitCode.USAGE) from None
+    return grpc.ssl_channel_credentials(*contents)
+
+
 def _checked(key: str, source: str) -> str:
     # gRPC refuses such metadata with a message that would print the key.
     if not (key.isascii() and key.isprintable()):
@@ -133,5 +150,11 @@ def connected(*, as_service: bool = False) -> Iterator[Mesh]:
         service_config = (files("monitors.v1") / "service_config.json").read_text()
         # The mesh is never behind the proxy that a developer's shell may name.
         options = [("grpc.service_config", service_config), ("grpc.enable_http_proxy", 0)]
-        with grpc.insecure_channel(target.address, options=options) as channel:
+        credentials = find_credentials(os.environ)
+        opened = (
+            grpc.secure_channel(target.address, credentials, options)
+            if credentials
+            else grpc.insecure_channel(target.address, options)
+        )
+        with opened as channel:
             yield Mesh(channel, target)

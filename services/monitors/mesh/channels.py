@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from monitors.mesh.errors import MeshError, ServiceUnavailable, Unauthenticated, UnknownTenant
+from monitors.mesh.tls import Certificates, RotatingChannel
 
 # An error of ours carries status details and its message is written for people; one that gRPC made doesn't.
 DETAILS_KEY = "grpc-status-details-bin"
@@ -23,13 +24,20 @@ OPTIONS = [
 ]
 
 
-def open_channel(address: str, credential: str) -> grpc.aio.Channel:
-    """A channel to a service of the mesh. `address` is a gRPC target: `127.0.0.1:50051`, `unix:/path`, `dns:///…`."""
+def open_channel(address: str, credential: str, certificates: Certificates | None = None) -> grpc.aio.Channel:
+    """A channel to a service of the mesh. `address` is a gRPC target: `127.0.0.1:50051`, `unix:/path`, `dns:///…`. With
+    certificates it speaks TLS, with the one that there is when a call is made."""
     service_config = (files("monitors.v1") / "service_config.json").read_text()
-    return grpc.aio.insecure_channel(
-        address,
-        options=[("grpc.service_config", service_config), *OPTIONS],
-        interceptors=[kind(credential) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary)],
+    options = [("grpc.service_config", service_config), *OPTIONS]
+
+    def interceptors() -> list[grpc.aio.ClientInterceptor]:
+        return [kind(credential) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary)]
+
+    if certificates is None:
+        return grpc.aio.insecure_channel(address, options=options, interceptors=interceptors())
+    return RotatingChannel(
+        certificates,
+        lambda present: grpc.aio.secure_channel(address, present, options=options, interceptors=interceptors()),
     )
 
 

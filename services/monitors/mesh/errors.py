@@ -214,6 +214,19 @@ class MissingScope(MeshError):
         )
 
 
+class ForeignCertificate(MeshError):
+    """The mesh's own token comes with a certificate that isn't one of its services'."""
+
+    code, reason = "PERMISSION_DENIED", "MISSING_SCOPE"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the token is the mesh's own, but the certificate of the caller isn't that of one of its services; have it "
+            "made out to one of the names in MONITORS_TLS_SERVICES, or use an API key",
+            metadata={"scope": "a service of the mesh"},
+        )
+
+
 class UnknownTenant(MeshError):
     """A bridge names a tenant that the mesh doesn't have."""
 

@@ -20,12 +20,13 @@ from grpc_status import rpc_status
 
 from monitors.mesh.audit import source_of
 from monitors.mesh.database import storage_error
-from monitors.mesh.errors import InvalidField, MeshError, MissingScope, Unauthenticated
+from monitors.mesh.errors import ForeignCertificate, InvalidField, MeshError, MissingScope, Unauthenticated
 from monitors.mesh.guesses import Guesses, address_of_peer
 from monitors.mesh.identity import Authenticate, Principal, bind_principal
 from monitors.mesh.scopes import ANYBODY, SERVICE_ONLY, scope_of
 from monitors.mesh.statements import is_statement
 from monitors.mesh.times import to_duration
+from monitors.mesh.tls import Certificates
 
 log = logging.getLogger(__name__)
 
@@ -174,9 +175,12 @@ def to_status(error: MeshError) -> grpc.Status:
 class Identity(AroundInterceptor):
     """Makes the caller known and checks that they may call the method. Stands inside of Errors."""
 
-    def __init__(self, authenticate: Authenticate, guesses: Guesses | None = None) -> None:
+    def __init__(
+        self, authenticate: Authenticate, guesses: Guesses | None = None, certificates: Certificates | None = None
+    ) -> None:
         self._authenticate = authenticate
         self._guesses = guesses
+        self._certificates = certificates
 
     @asynccontextmanager
     async def around(self, method: str, context: Context, request: object) -> AsyncIterator[Again | None]:
@@ -193,6 +197,8 @@ class Identity(AroundInterceptor):
             principal = await self._authenticate(credential)
         except Unauthenticated as error:
             raise await self._failed(context, error) from None
+        if principal.is_service and not self._comes_from_a_service(context):
+            raise ForeignCertificate
         check_scope(principal, scope)
         bind_principal(principal, source_of(context.invocation_metadata() or ()))
         yield self._again(credential, scope)
@@ -204,9 +210,17 @@ class Identity(AroundInterceptor):
 
     async def _is_service(self, context: Context) -> bool:
         try:
-            return (await self._authenticate(credential_of(context))).is_service
+            principal = await self._authenticate(credential_of(context))
         except MeshError:
             return False
+        return principal.is_service and self._comes_from_a_service(context)
+
+    def _comes_from_a_service(self, context: Context) -> bool:
+        """Whether the caller's certificate is a service's, where there are certificates. Who comes by a socket of this
+        machine has none; its folder says who may."""
+        if self._certificates is None or context.peer().startswith("unix:"):
+            return True
+        return self._certificates.is_service(context.auth_context())
 
     def _again(self, credential: str, scope: str) -> Again | None:
         """A stream may go on for days, but not with a credential that has ended meanwhile. That of a bridge is meant

@@ -16,6 +16,7 @@ from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import Authenticate
 from monitors.mesh.interceptors import Errors, Identity, to_status
 from monitors.mesh.request_quota import RequestQuota
+from monitors.mesh.tls import Certificates
 from monitors.mesh.tracing import Tracing, is_traced
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,8 @@ class Hosted(Protocol):
 
 
 class MeshServer:
-    """One server for one or several services. `closing` is set when it stops, so that Watch streams end in time."""
+    """One server for one or several services. `closing` is set when it stops, so that Watch streams end in time. With
+    `certificates` it speaks TLS, but at sockets of this machine, and wants a certificate of everybody."""
 
     def __init__(
         self,
@@ -58,9 +60,10 @@ class MeshServer:
         *,
         with_reflection: bool = True,
         outermost: Sequence[grpc.aio.ServerInterceptor] = (),
+        certificates: Certificates | None = None,
     ) -> None:
         surroundings: list[grpc.aio.ServerInterceptor] = [*outermost, *([Tracing()] if is_traced() else [])]
-        surroundings += [Errors(), Identity(authenticate, guesses)]
+        surroundings += [Errors(), Identity(authenticate, guesses, certificates)]
         if quota:
             surroundings.append(quota)
         self._server = grpc.aio.server(interceptors=surroundings, options=OPTIONS)
@@ -68,15 +71,19 @@ class MeshServer:
         self._closing = closing
         self._names: list[str] = []
         self._with_reflection = with_reflection
+        self._certificates = certificates
+        self._plain_health: grpc.aio.Server | None = None
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
     def host(self, service: Hosted) -> None:
         """Adds a service; only before `start`."""
         self._names.append(service.add_to(self._server))
 
-    async def start(self, addresses: Sequence[str], *, variable: str) -> list[int]:
-        """Listens on the addresses and returns their ports. Raises PortTaken, which names `variable` as the fix."""
-        ports = [_listen(self._server, address, variable) for address in addresses]
+    async def start(self, addresses: Sequence[str], *, variable: str, health_address: str = "") -> list[int]:
+        """Listens on the addresses and returns their ports; at `health_address`, health alone is answered in plain
+        text. Raises PortTaken, which names `variable` as the fix."""
+        ports = [_listen(self._server, address, variable, self._certificates) for address in addresses]
+        self._plain_health = await _plainly_healthy(self._health, health_address)
         if self._with_reflection:
             names = (*self._names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
             reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
@@ -105,16 +112,28 @@ class MeshServer:
         await self._health.enter_graceful_shutdown()
         self._closing.set()
         await self._server.stop(GRACE_SECONDS)
+        if self._plain_health:
+            await self._plain_health.stop(None)
 
 
 @asynccontextmanager
-async def waiting(address: str, name: str, reason: MeshError, *, variable: str) -> AsyncIterator[None]:
+async def waiting(
+    address: str,
+    name: str,
+    reason: MeshError,
+    *,
+    variable: str,
+    certificates: Certificates | None = None,
+    health_address: str = "",
+) -> AsyncIterator[None]:
     """Answers at an address until the context is left, for a service that can't serve yet: every call with the reason,
-    and health with NOT_SERVING, but that the process is alive. Raises PortTaken, which names `variable` as the fix."""
+    and health with NOT_SERVING, but that the process is alive. Certificates and `health_address` are as MeshServer has
+    them. Raises PortTaken, which names `variable` as the fix."""
     server, health = grpc.aio.server(options=OPTIONS), HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     server.add_generic_rpc_handlers([_Refusing(reason)])
-    _listen(server, address, variable)
+    _listen(server, address, variable, certificates)
+    plain_health = await _plainly_healthy(health, health_address)
     await server.start()
     try:
         for each in ("", name):
@@ -124,6 +143,8 @@ async def waiting(address: str, name: str, reason: MeshError, *, variable: str) 
     finally:
         await health.enter_graceful_shutdown()
         await server.stop(None)
+        if plain_health:
+            await plain_health.stop(None)
 
 
 class _Refusing(grpc.GenericRpcHandler):
@@ -139,9 +160,22 @@ class _Refusing(grpc.GenericRpcHandler):
         return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-def _listen(server: grpc.aio.Server, address: str, variable: str) -> int:
+async def _plainly_healthy(health: HealthServicer, address: str) -> grpc.aio.Server | None:
+    """A server at an address for health alone, without TLS: who asks for an orchestrator has no certificate."""
+    if not address:
+        return None
+    server = grpc.aio.server(options=OPTIONS)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    _listen(server, address, "MONITORS_HEALTH_PORT", None)
+    await server.start()
+    return server
+
+
+def _listen(server: grpc.aio.Server, address: str, variable: str, certificates: Certificates | None) -> int:
     try:
-        return server.add_insecure_port(address)
+        if certificates is None or address.startswith("unix:"):
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, certificates.server_credentials())
     except RuntimeError as error:
         raise PortTaken(
             f"{address} is taken by another program; stop that one, or choose another port with {variable}"

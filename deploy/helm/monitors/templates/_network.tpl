@@ -30,6 +30,13 @@
     - {protocol: TCP, port: 50051}
 {{- end }}
 
+{{- define "monitors.egress.health" -}}
+- to:
+    {{- include "monitors.from" . | nindent 4 }}
+  ports:
+    - {protocol: TCP, port: {{ include "monitors.healthPort" .root }}}
+{{- end }}
+
 {{/* The internet without what is private, which is the second wall behind the notifier's own guard. */}}
 {{- define "monitors.egress.messages" -}}
 - to:

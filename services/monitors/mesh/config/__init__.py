@@ -6,6 +6,7 @@ from monitors.mesh.config.notifier import Mailer, NotifierSettings, PageSettings
 from monitors.mesh.config.redis import RedisSettings
 from monitors.mesh.config.rules import POLL_SECONDS, RulesSettings
 from monitors.mesh.config.settings import BadSetting, FrozenEnv, Settings, load_settings
+from monitors.mesh.config.tls import TlsSettings
 from monitors.mesh.config.values import LOCAL_TENANT, TENANT
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "SendGridSettings",
     "Settings",
     "SmtpSettings",
+    "TlsSettings",
     "load_settings",
 ]

@@ -13,6 +13,7 @@ from monitors.mesh.config.notifier import NotifierSettings, read_notifier
 from monitors.mesh.config.redis import RedisSettings, read_redis
 from monitors.mesh.config.rules import RulesSettings, read_rules
 from monitors.mesh.config.shared import read_shared
+from monitors.mesh.config.tls import TlsSettings, read_tls
 from monitors.mesh.database_urls import SQLITE, is_server
 from monitors.mesh.masking import Secret, SecretUrl
 from monitors.mesh.quotas import Tiers
@@ -43,6 +44,17 @@ class Settings:
     """What each tier allows."""
     metrics: MetricsSettings | None = None
     """Where metrics are exported; None for nowhere."""
+    tls: TlsSettings | None = None
+    """What the services speak TLS with; None for plain text."""
+    has_reflection: bool = True
+    """Whether the servers describe their methods to whoever asks."""
+    health_port: int = 0
+    """Where health alone is answered, in plain text, for those who have no certificate; 0 for nowhere."""
+
+    @property
+    def health_address(self) -> str:
+        """Where health alone is answered; empty for nowhere."""
+        return f"{self.host}:{self.health_port}" if self.health_port else ""
 
     @property
     def key_file(self) -> Path:
@@ -106,6 +118,9 @@ def _read(env: Env) -> Settings:
         redis=read_redis(env),
         quotas=shared.quotas,
         metrics=read_metrics(env),
+        tls=read_tls(env),
+        has_reflection=env.bool("MONITORS_REFLECTION", True),
+        health_port=env.int("MONITORS_HEALTH_PORT", 0, **values.PORT),
     )
 
 
