@@ -234,7 +234,9 @@ class Notifier(NotifierServiceServicer):
     ) -> notifier_pb.UpdateChannelResponse:
         self.requests.append(request)
         (channel,) = (one for one in self.channels.values() if one.id == request.channel.id)
-        request.update_mask.MergeMessage(request.channel, channel, replace_message_field=True)
+        request.update_mask.MergeMessage(
+            request.channel, channel, replace_message_field=True, replace_repeated_field=True
+        )
         return notifier_pb.UpdateChannelResponse(channel=channel)
 
     async def ListChannels(
@@ -250,6 +252,20 @@ class Notifier(NotifierServiceServicer):
     ) -> notifier_pb.DeleteChannelResponse:
         self._channel(request.channel_id)
         return notifier_pb.DeleteChannelResponse(channel=self.channels.pop(request.channel_id))
+
+    async def VerifyChannel(
+        self, request: notifier_pb.VerifyChannelRequest, context: Any
+    ) -> notifier_pb.VerifyChannelResponse:
+        self.requests.append(request)
+        channel = self._channel(request.channel_id)
+        del channel.email.waiting_addresses[:1]
+        return notifier_pb.VerifyChannelResponse(channel=channel)
+
+    async def SendVerification(
+        self, request: notifier_pb.SendVerificationRequest, context: Any
+    ) -> notifier_pb.SendVerificationResponse:
+        channel = self._channel(request.channel_id)
+        return notifier_pb.SendVerificationResponse(channel=channel, warnings=["no code was mailed to one of them"])
 
     async def TestChannel(
         self, request: notifier_pb.TestChannelRequest, context: Any

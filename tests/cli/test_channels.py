@@ -52,7 +52,8 @@ def test_each_kind_of_channel_is_made_by_its_option(monitors: Command) -> None:
         "former_secret_expire_time": None,
     }
     assert [channel["send_resolved"] for channel in channels] == [False, *[True] * 7]
-    assert channels[1]["settings"] == {"addresses": ["x@example.org", "y@example.org"]}
+    assert channels[1]["settings"]["addresses"] == ["x@example.org", "y@example.org"]
+    assert channels[1]["settings"]["waiting_addresses"] == []
     assert channels[4]["settings"] == {"fingerprint": "4567cdef", "events_url": "https://e"}
     text = monitors("channels", "list").stdout
     assert all(part in text for part in ("x@example.org", "…4567cdef", "the notifier's terminal"))
@@ -94,6 +95,29 @@ def test_what_a_channel_tells_together_is_set_changed_and_shown(mesh: MemoryMesh
         in monitors("channels", "show", "a").stdout
     )
     assert monitors("channels", "update", "a", ok=False).code == ExitCode.USAGE
+
+
+def test_an_address_is_verified_by_its_code_and_the_list_says_what_waits(mesh: MemoryMesh, monitors: Command) -> None:
+    monitors("channels", "create", "ops", "--email", "x@example.org", "--email", "y@example.org")
+    mesh.notifier.channels["ops"].email.waiting_addresses[:] = ["x@example.org", "y@example.org"]
+    mesh.notifier.channels["ops"].email.unsubscribed_addresses[:] = ["z@example.org"]
+    shown = monitors("channels", "show", "ops").stdout
+    assert "waits for verification: x@example.org, y@example.org; unsubscribed: z@example.org" in shown
+    again = monitors("channels", "verify", "ops", "--again")
+    assert "goes to x@example.org, y@example.org" in again.stdout
+    assert "no code was mailed to one of them" in again.stderr
+    assert "y@example.org still waits" in monitors("channels", "verify", "ops", "k7qf-2m9x").stdout
+    assert mesh.notifier.requests[-1].code == "k7qf-2m9x"
+    last = monitors("channels", "verify", "ops", "k7qf-2m9x", "--json").document
+    assert last["channel"]["settings"]["waiting_addresses"] == []
+    for wrong in (("verify", "ops"), ("verify", "ops", "k7qf-2m9x", "--again")):
+        assert monitors("channels", *wrong, ok=False).code == ExitCode.USAGE
+
+
+def test_the_addresses_of_a_channel_are_changed(monitors: Command) -> None:
+    monitors("channels", "create", "ops", "--email", "x@example.org")
+    changed = monitors("channels", "update", "ops", "--email", "y@example.org", "--json").document
+    assert changed["channel"]["settings"]["addresses"] == ["y@example.org"]
 
 
 def test_a_test_that_did_not_arrive_fails(mesh: MemoryMesh, monitors: Command) -> None:

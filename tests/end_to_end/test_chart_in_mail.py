@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.harness import LoopThread
+from tests.notifier.mailboxes import code_of, text_of
 from tests.notifier.test_email import Mailbox, listening
 from tests.notifier.world import PATIENCE
 from tests.processes import MeshProcess, running_mesh
@@ -53,15 +54,18 @@ def write(mesh: MeshProcess, *points: tuple[float, float]) -> None:
 @pytest.mark.process
 def test_a_pushed_point_is_told_by_a_mail_with_a_chart(mesh: MeshProcess, mailbox: Mailbox) -> None:
     write(mesh, *((120.0 + ago % 7, float(ago)) for ago in range(600, 10, -10)))
+    done = mesh.command("channels", "create", "mail", "--email", "ann@example.org")
+    assert "monitors channels verify mail CODE" in done.stderr
+    ((_, asking),) = mailbox.mails.wait_for_count(1)
     for arguments in (
-        ("channels", "create", "mail", "--email", "ann@example.org"),
+        ("channels", "verify", "mail", code_of(text_of(asking))),
         ("rules", "create", "--monitor", "shop", "--title", "Checkout is slow", "--when", "response_time > 500",
          "--notify", "mail"),
     ):  # fmt: skip
         done = mesh.command(*arguments)
         assert done.returncode == 0, done.stderr
     write(mesh, (731.5, 0.0))
-    ((_, mail),) = mailbox.mails.wait_for_count(1)
+    _, (_, mail) = mailbox.mails.wait_for_count(2)
     (image,) = [part for part in mail.walk() if part.get_content_maintype() == "image"]
     with Image.open(BytesIO(image.get_content())) as picture:
         assert picture.size == (1_200, 500)

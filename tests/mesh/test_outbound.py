@@ -17,6 +17,7 @@ from monitors.mesh.errors import IdentityUnavailable
 from monitors.mesh.identity.settings import OidcSettings
 from monitors.mesh.masking import Secret
 from monitors.mesh.outbound import AddressRefused, connect, connect_blocking
+from monitors.notifier.channels.email.letters import Letter
 from monitors.notifier.channels.email.render import render
 from monitors.notifier.channels.email.smtp import send
 from monitors.notifier.model.delivery import OutcomeKind
@@ -82,7 +83,8 @@ async def ask_an_issuer() -> None:
 async def mail() -> None:
     settings = SmtpSettings(NAME, 25, "none", "", Secret(""), "monitors@example.org")
     message = message_from_payload(notification("note_1").SerializeToString(), "chan_1")
-    outcome = await send(render(message, settings.sender, ("ann@example.org",), 0), ("ann@example.org",), settings)
+    written = render(message, settings.sender, ("ann@example.org",), 0)
+    outcome = await send([Letter(written, ("ann@example.org",))], settings)
     if outcome.kind is OutcomeKind.RETRYABLE:
         raise ConnectionError(outcome.detail)
 

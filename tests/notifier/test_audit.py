@@ -136,6 +136,10 @@ CASES: dict[str, Callable[[World], Case]] = {
 }
 
 
+WITH_MAIL = {"VerifyChannel", "SendVerification"}
+"""What takes a mail server, and is tried where there is one: in test_verification."""
+
+
 def events(world: World, **query: Any) -> list[audit_pb2.AuditEvent]:
     """The tenant's events, newest first, page by page."""
     found: list[audit_pb2.AuditEvent] = []
@@ -149,7 +153,7 @@ def events(world: World, **query: Any) -> list[audit_pb2.AuditEvent]:
 
 
 def test_every_call_that_changes_something_is_tried() -> None:
-    assert set(changing(SERVICE)) == set(CASES)
+    assert set(changing(SERVICE)) == CASES.keys() | WITH_MAIL
 
 
 @pytest.mark.parametrize("method", CASES)

@@ -26,10 +26,12 @@ from monitors.v1.notification_pb2 import (
     Channel,
     DeliveryAttempt,
     EmailChannel,
+    Grouping,
 )
 from tests.certificates import make_certificate
 from tests.harness import LoopThread
-from tests.notifier.world import Record, World, notification, running
+from tests.notifier.mailboxes import text_of, verify
+from tests.notifier.world import Record, notification, running
 
 
 class Mailbox:
@@ -93,22 +95,29 @@ def smtp(loop_thread: LoopThread, mailbox: Mailbox) -> Iterator[SmtpSettings]:
 
 
 def send_test(loop: LoopThread, folder: Path, settings: SmtpSettings, *addresses: str) -> DeliveryAttempt:
+    make_channel(loop, folder, *addresses)
     with running(loop, folder, smtp=settings) as world:
-        make_channel(world, *addresses)
         return world.stub.TestChannel(pb.TestChannelRequest(channel_id="mail")).attempt
 
 
-def make_channel(world: World, *addresses: str) -> None:
-    channel = Channel(name="mail", is_default=True, email=EmailChannel(addresses=addresses or ["ann@example.org"]))
-    world.stub.CreateChannel(pb.CreateChannelRequest(channel=channel))
+def make_channel(loop: LoopThread, folder: Path, *addresses: str, grouping: Grouping | None = None) -> None:
+    """Makes a channel `mail` whose addresses are verified, by a notifier and a mail server that then are gone."""
+    mailbox = Mailbox()
+    email_channel = EmailChannel(addresses=addresses or ["ann@example.org"])
+    with loop.opened(listening(mailbox)) as port:
+        settings = SmtpSettings("127.0.0.1", port, "none", "monitors", Secret("canary"), "monitors@example.org")
+        with running(loop, folder, smtp=settings) as world:
+            channel = Channel(name="mail", is_default=True, email=email_channel, grouping=grouping)
+            world.stub.CreateChannel(pb.CreateChannelRequest(channel=channel))
+            verify(world.stub, "mail", *(text_of(mail) for _, mail in mailbox.mails.items))
 
 
 def test_an_alert_arrives_by_mail_as_text_and_html(
     loop_thread: LoopThread, tmp_path: Path, smtp: SmtpSettings, mailbox: Mailbox
 ) -> None:
     mailbox.data_answers = ["451 later"]
+    make_channel(loop_thread, tmp_path, "ann@example.org", "bob@example.org")
     with running(loop_thread, tmp_path, smtp=smtp) as world:
-        make_channel(world, "ann@example.org", "bob@example.org")
         world.tell(notification("note_1", title="Größe\r\nBcc: eve@example.org"))
         world.rules.reports.wait_for_count(1)
         world.clock.advance(3)

@@ -119,8 +119,8 @@ def test_mail_gets_the_minimal_form_after_a_server_refused_its_size(
     answer: str,
 ) -> None:
     mailbox.data_answers = [answer]
+    make_channel(loop_thread, tmp_path)
     with running(loop_thread, tmp_path, smtp=smtp) as world:
-        make_channel(world)
         world.tell(large())
         world.wait_for_states(("note_1", "DELIVERED"))
         delivery = log(world)["note_1"]
@@ -141,8 +141,8 @@ def test_a_mailbox_that_is_full_isnt_a_message_that_is_too_large(
     mailbox: Mailbox,  # noqa: F811
 ) -> None:
     mailbox.data_answers = ["552 5.2.2 mailbox full"]
+    make_channel(loop_thread, tmp_path)
     with running(loop_thread, tmp_path, smtp=smtp) as world:
-        make_channel(world)
         world.tell(large())
         world.wait_for_states(("note_1", "DEAD"))
 

@@ -24,7 +24,6 @@ from monitors.v1.notification_pb2 import (
     GROUP_BY_ALONE,
     ConsoleChannel,
     DiscordChannel,
-    EmailChannel,
     Grouping,
     TeamsChannel,
     WebhookChannel,
@@ -38,7 +37,7 @@ from tests.notifier.providers.strict import Provider
 from tests.notifier.providers.teams import Teams
 from tests.notifier.samples import DIGEST, FIRING, NOW, TOLD, messages, texts
 from tests.notifier.test_channels import create
-from tests.notifier.test_email import Mailbox, mailbox, smtp
+from tests.notifier.test_email import Mailbox, mailbox, make_channel, smtp
 from tests.notifier.test_sendgrid import mailer
 from tests.notifier.world import PlayedRules, Received, Receiver, World, notification, running
 
@@ -62,8 +61,8 @@ def images(mail: EmailMessage) -> list[Any]:
 def test_a_mail_shows_the_chart_within_itself_and_says_it_in_words(
     loop_thread: LoopThread, tmp_path: Path, smtp: SmtpSettings, mailbox: Mailbox
 ) -> None:
+    make_channel(loop_thread, tmp_path)
     with running(loop_thread, tmp_path, smtp=smtp, rules=with_picture()) as world:
-        create(world, name="mail", is_default=True, email=EmailChannel(addresses=["ann@example.org"]))
         world.tell(notification("note_1"))
         world.wait_for_states(("note_1", "DELIVERED"))
         (asked,) = world.rules.drawn.items
@@ -82,8 +81,8 @@ def test_a_mail_shows_the_chart_within_itself_and_says_it_in_words(
 def test_sendgrid_shows_the_chart_as_well(
     loop_thread: LoopThread, tmp_path: Path, mailer: SendGridSettings, provider: SendGrid
 ) -> None:
+    make_channel(loop_thread, tmp_path)
     with running(loop_thread, tmp_path, smtp=mailer, rules=with_picture()) as world:
-        create(world, name="mail", is_default=True, email=EmailChannel(addresses=["ann@example.org"]))
         world.tell(notification("note_1"))
         world.wait_for_states(("note_1", "ACCEPTED"))
     assert provider.refusals == []
@@ -170,8 +169,8 @@ def test_in_a_storm_most_messages_go_without_a_picture(
     loop_thread: LoopThread, tmp_path: Path, smtp: SmtpSettings, mailbox: Mailbox
 ) -> None:
     alone = Grouping(by=GROUP_BY_ALONE, digest_above=0)
+    make_channel(loop_thread, tmp_path, grouping=alone)
     with running(loop_thread, tmp_path, smtp=smtp, rules=with_picture()) as world:
-        create(world, name="mail", is_default=True, email=EmailChannel(addresses=["ann@example.org"]), grouping=alone)
         names = [f"note_{number}" for number in range(40)]
         world.tell(*(notification(name, alert=name, stream=name) for name in names))
         world.wait_for_states(*((name, "DELIVERED") for name in names))

@@ -1,7 +1,7 @@
 """The timers of repeats, on a real database, against a plain model."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import pytest
@@ -11,9 +11,11 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.times import HOUR, MINUTE
-from monitors.notifier.model.delivery import Arrival, Decision, OutcomeKind, State
+from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.delivery import NEVER, Arrival, Decision, OutcomeKind, State
 from monitors.notifier.model.message import Kind
-from monitors.notifier.model.repeats import BUSY, NEVER, Timer, take_turn
+from monitors.notifier.model.repeats import BUSY, Timer, take_turn
+from monitors.notifier.model.targets import ConsoleTarget
 from monitors.notifier.store.tables import RepeatRow
 from monitors.notifier.translate import repeat_of, to_arrival
 from monitors.v1 import alert_pb2, notification_pb2
@@ -139,18 +141,19 @@ def test_what_is_told_again_takes_only_the_room_that_news_leaves(store: Store) -
 
 
 MUTED = Timer(interval=0, told_at=10, muted_until=50)
+OPS = Channel("acme", "chan_1", "ops", ConsoleTarget())
 
 
 def test_what_was_muted_and_has_no_other_turn_isnt_lost_while_a_message_is_on_its_way() -> None:
-    waiting = take_turn(MUTED, "", 60, is_busy=True)
+    waiting = take_turn(MUTED, OPS, 60, is_busy=True)
     assert (waiting.is_shown, waiting.due_at, waiting.muted_until) == (False, 60 + BUSY, 50)
-    told = take_turn(MUTED, "", 60, is_busy=False)
+    told = take_turn(MUTED, OPS, 60, is_busy=False)
     assert (told.is_shown, told.state, told.due_at, told.muted_until) == (True, State.PENDING, NEVER, 0)
 
 
 @pytest.mark.parametrize("timer", [MUTED, Timer(interval=100, told_at=0, muted_until=50)])
 def test_what_was_muted_and_has_no_other_turn_says_that_its_channel_is_off(timer: Timer) -> None:
-    turn = take_turn(timer, "it was refused", 60, is_busy=False)
+    turn = take_turn(timer, replace(OPS, disabled_reason="it was refused"), 60, is_busy=False)
     assert (turn.is_shown, turn.state, turn.reason) == (
         True,
         State.SUPPRESSED,

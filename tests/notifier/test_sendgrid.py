@@ -14,6 +14,7 @@ from monitors.mesh.config import BadSetting, SendGridSettings, load_settings
 from monitors.mesh.masking import Secret
 from monitors.mesh.times import MINUTE
 from monitors.notifier.channels.email import several
+from monitors.notifier.channels.email.letters import Letter
 from monitors.notifier.channels.email.render import render
 from monitors.notifier.channels.email.sendgrid import judge, payload
 from monitors.notifier.egress import Answer
@@ -21,12 +22,11 @@ from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.delivery import OutcomeKind
 from monitors.v1 import notification_pb2 as npb
 from monitors.v1 import notifier_service_pb2 as pb
-from monitors.v1.notification_pb2 import EmailChannel
 from tests.harness import LoopThread
 from tests.notifier.providers.sendgrid import KEY, PATH, SENDER, SendGrid
 from tests.notifier.samples import NOW, contents
-from tests.notifier.test_channels import create
-from tests.notifier.world import Received, Receiver, World, notification, running
+from tests.notifier.test_email import make_channel
+from tests.notifier.world import Received, Receiver, notification, running
 
 ADDRESSES = ("ann@example.org", "bob@example.org", "Ann@example.org")
 
@@ -42,15 +42,11 @@ def mailer(loop_thread: LoopThread, provider: SendGrid) -> Iterator[SendGridSett
         yield SendGridSettings(Secret(KEY), f"Monitors <{SENDER}>", listening.url)
 
 
-def make(world: World) -> None:
-    create(world, name="mail", is_default=True, email=EmailChannel(addresses=ADDRESSES))
-
-
 def test_an_alert_is_queued_as_text_and_html(
     loop_thread: LoopThread, tmp_path: Path, mailer: SendGridSettings, provider: SendGrid
 ) -> None:
+    make_channel(loop_thread, tmp_path, *ADDRESSES)
     with running(loop_thread, tmp_path, smtp=mailer) as world:
-        make(world)
         world.tell(notification("note_1"))
         (report,) = world.wait_for_states(("note_1", "ACCEPTED"))[-1:]
         assert "id-1" in report.delivery.detail
@@ -69,8 +65,8 @@ def test_an_alert_is_queued_as_text_and_html(
 def test_a_key_or_sender_that_sendgrid_refuses_is_the_operators_to_mend(
     loop_thread: LoopThread, tmp_path: Path, mailer: SendGridSettings, changes: dict[str, object]
 ) -> None:
+    make_channel(loop_thread, tmp_path, *ADDRESSES)
     with running(loop_thread, tmp_path, smtp=replace(mailer, **changes)) as world:  # type: ignore[arg-type]
-        make(world)
         attempt = world.stub.TestChannel(pb.TestChannelRequest(channel_id="mail")).attempt
     assert attempt.outcome == npb.DELIVERY_OUTCOME_RETRYABLE
     assert attempt.status in (401, 403)
@@ -88,7 +84,7 @@ def mail_of(content: Content) -> EmailMessage:
 @given(contents)
 def test_sendgrid_takes_whatever_is_told(content: Content) -> None:
     provider = SendGrid()
-    body = json.dumps(payload(mail_of(content), ADDRESSES, content.id)).encode()
+    body = json.dumps(payload([Letter(mail_of(content), ADDRESSES)], content.id)).encode()
     headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
     assert provider(Received(PATH, headers, body)).status == 202, provider.refusals
 

@@ -7,9 +7,9 @@ from monitors.mesh.config import SmtpSettings
 from monitors.mesh.masking import Secret
 from monitors.v1 import alert_pb2, rule_pb2
 from monitors.v1 import notifier_service_pb2 as pb
-from monitors.v1.notification_pb2 import Channel, Delivery, EmailChannel, Notification
+from monitors.v1.notification_pb2 import Delivery, Notification
 from tests.harness import LoopThread
-from tests.notifier.test_email import Mailbox, listening
+from tests.notifier.test_email import Mailbox, listening, make_channel
 from tests.notifier.test_grouping import delivered, make_slack, taken_in, texts
 from tests.notifier.world import Receiver, World, notification, running
 from tests.waiting import wait_for
@@ -46,11 +46,10 @@ def test_a_storm_of_ten_thousand_is_a_few_mails_the_critical_ones_first_and_none
     loop_thread: LoopThread, tmp_path: Path
 ) -> None:
     mailbox = Mailbox()
+    make_channel(loop_thread, tmp_path)
     with loop_thread.opened(listening(mailbox)) as port:
         smtp = SmtpSettings("127.0.0.1", port, "monitors@example.org", "monitors", Secret("canary"), "none")
         with running(loop_thread, tmp_path, smtp=smtp) as world:
-            channel = Channel(name="team", email=EmailChannel(addresses=["ann@example.org"]), is_default=True)
-            world.stub.CreateChannel(pb.CreateChannelRequest(channel=channel))
             for start in range(1, MANY, 500):
                 world.tell(*(fires(n, critical=n <= 500 and n % 50 == 0) for n in range(start, start + 500)))
             taken_in(world, MANY)

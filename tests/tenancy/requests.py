@@ -102,6 +102,9 @@ def own_requests(a: Tenant) -> dict[str, Message]:
         ),
         "DeleteChannel": notifier.DeleteChannelRequest(channel_id=a.ids["channel"], etag="stale"),
         "TestChannel": notifier.TestChannelRequest(channel_id=a.ids["channel"]),
+        # Of a channel that isn't of e-mail, of which nothing waits.
+        "VerifyChannel": notifier.VerifyChannelRequest(channel_id=a.ids["channel"], code="0000-0000"),
+        "SendVerification": notifier.SendVerificationRequest(channel_id=a.ids["channel"]),
         "CreateSilence": notifier.CreateSilenceRequest(silence=silence),
         "ListSilences": notifier.ListSilencesRequest(page_size=1),
         "UpdateSilence": notifier.UpdateSilenceRequest(
@@ -166,7 +169,8 @@ def values_of(b: Tenant) -> dict[str, tuple[str, ...]]:
         "Route.channels": (f"ops-{c}",), "PreviewRoutingRequest.labels": tags,
         "PreviewRoutingRequest.notify": (f"ops-{c}",), "Silence.comment": (f"comment {c} 0",),
         "Silence.creator": (ids["key"],), "WebhookChannel.secret": (ids["secret"],), "WebhookChannel.url": (f"http://127.0.0.1:9/{c}",),
-        "EmailChannel.addresses": (f"{c}@example.org",), "MonitorField.last_text": word,
+        "EmailChannel.addresses": (f"{c}@example.org",), "EmailChannel.waiting_addresses": (f"{c}@example.org",),
+        "EmailChannel.unsubscribed_addresses": (f"{c}@example.org",), "MonitorField.last_text": word,
         "Grouping.labels": (f"label_{c}",),
     }  # fmt: skip
 
@@ -183,7 +187,7 @@ OF_NOBODY = {
     "PagerDutyChannel.fingerprint", "AppriseChannel.url", "AppriseChannel.service", "AppriseChannel.fingerprint",
     "TimeWindow.times", "TimeWindow.weekdays", "TimeWindow.days_of_month", "TimeWindow.months", "TimeWindow.years",
     "TimeWindow.time_zone", "Arithmetic.on", "Junction.on", "GroupAggregate.by", "GroupAggregate.without",
-    "Comparison.text", "TextList.values", "TagFilter.value",
+    "VerifyChannelRequest.code", "Comparison.text", "TextList.values", "TagFilter.value",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from monitors.cli.client import Mesh, connected, new_request_id
 from monitors.cli.failures import ExitCode
 from monitors.cli.options import AsJson, Yes, confirm, read_duration
 from monitors.cli.output import print_json, print_table, say, tell, warn
+from monitors.cli.verifying import Name, state_of, verify
 from monitors.mesh.times import from_timestamp, to_duration
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.notification_pb2 import Channel, DeliveryAttempt, DeliveryOutcome, Grouping
@@ -30,8 +31,6 @@ CREDENTIALS = {
 }
 """The field of each kind that has one secret."""
 ARRIVED = (DeliveryOutcome.DELIVERY_OUTCOME_OK, DeliveryOutcome.DELIVERY_OUTCOME_ACCEPTED)
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The channel's name or id.")]
 
 
 @app.command("list")
@@ -62,9 +61,9 @@ def _all_channels(mesh: Mesh) -> list[Channel]:
 def channel_row(channel: Channel) -> tuple[str, ...]:
     """A line for one channel."""
     kind = channel.WhichOneof("kind") or ""
-    state = channel.disabled_reason or "ok"
     default = "default" if channel.is_default else ""
-    return channel.name, channel.id, kind, target_of(channel), grouping.words(channel.grouping), default, state
+    together = grouping.words(channel.grouping)
+    return channel.name, channel.id, kind, target_of(channel), together, default, state_of(channel)
 
 
 def target_of(channel: Channel) -> str:
@@ -186,6 +185,9 @@ def _only_one(given: Mapping[str, object]) -> str:
 @app.command()
 def update(
     name: Name,
+    email: Annotated[
+        list[str] | None, typer.Option("--email", metavar="ADDRESS", help="Send e-mail there alone; repeatable.")
+    ] = None,
     default: Annotated[
         bool | None, typer.Option("--default/--no-default", help="Tell it of rules that name no channel, or don't.")
     ] = None,
@@ -204,6 +206,9 @@ def update(
     with connected() as mesh:
         channel = mesh.call(mesh.notifier.GetChannel, pb.GetChannelRequest(channel_id=name)).channel
         request = pb.UpdateChannelRequest(channel=Channel(id=channel.id, etag=channel.etag))
+        if email:
+            request.channel.email.addresses[:] = email
+            request.update_mask.paths.append("email.addresses")
         if default is not None:
             request.channel.is_default = default
             request.update_mask.paths.append("is_default")
@@ -217,9 +222,11 @@ def update(
         if not request.update_mask.paths:
             raise typer.BadParameter("name what to change, such as --group-by monitor")
         request.request_id = new_request_id()
-        channel = mesh.call(mesh.notifier.UpdateChannel, request).channel
+        response = mesh.call(mesh.notifier.UpdateChannel, request)
+        channel = response.channel
+    warn(response.warnings)
     if as_json:
-        print_json({"channel": documents.channel_document(channel)})
+        print_json({"channel": documents.channel_document(channel), "warnings": list(response.warnings)})
     else:
         say(f"Changed the channel {channel.name}, which tells together: {grouping.words(channel.grouping)}")
 
@@ -290,7 +297,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
         "Together": grouping.words(channel.grouping),
         "Default": "yes" if channel.is_default else "no",
         "Ends": "told" if channel.send_resolved else "not told",
-        "State": channel.disabled_reason or "ok",
+        "State": state_of(channel),
     }
     for label, fact in facts.items():
         say(f"{label + ':':<10}{fact}")
@@ -310,6 +317,9 @@ def link(
         return
     say(response.url)
     tell(f"It adds one channel, until {end}. Whoever has it can use it.")
+
+
+app.command("verify")(verify)
 
 
 @app.command("test")

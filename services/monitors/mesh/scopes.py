@@ -23,7 +23,8 @@ _SCOPES = {
     "monitors.v1.NotifierService": {
         "channels:read": "GetChannel ListChannels GetDelivery ListDeliveries ListSilences ListMuteTimings "
         "ListRoutes PreviewRouting GetNotifierStatus",
-        "channels:write": "CreateChannel UpdateChannel DeleteChannel TestChannel RetryDelivery RetryDeliveries "
+        "channels:write": "CreateChannel UpdateChannel DeleteChannel TestChannel VerifyChannel SendVerification "
+        "RetryDelivery RetryDeliveries "
         "CreateSilence UpdateSilence DeleteSilence CreateMuteTiming UpdateMuteTiming DeleteMuteTiming "
         "CreateRoute UpdateRoute DeleteRoute",
         "admin": "ListNotifierAuditEvents",

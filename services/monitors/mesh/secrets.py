@@ -71,6 +71,10 @@ class Sealer:
         header = sealed[:HEADER_BYTES]
         return self._names.get(header) or f"unknown {header[len(VERSION) :].hex()}"
 
+    def digest(self, purpose: str, text: str) -> bytes:
+        """32 bytes that only whoever has the keys can make of a text; the same when the master keys are others."""
+        return hmac.digest(self.fingerprint_key, f"{purpose}\0{text}".encode(), "sha256")
+
     def fingerprint(self, secret: Secret) -> str:
         """Eight hexadecimal characters that tell one secret from another and nothing else about it."""
         return hmac.digest(self.fingerprint_key, secret.reveal().encode(), "sha256").hex()[:8]

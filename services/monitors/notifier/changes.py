@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from monitors.mesh.audit import Change
 from monitors.mesh.database import Database, Session
-from monitors.mesh.errors import ServiceUnavailable
+from monitors.mesh.errors import ServiceUnavailable, WrongState
 from monitors.mesh.ids import new_id
 from monitors.mesh.quotas import NOT_BOUNDED, Quotas
 from monitors.mesh.secrets import Sealer
@@ -23,7 +23,9 @@ from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.message import message_of_test
 from monitors.notifier.model.targets import ConsoleTarget
+from monitors.notifier.model.verification import unheard_reason
 from monitors.notifier.once import Once
+from monitors.notifier.store import repeats
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.log import Attempt
 from monitors.notifier.store.queue import CHANNEL_DELETED, Queue
@@ -141,6 +143,8 @@ class Changes:
             self._channels.insert(session, step.after)
         elif step.after is not None:
             self._channels.update(session, step.after)
+            if step.before and step.before.waits and not step.after.waits:
+                repeats.look_again(session, once.tenant, now)
         elif step.before is not None:
             self._channels.delete(session, step.before)
             self._queue.suppress_waiting(session, once.tenant, step.before.id, CHANNEL_DELETED, now)
@@ -182,6 +186,8 @@ class Changes:
     async def test(self, actor: Actor, id_or_name: str) -> Attempt:
         """Sends a test message at once. A channel that was turned off works again if the test arrives."""
         channel = await self._database.read(lambda session: self._channels.get(session, actor.tenant, id_or_name))
+        if unheard := unheard_reason(channel.target, channel.name):
+            raise WrongState(f"the channel {channel.name!r}: {unheard}", metadata={"state": "unverified"})
         started = self._clock.now()
         message = message_of_test(new_id("test"), channel.name, started)
         try:

@@ -14,17 +14,21 @@ from monitors.mesh.limits import LocalBuckets
 from monitors.mesh.master_keys import key_ring
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.shared import Shared
+from monitors.notifier.answers import Answers
 from monitors.notifier.changes import Changes
 from monitors.notifier.channel_page.makers import Makers
 from monitors.notifier.channel_page.server import ChannelPage, listening
 from monitors.notifier.channels.apprise.send import Apprise
 from monitors.notifier.channels.console.send import Printer
+from monitors.notifier.channels.email.send import Post
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock, WallClock
 from monitors.notifier.delivery import Dispatcher
 from monitors.notifier.egress import Egress
 from monitors.notifier.flow import Flow
 from monitors.notifier.intake import Intake
+from monitors.notifier.inviting import Inviter
+from monitors.notifier.mail_links import MailLinks
 from monitors.notifier.making import ChannelMaker
 from monitors.notifier.mirror import Mirror
 from monitors.notifier.model.checks import Policy
@@ -34,6 +38,7 @@ from monitors.notifier.pictures import Pictures
 from monitors.notifier.pulse import Pulse
 from monitors.notifier.reports import Reporter
 from monitors.notifier.service import NotifierService
+from monitors.notifier.store.addresses import AddressStore
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.heartbeats import Heartbeats
 from monitors.notifier.store.notices import Notices
@@ -116,7 +121,8 @@ async def open_notifier(
         sealer.fingerprint_key = await _kept_fingerprint_key(database, sealer)
         apprise = Apprise(allow_local=settings.allow_local_targets)
         pictures = Pictures(RuleServiceStub(rules), settings.chart_seconds)
-        senders = Senders(egress, settings.mailer, printer, apprise, pictures.of, shows_all)
+        post = Post(settings.mailer, egress, MailLinks(settings.page.public_url, sealer))
+        senders = Senders(egress, post, printer, apprise, pictures.of, shows_all)
         outages = Outages(operators, settings.operator_webhook)
         running = _running(settings, sealer, database, senders, outages, rules, closing, clock, shared or Shared())
         async with running as notifier:
@@ -151,14 +157,18 @@ async def _running(
     dispatcher = Dispatcher(database, queue, Notices(channels), senders, flow, outages, clock, reporter.look)
     changes = Changes(database, channels, queue, requests, mirror, senders, sealer, clock)
     policy = Policy(settings.allow_local_targets, settings.mailer is not None)
-    maker = ChannelMaker(changes, channels, sealer, policy, settings.quotas, clock)
-    page = ChannelPage(maker, Makers(stub), database, requests, sealer.link_keys, clock)
+    addresses = AddressStore(sealer, channels)
+    inviter = Inviter(database, channels, addresses, senders.post, shared.buckets, sealer, clock)
+    answers = Answers(database, channels, addresses, queue, sealer, clock, dispatcher.look)
+    maker = ChannelMaker(changes, channels, addresses, inviter, sealer, policy, settings.quotas, clock)
+    page = ChannelPage(maker, Makers(stub), database, requests, sealer.link_keys, clock, answers, senders.post.links)
     async with listening(page, settings.page) as page_url:
         channel_page = mesh_pb2.ChannelPage(url=page_url, key=sealer.link_keys[0])
         intake = Intake(stub, dispatcher, mirror, closing, channel_page)
         service = NotifierService(
-            database, channels, requests, changes, maker, dispatcher, reporter, intake, sealer, clock, shared, outages
-        )
+            database, channels, addresses, requests, changes, maker, dispatcher, reporter, intake, sealer, clock,
+            shared, outages, inviter, answers,
+        )  # fmt: skip
         if not database.is_shared:
             # One process alone uses it, so whatever was being sent then isn't any more.
             await database.write(lambda session: queue.release_all(session, clock.now()))

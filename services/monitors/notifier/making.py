@@ -9,12 +9,14 @@ from monitors.mesh.times import from_duration
 from monitors.notifier.changes import Changes, Step
 from monitors.notifier.clock import Clock
 from monitors.notifier.groupings import read_grouping
+from monitors.notifier.inviting import Inviter
 from monitors.notifier.model.channel import Channel, check_fits, check_name
 from monitors.notifier.model.checks import Policy
 from monitors.notifier.model.grouping import Grouping
 from monitors.notifier.model.heartbeats import check_heartbeat
 from monitors.notifier.model.targets import Target, WebhookTarget
 from monitors.notifier.once import Once
+from monitors.notifier.store.addresses import AddressStore
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.translate import from_channel, read_target, warn
 from monitors.v1 import notification_pb2
@@ -25,12 +27,22 @@ class ChannelMaker:
     """Makes channels."""
 
     def __init__(
-        self, changes: Changes, channels: ChannelStore, sealer: Sealer, policy: Policy, tiers: Tiers, clock: Clock
+        self,
+        changes: Changes,
+        channels: ChannelStore,
+        addresses: AddressStore,
+        inviter: Inviter,
+        sealer: Sealer,
+        policy: Policy,
+        tiers: Tiers,
+        clock: Clock,
     ) -> None:
         self.policy = policy
         self._tiers = tiers
         self._changes = changes
         self._channels = channels
+        self._addresses = addresses
+        self._inviter = inviter
         self._sealer = sealer
         self._clock = clock
 
@@ -38,22 +50,30 @@ class ChannelMaker:
         """Makes a channel for a tenant of a tier, or answers what a request of this `once` was answered. Raises
         InvalidFields, AlreadyExists, QuotaExceeded, RequestIdReused and ServiceUnavailable."""
         channel = self._draft(sent, once.tenant)
-        target = channel.target
-        response = pb.CreateChannelResponse(
-            channel=from_channel(channel, self._sealer),
-            # Whoever has given one has it: it's told only if it was made.
-            webhook_secret=(
-                target.secret.reveal() if isinstance(target, WebhookTarget) and not sent.webhook.secret else ""
-            ),
-            warnings=warn(channel),
-        )
+        made: list[Channel] = []
 
         def decide(session: Session) -> Step:
             self._channels.check_free(session, channel.tenant, channel.name)
-            return Step(None, channel)
+            return Step(None, self._addresses.settled(session, channel))
 
-        answer = await self._changes.apply(once, decide, lambda _: response.SerializeToString(), self._tiers.of(tier))
-        return pb.CreateChannelResponse.FromString(answer)
+        def respond(step: Step) -> bytes:
+            settled = step.after or channel
+            made[:] = [settled]
+            target = settled.target
+            # Whoever has given a secret has it: it's told only if it was made.
+            is_own = isinstance(target, WebhookTarget) and not sent.webhook.secret
+            return pb.CreateChannelResponse(
+                channel=from_channel(settled, self._sealer),
+                webhook_secret=target.secret.reveal() if isinstance(target, WebhookTarget) and is_own else "",
+                warnings=warn(settled),
+            ).SerializeToString()
+
+        answer = await self._changes.apply(once, decide, respond, self._tiers.of(tier))
+        response = pb.CreateChannelResponse.FromString(answer)
+        if made:
+            # A repeat is answered as the first request was, and mails nothing.
+            response.warnings.extend(await self._inviter.invite(made[0]))
+        return response
 
     def _draft(self, sent: notification_pb2.Channel, tenant: str) -> Channel:
         errors: list[InvalidField] = []

@@ -15,15 +15,19 @@ from monitors.mesh.identity import current_principal, current_tenant
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.shared import Shared
 from monitors.mesh.times import from_timestamp, to_timestamp
+from monitors.notifier.address_calls import AddressCalls
+from monitors.notifier.answers import Answers
 from monitors.notifier.auditing import caller
 from monitors.notifier.changes import Changes, Step
 from monitors.notifier.clock import Clock
 from monitors.notifier.delivery import Dispatcher
 from monitors.notifier.intake import Intake
+from monitors.notifier.inviting import Inviter
 from monitors.notifier.making import ChannelMaker
 from monitors.notifier.model.channel import Channel, apply_change, check_etag
 from monitors.notifier.model.delivery import State
 from monitors.notifier.model.outage import overdue
+from monitors.notifier.model.verification import standing_words
 from monitors.notifier.once import carry_out, once_of
 from monitors.notifier.outage import Outages
 from monitors.notifier.pages import list_of, make_token, page_limit, read_token
@@ -33,6 +37,7 @@ from monitors.notifier.policies.service import PolicyService
 from monitors.notifier.reports import Reporter
 from monitors.notifier.store import breakers
 from monitors.notifier.store import log as delivery_log
+from monitors.notifier.store.addresses import AddressStore
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.requests import RequestStore
 from monitors.notifier.store.routes import check_unnamed
@@ -49,13 +54,14 @@ from monitors.v1.notifier_service_pb2_grpc import NotifierServiceServicer, add_N
 MOST_RETRIED = 500
 
 
-class NotifierService(PolicyService, NotifierServiceServicer):
+class NotifierService(AddressCalls, PolicyService, NotifierServiceServicer):
     """The servicer."""
 
     def __init__(
         self,
         database: Database,
         channels: ChannelStore,
+        addresses: AddressStore,
         requests: RequestStore,
         changes: Changes,
         maker: ChannelMaker,
@@ -66,9 +72,14 @@ class NotifierService(PolicyService, NotifierServiceServicer):
         clock: Clock,
         shared: Shared,
         outages: Outages,
+        inviter: Inviter,
+        answers: Answers,
     ) -> None:
         self._database = database
         self._channels = channels
+        self._addresses = addresses
+        self._inviter = inviter
+        self._answers = answers
         self._requests = requests
         self._changes = changes
         self._maker = maker
@@ -118,15 +129,27 @@ class NotifierService(PolicyService, NotifierServiceServicer):
         def decide(session: Session) -> Step:
             before = self._channels.get(session, tenant, request.channel.id)
             change = read_change(request, before, self._maker.policy, self._clock.now())
-            return Step(before, apply_change(before, change, request.channel.etag))
+            after = apply_change(before, change, request.channel.etag)
+            return Step(before, self._addresses.settled(session, after, before.target))
 
-        answer = await self._changes.apply(once_of(request), decide, self._updated)
+        changed: list[Channel] = []
+
+        def respond(step: Step) -> bytes:
+            changed[:] = [step.after] if step.after else []
+            return self._updated(step)
+
+        answer = await self._changes.apply(once_of(request), decide, respond)
+        response = pb.UpdateChannelResponse.FromString(answer)
         self._dispatcher.look()
-        return pb.UpdateChannelResponse.FromString(answer)
+        for channel in changed:
+            response.warnings.extend(await self._inviter.invite(channel))
+        return response
 
     def _updated(self, step: Step) -> bytes:
-        channel = from_channel(step.after, self._sealer) if step.after else None
-        return pb.UpdateChannelResponse(channel=channel).SerializeToString()
+        if step.after is None:
+            return b""
+        channel, warnings = from_channel(step.after, self._sealer), standing_words(step.after.target, step.after.name)
+        return pb.UpdateChannelResponse(channel=channel, warnings=warnings).SerializeToString()
 
     async def DeleteChannel(self, request: pb.DeleteChannelRequest, context: Any) -> pb.DeleteChannelResponse:
         tenant = current_tenant()
@@ -257,7 +280,8 @@ def _state(number: int) -> State | None:
 
 def _problems(known: Sequence[str], channels: Sequence[Channel], failing: Sequence[str]) -> list[str]:
     broken = [
-        f"the channel {channel.name!r} is turned off: {channel.unusable_reason}"
+        f"the channel {channel.name!r} {'is turned off' if channel.off_reason else 'tells nobody'}: "
+        f"{channel.unusable_reason}"
         for channel in channels
         if channel.unusable_reason
     ]

@@ -27,6 +27,7 @@ from monitors.notifier.model.targets import (
     display_url,
     url_of,
 )
+from monitors.notifier.model.verification import standing_words
 from monitors.notifier.store.log import Attempt, Delivery
 from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import notification_pb2 as pb
@@ -101,7 +102,8 @@ def _read_changed(sent: pb.Channel, policy: Policy, current: Target, now: int) -
 
 def warn(channel: Channel) -> list[str]:
     """What the maker of a channel should know."""
-    return [PLAIN_HTTP] if url_of(channel.target).startswith("http:") else []
+    plain = [PLAIN_HTTP] if url_of(channel.target).startswith("http:") else []
+    return [*plain, *standing_words(channel.target, channel.name)]
 
 
 def from_channel(channel: Channel, sealer: Sealer) -> pb.Channel:
@@ -124,8 +126,10 @@ def from_channel(channel: Channel, sealer: Sealer) -> pb.Channel:
             if former:
                 message.webhook.former_secret_fingerprint = sealer.fingerprint(former)
                 message.webhook.former_secret_expire_time.CopyFrom(to_timestamp(until))
-        case EmailTarget(addresses):
+        case EmailTarget(addresses, waiting, unsubscribed):
             message.email.addresses.extend(addresses)
+            message.email.waiting_addresses.extend(waiting)
+            message.email.unsubscribed_addresses.extend(unsubscribed)
         case SlackTarget(url) | DiscordTarget(url) | TeamsTarget(url):
             getattr(message, channel.kind).fingerprint = sealer.fingerprint(url)
         case AppriseTarget(url):

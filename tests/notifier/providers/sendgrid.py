@@ -41,8 +41,12 @@ class SendGrid(Provider):
         demand(mail["from"]["email"] == SENDER, _errors("not a verified Sender Identity"), 403)
         demand_text(mail.get("subject"), 998, "subject")
         self._check_content(mail)
-        (personalization,) = mail["personalizations"]
-        addresses = [one["email"] for one in personalization["to"]]
+        personalizations = mail["personalizations"]
+        demand(1 <= len(personalizations) <= 1000, "personalizations")
+        for one in personalizations:
+            demand_keys(one, {"to", "headers"}, "personalization")
+            self._check_headers(one)
+        addresses = [one["email"] for personalization in personalizations for one in personalization["to"]]
         demand(1 <= len(addresses) <= 1000, "to")
         demand(len({address.lower() for address in addresses}) == len(addresses), _errors("an address twice"))
         self.queued.append(mail)
@@ -53,15 +57,18 @@ class SendGrid(Provider):
         demand([one["type"] for one in mail["content"]] == ["text/plain", "text/html"], "content")
         for one in mail["content"]:
             demand_text(one["value"], 30_000_000, "content")
-        for header, value in mail.get("headers", {}).items():
-            demand(header.lower() not in RESERVED, _errors(f"{header} is reserved"))
-            demand(isinstance(value, str) and value.isascii() and "\n" not in value, f"header {header}")
+        self._check_headers(mail)
         for attachment in mail.get("attachments", []):
             demand_keys(attachment, {"content", "type", "filename", "disposition", "content_id"}, "attachment")
             demand(bool(base64.b64decode(attachment["content"], validate=True)), "attachment")
             demand(f"cid:{attachment['content_id']}" in mail["content"][1]["value"], "it shows what isn't attached")
         demand(len(json.dumps(mail.get("custom_args", {}))) < 10_000, "custom_args")
         demand(all(isinstance(value, str) for value in mail.get("custom_args", {}).values()), "custom_args")
+
+    def _check_headers(self, holder: dict[str, Any]) -> None:
+        for header, value in holder.get("headers", {}).items():
+            demand(header.lower() not in RESERVED, _errors(f"{header} is reserved"))
+            demand(isinstance(value, str) and value.isascii() and "\n" not in value, f"header {header}")
 
 
 def _errors(message: str) -> str:

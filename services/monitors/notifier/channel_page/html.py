@@ -87,6 +87,20 @@ def done_page(response: pb.CreateChannelResponse) -> str:
     return _document(f"The channel {response.channel.name} is there", body)
 
 
+def button_page(title: str, content: str, action: str, button: str, footer: str) -> str:
+    """A page with one button. The content and the action are HTML."""
+    body = f"""
+<h1>{escape(title)}</h1>
+{content}
+<form method="post" action="{action}">
+<button type="submit">{escape(button)}</button>
+</form>
+<footer>
+<p>{_text(footer)}</p>
+</footer>"""
+    return _document(title, body)
+
+
 def notice_page(title: str, *paragraphs: str) -> str:
     """A page that only says something. The paragraphs are plain text."""
     body = f"\n<h1>{escape(title)}</h1>\n" + "".join(f"<p>{_text(paragraph)}</p>\n" for paragraph in paragraphs)

@@ -1,4 +1,4 @@
-"""Serves the page: one form, which makes one channel for each link."""
+"""Serves the page: one form, which makes one channel for each link; and the pages of links in mails."""
 
 import asyncio
 import logging
@@ -17,12 +17,15 @@ from monitors.mesh.database import Database, Session, storage_error
 from monitors.mesh.errors import MeshError, RequestIdReused
 from monitors.mesh.server import PortTaken
 from monitors.mesh.tenancy import of_tenant
+from monitors.notifier.answers import Answers
 from monitors.notifier.auditing import Actor
 from monitors.notifier.channel_page.entries import LINK, Entries, problems_of, read_form, to_channel
 from monitors.notifier.channel_page.html import STYLE_HASH, done_page, form_page, notice_page
+from monitors.notifier.channel_page.mail_pages import MailPages
 from monitors.notifier.channel_page.makers import Makers
 from monitors.notifier.clock import Clock
 from monitors.notifier.kinds import KINDS
+from monitors.notifier.mail_links import MailLinks
 from monitors.notifier.making import ChannelMaker
 from monitors.notifier.once import Once
 from monitors.notifier.store.requests import RequestStore
@@ -84,7 +87,10 @@ class ChannelPage:
         requests: RequestStore,
         keys: Sequence[bytes],
         clock: Clock,
+        answers: Answers,
+        links: MailLinks,
     ) -> None:
+        self._mail_pages = MailPages(answers, links, _html)
         self._maker = maker
         self._makers = makers
         self._database = database
@@ -98,6 +104,7 @@ class ChannelPage:
         app = web.Application(middlewares=[_answer_errors], client_max_size=MAX_BODY)
         app.router.add_get(PATH, self.show)
         app.router.add_post(PATH, self.add)
+        self._mail_pages.add_to(app)
         return app
 
     async def show(self, request: web.Request) -> web.Response:

@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from monitors.mesh.config import Mailer
 from monitors.notifier.channels.apprise.send import Apprise
 from monitors.notifier.channels.console.render import render
 from monitors.notifier.channels.console.send import Printer
 from monitors.notifier.channels.console.send import send as print_message
 from monitors.notifier.channels.discord.send import send as post_to_discord
+from monitors.notifier.channels.email.send import Post
 from monitors.notifier.channels.email.send import send as send_email
 from monitors.notifier.channels.pager_duty.send import send as post_to_pager_duty
 from monitors.notifier.channels.slack.send import send as post_to_slack
@@ -43,7 +43,7 @@ class Senders:
     """What the kinds of channels need to send: the way out, the mail server, the terminal."""
 
     egress: Egress
-    mailer: Mailer | None
+    post: Post
     printer: Printer
     apprise: Apprise
     picture_of: PictureOf
@@ -63,8 +63,8 @@ class Senders:
             case WebhookTarget() as target:
                 return await post_webhook(target, content, now, self.egress)
             case EmailTarget() as target:
-                picture = await self.picture_of(channel.tenant, content, MAX_PICTURE) if self.mailer else None
-                return await send_email(target, content, now, self.mailer, self.egress, picture)
+                picture = await self.picture_of(channel.tenant, content, MAX_PICTURE) if self.post.mailer else None
+                return await send_email(channel, target, content, now, self.post, picture)
             case SlackTarget() as target:
                 return await post_to_slack(target, content, now, self.egress)
             case DiscordTarget() as target:

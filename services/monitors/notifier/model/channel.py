@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from monitors.mesh.errors import EtagMismatch, InvalidField
 from monitors.notifier.model.checks import shorten
 from monitors.notifier.model.grouping import GroupBy, Grouping, default_grouping
-from monitors.notifier.model.targets import LOST_REASON, LostTarget, PagerDutyTarget, Target
+from monitors.notifier.model.targets import LOST_REASON, EmailTarget, LostTarget, PagerDutyTarget, Target
+from monitors.notifier.model.verification import unheard_reason
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ID_PREFIX = "chan_"
@@ -47,9 +48,25 @@ class Channel:
         return hashlib.sha256(f"{self.id}/{self.revision}".encode()).hexdigest()[:12]
 
     @property
+    def waits(self) -> bool:
+        """Whether it works as soon as an address is verified."""
+        target = self.target
+        return isinstance(target, EmailTarget) and bool(target.waiting) and not target.receiving
+
+    @property
+    def off_reason(self) -> str:
+        """Why it's turned off; empty if it isn't."""
+        return LOST_REASON if isinstance(self.target, LostTarget) else self.disabled_reason
+
+    @property
     def unusable_reason(self) -> str:
         """Why nothing can be sent to it; empty if it works."""
-        return LOST_REASON if isinstance(self.target, LostTarget) else self.disabled_reason
+        return self.off_reason or unheard_reason(self.target, self.name)
+
+    @property
+    def suppression(self) -> str:
+        """The same as the reason of what isn't sent."""
+        return f"the channel is turned off: {self.off_reason}" if self.off_reason else self.unusable_reason
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from monitors.notifier.model.routes import Route, channels_of, routes_of
 
 MAX_RETRY_AFTER = 6 * HOUR
 JITTER = 0.2
+NEVER = 2**63 - 1
 NO_CHANNEL = "(none)"
 """The channel's name in the row that says that nobody was told. No channel can have it."""
 
@@ -240,7 +241,9 @@ def _plan_one(kind: Kind, name: str, channel: Channel | None) -> Planned | None:
     if kind is Kind.RESOLVED and not channel.send_resolved:
         return None
     if channel.unusable_reason:
-        return Planned(name, channel, State.SUPPRESSED, f"the channel is turned off: {channel.unusable_reason}")
+        # What fires until an address is verified is told then.
+        until = NEVER if channel.waits and kind is not Kind.RESOLVED else 0
+        return Planned(name, channel, State.SUPPRESSED, channel.suppression, until)
     return Planned(name, channel, State.PENDING)
 
 

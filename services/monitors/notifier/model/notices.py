@@ -25,7 +25,7 @@ class Notice:
 
 def turned_off(channel: Channel, others: Iterable[Channel]) -> Notice:
     """That a channel is turned off. Names also those that were before: whoever was told of them may be this one."""
-    more = sorted(one.name for one in others if one.unusable_reason and one.id != channel.id)
+    more = sorted(one.name for one in others if one.off_reason and one.id != channel.id)
     also = f" Also turned off: {', '.join(more)}." if more else ""
     return Notice(
         channel.tenant,
@@ -44,6 +44,17 @@ def given_up(channel: Channel, detail: str, now: int) -> Notice:
         f"Messages to the channel {channel.name} can't be delivered",
         f"{detail}. `monitors deliveries list --channel {channel.name} --state dead` shows what was given up, and "
         "`monitors deliveries retry` sends it again.",
+    )
+
+
+def has_unsubscribed(channel: Channel, address: str) -> Notice:
+    """That somebody wants nothing more of a channel."""
+    left = "" if not channel.unusable_reason else " Nobody is told by this channel any more."
+    return Notice(
+        channel.tenant,
+        f"gone_{channel.id}_{channel.revision}",
+        f"{address} has unsubscribed from the channel {channel.name}",
+        f"Nothing more is sent to it.{left} To ask it again, leave it out of the channel and add it again.",
     )
 
 

@@ -7,10 +7,10 @@ missed.
 from dataclasses import dataclass, replace
 
 from monitors.mesh.times import MINUTE
-from monitors.notifier.model.delivery import State
+from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.delivery import NEVER, State
 from monitors.notifier.model.message import Kind
 
-NEVER = 2**63 - 1
 BUSY = MINUTE
 """After how long it's looked whether a message that was on its way has ended."""
 IS_OVER = "what it would tell again is over, acknowledged, snoozed or has changed"
@@ -63,12 +63,15 @@ class Turn:
         return replace(self, is_shown=self.is_shown and not timer.muted_until, due_at=due_at, muted_until=until)
 
 
-def take_turn(timer: Timer, unusable: str, now: int, *, is_busy: bool) -> Turn:
+def take_turn(timer: Timer, channel: Channel, now: int, *, is_busy: bool) -> Turn:
     """Tells what a timer that is due is for. If its channel is turned off, or the last message is still on its way,
     that is left to its next turn. What has none, as it was muted and isn't repeated, is suppressed, or waits."""
     following = now + timer.interval if timer.interval and timer.told_at else NEVER
+    unusable = channel.unusable_reason
+    if channel.waits and timer.muted_until:
+        return Turn(False, State.PENDING, "", NEVER, NEVER)
     if unusable and following == NEVER:
-        return Turn(True, State.SUPPRESSED, f"the channel is turned off: {unusable}", NEVER)
+        return Turn(True, State.SUPPRESSED, channel.suppression, NEVER)
     if is_busy and following == NEVER:
         return Turn(False, State.PENDING, "", now + BUSY, timer.muted_until)
     return Turn(not (unusable or is_busy), State.PENDING, "", following)

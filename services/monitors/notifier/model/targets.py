@@ -38,10 +38,19 @@ class WebhookTarget:
 
 @dataclass(frozen=True)
 class EmailTarget:
-    """Some mailboxes."""
+    """Some mailboxes. Who hasn't said yes, or has said no since, is written nothing; see `model.verification`."""
 
     addresses: tuple[str, ...]
+    waiting: tuple[str, ...] = ()
+    """Those of them that wait for verification."""
+    unsubscribed: tuple[str, ...] = ()
+    """Those of them that have unsubscribed."""
     kind: ClassVar[str] = "email"
+
+    @property
+    def receiving(self) -> tuple[str, ...]:
+        """Those that are written to."""
+        return tuple([one for one in self.addresses if one not in self.waiting and one not in self.unsubscribed])
 
 
 @dataclass(frozen=True)

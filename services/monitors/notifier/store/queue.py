@@ -112,7 +112,7 @@ class Queue:
             for due in same:
                 channel = channels.get((due.tenant, due.channel_id))
                 if channel is None or channel.unusable_reason:
-                    reason = f"the channel is turned off: {channel.unusable_reason}" if channel else CHANNEL_DELETED
+                    reason = channel.suppression if channel else CHANNEL_DELETED
                     self.suppress_waiting(session, due.tenant, due.channel_id, reason, now)
                 else:
                     lanes.append(room.lane(channel, due.severity, due.since, is_tried=due.is_tried))

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import Row, change_rows, execute_rows, find_rows, read_rows, read_value, update_rows
 from monitors.notifier.model.channel import Channel
-from monitors.notifier.model.delivery import UNFINISHED, Arrival, Planned, State
+from monitors.notifier.model.delivery import NEVER, UNFINISHED, Arrival, Planned, State
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.muting import under
-from monitors.notifier.model.repeats import COUNTS, IS_OVER, NEVER, Timer, is_told, take_turn
+from monitors.notifier.model.repeats import COUNTS, IS_OVER, Timer, is_told, take_turn
 from monitors.notifier.store.named import Key
 from monitors.notifier.store.policy import PolicyStore
 from monitors.notifier.store.tables import deliveries, repeats
@@ -251,7 +251,7 @@ def _told_row(row: Row, one: Ended, ended_at: int) -> tuple[Any, ...]:
 
 
 def look_again(session: Session, tenant: str, now: int) -> None:
-    """What mutes a tenant's alerts has changed: those that are muted have their turn now."""
+    """What keeps a tenant's alerts from being told has changed: those that are muted have their turn now."""
     change_rows(session, _LOOK_AGAIN, {"tenant": tenant, "now": now})
 
 
@@ -290,7 +290,7 @@ def take_due(
         arrival = compose(original.payload, number, row.severity)
         is_busy = (row.tenant_id, row.alert_id, row.channel_id) in busy
         timer = Timer(row.repeat_interval, row.told_at, row.quiet_until, row.muted_until)
-        turn = take_turn(timer, channel.unusable_reason, now, is_busy=is_busy)
+        turn = take_turn(timer, channel, now, is_busy=is_busy)
         planned = Planned(original.channel_name, channel, turn.state, turn.reason)
         (left,) = under(muting[row.tenant_id], arrival, [planned], now)
         if left.muted_until:

@@ -251,6 +251,25 @@ class PolicyVersionRow(Base):
     version: Mapped[str] = mapped_column(String(16))
 
 
+class AddressRow(Base):
+    """How an e-mail address stands with a tenant; see `model.verification`. `mark` stands for the address, which isn't
+    stored here: it's made with a key, and differs from tenant to tenant."""
+
+    __tablename__ = "notifier_addresses"
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    mark: Mapped[str] = mapped_column(String(64), primary_key=True)
+    verified_at: Mapped[int] = mapped_column(BigInteger)
+    unsubscribed_at: Mapped[int] = mapped_column(BigInteger)
+    code_id: Mapped[str] = mapped_column(String(32))
+    code_hash: Mapped[str] = mapped_column(String(64))
+    code_until: Mapped[int] = mapped_column(BigInteger)
+    tries: Mapped[int] = mapped_column(Integer)
+    sent_at: Mapped[int] = mapped_column(BigInteger)
+    day_start: Mapped[int] = mapped_column(BigInteger)
+    sent_count: Mapped[int] = mapped_column(Integer)
+
+
 class SealedKeyRow(Base):
     """A key of ours that outlives the master keys, encrypted with one of them. It belongs to the mesh as a whole."""
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from html import escape
 
 from monitors.mesh.times import SECOND
+from monitors.notifier.channels.email.letters import POLICY
 from monitors.notifier.channels.text import as_text, clean, colour_of, facts, headline, shorten
 from monitors.notifier.model.message import Message
 from monitors.notifier.model.picture import NAME, Picture
@@ -46,7 +46,7 @@ def render(
 
 def envelope(identifier: str, subject: str, sender: str, recipients: tuple[str, ...], now: int) -> EmailMessage:
     """A mail without content, whose Message-ID is made of a message's id."""
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=POLICY)
     mail["From"] = sender
     mail["To"] = ", ".join(recipients)
     mail["Subject"] = subject

@@ -8,12 +8,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.message import EmailMessage
 from email.utils import parseaddr
 from typing import Any
 
 from monitors.mesh.config import SendGridSettings
 from monitors.mesh.masking import Secret
+from monitors.notifier.channels.email.letters import Letter
 from monitors.notifier.channels.http import JSON, judge_failure, post, retry_after_seconds
 from monitors.notifier.egress import Answer, Egress
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
@@ -24,17 +24,16 @@ _HEADERS = ("Message-ID", "References", "Auto-Submitted", "X-Auto-Response-Suppr
 _OFF = {"enable": False}
 
 
-async def send(
-    mail: EmailMessage, addresses: Sequence[str], identifier: str, settings: SendGridSettings, egress: Egress
-) -> Outcome:
-    """Sends one mail to all addresses. It knows no key to drop repeats, so what isn't answered may arrive twice."""
+async def send(letters: Sequence[Letter], identifier: str, settings: SendGridSettings, egress: Egress) -> Outcome:
+    """Sends letters by one request. It knows no key to drop repeats, so what isn't answered may arrive twice."""
     headers = {**JSON, "authorization": f"Bearer {settings.api_key.reveal()}"}
-    body = json.dumps(payload(mail, addresses, identifier)).encode()
+    body = json.dumps(payload(letters, identifier)).encode()
     return await post(egress, Secret(f"{settings.url}{PATH}"), body, headers, judge, (settings.api_key,))
 
 
-def payload(mail: EmailMessage, addresses: Sequence[str], identifier: str) -> dict[str, Any]:
-    """The request for a mail: what SendGrid makes by itself is left out."""
+def payload(letters: Sequence[Letter], identifier: str) -> dict[str, Any]:
+    """The request for letters of one mail: what SendGrid makes by itself is left out."""
+    mail = letters[0].mail
     name, address = parseaddr(str(mail["From"]))
     contents = []
     for kind in ("plain", "html"):
@@ -53,8 +52,7 @@ def payload(mail: EmailMessage, addresses: Sequence[str], identifier: str) -> di
         if part.get_content_maintype() == "image"
     ]
     return {
-        # An address that differs in its case alone is refused as a second one.
-        "personalizations": [{"to": [{"email": one} for one in {each.lower(): each for each in addresses}.values()]}],
+        "personalizations": [_personalization(letter) for letter in letters],
         "from": {"email": address, **({"name": name} if name else {})},
         "subject": str(mail["Subject"]),
         "content": contents,
@@ -65,6 +63,13 @@ def payload(mail: EmailMessage, addresses: Sequence[str], identifier: str) -> di
         # Links stay as they are, and nobody is followed.
         "tracking_settings": {"click_tracking": _OFF, "open_tracking": _OFF},
     }
+
+
+def _personalization(letter: Letter) -> dict[str, Any]:
+    # An address that differs in its case alone is refused as a second one.
+    unique = {one.lower(): one for one in letter.addresses}.values()
+    to: dict[str, Any] = {"to": [{"email": one} for one in unique]}
+    return to | ({"headers": dict(letter.headers)} if letter.headers else {})
 
 
 def judge(answer: Answer) -> Outcome:

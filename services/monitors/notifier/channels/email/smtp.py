@@ -3,36 +3,55 @@
 import asyncio
 import ssl
 from collections.abc import Sequence
-from email.message import EmailMessage
 
 import aiosmtplib
 
 from monitors.mesh.config import SmtpSettings
 from monitors.mesh.outbound import connect
+from monitors.notifier.channels.email.letters import Letter
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 
 TIMEOUT_SECONDS = 12.0
 
 
-async def send(mail: EmailMessage, addresses: Sequence[str], settings: SmtpSettings) -> Outcome:
-    """Sends one mail to all addresses."""
+async def send(letters: Sequence[Letter], settings: SmtpSettings) -> Outcome:
+    """Sends letters that are one message by one connection. What some readers have got and others were refused has
+    arrived; if the server is lost before the last one, all are sent again."""
     try:
         client = await _connected(settings)
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         return Outcome(OutcomeKind.RETRYABLE, _why_not_connected(error), _code(error))
+    refusals: list[Outcome] = []
+    refused: list[str] = []
     try:
-        refused, _ = await client.send_message(mail, recipients=list(addresses))
-    except aiosmtplib.SMTPRecipientsRefused as error:
-        return _all_refused([one.code for one in error.recipients])
-    except aiosmtplib.SMTPResponseException as error:
-        return _refused(error.code, error.message)
-    except (aiosmtplib.SMTPException, OSError):
-        return Outcome(OutcomeKind.AMBIGUOUS, "the mail server didn't answer; whether it has the message is unknown")
+        for letter in letters:
+            without, outcome = await _hand_over(client, letter)
+            refused += without
+            if outcome.kind is OutcomeKind.AMBIGUOUS:
+                return outcome
+            if outcome.kind is not OutcomeKind.OK:
+                refusals.append(outcome)
     finally:
         client.close()
+    if len(refusals) == len(letters):
+        return next((one for one in refusals if one.kind is OutcomeKind.RETRYABLE), refusals[0])
     if refused:
         return Outcome(OutcomeKind.OK, f"sent, but not to {', '.join(sorted(refused))}: the mail server refused", 250)
     return Outcome(OutcomeKind.OK, "the mail server has taken it", 250)
+
+
+async def _hand_over(client: aiosmtplib.SMTP, letter: Letter) -> tuple[Sequence[str], Outcome]:
+    """The addresses of a letter that don't get it, and what came of it."""
+    try:
+        refused, _ = await client.send_message(letter.whole, recipients=list(letter.addresses))
+    except aiosmtplib.SMTPRecipientsRefused as error:
+        return letter.addresses, _all_refused([one.code for one in error.recipients])
+    except aiosmtplib.SMTPResponseException as error:
+        return letter.addresses, _refused(error.code, error.message)
+    except (aiosmtplib.SMTPException, OSError):
+        lost = "the mail server didn't answer; whether it has the message is unknown"
+        return letter.addresses, Outcome(OutcomeKind.AMBIGUOUS, lost)
+    return list(refused), Outcome(OutcomeKind.OK, "", 250)
 
 
 async def _connected(settings: SmtpSettings) -> aiosmtplib.SMTP:
