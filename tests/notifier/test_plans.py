@@ -27,6 +27,7 @@ from tests.notifier.test_queue import room
 from tests.tenants import of_all
 
 NOW = 1_800_000_000 * SECOND
+CHANNEL = Channel("acme", "chan_a", "a", ConsoleTarget(), is_default=True)
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def queue(loop_thread: LoopThread, tmp_path: Path) -> Iterator[tuple[Database, Q
 
     @of_all
     def fill(session: Session) -> None:
-        channels.insert(session, Channel("acme", "chan_a", "a", ConsoleTarget(), is_default=True))
+        channels.insert(session, CHANNEL)
         channels.insert(session, Channel("acme", "chan_m", "m", EmailTarget(("ann@example.org",))))
         queue.take_in(session, arrivals, NOW)
 
@@ -117,13 +118,18 @@ def test_what_waits_or_is_sent_is_looked_through_by_its_lane(
 def test_the_lanes_are_found_by_steps_through_an_index(loop_thread: LoopThread, queue: tuple[Database, Queue]) -> None:
     database, _ = queue
 
+    def read_lanes(session: Session) -> object:
+        return waiting_lanes(session, lambda _: CHANNEL)
+
+    def read_next(session: Session) -> object:
+        return next_due(session, [Lane("acme", "chan_a", 2, 0), Lane("acme", "chan_b", 2, 0)], NOW)
+
     @of_all
     def work(session: Session) -> list[str]:
         connection = session.connection()
-        lanes = [Lane("acme", "chan_a", 2, 0), Lane("acme", "chan_b", 2, 0)]
         return [
             row[3]
-            for find in (waiting_lanes, lambda session: next_due(session, lanes, NOW))
+            for find in (read_lanes, read_next)
             for statement, parameters in asked(session, find)
             for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         ]

@@ -92,7 +92,7 @@ def test_the_lanes_are_found_by_skipping_through_their_index(engine: Engine) -> 
     with engine.begin() as connection:
         connection.exec_driver_sql(storm)
         connection.exec_driver_sql("ANALYZE TABLE notifier_deliveries").all()
-    plan = plan_of(engine, waiting_lanes)
+    plan = plan_of(engine, lambda session: waiting_lanes(session, lambda _: pytest.fail("no lane has a channel")))
     (grouped,) = (step for step in plan if step.table == "notifier_deliveries")
     assert grouped.key == "ix_deliveries_lanes"
     assert "Using index for group-by" in grouped.Extra

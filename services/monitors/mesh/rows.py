@@ -213,6 +213,11 @@ def _execute(session: Session, statement: Query | Update | Delete, given: Mappin
     return plain.kind, driver.execute(connection, text, tuple(parameters), options)
 
 
+def row_kind(names: Sequence[str]) -> Any:
+    """A kind of rows with columns of these names, to make them of plain values."""
+    return namedtuple("kind", names, rename=True)
+
+
 def in_parts(values: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:
     """The values, `size` at a time: as many as a statement takes well."""
     for start in range(0, len(values), size):
@@ -323,6 +328,6 @@ def _plain(statement: Query | Update | Delete, dialect: Dialect) -> _Plain:
         lists=frozenset(name for name, bind in compiled.binds.items() if bind.expanding),
         fixed={name: bind.value for name, bind in compiled.binds.items() if not bind.required},
         mark="?" if dialect.name == "sqlite" else "%s",
-        kind=namedtuple("kind", names, rename=True),
+        kind=row_kind(tuple(names)),
         verdict=getattr(compiled, "verdict", Verdict()),
     )

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import AlreadyExists, NotFound
 from monitors.mesh.masking import Secret
-from monitors.mesh.rows import Query, Row, read_rows
+from monitors.mesh.rows import Query, Row, read_rows, row_kind
 from monitors.mesh.secrets import SealBroken, Sealer
 from monitors.mesh.tenancy import crosses_tenants
 from monitors.notifier.model.channel import Channel
@@ -18,15 +18,15 @@ from monitors.notifier.model.grouping import GroupBy, Grouping
 from monitors.notifier.model.targets import TARGETS, ConsoleTarget, LostTarget, Target
 from monitors.notifier.store import breakers
 from monitors.notifier.store.named import Key, is_named, names
-from monitors.notifier.store.tables import ChannelRow
+from monitors.notifier.store.tables import ChannelRow, channels
 
 NOT_FOUND_FIX = "`monitors channels list` shows those that exist"
 MOST_OPENED = 10_000
 """How many channels are kept opened."""
-# What a channel is made of.
-_OF_CHANNEL = select(
-    *(column for column in ChannelRow.__table__.columns if column.name not in ("quiet_until", "heartbeat_at"))
-)
+OF_CHANNEL = tuple(column for column in channels.columns if column.name not in ("quiet_until", "heartbeat_at"))
+"""What a channel is made of."""
+_KIND = row_kind(tuple(column.name for column in OF_CHANNEL))
+_OF_CHANNEL = select(*OF_CHANNEL)
 _NAMED = _OF_CHANNEL.where(*is_named(ChannelRow.tenant_id, ChannelRow.id))
 _ALL = _OF_CHANNEL.where(ChannelRow.tenant_id == bindparam("tenant")).order_by(ChannelRow.name)
 
@@ -65,17 +65,19 @@ class ChannelStore:
         return {(one.tenant, one.id): one for one in channels if (one.tenant, one.id) in keys}
 
     def _read(self, session: Session, query: Query, given: Mapping[str, object]) -> list[Channel]:
-        channels = []
-        for row in read_rows(session, query, given):
-            key = row.tenant_id, row.id
-            known, channel = self._opened.get(key, (None, None))
-            if channel is None or known != row:
-                if len(self._opened) >= MOST_OPENED:
-                    self._opened.clear()
-                channel = self.to_channel(row)
-                self._opened[key] = row, channel
-            channels.append(channel)
-        return channels
+        return [self.open(row) for row in read_rows(session, query, given)]
+
+    def open(self, values: Sequence[Any]) -> Channel:
+        """The channel of the values of OF_CHANNEL."""
+        row = _KIND._make(values)
+        key = row.tenant_id, row.id
+        known, channel = self._opened.get(key, (None, None))
+        if channel is None or known != row:
+            if len(self._opened) >= MOST_OPENED:
+                self._opened.clear()
+            channel = self.to_channel(row)
+            self._opened[key] = row, channel
+        return channel
 
     def get(self, session: Session, tenant: str, id_or_name: str) -> Channel:
         """A channel by its id or name. Raises NotFound."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from monitors.mesh.rows import Row
 from monitors.notifier.model.bundle import bundle_id
@@ -12,8 +13,7 @@ from monitors.notifier.model.storm import is_digest
 from monitors.notifier.store.standing import Sent, so_far
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A delivery that a claim covers. `attempt` counts from 1."""
 
     delivery_id: str

@@ -4,7 +4,7 @@ However much waits, they are found by a few steps through an index for each lane
 no more than a single alert does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,8 +13,10 @@ from sqlalchemy import CTE, Select, Subquery, and_, bindparam, func, select, uni
 from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import Query, in_parts, read_rows
+from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import State
 from monitors.notifier.model.turns import Lane
+from monitors.notifier.store.channels import OF_CHANNEL
 from monitors.notifier.store.tables import BreakerRow, ChannelRow, deliveries
 
 MOST_LANES = 200
@@ -26,22 +28,29 @@ _LANE = ("severity", "tenant_id", "channel_id")
 @dataclass(frozen=True)
 class Waiting:
     """What waits for a channel. The first of it may go `since` then. `is_tried` says that the channel failed, and gets
-    a single attempt."""
+    a single attempt; there is no channel if it was deleted."""
 
     severity: int
     tenant: str
     channel_id: str
     since: int
     is_tried: bool
+    channel: Channel | None
 
 
-def waiting_lanes(session: Session) -> list[Waiting]:
-    """The lanes in which something waits, the most severe first, in no order besides."""
-    rows = read_rows(session, _query(session.get_bind().dialect.name), {})
+def waiting_lanes(session: Session, open_channel: Callable[[Sequence[Any]], Channel]) -> list[Waiting]:
+    """The lanes in which something waits, the most severe first, in no order besides. Channels are opened from the
+    values of OF_CHANNEL."""
     return [
-        Waiting(row.severity, row.tenant_id, row.channel_id, max(row.since, row.quiet_until or 0), bool(row.open_until))
-        for row in rows
-    ]
+        Waiting(
+            severity, tenant, channel_id, max(since, quiet_until or 0), bool(open_until),
+            # Its first column is null if there is none.
+            None if values[0] is None else open_channel(values),
+        )
+        for severity, tenant, channel_id, since, quiet_until, open_until, *values in read_rows(
+            session, _query(session.get_bind().dialect.name), {}
+        )
+    ]  # fmt: skip
 
 
 def next_due(session: Session, lanes: Sequence[Lane], now: int) -> int | None:
@@ -80,7 +89,7 @@ def _query(dialect: str) -> Select[Any]:
     is_channel = and_(ChannelRow.tenant_id == lane.tenant_id, ChannelRow.id == lane.channel_id)
     is_breaker = and_(BreakerRow.tenant_id == lane.tenant_id, BreakerRow.channel_id == lane.channel_id)
     return (
-        select(*(lane[name] for name in _LANE), lane.since, ChannelRow.quiet_until, BreakerRow.open_until)
+        select(*(lane[name] for name in _LANE), lane.since, ChannelRow.quiet_until, BreakerRow.open_until, *OF_CHANNEL)
         .select_from(lanes)
         .outerjoin(ChannelRow, is_channel)
         .outerjoin(BreakerRow, is_breaker)

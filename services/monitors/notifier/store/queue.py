@@ -100,17 +100,16 @@ class Queue:
     ) -> Iterator[tuple[list[Lane], Mapping[tuple[str, str], Channel]]]:
         """What is due by severity, with the channels. What is due for one that is gone or off is given up."""
         found: list[Waiting] = []
-        for one in waiting_lanes(session):
+        for one in waiting_lanes(session, self._channels.open):
             if one.since <= now:
                 found.append(one)
             else:
                 room.look_again(one.since)
-        # Read once each, for their targets must be opened.
-        channels = self._channels.find(session, {(due.tenant, due.channel_id) for due in found})
+        channels = {(due.tenant, due.channel_id): due.channel for due in found if due.channel}
         for _, same in groupby(found, lambda due: due.severity):
             lanes = []
             for due in same:
-                channel = channels.get((due.tenant, due.channel_id))
+                channel = due.channel
                 if channel is None or channel.unusable_reason:
                     reason = channel.suppression if channel else CHANNEL_DELETED
                     self.suppress_waiting(session, due.tenant, due.channel_id, reason, now)

@@ -1,8 +1,7 @@
 """When alerts are told again: a row for each alert that fires and each channel to which it was or will be told."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import BigInteger, ColumnElement, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -83,8 +82,7 @@ Timed = tuple[str, str, str]
 """A timer: its tenant, alert and channel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """A delivery whose attempt has ended, and the state in which that leaves it."""
 
     tenant: str

@@ -1,7 +1,6 @@
 """How deliveries stand, and how they come to stand otherwise: rows for the tables, many at once."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, select, update
@@ -66,8 +65,7 @@ def leases(session: Session, named: Iterable[tuple[str, str]]) -> dict[tuple[str
     return _of_named(session, _LEASES, named)
 
 
-@dataclass(frozen=True)
-class End:
+class End(NamedTuple):
     """A row on its way to a state in which it's no longer being sent. If it's to be sent again, at `next_at`."""
 
     row: Sent | Row

@@ -295,6 +295,7 @@ class RequestRow(Base):
 
 
 # For what is done with many rows at once, where an object for each would cost more than the database.
+channels = cast("Table", ChannelRow.__table__)
 deliveries = cast("Table", DeliveryRow.__table__)
 attempts = cast("Table", AttemptRow.__table__)
 repeats = cast("Table", RepeatRow.__table__)
