@@ -11,6 +11,7 @@ from monitors.notifier.model.places import (
     LINGERS,
     MOST,
     PROVEN,
+    PROVEN_LINGERING,
     STALLS,
     UNPROVEN,
     Attempt,
@@ -33,7 +34,9 @@ def room(places: Places, channel: Key, host: str = "", *, is_tried: bool = False
 
 def test_a_channel_that_is_well_has_its_place_however_many_others_are_dead() -> None:
     dead = [
-        one for n in range(200) for one in going_on(f"dead{n}", 3, since=NOW - SECOND, host=f"h{n}", tenant=f"t{n}")
+        one
+        for n in range((MOST - KEPT_FREE) // UNPROVEN)
+        for one in going_on(f"dead{n}", UNPROVEN, since=NOW - SECOND, host=f"h{n}", tenant=f"t{n}")
     ]
     places = Places(dead, {WELL}, NOW)
     assert room(places, WELL) == min(AT_ONCE, PROVEN)
@@ -61,6 +64,15 @@ def test_who_was_well_and_stops_answering_counts_as_unknown_after_two_seconds() 
     hanging = going_on(WELL[1], UNPROVEN, since=NOW)
     assert room(Places(hanging, {WELL}, NOW + STALLS - 1), WELL) == PROVEN - UNPROVEN
     assert room(Places(hanging, {WELL}, NOW + STALLS), WELL) == 0
+
+
+def test_who_is_well_but_slow_has_fewer_on_the_way_than_who_answers_at_once() -> None:
+    def left(count: int, age: int) -> int:
+        return room(Places(going_on(WELL[1], count, since=NOW - age), {WELL}, NOW), WELL)
+
+    assert left(PROVEN_LINGERING, LINGERS - 1) == AT_ONCE - PROVEN_LINGERING
+    assert left(PROVEN_LINGERING - 1, LINGERS) == PROVEN - PROVEN_LINGERING + 1
+    assert left(PROVEN_LINGERING, LINGERS) == 0
 
 
 def test_one_host_and_one_tenant_hold_only_so_many_that_linger() -> None:

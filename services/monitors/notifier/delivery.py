@@ -22,7 +22,7 @@ from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, deci
 from monitors.notifier.model.heartbeats import without_retry
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.minimal import minimal
-from monitors.notifier.model.places import LINGERS
+from monitors.notifier.model.places import AT_ONCE, LINGERS
 from monitors.notifier.model.room import Room
 from monitors.notifier.outage import Outages
 from monitors.notifier.store.claims import Claim, Finished
@@ -37,6 +37,9 @@ MIN_LEASE = 20 * SECOND
 POLL = 10 * SECOND
 STOP_SECONDS = 3.0
 PAUSE_AFTER_FAULT = 1.0
+ENOUGH = AT_ONCE // 2
+"""So many attempts that have ended are worth a step of their own."""
+GATHER_SECONDS = 0.01
 FEW = 20
 
 
@@ -72,6 +75,7 @@ class Dispatcher:
         self._stopping = False
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = 0
+        self._gathering: asyncio.TimerHandle | None = None
         self._lease_end = 0
         """When to look for leases that have run out."""
         self._unknown = ""
@@ -94,6 +98,7 @@ class Dispatcher:
             await self._run()
         finally:
             self._silence()
+            self._stop_gathering()
 
     async def _run(self) -> None:
         while not self._is_done():
@@ -139,6 +144,7 @@ class Dispatcher:
 
     async def _step(self) -> int:
         """One transaction and what follows from it. Returns when something is due next."""
+        self._stop_gathering()
         inbox, self._inbox = self._inbox, []
         finished, self._finished = self._finished, []
         put_back, self._put_back = self._put_back, []
@@ -224,7 +230,20 @@ class Dispatcher:
     def _ended(self, task: asyncio.Task[Outcome | None]) -> None:
         claim = self._sending.pop(task)
         self._flow.end(claim, None if task.cancelled() or task.exception() else task.result())
-        self._wake.set()
+        self._gather()
+
+    def _gather(self) -> None:
+        """Lets what has ended wait a moment for what is about to end, or to come: a step costs nearly as much for one
+        attempt as for many."""
+        if not self._sending or len(self._finished) + len(self._put_back) >= ENOUGH:
+            self._wake.set()
+        elif self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._wake.set)
+
+    def _stop_gathering(self) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
 
     async def _attempt(self, claim: Claim, permit: Permit) -> Outcome | None:
         """Gives what came of it; None if none was made."""
