@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from monitors.mesh.times import SECOND
 from monitors.notifier.model.bundle import Bundle, Content, put_together
-from monitors.notifier.model.message import Kind, Message, Severity, message_of_test
+from monitors.notifier.model.message import Escalation, Kind, Message, Severity, message_of_test
 
 NOW = 1_795_442_602 * SECOND  # 2026-11-23 14:03:22 UTC
 FIRING = Message(
@@ -32,6 +32,15 @@ FIRING = Message(
 AGAIN = FIRING.fire_time + 15_125 * SECOND
 STILL_FIRING = replace(FIRING, kind=Kind.STILL_FIRING, event_time=AGAIN, create_time=AGAIN, repeat_number=2)
 ESCALATED = replace(FIRING, kind=Kind.SEVERITY_CHANGED, former_severity=Severity.HIGH)
+
+UNACKNOWLEDGED_TIME = FIRING.fire_time + 900 * SECOND
+UNACKNOWLEDGED = replace(
+    FIRING,
+    kind=Kind.ESCALATED,
+    event_time=UNACKNOWLEDGED_TIME,
+    create_time=UNACKNOWLEDGED_TIME,
+    escalation=Escalation("on call", 2, 3, 901 * SECOND, ("ops-slack", "ops-mail")),
+)
 
 texts = st.text(max_size=300) | st.text(min_size=1, max_size=3).map(lambda text: text * 3000)
 RESOLVED = replace(
@@ -66,6 +75,7 @@ TOLD: dict[str, Content] = {
     "fired and recovered": replace(RESOLVED, fired_too=True),
     "escalated": ESCALATED,
     "still firing": STILL_FIRING,
+    "not acknowledged": UNACKNOWLEDGED,
     "digest": DIGEST,
     "test": TEST,
 }
@@ -93,6 +103,10 @@ messages = st.builds(
     event_time=st.integers(0, NOW),
     create_time=st.integers(0, NOW),
     fired_too=st.booleans(),
+    escalation=st.none()
+    | st.builds(
+        Escalation, texts, st.integers(1, 5), st.integers(1, 5), st.integers(0, NOW), st.lists(texts).map(tuple)
+    ),
     user=texts,
     note=texts,
     labels=maps,

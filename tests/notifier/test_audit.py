@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from monitors.mesh.times import HOUR, to_timestamp
@@ -117,6 +118,27 @@ def deleting_route(world: World) -> Case:
     return Case(pb.DeleteRouteRequest(route_id=present.id, request_id="2"), "route", lambda _: present.id)
 
 
+def escalating(world: World) -> Case:
+    made(world)
+    step = notification_pb2.EscalationStep(after=Duration(seconds=900), channels=["ops"])
+    policy = notification_pb2.EscalationPolicy(name="night", steps=[step])
+    request = pb.CreateEscalationPolicyRequest(escalation_policy=policy, request_id="1")
+    return Case(request, "escalation_policy", lambda answer: answer.escalation_policy.id)
+
+
+def changing_escalation(world: World) -> Case:
+    made = world.stub.CreateEscalationPolicy(escalating(world).request).escalation_policy
+    changed = notification_pb2.EscalationPolicy(id=made.id, name="another")
+    request = pb.UpdateEscalationPolicyRequest(escalation_policy=changed, request_id="2")
+    return Case(request, "escalation_policy", lambda _: made.id)
+
+
+def deleting_escalation(world: World) -> Case:
+    made = world.stub.CreateEscalationPolicy(escalating(world).request).escalation_policy
+    request = pb.DeleteEscalationPolicyRequest(escalation_policy_id=made.id, request_id="2")
+    return Case(request, "escalation_policy", lambda _: made.id)
+
+
 CASES: dict[str, Callable[[World], Case]] = {
     "CreateChannel": creating,
     "UpdateChannel": updating,
@@ -133,6 +155,9 @@ CASES: dict[str, Callable[[World], Case]] = {
     "CreateRoute": routing,
     "UpdateRoute": changing_route,
     "DeleteRoute": deleting_route,
+    "CreateEscalationPolicy": escalating,
+    "UpdateEscalationPolicy": changing_escalation,
+    "DeleteEscalationPolicy": deleting_escalation,
 }
 
 

@@ -137,6 +137,7 @@ def test_everything_that_people_are_told_is_taken_and_says_what(kind: str, provi
         "fired and recovered": ["FIRED AND RECOVERED"],
         "escalated": ["high → critical" if kind != "discord" else "critical"],
         "still firing": ["STILL FIRING"],
+        "not acknowledged": ["UNACKNOWLEDGED for 15 min", "step 2 of 3, told before: ops-slack, ops-mail"],
         "digest": ["DIGEST", "Disk is full", "alert_0000000000zz"],
         "test": ["This is a test"],
     }

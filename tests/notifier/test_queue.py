@@ -32,7 +32,15 @@ from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.claims import Claim, Finished
 from monitors.notifier.store.queue import LEASE, Queue
-from monitors.notifier.store.tables import AttemptRow, BreakerRow, ChannelRow, DeliveryRow, RepeatRow
+from monitors.notifier.store.tables import (
+    AttemptRow,
+    BreakerRow,
+    ChannelRow,
+    DeliveryRow,
+    EscalationPolicyRow,
+    EscalationRow,
+    RepeatRow,
+)
 from monitors.v1 import alert_pb2, notification_pb2, rule_pb2
 from tests.harness import LoopThread
 from tests.servers.backends import database_url
@@ -91,7 +99,7 @@ class Store:
         def remove(session: Session) -> None:
             # What was known of a channel counts for the next test as little as what was sent to it.
             session.execute(update(ChannelRow).values(quiet_until=0))
-            for table in (AttemptRow, DeliveryRow, BreakerRow, RepeatRow):
+            for table in (AttemptRow, DeliveryRow, BreakerRow, RepeatRow, EscalationRow, EscalationPolicyRow):
                 session.execute(delete(table))
 
         self.write(remove)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitors.notifier.model.matching import Matcher, Operator
-from monitors.notifier.model.routes import Route, arranged, channels_of, routes_of
+from monitors.notifier.model.policies import arranged
+from monitors.notifier.model.routes import Route, channels_of, routes_of
 from monitors.v1 import notification_pb2 as npb
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1 import rule_pb2

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -61,6 +62,11 @@ def own_requests(a: Tenant) -> dict[str, Message]:
         name="mine", windows=[notification_pb2.TimeWindow(weekdays=["sunday"], years=["2199"])]
     )
     route = notification_pb2.Route(name="mine", position=1, channels=[f"ops-{a.canary}"], matchers=silence.matchers)
+    policy = notification_pb2.EscalationPolicy(
+        name="mine",
+        position=1,
+        steps=[notification_pb2.EscalationStep(after=Duration(seconds=60), channels=[f"ops-{a.canary}"])],
+    )
     query = evaluator.QuerySeriesRequest(monitor_id=a.monitor, field=f"field_{a.canary}", start_time=start)
     return {
         "CreateRule": rules.CreateRuleRequest(rule=rule),
@@ -122,6 +128,14 @@ def own_requests(a: Tenant) -> dict[str, Message]:
         "UpdateRoute": notifier.UpdateRouteRequest(route=notification_pb2.Route(id=a.ids["route"], continues=True)),
         "DeleteRoute": notifier.DeleteRouteRequest(route_id=a.ids["route"], etag="stale"),
         "PreviewRouting": notifier.PreviewRoutingRequest(monitor_id=a.monitor),
+        "CreateEscalationPolicy": notifier.CreateEscalationPolicyRequest(escalation_policy=policy),
+        "ListEscalationPolicies": notifier.ListEscalationPoliciesRequest(page_size=1),
+        "UpdateEscalationPolicy": notifier.UpdateEscalationPolicyRequest(
+            escalation_policy=notification_pb2.EscalationPolicy(id=a.ids["policy"], position=7)
+        ),
+        "DeleteEscalationPolicy": notifier.DeleteEscalationPolicyRequest(
+            escalation_policy_id=a.ids["policy"], etag="stale"
+        ),
         "ListDeliveries": notifier.ListDeliveriesRequest(page_size=1),
         "GetDelivery": notifier.GetDeliveryRequest(delivery_id=a.ids["delivery"]),
         # Of a channel that isn't there, so that it changes nothing.
@@ -172,6 +186,9 @@ def values_of(b: Tenant) -> dict[str, tuple[str, ...]]:
         "EmailChannel.addresses": (f"{c}@example.org",), "EmailChannel.waiting_addresses": (f"{c}@example.org",),
         "EmailChannel.unsubscribed_addresses": (f"{c}@example.org",), "MonitorField.last_text": word,
         "Grouping.labels": (f"label_{c}",),
+        "escalation_policy_id": (ids["policy"],), "EscalationPolicy.id": (ids["policy"],),
+        "EscalationPolicy.etag": (ids["policy_etag"],), "EscalationPolicy.name": (f"policy {c} 0",),
+        "EscalationStep.channels": (f"ops-{c}",),
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from tests.tenancy.world import Outcome, Tenant
 
 VOLATILE = re.compile(
     r'(seconds|nanos|times|status|attempt_count): -?\d+|"(rule|alert|chan|key|alk|audit|whsec|test)_[^"]*"'
-    r'|"(sil|mute|route|inh)_[^"]*"'
+    r'|"(sil|mute|route|inh|esc)_[^"]*"'
     r"|only the last [^ ]* were"
     r'|(etag|url|secret_fingerprint|fingerprint|next_page_token|detail): "[^"]*"'
 )

@@ -126,6 +126,7 @@ def test_what_is_looked_for_is_what_its_owner_sees(world: World) -> None:
             ("ListSilences", notifier.ListSilencesRequest()),
             ("ListMuteTimings", notifier.ListMuteTimingsRequest()),
             ("ListRoutes", notifier.ListRoutesRequest()),
+            ("ListEscalationPolicies", notifier.ListEscalationPoliciesRequest()),
             ("ListSeries", evaluator.ListSeriesRequest()),
         )
     )

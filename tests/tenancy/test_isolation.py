@@ -30,6 +30,7 @@ ENDS = {
     "CreateChannel": "ALREADY_EXISTS", "RetryDelivery": "FAILED_PRECONDITION",
     "DeleteSilence": "ABORTED", "DeleteMuteTiming": "ABORTED", "CreateMuteTiming": "ALREADY_EXISTS",
     "DeleteRoute": "ABORTED", "CreateRoute": "ALREADY_EXISTS",
+    "DeleteEscalationPolicy": "ABORTED", "CreateEscalationPolicy": "ALREADY_EXISTS",
 }  # fmt: skip
 # Fields that name one thing, which must be there.
 NAMES_ONE = {
@@ -41,6 +42,7 @@ NAMES_ONE = {
     ("RetryDelivery", "delivery_id"), ("GetDelivery", "delivery_id"), ("UpdateSilence", "silence.id"),
     ("DeleteSilence", "silence_id"), ("UpdateMuteTiming", "mute_timing.id"), ("DeleteMuteTiming", "mute_timing_id"),
     ("UpdateRoute", "route.id"), ("DeleteRoute", "route_id"), ("ListDeliveries", "told_with"),
+    ("UpdateEscalationPolicy", "escalation_policy.id"), ("DeleteEscalationPolicy", "escalation_policy_id"),
 }  # fmt: skip
 
 
@@ -57,6 +59,8 @@ MAKING = (
     "UpdateMuteTiming",
     "CreateRoute",
     "UpdateRoute",
+    "CreateEscalationPolicy",
+    "UpdateEscalationPolicy",
     "WriteSamples",
     "ImportAlerts",
 )
@@ -67,7 +71,7 @@ IN_ORDER = [*(name for name in FOR_USERS if name not in MAKING), *MAKING]
 def prepared(world: World) -> None:
     """Makes the requests of `ENDS` end as they do."""
     requests = own_requests(world.a)
-    for name in ("ResolveAlert", "CreateChannel", "CreateMuteTiming", "CreateRoute"):
+    for name in ("ResolveAlert", "CreateChannel", "CreateMuteTiming", "CreateRoute", "CreateEscalationPolicy"):
         assert world.a.call(name, requests[name]).code == "OK"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -229,6 +230,17 @@ def furnish(tenant: Tenant, hook: str) -> None:
         request_of_route = notifier.CreateRouteRequest(route=route, request_id=f"route-{c}-{number}")
         made_route = tenant.get("CreateRoute", request_of_route).route
         tenant.ids |= {"route": made_route.id, "route_etag": made_route.etag}
+    for number in range(2):
+        policy = notification_pb2.EscalationPolicy(
+            name=f"policy {c} {number}",
+            matchers=[_matcher(f"label_{c}", f"silent_{c}")],
+            steps=[notification_pb2.EscalationStep(after=Duration(seconds=60), channels=[f"ops-{c}"])],
+        )
+        request_of_policy = notifier.CreateEscalationPolicyRequest(
+            escalation_policy=policy, request_id=f"esc-{c}-{number}"
+        )
+        made_policy = tenant.get("CreateEscalationPolicy", request_of_policy).escalation_policy
+        tenant.ids |= {"policy": made_policy.id, "policy_etag": made_policy.etag}
     key = tenant.get("CreateKey", rules.CreateKeyRequest(title=f"key of {c}", scopes=["rules:read"]))
     tenant.ids |= {"key": key.key_id, "key_text": key.key}
     assert tenant.push(tenant.point(7.0)) == (204, "")

@@ -7,14 +7,14 @@ import typer
 from monitors.cli import documents
 from monitors.cli.choices import DeliveryState, word_of
 from monitors.cli.client import Mesh, connected, new_request_id
-from monitors.cli.durations import format_age
+from monitors.cli.durations import format_age, format_duration
 from monitors.cli.options import AsJson, Limit, PageToken, read_duration
 from monitors.cli.output import print_facts, print_json, print_table, say, tell
-from monitors.mesh.times import from_timestamp, now_nanos, to_timestamp
+from monitors.mesh.times import MINUTE, from_duration, from_timestamp, now_nanos, to_timestamp
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.alert_pb2 import AlertEventKind
 from monitors.v1.alert_pb2 import DeliveryState as State
-from monitors.v1.notification_pb2 import Delivery, DeliveryAttempt, DeliveryOutcome
+from monitors.v1.notification_pb2 import Delivery, DeliveryAttempt, DeliveryOutcome, Escalation
 
 app = typer.Typer(no_args_is_help=True, help="What was sent, waits or failed.")
 
@@ -87,6 +87,8 @@ def show(
         return
     now = now_nanos()
     facts = dict(zip(DELIVERY_FACTS, delivery_row(delivery, now), strict=True))
+    if delivery.HasField("escalation"):
+        facts["Escalation"] = escalation_text(delivery.escalation)
     print_facts({**facts, **({"Message": delivery.message_id} if delivery.message_id else {})})
     if delivery.attempts:
         rows = [attempt_row(attempt, now) for attempt in delivery.attempts]
@@ -97,6 +99,16 @@ def show(
         print_table(DELIVERY_COLUMNS[:-1], rows, whole=DELIVERY_WHOLE)
     if is_cut:
         tell(f"There are more: monitors deliveries list --told-with {delivery.id} --limit 1000")
+
+
+def escalation_text(escalation: Escalation) -> str:
+    """How far an escalation had come, as the message says it, and by which policy."""
+    waited = format_duration(from_duration(escalation.unacknowledged_duration) // MINUTE * MINUTE)
+    told = ", ".join(escalation.told_before) or "nobody"
+    return (
+        f"not acknowledged for {waited}, step {escalation.step} of {escalation.step_count} of {escalation.policy!r}, "
+        f"told before: {told}"
+    )
 
 
 def told_along(mesh: Mesh, delivery: Delivery) -> tuple[list[Delivery], bool]:

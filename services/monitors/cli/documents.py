@@ -230,6 +230,18 @@ def delivery_document(delivery: notification_pb2.Delivery) -> Document:
         "create_time": time_text(delivery, "create_time"),
         "update_time": time_text(delivery, "update_time"),
         "attempts": [attempt_document(attempt) for attempt in delivery.attempts],
+        "escalation": escalation_document(delivery.escalation) if delivery.HasField("escalation") else None,
+    }
+
+
+def escalation_document(escalation: notification_pb2.Escalation) -> Document:
+    """How far the escalation of an alert had come."""
+    return {
+        "policy": escalation.policy,
+        "step": escalation.step,
+        "step_count": escalation.step_count,
+        "unacknowledged": duration_text(escalation, "unacknowledged_duration"),
+        "told_before": list(escalation.told_before),
     }
 
 

@@ -10,6 +10,7 @@ from monitors.cli import (
     channels,
     databases,
     deliveries,
+    escalations,
     history,
     keys,
     mute_timings,
@@ -50,6 +51,7 @@ alerts.app.command("watch")(watch)
 app.add_typer(channels.app, name="channels")
 app.add_typer(databases.app, name="db")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(escalations.app, name="escalations")
 app.add_typer(history.app, name="history")
 app.add_typer(keys.app, name="keys")
 app.add_typer(routes.app, name="routes")

@@ -1,7 +1,7 @@
 """The documents that `--json` prints of what a tenant sets of who is told, and when; see `documents`."""
 
 from monitors.cli.choices import word_of
-from monitors.cli.documents import Document, time_text
+from monitors.cli.documents import Document, duration_text, time_text
 from monitors.v1 import notification_pb2, notifier_service_pb2
 
 
@@ -50,6 +50,19 @@ def routing_document(response: notifier_service_pb2.PreviewRoutingResponse) -> D
         "channels": list(response.channels),
         "problems": list(response.problems),
         "muted_reason": response.muted_reason,
+    }
+
+
+def escalation_policy_document(policy: notification_pb2.EscalationPolicy) -> Document:
+    """An escalation policy. Each step counts from when an alert was told first."""
+    steps = [{"after": duration_text(step, "after"), "channels": list(step.channels)} for step in policy.steps]
+    return {
+        "id": policy.id,
+        "name": policy.name,
+        "position": policy.position,
+        "matchers": list(map(matcher_document, policy.matchers)),
+        "steps": steps,
+        "etag": policy.etag,
     }
 
 

@@ -22,11 +22,12 @@ _SCOPES = {
     },
     "monitors.v1.NotifierService": {
         "channels:read": "GetChannel ListChannels GetDelivery ListDeliveries ListSilences ListMuteTimings "
-        "ListRoutes PreviewRouting GetNotifierStatus",
+        "ListRoutes PreviewRouting ListEscalationPolicies GetNotifierStatus",
         "channels:write": "CreateChannel UpdateChannel DeleteChannel TestChannel VerifyChannel SendVerification "
         "RetryDelivery RetryDeliveries "
         "CreateSilence UpdateSilence DeleteSilence CreateMuteTiming UpdateMuteTiming DeleteMuteTiming "
-        "CreateRoute UpdateRoute DeleteRoute",
+        "CreateRoute UpdateRoute DeleteRoute "
+        "CreateEscalationPolicy UpdateEscalationPolicy DeleteEscalationPolicy",
         "admin": "ListNotifierAuditEvents",
     },
 }

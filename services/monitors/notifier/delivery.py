@@ -26,9 +26,10 @@ from monitors.notifier.model.places import AT_ONCE, LINGERS
 from monitors.notifier.model.room import Room
 from monitors.notifier.outage import Outages
 from monitors.notifier.store.claims import Claim, Finished
+from monitors.notifier.store.escalating import MOST, Escalations
 from monitors.notifier.store.notices import Notices
 from monitors.notifier.store.queue import Queue
-from monitors.notifier.translate import content_of, message_from_payload, notice_to_arrival, repeat_of
+from monitors.notifier.translate import content_of, escalation_of, message_from_payload, notice_to_arrival, repeat_of
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Dispatcher:
         database: Database,
         queue: Queue,
         notices: Notices,
+        escalations: Escalations,
         senders: Senders,
         flow: Flow,
         outages: Outages,
@@ -60,6 +62,7 @@ class Dispatcher:
         self._database = database
         self._queue = queue
         self._notices = notices
+        self._escalations = escalations
         self._senders = senders
         self._flow = flow
         self._outages = outages
@@ -78,6 +81,8 @@ class Dispatcher:
         self._gathering: asyncio.TimerHandle | None = None
         self._lease_end = 0
         """When to look for leases that have run out."""
+        self._escalation_at = 0
+        """When to look for escalations that are due."""
         self._unknown = ""
         """The token of a step of which it isn't known whether it was committed."""
 
@@ -90,6 +95,7 @@ class Dispatcher:
 
     def look(self) -> None:
         """Something may have become due."""
+        self._escalation_at = 0
         self._wake.set()
 
     async def run(self) -> None:
@@ -151,14 +157,16 @@ class Dispatcher:
         now = self._clock.now()
         make_room = self._flow.rooms(now)
         token, unknown = secrets.token_hex(8), self._unknown
+        looks_at, self._escalation_at = self._escalation_at, now + POLL
 
-        def transaction(session: Session) -> tuple[list[Arrival], list[Claim], Room, int]:
+        def transaction(session: Session) -> tuple[list[Arrival], list[Claim], Room, int, int]:
             if unknown:
                 self._queue.take_back(session, unknown)
             lost = self._queue.finish(session, finished)
             for one in lost:
                 log.warning("delivery %s was taken over before its attempt ended", one.claim.delivery_id)
             recorded = [one for one in finished if one not in lost] if lost else finished
+            self._escalations.drop(session, recorded, now)
             self._notices.follow(session, recorded, now, partial(notice_to_arrival, now))
             self._queue.put_back(session, put_back)
             lease_end = self._lease_end
@@ -166,13 +174,15 @@ class Dispatcher:
                 # Those that another notifier takes from here on last longer than until the next look.
                 lease_end = min(self._queue.reclaim(session, now) or now + POLL, now + POLL)
             unprinted = self._queue.take_in(session, [one for arrivals, _ in inbox for one in arrivals], now)
+            escalation_at = looks_at if looks_at > now or self._stopping else self._escalate(session, now)
             room = make_room()
             claims = [] if self._stopping else self._claim(session, now, token, room)
-            return unprinted, claims, room, lease_end
+            return unprinted, claims, room, lease_end, escalation_at
 
         try:
-            unprinted, claims, room, self._lease_end = await self._database.write(transaction)
+            unprinted, claims, room, self._lease_end, escalation_at = await self._database.write(transaction)
         except Exception as error:
+            self._escalation_at = 0
             self._finished[:0] = finished
             self._put_back[:0] = put_back
             if isinstance(error, CommitUnknown):
@@ -182,6 +192,8 @@ class Dispatcher:
                     taken.set_exception(error)
             raise
         self._unknown = ""
+        # Whoever wanted it looked at meanwhile has set it to an earlier time.
+        self._escalation_at = min(self._escalation_at, escalation_at)
         for note in (self._outages.note, *self.on_finished):
             note(finished)
         for claim, permit in zip(claims, self._flow.begin(claims, room), strict=True):
@@ -195,7 +207,15 @@ class Dispatcher:
             self._senders.show(message_from_payload(arrival.payload, ""), now)
         # Also where nothing came or ended: what was due may have been given up because its channel is gone.
         self._on_change()
-        return min(time for time in (self._lease_end, room.upcoming, room.next_token()) if time is not None)
+        upcoming = (self._lease_end, self._escalation_at, room.upcoming, room.next_token())
+        return min(time for time in upcoming if time is not None)
+
+    def _escalate(self, session: Session, now: int) -> int:
+        """Lets others be told of what nobody has acknowledged. Returns when to look again: what others
+        make meanwhile isn't due sooner."""
+        if self._escalations.take_due(session, now, partial(escalation_of, now)) == MOST:
+            return now
+        return min(self._escalations.next_due(session) or now + POLL, now + POLL)
 
     def _claim(self, session: Session, now: int, token: str, room: Room) -> list[Claim]:
         """Leases what is due. What is told again takes the room that news leaves."""

@@ -40,6 +40,7 @@ from monitors.notifier.reports import Reporter
 from monitors.notifier.service import NotifierService
 from monitors.notifier.store.addresses import AddressStore
 from monitors.notifier.store.channels import ChannelStore
+from monitors.notifier.store.escalating import Escalations
 from monitors.notifier.store.heartbeats import Heartbeats
 from monitors.notifier.store.notices import Notices
 from monitors.notifier.store.queue import Queue
@@ -154,7 +155,9 @@ async def _running(
     rates = Rates(settings.webhook_rate, settings.tenant_rate)
     # Buckets of this process alone would say what its own say.
     flow = Flow(rates, None if isinstance(shared.buckets, LocalBuckets) else shared.buckets)
-    dispatcher = Dispatcher(database, queue, Notices(channels), senders, flow, outages, clock, reporter.look)
+    dispatcher = Dispatcher(
+        database, queue, Notices(channels), Escalations(channels), senders, flow, outages, clock, reporter.look
+    )
     changes = Changes(database, channels, queue, requests, mirror, senders, sealer, clock)
     policy = Policy(settings.allow_local_targets, settings.mailer is not None)
     addresses = AddressStore(sealer, channels)

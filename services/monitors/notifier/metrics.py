@@ -12,7 +12,7 @@ from monitors.mesh.times import SECOND
 from monitors.notifier.clock import Clock
 from monitors.notifier.delivery import Dispatcher
 from monitors.notifier.model.delivery import UNFINISHED
-from monitors.notifier.store import breakers, totals
+from monitors.notifier.store import breakers, escalating, totals
 from monitors.notifier.store.claims import Finished
 
 KEPT_SECONDS = 5.0
@@ -70,10 +70,10 @@ class _Attempts:
 async def _read(database: Database, clock: Clock) -> Sequence[Metric]:
     now = clock.now()
 
-    def look(session: Session) -> tuple[totals.Totals, int]:
-        return totals.count(session, now), breakers.count_open(session)
+    def look(session: Session) -> tuple[totals.Totals, int, tuple[int, int | None]]:
+        return totals.count(session, now), breakers.count_open(session), escalating.count_waiting(session)
 
-    total, failing = await database.read(look)
+    total, failing, (escalations, first_due) = await database.read(look)
     return [
         GaugeMetricFamily(
             "monitors_deliveries_pending", "Deliveries that wait, for their turn or for another attempt.", total.pending
@@ -94,5 +94,13 @@ async def _read(database: Database, clock: Clock) -> Sequence[Metric]:
         ),
         GaugeMetricFamily(
             "monitors_breakers_open", "Channels whose endpoint keeps failing and is tried now and then only.", failing
+        ),
+        GaugeMetricFamily(
+            "monitors_escalations_waiting", "Alerts that escalate further if nobody acknowledges them.", escalations
+        ),
+        GaugeMetricFamily(
+            "monitors_escalations_oldest_due_age_seconds",
+            "For how long the step of an escalation has been due that has waited for longest; 0 if none is due.",
+            max(0, now - first_due) / SECOND if first_due is not None else 0.0,
         ),
     ]

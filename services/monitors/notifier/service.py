@@ -35,12 +35,11 @@ from monitors.notifier.policies.calls import PolicyCalls
 from monitors.notifier.policies.routing import Routing
 from monitors.notifier.policies.service import PolicyService
 from monitors.notifier.reports import Reporter
-from monitors.notifier.store import breakers
+from monitors.notifier.store import breakers, escalation_policies, routes
 from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.addresses import AddressStore
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.requests import RequestStore
-from monitors.notifier.store.routes import check_unnamed
 from monitors.notifier.store.tables import audit
 from monitors.notifier.translate import (
     from_attempt,
@@ -157,7 +156,8 @@ class NotifierService(AddressCalls, PolicyService, NotifierServiceServicer):
         def decide(session: Session) -> Step:
             before = self._channels.get(session, tenant, request.channel_id)
             check_etag(before, request.etag)
-            check_unnamed(session, tenant, before.name)
+            for policies in (routes, escalation_policies):
+                policies.check_unnamed(session, tenant, before.name)
             return Step(before, None)
 
         answer = await self._changes.apply(once_of(request), decide, self._deleted)

@@ -13,7 +13,7 @@ from monitors.notifier.model.channel import Change, Channel
 from monitors.notifier.model.checks import Policy, keep_former, shorten
 from monitors.notifier.model.delivery import Arrival
 from monitors.notifier.model.heartbeats import check_heartbeat
-from monitors.notifier.model.message import ABOUT_NO_ALERT, Kind, Message, Severity, message_id
+from monitors.notifier.model.message import ABOUT_NO_ALERT, Escalation, Kind, Message, Severity, message_id
 from monitors.notifier.model.notices import Notice
 from monitors.notifier.model.targets import (
     AppriseTarget,
@@ -35,7 +35,7 @@ from monitors.v1.notifier_service_pb2 import UpdateChannelRequest
 
 KNOWN_KINDS = frozenset(field.name for field in pb.Channel.DESCRIPTOR.oneofs_by_name["kind"].fields)
 PLAIN_FIELDS = ("name", "is_default", "send_resolved", "heartbeat_interval", "grouping")
-KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.STILL_FIRING), *map(int, ABOUT_NO_ALERT)}
+KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.STILL_FIRING), int(Kind.ESCALATED), *map(int, ABOUT_NO_ALERT)}
 KNOWN_SEVERITIES = frozenset(map(int, Severity))
 PLAIN_HTTP = "the endpoint is reached over plain http, so anybody on the way can read the alerts"
 
@@ -154,16 +154,40 @@ def repeat_of(now: int, payload: bytes, number: int, severity: int) -> Arrival:
 
     It has the place of what it repeats in their stream: before all that comes later.
     """
-    notification = pb.Notification.FromString(payload)
+    notification = _anew(now, payload, severity)
     notification.id = f"{notification.id}_{number}"
     notification.kind = alert_pb2.ALERT_EVENT_KIND_STILL_FIRING if number else alert_pb2.ALERT_EVENT_KIND_FIRING
     notification.repeat_number = number
+    return _arrival(notification)
+
+
+def escalation_of(now: int, payload: bytes, number: int, severity: int, escalation: Escalation) -> Arrival:
+    """What tells others, at `now`, of an alert that nobody has acknowledged: the `number`-th that was made of that, of
+    the notification that said so. In their streams it has the place of that: before all that comes later."""
+    notification = _anew(now, payload, severity)
+    notification.id = f"{notification.id}_e{number}"
+    notification.kind = alert_pb2.ALERT_EVENT_KIND_ESCALATED
+    notification.escalation.CopyFrom(
+        pb.Escalation(
+            policy=escalation.policy,
+            step=escalation.step,
+            step_count=escalation.step_count,
+            unacknowledged_duration=to_duration(escalation.unacknowledged),
+            told_before=escalation.told_before,
+        )
+    )
+    return _arrival(notification)
+
+
+def _anew(now: int, payload: bytes, severity: int) -> pb.Notification:
+    """What was told before, to be told at `now` as it is by now."""
+    notification = pb.Notification.FromString(payload)
     notification.alert.severity = rule_pb2.Severity.ValueType(severity)
     for field in ("former_severity", "detail", "user"):
         notification.ClearField(field)
     notification.event_time.CopyFrom(to_timestamp(now))
     notification.create_time.CopyFrom(to_timestamp(now))
-    return _arrival(notification)
+    return notification
 
 
 def notice_to_arrival(now: int, notice: Notice) -> Arrival:
@@ -216,6 +240,7 @@ def _arrival(notification: pb.Notification) -> Arrival:
         repeat_interval=from_duration(notification.repeat_interval),
         repeat_after=from_timestamp(notification.repeat_after_time),
         former_severity=int(notification.former_severity),
+        is_acknowledged=notification.alert.HasField("acknowledgement"),
         rule_id=notification.alert.rule_id,
         monitor_id=notification.alert.monitor_id,
         title=notification.alert.title,
@@ -257,11 +282,22 @@ def message_from_payload(payload: bytes, channel_id: str) -> Message:
         create_time=from_timestamp(notification.create_time),
         sequence=notification.sequence,
         repeat_number=notification.repeat_number,
+        escalation=_escalation(notification.escalation) if notification.HasField("escalation") else None,
         interval=from_duration(notification.repeat_interval),
         user=notification.user,
         note=notification.detail,
         labels=dict(alert.labels),
         annotations=dict(alert.annotations),
+    )
+
+
+def _escalation(sent: pb.Escalation) -> Escalation:
+    return Escalation(
+        policy=sent.policy,
+        step=sent.step,
+        step_count=sent.step_count,
+        unacknowledged=from_duration(sent.unacknowledged_duration),
+        told_before=tuple(sent.told_before),
     )
 
 
@@ -296,6 +332,7 @@ def from_delivery(delivery: Delivery) -> pb.Delivery:
         attempt_count=delivery.attempt_count,
         detail=delivery.detail,
         message_id=delivery.message_id,
+        escalation=pb.Notification.FromString(delivery.escalation).escalation if delivery.escalation else None,
     )
 
 

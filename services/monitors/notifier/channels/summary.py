@@ -3,7 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from monitors.notifier.channels.text import clean, format_tags, format_value, severity_words, shorten, verb
+from monitors.notifier.channels.text import (
+    clean,
+    escalation_words,
+    format_tags,
+    format_value,
+    severity_words,
+    shorten,
+    verb,
+)
 from monitors.notifier.model.bundle import Bundle
 from monitors.notifier.model.message import Message, Severity
 
@@ -45,6 +53,7 @@ def line(entry: Message) -> str:
     value = "" if entry.value is None else f"value {format_value(entry.value)}"
     compared = ", ".join(filter(None, (shorten(clean(entry.condition), MAX_TITLE), value)))
     happened = f"{verb(entry)} {severity_words(entry)}".rstrip()
+    happened += f" ({escalation_words(entry.escalation)})" if entry.escalation else ""
     parts = (happened, shorten(clean(entry.title), MAX_TITLE), shorten(monitor, MAX_TITLE), compared)
     # The id stands last and is never cut off.
     return shorten(" · ".join(filter(None, parts)), MAX_LINE - 80) + f" · {shorten(clean(entry.alert_id), 70)}"

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 
 from monitors.mesh.times import MINUTE, SECOND
-from monitors.notifier.model.message import Kind, Message
+from monitors.notifier.model.message import Escalation, Kind, Message
 
 DELAY_WORTH_TELLING = 15 * MINUTE
+MOST_NAMED = 10
+"""How many of the channels that were told before are named."""
 TOO_LARGE = "the whole message was too large for this channel"
 VERBS = {
     Kind.TEST: "TEST",
@@ -20,6 +22,7 @@ VERBS = {
     Kind.STILL_FIRING: "STILL FIRING",
     Kind.NOTICE: "NOTICE",
     Kind.HEARTBEAT: "ALIVE",
+    Kind.ESCALATED: "UNACKNOWLEDGED",
 }
 ICONS = {
     Kind.TEST: "🔔",
@@ -31,9 +34,10 @@ ICONS = {
     Kind.STILL_FIRING: "🔁",
     Kind.NOTICE: "⚠️",
     Kind.HEARTBEAT: "💓",
+    Kind.ESCALATED: "📟",
 }
 _COLOURS = {
-    **dict.fromkeys((Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING, Kind.NOTICE), "#b3261e"),
+    **dict.fromkeys((Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING, Kind.ESCALATED, Kind.NOTICE), "#b3261e"),
     Kind.RESOLVED: "#1e7b34",
 }
 # Characters that change what a reader sees without being seen themselves: controls, and direction overrides.
@@ -103,12 +107,14 @@ def format_tags(tags: Mapping[str, str]) -> str:
 
 def headline(message: Message) -> str:
     """What happened in one line: `FIRING (high): CPU is hot`, `ESCALATED high → critical: CPU is hot`,
-    `STILL FIRING for 4 h 12 min (high): CPU is hot`."""
+    `STILL FIRING for 4 h 12 min (high): CPU is hot`, `UNACKNOWLEDGED for 15 min (high): CPU is hot`."""
     severity = severity_words(message)
     if message.kind is not Kind.SEVERITY_CHANGED and severity:
         severity = f"({severity})"
     if message.kind is Kind.STILL_FIRING:
         severity = f"for {format_duration(message.firing_duration)} {severity}"
+    if message.escalation:
+        severity = f"for {unacknowledged_words(message.escalation)} {severity}"
     return f"{verb(message)} {severity}".rstrip() + f": {clean(message.title)}"
 
 
@@ -119,6 +125,20 @@ def verb(message: Message) -> str:
     former = message.former_severity
     eased = message.kind is Kind.SEVERITY_CHANGED and former is not None and former > message.severity
     return "EASED" if eased else VERBS[message.kind]
+
+
+def unacknowledged_words(escalation: Escalation) -> str:
+    """For how long nobody has acknowledged it, in whole minutes: `15 min`, `1 h 30 min`."""
+    return format_duration(escalation.unacknowledged // MINUTE * MINUTE)
+
+
+def escalation_words(escalation: Escalation) -> str:
+    """`not acknowledged for 15 min, step 2 of 3, told before: ops-slack`."""
+    told, more = escalation.told_before[:MOST_NAMED], len(escalation.told_before) - MOST_NAMED
+    names = ", ".join(map(clean, told)) + (f" and {more} more" if more > 0 else "")
+    waited = unacknowledged_words(escalation)
+    step = f"step {escalation.step} of {escalation.step_count}"
+    return f"not acknowledged for {waited}, {step}, told before: {names or 'nobody'}"
 
 
 def colour_of(message: Message) -> str:
@@ -140,11 +160,12 @@ def facts(message: Message, now: int, zone: tzinfo = UTC) -> list[tuple[str, str
         return [("Note", "This is a test. Alerts that name this channel will arrive here.")]
     if not message.is_about_alert:
         return [("What", clean(message.note))]
-    found = [("What", clean(message.summary)), ("Monitor", clean(message.monitor_id) + format_tags(message.group))]
+    found = [("Escalation", escalation_words(message.escalation))] if message.escalation else []
+    found += [("What", clean(message.summary)), ("Monitor", clean(message.monitor_id) + format_tags(message.group))]
     if message.condition:
         value = "" if message.value is None else f", value {format_value(message.value)}"
         # By now it's another one.
-        value += " when it fired" if value and message.kind is Kind.STILL_FIRING else ""
+        value += " when it fired" if value and message.kind in (Kind.STILL_FIRING, Kind.ESCALATED) else ""
         found.append(("Condition", clean(message.condition) + value))
     if message.kind is Kind.RESOLVED:
         found.append(("Over since", format_time(message.resolve_time or message.event_time, zone)))

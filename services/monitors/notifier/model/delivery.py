@@ -42,7 +42,7 @@ class State(IntEnum):
     SUPERSEDED = 7
 
 
-SAYS_IT_FIRES = (Kind.FIRING, Kind.SEVERITY_CHANGED)
+SAYS_IT_FIRES = (Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.ESCALATED)
 FOLLOWS = (Kind.RESOLVED, Kind.ACKNOWLEDGED)
 """What is no news to whoever was never told that the alert fired."""
 UNFINISHED = (State.PENDING, State.IN_FLIGHT)
@@ -169,6 +169,8 @@ class Arrival:
     repeat_after: int = 0
     """Nothing is told again before, in nanoseconds since 1970."""
     former_severity: int = 0
+    is_acknowledged: bool = False
+    """Whether somebody had acknowledged the alert by then."""
     rule_id: str = ""
     monitor_id: str = ""
     title: str = ""
@@ -254,4 +256,4 @@ def never_told(firing: Collection[State]) -> bool:
     worse since. If there are none the end is told, since the firing may have been told before the channel's queue was
     made anew.
     """
-    return bool(firing) and all(state in (State.DEAD, State.SUPPRESSED) for state in firing)
+    return bool(firing) and all(state in (State.DEAD, State.SUPPRESSED, State.SUPERSEDED) for state in firing)

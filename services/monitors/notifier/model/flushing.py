@@ -41,8 +41,9 @@ def group_key(arrival: Arrival, channel_id: str, grouping: Grouping) -> str:
 
 
 def is_urgent(arrival: Arrival, grouping: Grouping) -> bool:
-    """Whether it doesn't wait: what is critical, and, unless they are to be held, an end and what got worse."""
-    if arrival.severity >= Severity.CRITICAL:
+    """Whether it doesn't wait: what is critical, what has waited for too long already as nobody has acknowledged it,
+    and, unless they are to be held, an end and what got worse."""
+    if arrival.severity >= Severity.CRITICAL or arrival.kind is Kind.ESCALATED:
         return True
     worse = arrival.kind is Kind.SEVERITY_CHANGED and arrival.severity > arrival.former_severity
     return not grouping.holds_urgent and (worse or arrival.kind is Kind.RESOLVED)

@@ -20,6 +20,8 @@ class Kind(IntEnum):
     """How it's told again has changed; nobody is told of that."""
     NOTICE = 8
     HEARTBEAT = 9
+    ESCALATED = 10
+    """Nobody has acknowledged it for a while, so that others are told."""
 
 
 class Severity(IntEnum):
@@ -29,6 +31,19 @@ class Severity(IntEnum):
     MEDIUM = 2
     HIGH = 3
     CRITICAL = 4
+
+
+@dataclass(frozen=True)
+class Escalation:
+    """How far the escalation of an alert has come, as people are told."""
+
+    policy: str
+    step: int
+    step_count: int
+    unacknowledged: int
+    """For how long nobody has acknowledged it, in nanoseconds."""
+    told_before: tuple[str, ...] = ()
+    """The names of the channels that were told before, in this order."""
 
 
 ABOUT_NO_ALERT = frozenset({Kind.TEST, Kind.NOTICE, Kind.HEARTBEAT})
@@ -65,6 +80,8 @@ class Message:
     """When it's told again, or with HEARTBEAT when the next one comes: nanoseconds from now, 0 for never."""
     repeat_number: int = 0
     """With STILL_FIRING: the how manieth time it's told again, from 1."""
+    escalation: Escalation | None = None
+    """With ESCALATED: how far that has come."""
     user: str = ""
     note: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -82,7 +99,7 @@ class Message:
     @property
     def fires(self) -> bool:
         """Whether it asks somebody to take care."""
-        return self.kind in (Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING)
+        return self.kind in (Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING, Kind.ESCALATED)
 
     @property
     def firing_duration(self) -> int:

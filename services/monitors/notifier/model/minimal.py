@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from monitors.notifier.model.bundle import Bundle, Content
-from monitors.notifier.model.message import Message
+from monitors.notifier.model.message import Escalation, Message
 
 MAX_TEXT = 100
 MAX_NOTE = 200
 MAX_LINK = 300
 MAX_TAGS = 3
+MAX_TOLD = 3
+"""How many of the channels that were told before are named."""
 MAX_TAG = 40
 """Characters, of a tag's name and of its value."""
 
@@ -35,10 +37,16 @@ def _minimal(message: Message) -> Message:
         resolve_reason=_short(message.resolve_reason, MAX_TEXT),
         user=_short(message.user, MAX_TEXT),
         note=_short(message.note, MAX_NOTE),
+        escalation=_few_told(message.escalation) if message.escalation else None,
         labels={},
         annotations={"runbook_url": link} if link else {},
         is_minimal=True,
     )
+
+
+def _few_told(escalation: Escalation) -> Escalation:
+    told = tuple([_short(name, MAX_TEXT) for name in escalation.told_before[:MAX_TOLD]])
+    return replace(escalation, policy=_short(escalation.policy, MAX_TEXT), told_before=told)
 
 
 def _few(tags: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What tenants set of who is told of their alerts, and when: what silences, mute timings and others have in common."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeVar
 
@@ -51,7 +52,30 @@ class Named(Entry):
         return self.name
 
 
+@dataclass(frozen=True)
+class Placed(Named):
+    """One that has a place among the others of its kind, by which they're looked at."""
+
+    position: int
+    """From 1; 0 is behind all others."""
+
+
 E = TypeVar("E", bound=Entry)
+P = TypeVar("P", bound=Placed)
+
+
+def arranged(others: Sequence[P], entry: P) -> list[P]:
+    """All with their places, once one has taken the place that it asks for among the others."""
+    place = min(entry.position, len(others) + 1) or len(others) + 1
+    listed = [*others[: place - 1], entry, *others[place - 1 :]]
+    return [replace(one, position=number) for number, one in enumerate(listed, 1)]
+
+
+def check_position(position: int, place: str) -> list[InvalidField]:
+    """What is wrong with a position, which stands at `place`."""
+    if position >= 0:
+        return []
+    return [InvalidField(place, f"{position} is negative; send 1 for the first, 0 for the last")]
 
 
 def following(before: E, after: E) -> E:

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
+from monitors.notifier.model.escalation import EscalationPolicy
 from monitors.notifier.model.muting import Muting
 from monitors.notifier.model.routes import Route
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What mutes alerts, and the routes in their order."""
+    """What mutes alerts; the routes, and the escalation policies, each in their order."""
 
     mutings: tuple[Muting, ...] = ()
     routes: tuple[Route, ...] = ()
+    escalations: tuple[EscalationPolicy, ...] = ()

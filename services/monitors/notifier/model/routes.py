@@ -1,12 +1,12 @@
 """Routes: where alerts are told whose rules name no channel."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 from monitors.mesh.errors import InvalidField, InvalidFields
 from monitors.notifier.model.matching import Matcher, all_hold, check_matchers
-from monitors.notifier.model.policies import Named, check_name
+from monitors.notifier.model.policies import Placed, check_name, check_position
 
 MOST_CHANNELS = 20
 MOST = 100
@@ -14,14 +14,12 @@ MOST = 100
 
 
 @dataclass(frozen=True)
-class Route(Named):
+class Route(Placed):
     """Tells its channels of what its matchers hold for. Unless it `continues`, those behind it don't count."""
 
     noun: ClassVar[str] = "route"
     nouns: ClassVar[str] = "routes"
 
-    position: int
-    """Its place among the tenant's routes, from 1; 0 is behind all others."""
     matchers: tuple[Matcher, ...]
     channels: tuple[str, ...]
     continues: bool = False
@@ -43,20 +41,10 @@ def channels_of(routes: Iterable[Route]) -> list[str]:
     return list(dict.fromkeys(name for route in routes for name in route.channels))
 
 
-def arranged(others: Sequence[Route], route: Route) -> list[Route]:
-    """All routes with their places, once a route has taken the one that it asks for among the others."""
-    place = min(route.position, len(others) + 1) or len(others) + 1
-    listed = [*others[: place - 1], route, *others[place - 1 :]]
-    return [replace(one, position=number) for number, one in enumerate(listed, 1)]
-
-
 def check(before: Route | None, route: Route, now: int) -> None:
     """Raises InvalidFields if there can't be such a route."""
     errors = check_name(route.name, "route.name") + check_matchers(route.matchers, "route.matchers")
-    if route.position < 0:
-        errors.append(
-            InvalidField("route.position", f"{route.position} is negative; send 1 for the first, 0 for the last")
-        )
+    errors += check_position(route.position, "route.position")
     if not 1 <= len(route.channels) <= MOST_CHANNELS:
         errors.append(
             InvalidField(

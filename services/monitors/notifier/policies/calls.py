@@ -14,7 +14,6 @@ from monitors.notifier.model.policies import E
 from monitors.notifier.once import carry_out, once_of
 from monitors.notifier.pages import list_of, make_token, page_limit, read_token
 from monitors.notifier.policies.kinds import Kind, Making
-from monitors.notifier.store import repeats
 from monitors.notifier.store.policy import note_change
 from monitors.notifier.store.requests import RequestStore
 
@@ -67,7 +66,7 @@ class PolicyCalls:
             kind.check_within(session, after)
             after = kind.rows.update(session, after)
             note_change(session, once.tenant)
-            repeats.look_again(session, once.tenant, now)
+            kind.follow(session, after, now)
             shown = kind.show(after)
             changes = [Change(kind.field, after.id, kind.show(before), shown)] if after != before else []
             return answer(**{kind.field: shown}), changes
@@ -91,7 +90,7 @@ class PolicyCalls:
             else:
                 kind.rows.update(session, after)
             note_change(session, once.tenant)
-            repeats.look_again(session, once.tenant, now)
+            kind.follow(session, before, now)
             shown = kind.show(after) if after else None
             return answer(), [Change(kind.field, before.id, kind.show(before), shown)]
 

@@ -10,6 +10,7 @@ from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
 from monitors.notifier.model.checks import shorten
 from monitors.notifier.model.policies import E, following
+from monitors.notifier.store import escalations, repeats
 from monitors.notifier.store.policies import Rows
 
 
@@ -35,6 +36,12 @@ def nothing_more(session: Session, entry: Any) -> None:
     """What is right by itself is right."""
 
 
+def look_again(session: Session, entry: Any, now: int) -> None:
+    """What isn't muted any more is told, if it still fires."""
+    repeats.look_again(session, entry.tenant, now)
+    escalations.look_again(session, entry.tenant, now)
+
+
 def nothing_left(entry: Any, now: int) -> None:
     """What is deleted is gone."""
 
@@ -57,6 +64,8 @@ class Kind(Generic[E]):
     """The same for what it takes to know what else there is."""
     rest: Callable[[E, int], E | None] = nothing_left
     """What is left of one that is deleted, now; None if that is nothing."""
+    follow: Callable[[Session, E, int], None] = look_again
+    """What is done once one has changed, or is deleted, now."""
 
     @property
     def field(self) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from monitors.notifier.policies.calls import PolicyCalls
+from monitors.notifier.policies.escalations import ESCALATIONS
 from monitors.notifier.policies.routes import ROUTES
 from monitors.notifier.policies.routing import Routing
 from monitors.notifier.policies.silences import SILENCES
@@ -11,7 +12,7 @@ from monitors.v1 import notifier_service_pb2 as pb
 
 
 class PolicyService:
-    """What concerns silences, mute timings and routes."""
+    """What concerns silences, mute timings, routes and escalation policies."""
 
     _policies: PolicyCalls
     _routing: Routing
@@ -55,3 +56,23 @@ class PolicyService:
 
     async def PreviewRouting(self, request: pb.PreviewRoutingRequest, context: Any) -> pb.PreviewRoutingResponse:
         return await self._routing.preview(request)
+
+    async def CreateEscalationPolicy(
+        self, request: pb.CreateEscalationPolicyRequest, context: Any
+    ) -> pb.CreateEscalationPolicyResponse:
+        return await self._policies.create(ESCALATIONS, request, pb.CreateEscalationPolicyResponse)
+
+    async def ListEscalationPolicies(
+        self, request: pb.ListEscalationPoliciesRequest, context: Any
+    ) -> pb.ListEscalationPoliciesResponse:
+        return await self._policies.list(ESCALATIONS, request, pb.ListEscalationPoliciesResponse)
+
+    async def UpdateEscalationPolicy(
+        self, request: pb.UpdateEscalationPolicyRequest, context: Any
+    ) -> pb.UpdateEscalationPolicyResponse:
+        return await self._policies.update(ESCALATIONS, request, pb.UpdateEscalationPolicyResponse)
+
+    async def DeleteEscalationPolicy(
+        self, request: pb.DeleteEscalationPolicyRequest, context: Any
+    ) -> pb.DeleteEscalationPolicyResponse:
+        return await self._policies.delete(ESCALATIONS, request, pb.DeleteEscalationPolicyResponse)

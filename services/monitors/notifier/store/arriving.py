@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.ids import id_series
@@ -20,15 +20,17 @@ from monitors.notifier.model.delivery import (
     never_told,
     plan,
 )
+from monitors.notifier.model.escalation import plan_care
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.muting import under
 from monitors.notifier.model.policy import Policy
 from monitors.notifier.model.targets import ConsoleTarget
-from monitors.notifier.store import repeats
+from monitors.notifier.store import escalations, repeats
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.named import stream_of
 from monitors.notifier.store.policy import PolicyStore
-from monitors.notifier.store.tables import attempts, deliveries
+from monitors.notifier.store.standing import end_waiting
+from monitors.notifier.store.tables import DeliveryRow, attempts, deliveries
 from monitors.notifier.store.timing import Timing
 
 FIRING_NEVER_TOLD = "that the alert fired was never told, so what became of it isn't either"
@@ -46,6 +48,8 @@ class Told:
     """What became of it, by tenant, stream and alert."""
     heard: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
     """The names of the channels, by tenant and alert."""
+    escalated: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
+    """Those of them to which it was escalated."""
 
     def note(self, tenant: str, alert_id: str, channels: Collection[str]) -> None:
         """Notes that channels hear that an alert fires."""
@@ -56,9 +60,9 @@ class Told:
 _KNOWN = select(deliveries.c.notification_id).where(
     deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.notification_id.in_(bindparam("ids", expanding=True))
 )
-# Of what was given up: whether one of the attempts may have arrived.
+# Of what was given up, or isn't wanted any more: whether one of the attempts may have arrived.
 _MAY_BE_KNOWN = and_(
-    deliveries.c.state == int(State.DEAD),
+    deliveries.c.state.in_((int(State.DEAD), int(State.SUPERSEDED))),
     select(attempts.c.number)
     .where(
         attempts.c.tenant_id == deliveries.c.tenant_id,
@@ -68,11 +72,20 @@ _MAY_BE_KNOWN = and_(
     .exists(),
 )
 _TOLD = (
-    select(deliveries.c.stream_key, deliveries.c.alert_id, deliveries.c.channel_name, deliveries.c.state, _MAY_BE_KNOWN)
+    select(
+        deliveries.c.stream_key,
+        deliveries.c.alert_id,
+        deliveries.c.channel_name,
+        deliveries.c.kind,
+        deliveries.c.state,
+        _MAY_BE_KNOWN,
+    )
     .where(
         deliveries.c.tenant_id == bindparam("tenant"),
         deliveries.c.alert_id.in_(bindparam("alerts", expanding=True)),
         deliveries.c.kind.in_(list(map(int, SAYS_IT_FIRES))),
+        # A step that waits isn't for anybody yet.
+        or_(deliveries.c.kind != int(Kind.ESCALATED), deliveries.c.state != int(State.SUPPRESSED)),
     )
     # Locked, so that the end of an alert and the end of all attempts to tell its firing don't miss each other.
     .with_for_update(read=True)
@@ -93,8 +106,10 @@ def take_in(
         known = _known(session, tenant, list(of_tenant))
         new = [one for name, one in of_tenant.items() if name not in known]
         if new:
-            look_up(session, told, tenant, {one.alert_id for one in new if one.kind in _GOES_ON})
             present, policy = channels.list_all(session, tenant), policies.of(session, tenant, now)
+            # What was to be escalated and isn't any more comes first: it wasn't told then.
+            escalations.follow(session, tenant, policy.escalations, new, now)
+            look_up(session, told, tenant, {one.alert_id for one in new if one.kind in _GOES_ON})
             planned += [(one, _plan(one, present, policy, told, now)) for one in new]
     repeats.follow(session, planned, insert(session, planned, now, told), now)
     return [arrival for arrival, plans in planned if not _is_printed(plans)]
@@ -103,7 +118,10 @@ def take_in(
 def _plan(arrival: Arrival, channels: Sequence[Channel], policy: Policy, told: Told, now: int) -> list[Planned]:
     """Plans what comes after all that has been planned before."""
     alert = arrival.tenant, arrival.alert_id
-    planned = under(policy.mutings, arrival, plan(arrival, channels, policy.routes, told.heard.get(alert, ())), now)
+    planned = plan(arrival, channels, policy.routes, told.heard.get(alert, ()))
+    if arrival.kind is Kind.ACKNOWLEDGED:
+        planned += plan_care(told.escalated.get(alert, ()), channels, planned)
+    planned = under(policy.mutings, arrival, planned, now)
     if arrival.kind in SAYS_IT_FIRES:
         told.note(*alert, [one.channel_name for one in planned])
     return planned
@@ -151,13 +169,33 @@ def _known(session: Session, tenant: str, ids: Sequence[str]) -> set[str]:
 def look_up(session: Session, told: Told, tenant: str, alert_ids: Collection[str]) -> None:
     """Looks up what has said that alerts fire."""
     for part in in_parts(sorted(alert_ids)):
-        for stream, alert_id, name, state, may_be_known in find_rows(
+        for stream, alert_id, name, kind, state, may_be_known in find_rows(
             session, _TOLD, {"tenant": tenant}, "alerts", part
         ):
             # What may have arrived is awaited to end as much as what was taken.
             known = State.ACCEPTED if may_be_known else State(state)
             told.states.setdefault((tenant, stream, alert_id), []).append(known)
             told.note(tenant, alert_id, [name])
+            if kind == Kind.ESCALATED:
+                told.escalated.setdefault((tenant, alert_id), {})[name] = None
+
+
+def supersede_ends(session: Session, firings: Collection[tuple[str, str, str]], now: int) -> None:
+    """Of alerts of which it's certain that nobody will have been told of them, what follows isn't told either. They're
+    named by tenant, stream and alert."""
+    told = Told()
+    for tenant in sorted({tenant for tenant, _, _ in firings}):
+        look_up(session, told, tenant, {alert for of, _, alert in firings if of == tenant})
+    for tenant, stream, alert in firings:
+        if never_told(told.states.get((tenant, stream, alert), [])):
+            follows = (
+                DeliveryRow.tenant_id == tenant,
+                DeliveryRow.stream_key == stream,
+                DeliveryRow.alert_id == alert,
+                DeliveryRow.kind.in_(list(map(int, FOLLOWS))),
+                DeliveryRow.state == int(State.PENDING),
+            )
+            end_waiting(session, follows, State.SUPERSEDED, FIRING_NEVER_TOLD, now)
 
 
 def _row(

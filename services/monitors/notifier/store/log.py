@@ -45,6 +45,8 @@ class Delivery:
     message_id: str = ""
     """What told it last; empty before the first attempt."""
     attempts: tuple[Attempt, ...] = ()
+    escalation: bytes = b""
+    """What was sent, of an escalation: how far it had come stands in it."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,7 @@ def count(session: Session, tenant: str) -> Counts:
 @crosses_tenants("what became of all tenants' messages is reported together")
 def unreported(session: Session, limit: int) -> list[Delivery]:
     """Deliveries whose state RuleService doesn't know yet, oldest change first."""
-    return [_delivery(row, []) for row in read_rows(session, _UNREPORTED, {"limit": limit})]
+    return [_delivery(row, [], with_payload=False) for row in read_rows(session, _UNREPORTED, {"limit": limit})]
 
 
 @crosses_tenants("what became of all tenants' messages is reported together")
@@ -261,7 +263,7 @@ def _attempts(session: Session, tenant: str, delivery_ids: Sequence[str]) -> dic
     return found
 
 
-def _delivery(row: Row, attempts: Sequence[Attempt]) -> Delivery:
+def _delivery(row: Row, attempts: Sequence[Attempt], *, with_payload: bool = True) -> Delivery:
     return Delivery(
         tenant=row.tenant_id,
         id=row.id,
@@ -278,4 +280,5 @@ def _delivery(row: Row, attempts: Sequence[Attempt]) -> Delivery:
         updated_at=row.updated_at,
         message_id=(row.message_id or message_id(row.notification_id, row.channel_id)) if row.attempt_count else "",
         attempts=tuple(attempts),
+        escalation=row.payload if row.kind == Kind.ESCALATED and with_payload else b"",
     )

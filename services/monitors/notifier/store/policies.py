@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import AlreadyExists, NotFound, QuotaExceeded
 from monitors.mesh.rows import Row
-from monitors.notifier.model.policies import E
+from monitors.notifier.model.policies import E, P, arranged
 
 MAKE_ROOM_SECONDS = 60.0
 Position = Sequence[str | int]
@@ -125,3 +125,38 @@ class Rows(Generic[E]):
             )
             if session.scalar(same):
                 raise AlreadyExists(self.kind.noun, entry.label)
+
+
+class PlacedRows(Rows[P]):
+    """Their places are 1, 2, 3…, whatever is made, moved and deleted."""
+
+    order: ClassVar[Mapping[str, type]] = {"position": int, "id": str}
+
+    def insert(self, session: Session, entry: P, now: int) -> P:
+        """Remembers a new one, which takes its place. Raises AlreadyExists and QuotaExceeded."""
+        return self._arrange(session, super().insert(session, entry, now))
+
+    def update(self, session: Session, entry: P) -> P:
+        """Remembers one as it is now, which takes its place. Raises AlreadyExists."""
+        return self._arrange(session, super().update(session, entry))
+
+    def delete(self, session: Session, entry: P) -> None:
+        """Forgets one; those behind it move up."""
+        super().delete(session, entry)
+        self._renumber(session, entry.tenant, self._locked(session, entry.tenant))
+
+    def _arrange(self, session: Session, entry: P) -> P:
+        others = [one for one in self._locked(session, entry.tenant) if one.id != entry.id]
+        placed = arranged(others, entry)
+        self._renumber(session, entry.tenant, placed)
+        return next(one for one in placed if one.id == entry.id)
+
+    def _locked(self, session: Session, tenant: str) -> list[P]:
+        """All in their order, which nobody else changes until the transaction ends."""
+        query = select(self._table).where(self._is_tenants(tenant)).order_by(self._table.c.position, self._table.c.id)
+        return list(map(self.entry, session.execute(query.with_for_update())))
+
+    def _renumber(self, session: Session, tenant: str, ordered: Sequence[P]) -> None:
+        for number, entry in enumerate(ordered, 1):
+            is_it = *self._is(tenant, entry.id), self._table.c.position != number
+            session.execute(update(self._table).where(*is_it).values(position=number))

@@ -10,7 +10,7 @@ from monitors.mesh.rows import change_rows, read_value
 from monitors.mesh.times import SECOND
 from monitors.notifier.model.muting import Muting
 from monitors.notifier.model.policy import Policy
-from monitors.notifier.store import routes, silences, timings
+from monitors.notifier.store import escalation_policies, routes, silences, timings
 from monitors.notifier.store.tables import policy_versions
 
 FRESH = 5 * SECOND
@@ -60,4 +60,8 @@ class PolicyStore:
 
 def _read(session: Session, tenant: str, now: int) -> Policy:
     mutings: list[Muting] = [*silences.ROWS.lasting(session, tenant, now), *timings.ROWS.all_of(session, tenant)]
-    return Policy(tuple(mutings), tuple(routes.ROWS.all_of(session, tenant)))
+    return Policy(
+        tuple(mutings),
+        tuple(routes.ROWS.all_of(session, tenant)),
+        tuple(escalation_policies.ROWS.all_of(session, tenant)),
+    )

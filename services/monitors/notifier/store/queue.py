@@ -17,13 +17,12 @@ from monitors.mesh.tenancy import crosses_tenants
 from monitors.mesh.times import HOUR, SECOND
 from monitors.notifier.model.breaker import GIVES_UP_AFTER
 from monitors.notifier.model.channel import Channel
-from monitors.notifier.model.delivery import SAYS_IT_FIRES, Arrival, State, never_told
+from monitors.notifier.model.delivery import SAYS_IT_FIRES, Arrival, State
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.repeats import IS_OVER
 from monitors.notifier.model.room import Room
 from monitors.notifier.model.turns import Lane
 from monitors.notifier.store import arriving, backlogs, breakers, groups, repeats
-from monitors.notifier.store.arriving import FIRING_NEVER_TOLD, Told
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.claims import Claim, Finished, claim_of
 from monitors.notifier.store.lanes import Waiting, next_due, waiting_lanes
@@ -153,7 +152,9 @@ class Queue:
         _count_repeats(session, kept, ended_at)
         for one, leased in kept:
             if one.decision.state is State.DEAD:
-                _supersede_ends(session, [row for row in leased if row.kind in SAYS_IT_FIRES], one.ended_at)
+                said = [row for row in leased if row.kind in SAYS_IT_FIRES]
+                told = [(row.tenant_id, row.stream_key, row.alert_id) for row in said]
+                arriving.supersede_ends(session, told, one.ended_at)
             if one.decision.quiet_until:
                 _keep_quiet(session, one.claim, one.decision.quiet_until)
             if one.decision.disable_reason:
@@ -306,23 +307,6 @@ def _count_repeats(session: Session, kept: Sequence[Kept], ended_at: int) -> Non
     for each in unwanted:
         is_row = DeliveryRow.tenant_id == each.tenant, DeliveryRow.id == each.delivery_id
         end_waiting(session, is_row, State.SUPERSEDED, IS_OVER, ended_at)
-
-
-def _supersede_ends(session: Session, firings: Sequence[Sent], now: int) -> None:
-    """Of alerts of which it's certain that nobody will have been told of them, the end isn't told either."""
-    told = Told()
-    for tenant in sorted({row.tenant_id for row in firings}):
-        arriving.look_up(session, told, tenant, {row.alert_id for row in firings if row.tenant_id == tenant})
-    for row in firings:
-        if never_told(told.states.get((row.tenant_id, row.stream_key, row.alert_id), [])):
-            is_end = (
-                DeliveryRow.tenant_id == row.tenant_id,
-                DeliveryRow.stream_key == row.stream_key,
-                DeliveryRow.alert_id == row.alert_id,
-                DeliveryRow.kind == int(Kind.RESOLVED),
-                DeliveryRow.state == int(State.PENDING),
-            )
-            end_waiting(session, is_end, State.SUPERSEDED, FIRING_NEVER_TOLD, now)
 
 
 def _keep_quiet(session: Session, claim: Claim, until: int) -> None:

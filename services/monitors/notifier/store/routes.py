@@ -1,53 +1,17 @@
 """Routes as they are remembered."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import UnknownChannel, WrongState
 from monitors.mesh.rows import Row
-from monitors.notifier.model.routes import MOST, Route, arranged
+from monitors.notifier.model.routes import MOST, Route
 from monitors.notifier.store.matchers import read_matchers, write_matchers
-from monitors.notifier.store.policies import Rows
+from monitors.notifier.store.policies import PlacedRows
 from monitors.notifier.store.tables import ChannelRow, routes
-
-
-class RouteRows(Rows[Route]):
-    """Their places are 1, 2, 3…, whatever is made, moved and deleted."""
-
-    order: ClassVar[Mapping[str, type]] = {"position": int, "id": str}
-
-    def insert(self, session: Session, entry: Route, now: int) -> Route:
-        """Remembers a new one, which takes its place. Raises AlreadyExists and QuotaExceeded."""
-        return self._arrange(session, super().insert(session, entry, now))
-
-    def update(self, session: Session, entry: Route) -> Route:
-        """Remembers one as it is now, which takes its place. Raises AlreadyExists."""
-        return self._arrange(session, super().update(session, entry))
-
-    def delete(self, session: Session, entry: Route) -> None:
-        """Forgets one; those behind it move up."""
-        super().delete(session, entry)
-        self._renumber(session, entry.tenant, self._locked(session, entry.tenant))
-
-    def _arrange(self, session: Session, entry: Route) -> Route:
-        others = [one for one in self._locked(session, entry.tenant) if one.id != entry.id]
-        placed = arranged(others, entry)
-        self._renumber(session, entry.tenant, placed)
-        return next(one for one in placed if one.id == entry.id)
-
-    def _locked(self, session: Session, tenant: str) -> list[Route]:
-        """All in their order, which nobody else changes until the transaction ends."""
-        query = select(routes).where(routes.c.tenant_id == tenant).order_by(routes.c.position, routes.c.id)
-        return list(map(self.entry, session.execute(query.with_for_update())))
-
-    def _renumber(self, session: Session, tenant: str, ordered: Sequence[Route]) -> None:
-        for number, route in enumerate(ordered, 1):
-            is_it = routes.c.tenant_id == tenant, routes.c.id == route.id, routes.c.position != number
-            session.execute(update(routes).where(*is_it).values(position=number))
 
 
 def check_channels(session: Session, route: Route) -> None:
@@ -86,4 +50,4 @@ def _read(row: Row, common: dict[str, Any]) -> Route:
     return Route(**common, position=row.position, matchers=matchers, channels=channels, continues=bool(row.continues))
 
 
-ROWS = RouteRows(Route, routes, MOST, "ListRoutes", _write, _read)
+ROWS = PlacedRows(Route, routes, MOST, "ListRoutes", _write, _read)

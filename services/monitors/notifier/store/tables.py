@@ -192,6 +192,42 @@ class RepeatRow(Base):
     muted_until: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
+class EscalationRow(Base):
+    """How far the escalation of an alert has come that isn't over; see `model.escalation`. `made_count` is how many
+    notifications were made of that, those of steps that wait until `muted_until` included."""
+
+    __tablename__ = "notifier_escalations"
+    __table_args__ = (Index("ix_escalations_due", "due_at"), Index("ix_escalations_policy", "tenant_id", "policy_id"))
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    alert_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    policy_id: Mapped[str] = mapped_column(String(32))
+    severity: Mapped[int] = mapped_column(SmallInteger)
+    began_at: Mapped[int] = mapped_column(BigInteger)
+    done_count: Mapped[int] = mapped_column(SmallInteger)
+    made_count: Mapped[int] = mapped_column(Integer)
+    quiet_until: Mapped[int] = mapped_column(BigInteger)
+    muted_until: Mapped[int] = mapped_column(BigInteger)
+    is_acknowledged: Mapped[bool] = mapped_column(Boolean)
+    due_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class EscalationPolicyRow(Base):
+    """Who is told next of alerts that nobody acknowledges. `matchers` and `steps` are JSON."""
+
+    __tablename__ = "notifier_escalation_policies"
+    __table_args__ = (UniqueConstraint("tenant_id", "name", name="uq_escalation_policies_name"),)
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    position: Mapped[int] = mapped_column(Integer)
+    matchers: Mapped[str] = mapped_column(Text)
+    steps: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    revision: Mapped[int] = mapped_column(Integer)
+
+
 class SilenceRow(Base):
     """Alerts of which nobody is told for a while; see `model.silences`. `matchers` is JSON: name, operator, value."""
 
@@ -302,6 +338,8 @@ repeats = cast("Table", RepeatRow.__table__)
 groups = cast("Table", GroupRow.__table__)
 storms = cast("Table", StormRow.__table__)
 breakers = cast("Table", BreakerRow.__table__)
+escalations = cast("Table", EscalationRow.__table__)
+escalation_policies = cast("Table", EscalationPolicyRow.__table__)
 silences = cast("Table", SilenceRow.__table__)
 mute_timings = cast("Table", MuteTimingRow.__table__)
 routes = cast("Table", RouteRow.__table__)

@@ -7,7 +7,9 @@ from monitors.notifier.channels.text import acknowledge_command, clean, facts, s
 from monitors.notifier.model.message import Message
 
 MAX_LINE = 1000
-_WANTED = ("What", "Monitor", "Condition", "Firing for", "Lasted", "Reason", "By", "Note", "Delayed by")
+_WANTED = ("Escalation", "What", "Monitor", "Condition", "Firing for", "Lasted", "Reason", "By", "Note", "Delayed by")
+_BARE = ("Escalation", "What", "Monitor", "Condition", "Note")
+"""What says by itself what it is."""
 
 
 def render(message: Message, now: int, zone: tzinfo | None = None) -> str:
@@ -19,7 +21,7 @@ def render(message: Message, now: int, zone: tzinfo | None = None) -> str:
     known = dict(facts(message, now))
     happened = f"{verb(message)} {severity_words(message)}".rstrip()
     parts = [f"{moment:%H:%M:%S} {happened} · {clean(message.title)}"]
-    parts += [known[label] if label in ("What", "Monitor", "Condition", "Note") else f"{label.lower()} {known[label]}"
+    parts += [known[label] if label in _BARE else f"{label.lower()} {known[label]}"
               for label in _WANTED if label in known]  # fmt: skip
     line = shorten(" · ".join(parts), MAX_LINE)
     return f"{line} · {acknowledge_command(message)}" if message.fires else line

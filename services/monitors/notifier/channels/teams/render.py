@@ -20,7 +20,7 @@ MAX_PICTURE = 9_500
 """Bytes. Written in base64 they leave a third of the message to its text."""
 MAX_WORDS = 400
 _STYLES = {
-    **dict.fromkeys((Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING, Kind.NOTICE), "attention"),
+    **dict.fromkeys((Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING, Kind.ESCALATED, Kind.NOTICE), "attention"),
     Kind.RESOLVED: "good",
 }
 # How much of each fact is kept, tried in order until the body is small enough.

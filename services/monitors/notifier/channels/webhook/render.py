@@ -9,7 +9,14 @@ from typing import Any
 
 from monitors.mesh.times import SECOND
 from monitors.notifier.channels.fitting import first_within
-from monitors.notifier.channels.text import acknowledge_command, format_duration, format_rfc3339, shorten
+from monitors.notifier.channels.text import (
+    MOST_NAMED,
+    acknowledge_command,
+    escalation_words,
+    format_duration,
+    format_rfc3339,
+    shorten,
+)
 from monitors.notifier.model.message import Kind, Message
 
 MAX_BODY = 20_000
@@ -23,6 +30,7 @@ TYPES = {
     Kind.STILL_FIRING: "alert.still_firing",
     Kind.NOTICE: "notifier.notice",
     Kind.HEARTBEAT: "notifier.heartbeat",
+    Kind.ESCALATED: "alert.escalated",
 }
 # How much of each text and how many entries of each map are kept, tried in order until the body is small enough.
 CUTS = ((4096, 64), (1024, 32), (256, 32), (100, 16), (50, 8))
@@ -76,6 +84,7 @@ def data_of(message: Message) -> dict[str, Any]:
         # of what it repeats, and counts up in `repeat`.
         "sequence": message.sequence,
         **_repeat(message),
+        **_escalation(message),
         "acknowledge_command": acknowledge_command(message),
         **({"user": message.user, "note": message.note} if message.user or message.note else {}),
         # That it fired wasn't told before: this tells both.
@@ -95,16 +104,32 @@ def _repeat(message: Message) -> dict[str, Any]:
     }
 
 
+def _escalation(message: Message) -> dict[str, Any]:
+    escalation = message.escalation
+    if escalation is None:
+        return {}
+    return {
+        "escalation_policy": escalation.policy,
+        "escalation_step": escalation.step,
+        "escalation_step_count": escalation.step_count,
+        "unacknowledged_seconds": escalation.unacknowledged // SECOND,
+        "told_before": list(escalation.told_before[:MOST_NAMED]),
+        "text": escalation_words(escalation),
+    }
+
+
 def _time(nanos: int) -> str | None:
     return format_rfc3339(nanos) if nanos else None
 
 
 def cut_down(data: Mapping[str, Any], text_limit: int, entry_limit: int) -> dict[str, Any]:
-    """The data with texts of at most `text_limit` characters and maps of at most `entry_limit` entries."""
+    """The data with texts of at most `text_limit` characters and maps and lists of at most `entry_limit` entries."""
 
     def shortened(value: Any) -> Any:
         if isinstance(value, str):
             return shorten(value, text_limit)
+        if isinstance(value, list):
+            return [shorten(text, text_limit) for text in value[:entry_limit]]
         if isinstance(value, dict):
             kept = sorted(value.items())[:entry_limit]
             return {shorten(name, text_limit): shorten(text, text_limit) for name, text in kept}
