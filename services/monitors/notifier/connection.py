@@ -66,6 +66,10 @@ class Connection(asyncio.Protocol):
         finally:
             self._ended = None
 
+    def give_up(self) -> None:
+        """Waits no longer for an answer, or for the rest of it."""
+        self._end(goes_on=False)
+
     def close(self) -> None:
         """Closes it at once."""
         self._goes_on = False

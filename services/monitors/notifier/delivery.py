@@ -29,6 +29,7 @@ from monitors.notifier.store.claims import Claim, Finished
 from monitors.notifier.store.escalating import MOST, Escalations
 from monitors.notifier.store.notices import Notices
 from monitors.notifier.store.queue import Queue
+from monitors.notifier.time_limits import TimeLimits
 from monitors.notifier.translate import content_of, escalation_of, message_from_payload, notice_to_arrival, repeat_of
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Dispatcher:
         self._stopping = False
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = 0
+        self._limits = TimeLimits(ATTEMPT_SECONDS)
         self._gathering: asyncio.TimerHandle | None = None
         self._lease_end = 0
         """When to look for leases that have run out."""
@@ -105,6 +107,7 @@ class Dispatcher:
         finally:
             self._silence()
             self._stop_gathering()
+            self._limits.close()
 
     async def _run(self) -> None:
         while not self._is_done():
@@ -294,8 +297,7 @@ class Dispatcher:
     async def _send(self, claim: Claim, now: int) -> Outcome:
         try:
             content = await _content(claim)
-            async with asyncio.timeout(ATTEMPT_SECONDS):
-                return await self._senders.send(claim.channel, content, now)
+            return await self._limits.run(self._senders.send(claim.channel, content, now))
         except TimeoutError:
             return Outcome(OutcomeKind.AMBIGUOUS, "it took too long; whether it has arrived is unknown")
         except Exception:

@@ -23,6 +23,7 @@ from monitors.mesh.addresses import may_connect
 from monitors.mesh.outbound import AddressInfo, checking
 from monitors.notifier.connection import Answer as Answer
 from monitors.notifier.connection import Connection
+from monitors.notifier.time_limits import TimeLimits
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,10 @@ class Egress:
         self._socket = checking(lambda address: may_connect(address, allow_local))
         self._deadline = deadline
         self._resolver = resolver or _Names()
-        self._kept: dict[Place, list[tuple[Connection, asyncio.TimerHandle]]] = {}
+        self._limits = TimeLimits(deadline)
+        self._kept: dict[Place, list[tuple[Connection, float]]] = {}
+        """Of each place the connections to it with the times at which they are let go, the earliest first."""
+        self._letting_go: asyncio.TimerHandle | None = None
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Posts and returns the answer, whatever its status. Raises NotReached or Unanswered."""
@@ -97,15 +101,23 @@ class Egress:
         except InvalidURL as error:
             raise NotReached from error
         request = _request(start, body, headers)
-        begun = asyncio.get_running_loop().time()
-        connection = self._take(place) or await self._connect(place)
-        try:
-            async with asyncio.timeout_at(begun + self._deadline):
-                await connection.exchange(request)
-        except TimeoutError:
+        connection: Connection | None = None
+
+        def give_up() -> None:
             log.info("an endpoint took too long")
+            if connection is not None:
+                connection.give_up()
+
+        limit = self._limits.begin(give_up)
+        try:
+            connection = self._take(place) or await self._connect(place)
+            if limit.is_over:
+                raise NotReached
+            await connection.exchange(request)
         finally:
-            self._keep(place, connection)
+            limit.is_over = True
+            if connection is not None:
+                self._keep(place, connection)
         answer = connection.answer
         if answer is None:
             log.info("an endpoint didn't answer")
@@ -150,8 +162,7 @@ class Egress:
         """A connection that is kept, if there is one."""
         kept = self._kept.get(place)
         while kept:
-            connection, end = kept.pop()
-            end.cancel()
+            connection, _ = kept.pop()
             if not kept:
                 del self._kept[place]
             if connection.is_usable:
@@ -162,20 +173,34 @@ class Egress:
         if not connection.is_usable:
             connection.close()
             return
-        kept = self._kept.setdefault(place, [])
-        kept.append((connection, asyncio.get_running_loop().call_later(KEPT_SECONDS, self._let_go, place, connection)))
+        loop = asyncio.get_running_loop()
+        until = loop.time() + KEPT_SECONDS
+        self._kept.setdefault(place, []).append((connection, until))
+        if self._letting_go is None:
+            self._letting_go = loop.call_at(until, self._let_go)
 
-    def _let_go(self, place: Place, connection: Connection) -> None:
-        connection.close()
-        left = [each for each in self._kept.pop(place, []) if each[0] is not connection]
-        if left:
-            self._kept[place] = left
+    def _let_go(self) -> None:
+        """Closes what has been kept for long enough."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        left: dict[Place, list[tuple[Connection, float]]] = {}
+        for place, kept in self._kept.items():
+            for connection, until in kept:
+                if until > now:
+                    left.setdefault(place, []).append((connection, until))
+                else:
+                    connection.close()
+        self._kept = left
+        next_time = min((kept[0][1] for kept in left.values()), default=None)
+        self._letting_go = None if next_time is None else loop.call_at(next_time, self._let_go)
 
     async def close(self) -> None:
         """Closes all connections that are kept."""
+        self._limits.close()
+        if self._letting_go is not None:
+            self._letting_go.cancel()
         for kept in self._kept.values():
-            for connection, end in kept:
-                end.cancel()
+            for connection, _ in kept:
                 connection.close()
         self._kept.clear()
         await self._resolver.close()
