@@ -164,15 +164,14 @@ def test_a_message_behind_a_leased_one_waits_for_it(loop_thread: LoopThread, dat
     assert lease(loop_thread, database, NOW, "b") == [2]
 
 
-def test_a_batch_has_a_hundred_messages_at_most_and_blocked_ones_take_no_room(
-    loop_thread: LoopThread, database: Database
-) -> None:
-    held = [waiting(number, number, due=NOW + 5) for number in range(1, 121)]
-    behind = [waiting(200 + number, number) for number in range(1, 121)]
-    free = [waiting(400 + number, 200 + number) for number in range(1, 131)]
+def test_a_batch_is_bounded_and_blocked_messages_take_no_room(loop_thread: LoopThread, database: Database) -> None:
+    most = outbox.LARGEST_BATCH
+    held = [waiting(number, number, due=NOW + 5) for number in range(1, most + 21)]
+    behind = [waiting(1000 + number, number) for number in range(1, most + 21)]
+    free = [waiting(2000 + number, 1000 + number) for number in range(1, most + 31)]
     fill(loop_thread, database, held + behind + free)
-    assert lease(loop_thread, database, NOW, "a") == list(range(401, 501))
-    assert lease(loop_thread, database, NOW, "b") == list(range(501, 531))
+    assert lease(loop_thread, database, NOW, "a") == list(range(2001, 2001 + most))
+    assert lease(loop_thread, database, NOW, "b") == list(range(2001 + most, 2031 + most))
 
 
 def test_large_messages_come_in_smaller_batches(loop_thread: LoopThread, database: Database) -> None:

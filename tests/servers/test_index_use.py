@@ -77,7 +77,9 @@ def plan_of(engine: Engine, work: Callable[[Session], object]) -> list[Any]:
         (lambda session: rules.list_rules(session, "t1", [], AFTER, 50), "ix_rules_created"),
         (lambda session: alerts.list_alerts(session, "t1", [], AFTER, 50), "ix_alerts_fired"),
         (lambda session: log.list_page(session, "t1", log.Query(), AFTER, 50), "ix_deliveries_newest"),
-        (lambda session: outbox.lease(session, 10**9, "token"), "ix_outbox_due"),
+        # Where nothing is due it's the look for that which is the last.
+        (lambda session: outbox.lease(session, -1, "token"), "ix_outbox_due"),
+        (lambda session: outbox.lease(session, 10**9, "token"), "uq_outbox_sequence"),
         (lambda session: outbox.insert_waiting(session, [NEW], outbox.Receiver("token", 0)), "ix_outbox_stream"),
     ],
 )

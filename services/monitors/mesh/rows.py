@@ -176,6 +176,16 @@ def find_rows(
     return read_rows(session, query, {**given, listed: values}) if values else []
 
 
+def find_tuples(
+    session: Session, query: Query, given: Mapping[str, Any], listed: str, values: Sequence[Any]
+) -> list[tuple[Any, ...]]:
+    """The same without the columns' names, for many rows that are made something else at once."""
+    if not values:
+        return []
+    _, cursor = _execute(session, query, {**given, listed: values})
+    return list(cursor.fetchall())
+
+
 def read_rows(session: Session, query: Query, given: Mapping[str, Any]) -> list[Row]:
     """The rows of a query by its parameters; none of the lists among these may be empty.
 

@@ -21,7 +21,7 @@ from monitors.rules.service.recording import WORTH_A_THREAD, Batch, Recorded, re
 from monitors.rules.store import alerts as alert_store
 from monitors.rules.store import monitors, outbox, shards
 from monitors.rules.store.paging import chunks
-from monitors.rules.translate.alerts import episode_to_proto, result_to_proto, transition_from_proto
+from monitors.rules.translate.alerts import episode_to_proto, results_to_proto, transition_from_proto
 from monitors.rules.translate.leases import state_to_proto
 from monitors.rules.translate.monitors import field_from_proto
 from monitors.v1 import evaluator_service_pb2, mesh_pb2
@@ -103,7 +103,7 @@ class EvaluatorCalls(Part):
         receiver = outbox.Receiver(outlet.token, now) if outlet else None
         recorded = await record(self.core, Batch(leases, transitions, now, receiver))
         await self._tell(recorded, outlet)
-        return pb.RecordTransitionsResponse(results=map(result_to_proto, recorded.results))
+        return results_to_proto(recorded.results)
 
     async def _tell(self, recorded: Recorded, outlet: Outlet | None) -> None:
         """Wakes whoever waits for what was recorded: the notifier to which it was leased needs no look for it."""

@@ -9,7 +9,6 @@ from monitors.mesh.times import SECOND
 from monitors.rules.service.base import Core
 from monitors.rules.service.outlets import Outlet
 from monitors.rules.store import outbox
-from monitors.v1 import notification_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
 log = logging.getLogger(__name__)
@@ -53,13 +52,13 @@ class Pump:
         return outbox.lease(session, now, self._outlet.token), outbox.next_due(session, now)
 
     def _message(self, leased: Sequence[outbox.Leased]) -> pb.LeaseNotificationsResponse:
-        return pb.LeaseNotificationsResponse(notifications=map(_decode, leased), lease_token=self._outlet.token)
-
-
-def _decode(leased: outbox.Leased) -> notification_pb2.Notification:
-    message = notification_pb2.Notification.FromString(leased.body)
-    message.sequence = leased.sequence
-    return message
+        message = pb.LeaseNotificationsResponse(lease_token=self._outlet.token)
+        for each in leased:
+            # Read where it belongs: made by itself it would be copied.
+            notification = message.notifications.add()
+            notification.MergeFromString(each.body)
+            notification.sequence = each.sequence
+        return message
 
 
 async def give_back(core: Core, token: str) -> None:

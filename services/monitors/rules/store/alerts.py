@@ -67,7 +67,7 @@ def _row(alert: Alert) -> tuple[Any, ...]:
     )
 
 
-def read_alert(row: Row[Any]) -> Alert:
+def read_alert(row: Row[Any] | tuple[Any, ...]) -> Alert:
     """An alert from its columns, which come first and in the table's order."""
     (
         tenant, alert_id, rule_id, monitor_id, _, group, instance_key, _, episode, title, severity, condition_text,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import find_rows, insert_rows, read_rows
+from monitors.mesh.rows import find_rows, find_tuples, insert_rows, read_rows
 from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Rule, Severity
 from monitors.rules.store import counters
@@ -116,7 +116,7 @@ def find_enabled(session: Session, tenant: str, ids: Sequence[str]) -> list[Stor
     could begin just as its rule is deleted, and nobody would close it."""
     found: list[StoredRule] = []
     for part in chunks(ids):
-        found += _stored(find_rows(session, _ENABLED, {"tenant": tenant}, "ids", part))
+        found += map(StoredRule._make, find_tuples(session, _ENABLED, {"tenant": tenant}, "ids", part))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import find_rows
+from monitors.mesh.rows import find_tuples
 from monitors.rules.model.alert import EventKind, former_once_key
 from monitors.rules.model.episodes import Known, RuleFacts, Transition, is_surprising
 from monitors.rules.store import outbox
@@ -105,7 +105,7 @@ def load_over(session: Session, known: Known, instances: Mapping[str, Sequence[s
         known.told[tenant, key], known.latest[tenant, key] = told, episode
 
 
-def _find(session: Session, query: Select[Any], keys: Mapping[str, Sequence[str]]) -> Iterator[Any]:
+def _find(session: Session, query: Select[Any], keys: Mapping[str, Sequence[str]]) -> Iterator[tuple[Any, ...]]:
     for tenant, of_tenant in keys.items():
         for part in chunks(of_tenant):
-            yield from find_rows(session, query, {"tenant": tenant}, "keys", part)
+            yield from find_tuples(session, query, {"tenant": tenant}, "keys", part)

@@ -1,6 +1,6 @@
 """Alert, notification and transition messages and the model's values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from google.protobuf.duration_pb2 import Duration
@@ -14,6 +14,7 @@ from monitors.rules.model.rule import LONGEST_TIME, Severity
 from monitors.rules.model.texts import Texts, mapping_json
 from monitors.v1 import alert_pb2 as pb
 from monitors.v1 import mesh_pb2, notification_pb2
+from monitors.v1 import rule_service_pb2 as pb_rules
 
 LONGEST_DETAIL = 4000
 LONGEST_ID = 40
@@ -221,13 +222,16 @@ def _check_time(path: str, nanos: int) -> None:
         raise InvalidField(path, f"{nanos} is out of bounds; send nanoseconds since 1970")
 
 
-def result_to_proto(result: Result) -> mesh_pb2.TransitionResult:
-    """The message of what was done with a transition."""
-    return mesh_pb2.TransitionResult(
-        alert_id=result.alert_id,
-        outcome=int(result.outcome),  # type: ignore[arg-type]
-        episode=result.episode,
-    )
+def results_to_proto(results: Iterable[Result]) -> pb_rules.RecordTransitionsResponse:
+    """The message of what was done with transitions."""
+    answer = pb_rules.RecordTransitionsResponse()
+    for result in results:
+        message = answer.results.add()
+        message.alert_id = result.alert_id
+        message.outcome = int(result.outcome)  # type: ignore[assignment]
+        if result.episode:
+            message.episode = result.episode
+    return answer
 
 
 def episode_to_proto(episode: Episode) -> mesh_pb2.OpenEpisode:
