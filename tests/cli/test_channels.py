@@ -120,6 +120,17 @@ def test_the_addresses_of_a_channel_are_changed(monitors: Command) -> None:
     assert changed["channel"]["settings"]["addresses"] == ["y@example.org"]
 
 
+def test_what_a_channels_messages_say_is_set_changed_and_shown(mesh: MemoryMesh, monitors: Command) -> None:
+    monitors("channels", "create", "a", "--email", "x@example.org", "--title-template", "{{title}}")
+    sent = mesh.notifier.requests[-1].channel
+    assert (sent.title_template, sent.HasField("body_template")) == ("{{title}}", False)
+    monitors("channels", "update", "a", "--title-template", "", "--body-template", "{{value}}")
+    assert list(mesh.notifier.requests[-1].update_mask.paths) == ["title_template", "body_template"]
+    assert "Text:     {{value}}\n" in monitors("channels", "show", "a").stdout
+    document = monitors("channels", "show", "a", "--json").document["channel"]
+    assert (document["title_template"], document["body_template"]) == ("", "{{value}}")
+
+
 def test_a_test_that_did_not_arrive_fails(mesh: MemoryMesh, monitors: Command) -> None:
     monitors("channels", "create", "ops", "--console")
     assert monitors("channels", "test", "ops").stdout == "ops: ok (status 200) after 12 ms\n"

@@ -131,10 +131,22 @@ def test_what_is_wrong_with_grouping_stands_beside_its_input(
 
 def test_grouping_is_folded_up_and_what_was_entered_stays(world: World) -> None:
     page = fetch(link(world))
-    assert [attributes for tag, attributes in page.elements if tag == "details"] == [{}]
+    assert [attributes for tag, attributes in page.elements if tag == "details"] == [{}, {}]
     entered = {"kind": "slack", "grouping.by": "labels", "grouping.labels": '<b>"&', "grouping.hold_urgent": "yes"}
     filled = page.submit(entered).filled()
     assert {name: filled[name] for name in entered} == entered
+
+
+def test_what_messages_say_is_written_on_the_page_and_what_is_wrong_stands_beside_it(world: World) -> None:
+    page = fetch(link(world))
+    entered = {"kind": "slack", "slack.webhook_url": SLACK, "title_template": "{{titel}} <b>", "body_template": "x"}
+    refused = page.submit(entered)
+    assert "did you mean title?" in refused.problem("title_template").replace("`", "")
+    assert (refused.filled()["title_template"], refused.filled()["body_template"]) == ("{{titel}} <b>", "x")
+    done = refused.submit({**entered, "title_template": "{{title}}", "body_template": "{{facts}}\r\n{{value}}"})
+    assert done.status == 201
+    (made,) = channels(world)
+    assert (made.title_template, made.body_template) == ("{{title}}", "{{facts}}\n{{value}}")
 
 
 def test_a_made_secret_is_shown_once_and_works(world: World, receiver: Receiver) -> None:

@@ -180,7 +180,7 @@ def test_in_a_storm_most_messages_go_without_a_picture(
 
 def test_only_one_alert_that_fires_or_is_over_has_a_picture() -> None:
     assert {told for told, content in TOLD.items() if pictured(content)} == {
-        "firing", "resolved", "fired and recovered", "escalated", "still firing",
+        "firing", "resolved", "fired and recovered", "escalated", "still firing", "not acknowledged",
     }  # fmt: skip
     assert pictured(DIGEST) is None
     assert pictured(minimal(FIRING)) is None

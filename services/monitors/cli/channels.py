@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monitors.cli import documents, grouping
+from monitors.cli import documents, grouping, wording
 from monitors.cli.choices import word_of
 from monitors.cli.client import Mesh, connected, new_request_id
 from monitors.cli.failures import ExitCode
@@ -123,6 +123,8 @@ def create(
     group_interval: grouping.Interval = None,
     hold_urgent: grouping.HoldUrgent = None,
     digest_above: grouping.DigestAbove = None,
+    title_template: wording.Title = None,
+    body_template: wording.Body = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a channel of one kind. Nothing is sent; try it with `monitors channels test`."""
@@ -147,6 +149,7 @@ def create(
     told = Grouping()
     if grouping.change(told, group_by, group_label, group_wait, group_interval, hold_urgent, digest_above):
         channel.grouping.CopyFrom(told)
+    wording.change(channel, title_template, body_template)
     if webhook:
         channel.webhook.url = webhook
         channel.webhook.secret = secret
@@ -200,9 +203,11 @@ def update(
     group_interval: grouping.Interval = None,
     hold_urgent: grouping.HoldUrgent = None,
     digest_above: grouping.DigestAbove = None,
+    title_template: wording.Title = None,
+    body_template: wording.Body = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change what a channel is told and what it tells together. What isn't named stays."""
+    """Change what a channel is told, what it tells together and how. What isn't named stays."""
     with connected() as mesh:
         channel = mesh.call(mesh.notifier.GetChannel, pb.GetChannelRequest(channel_id=name)).channel
         request = pb.UpdateChannelRequest(channel=Channel(id=channel.id, etag=channel.etag))
@@ -219,6 +224,7 @@ def update(
         if grouping.change(told, group_by, group_label, group_wait, group_interval, hold_urgent, digest_above):
             request.channel.grouping.CopyFrom(told)
             request.update_mask.paths.append("grouping")
+        request.update_mask.paths.extend(wording.change(request.channel, title_template, body_template))
         if not request.update_mask.paths:
             raise typer.BadParameter("name what to change, such as --group-by monitor")
         request.request_id = new_request_id()
@@ -301,6 +307,9 @@ def show(name: Name, as_json: AsJson = False) -> None:
     }
     for label, fact in facts.items():
         say(f"{label + ':':<10}{fact}")
+    for label, template in (("Title", channel.title_template), ("Text", channel.body_template)):
+        if template:
+            say(f"{label + ':':<10}{template}")
 
 
 @app.command()

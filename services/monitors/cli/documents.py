@@ -183,6 +183,8 @@ def channel_document(channel: notification_pb2.Channel) -> Document:
         "send_resolved": channel.send_resolved if channel.HasField("send_resolved") else True,
         "heartbeat_interval": duration_text(channel, "heartbeat_interval"),
         "grouping": grouping.document(channel.grouping),
+        "title_template": channel.title_template,
+        "body_template": channel.body_template,
         "disabled_reason": channel.disabled_reason,
         "create_time": time_text(channel, "create_time"),
         "etag": channel.etag,

@@ -10,7 +10,7 @@ from monitors.notifier.changes import Changes, Step
 from monitors.notifier.clock import Clock
 from monitors.notifier.groupings import read_grouping
 from monitors.notifier.inviting import Inviter
-from monitors.notifier.model.channel import Channel, check_fits, check_name
+from monitors.notifier.model.channel import Channel, check_fits, check_name, check_template
 from monitors.notifier.model.checks import Policy
 from monitors.notifier.model.grouping import Grouping
 from monitors.notifier.model.heartbeats import check_heartbeat
@@ -18,7 +18,7 @@ from monitors.notifier.model.targets import Target, WebhookTarget
 from monitors.notifier.once import Once
 from monitors.notifier.store.addresses import AddressStore
 from monitors.notifier.store.channels import ChannelStore
-from monitors.notifier.translate import from_channel, read_target, warn
+from monitors.notifier.translate import TEMPLATES, from_channel, read_target, warn
 from monitors.v1 import notification_pb2
 from monitors.v1 import notifier_service_pb2 as pb
 
@@ -90,6 +90,11 @@ class ChannelMaker:
             heartbeat = check_heartbeat(from_duration(sent.heartbeat_interval))
         except InvalidField as error:
             errors.append(error)
+        for field in TEMPLATES:
+            try:
+                check_template(sent.WhichOneof("kind") or "", field, getattr(sent, field))
+            except InvalidField as error:
+                errors.append(error)
         grouping: Grouping | None = None
         try:
             if sent.HasField("grouping"):
@@ -108,6 +113,8 @@ class ChannelMaker:
             create_time=self._clock.now(),
             heartbeat_interval=heartbeat,
             own_grouping=grouping,
+            title_template=sent.title_template,
+            body_template=sent.body_template,
         )
         check_fits(channel)
         return channel

@@ -34,7 +34,8 @@ from monitors.v1 import notification_pb2 as pb
 from monitors.v1.notifier_service_pb2 import UpdateChannelRequest
 
 KNOWN_KINDS = frozenset(field.name for field in pb.Channel.DESCRIPTOR.oneofs_by_name["kind"].fields)
-PLAIN_FIELDS = ("name", "is_default", "send_resolved", "heartbeat_interval", "grouping")
+TEMPLATES = ("title_template", "body_template")
+PLAIN_FIELDS = ("name", "is_default", "send_resolved", "heartbeat_interval", "grouping", *TEMPLATES)
 KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.STILL_FIRING), int(Kind.ESCALATED), *map(int, ABOUT_NO_ALERT)}
 KNOWN_SEVERITIES = frozenset(map(int, Severity))
 PLAIN_HTTP = "the endpoint is reached over plain http, so anybody on the way can read the alerts"
@@ -60,6 +61,8 @@ def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy,
             ("send_resolved", sent.HasField("send_resolved")),
             ("heartbeat_interval", sent.HasField("heartbeat_interval")),
             ("grouping", sent.HasField("grouping")),
+            ("title_template", sent.HasField("title_template")),
+            ("body_template", sent.HasField("body_template")),
             (kind or "", kind is not None),
         )
         if is_set
@@ -69,7 +72,7 @@ def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy,
         raise InvalidField(
             "update_mask",
             f"{shorten(path)!r} can't be changed; name some of is_default, send_resolved, heartbeat_interval, "
-            f"grouping, webhook.url, webhook.secret, {', '.join(KINDS)}",
+            f"grouping, title_template, body_template, webhook.url, webhook.secret, {', '.join(KINDS)}",
         )
     if "name" in paths and sent.name != current.name:
         raise InvalidField(
@@ -88,6 +91,8 @@ def read_change(request: UpdateChannelRequest, current: Channel, policy: Policy,
         if "heartbeat_interval" in paths
         else None,
         grouping=read_grouping(sent.grouping, kind or current.kind) if "grouping" in paths else None,
+        title_template=sent.title_template if "title_template" in paths else None,
+        body_template=sent.body_template if "body_template" in paths else None,
     )
 
 
@@ -118,6 +123,8 @@ def from_channel(channel: Channel, sealer: Sealer) -> pb.Channel:
         etag=channel.etag,
         heartbeat_interval=to_duration(channel.heartbeat_interval) if channel.heartbeat_interval else None,
         grouping=from_grouping(channel.grouping),
+        title_template=channel.title_template or None,
+        body_template=channel.body_template or None,
     )
     match channel.target:
         case WebhookTarget(url, secret, former, until):

@@ -42,8 +42,10 @@ def _text_of(block: Any) -> str:
             demand(text["type"] == "plain_text", "invalid_blocks: header")
             demand_text(text["text"], 150, "invalid_blocks: header")
         case "section":
-            demand(text["type"] == "mrkdwn", "invalid_blocks: section")
+            demand(text["type"] in ("mrkdwn", "plain_text"), "invalid_blocks: section")
             demand_text(text["text"], 3000, "invalid_blocks: section")
+            if text["type"] == "plain_text":
+                return str(text["text"])
             _check_marked(text["text"])
             demand(all(line.count("`") in (0, 2) for line in text["text"].split("\n")), "code that doesn't end")
         case other:

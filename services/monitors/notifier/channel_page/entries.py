@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from monitors.mesh.errors import MeshError
-from monitors.notifier.channel_page import grouping
+from monitors.notifier.channel_page import grouping, templates
 from monitors.notifier.kinds import KINDS, Input
 from monitors.v1 import notification_pb2 as pb
 
@@ -19,7 +19,8 @@ GENERAL = ""
 
 @dataclass(frozen=True)
 class Entries:
-    """A form's content. `values` has what was entered for the kinds and for grouping, by the names of the inputs."""
+    """A form's content. `values` has what was entered for the kinds, grouping and templates, by the names of the
+    inputs."""
 
     name: str = ""
     kind: str = ""
@@ -40,7 +41,7 @@ def _input_names() -> set[str]:
 def read_form(body: bytes) -> tuple[str, Entries]:
     """The link's token and the entries of a URL-encoded form. Raises ValueError if it isn't one."""
     pairs = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS))
-    names = _input_names() | grouping.NAMES
+    names = _input_names() | grouping.NAMES | templates.NAMES
     entries = Entries(
         name=pairs.get(NAME, "").strip(),
         kind=pairs.get(KIND, ""),
@@ -66,6 +67,7 @@ def to_channel(entries: Entries) -> pb.Channel:
     told_together = grouping.to_grouping(entries.values)
     if told_together:
         channel.grouping.CopyFrom(told_together)
+    templates.fill(channel, entries.values)
     return channel
 
 
@@ -77,7 +79,7 @@ def problems_of(error: MeshError) -> dict[str, str]:
 
 
 def _problems(error: MeshError) -> Iterator[tuple[str, str]]:
-    names = {NAME, KIND, *_input_names(), *grouping.NAMES}
+    names = {NAME, KIND, *_input_names(), *grouping.NAMES, *templates.NAMES}
     for violation in error.violations:
         name = violation.field.removeprefix("channel.")
         yield name if name in names else GENERAL, violation.description

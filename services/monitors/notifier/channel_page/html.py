@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from monitors.mesh.channel_links import ChannelLink
 from monitors.mesh.times import SECOND
-from monitors.notifier.channel_page import grouping
+from monitors.notifier.channel_page import grouping, templates
 from monitors.notifier.channel_page.entries import (
     GENERAL,
     IS_DEFAULT,
@@ -54,6 +54,7 @@ def form_page(token: str, link: ChannelLink, entries: Entries, policy: Policy, p
 </fieldset>
 {"".join(_inputs(name, kind, entries, problems) for name, kind in KINDS.items() if not kind.missing(policy))}
 {_grouping(entries, problems)}
+{_templates(entries, problems)}
 {_box(SEND_RESOLVED, "Also tell when an alert is over", checked=entries.send_resolved)}
 {_box(IS_DEFAULT, "Also tell it of rules that name no channel", checked=entries.is_default)}
 <button type="submit">Add channel</button>
@@ -197,8 +198,17 @@ def _grouping(entries: Entries, problems: Mapping[str, str]) -> str:
 </details>"""
 
 
+def _templates(entries: Entries, problems: Mapping[str, str]) -> str:
+    """Folded up as well."""
+    is_open = any(entries.values.get(name) or name in problems for name in templates.NAMES)
+    fields = "".join(_entry("", entry, entries, problems) for entry in templates.INPUTS)
+    return f"""<details{" open" if is_open else ""}>
+<summary>What messages say</summary>
+{fields}</details>"""
+
+
 def _entry(kind: str, entry: Input, entries: Entries, problems: Mapping[str, str]) -> str:
-    name = input_name(kind, entry)
+    name = input_name(kind, entry) if kind else entry.field
     value = entries.values.get(name, "")
     if entry.is_secret and value and name not in problems:
         problems = {**problems, name: AGAIN}

@@ -1,7 +1,7 @@
 """Sends a message to a channel of any kind."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitors.notifier.channels.apprise.send import Apprise
 from monitors.notifier.channels.console.render import render
@@ -15,6 +15,7 @@ from monitors.notifier.channels.slack.send import send as post_to_slack
 from monitors.notifier.channels.teams.render import MAX_PICTURE as MAX_PICTURE_OF_TEAMS
 from monitors.notifier.channels.teams.send import send as post_to_teams
 from monitors.notifier.channels.webhook.send import send as post_webhook
+from monitors.notifier.channels.wording import Wording, word
 from monitors.notifier.egress import Egress
 from monitors.notifier.model.bundle import Content
 from monitors.notifier.model.channel import Channel
@@ -57,6 +58,11 @@ class Senders:
 
     async def send(self, channel: Channel, content: Content, now: int) -> Outcome:
         """Makes one attempt. `now` is nanoseconds since 1970."""
+        wording = word(channel, content, now)
+        outcome = await self._send(channel, content, now, wording)
+        return replace(outcome, detail=f"{outcome.detail}; {wording.fault}") if wording.fault else outcome
+
+    async def _send(self, channel: Channel, content: Content, now: int, wording: Wording) -> Outcome:
         match channel.target:
             case ConsoleTarget():
                 return await print_message(content, now, self.printer)
@@ -64,18 +70,18 @@ class Senders:
                 return await post_webhook(target, content, now, self.egress)
             case EmailTarget() as target:
                 picture = await self.picture_of(channel.tenant, content, MAX_PICTURE) if self.post.mailer else None
-                return await send_email(channel, target, content, now, self.post, picture)
+                return await send_email(channel, target, content, now, self.post, picture, wording)
             case SlackTarget() as target:
-                return await post_to_slack(target, content, now, self.egress)
+                return await post_to_slack(target, content, now, self.egress, wording)
             case DiscordTarget() as target:
                 picture = await self.picture_of(channel.tenant, content, MAX_PICTURE)
-                return await post_to_discord(target, content, now, self.egress, picture)
+                return await post_to_discord(target, content, now, self.egress, picture, wording)
             case TeamsTarget() as target:
                 picture = await self.picture_of(channel.tenant, content, MAX_PICTURE_OF_TEAMS)
-                return await post_to_teams(target, content, now, self.egress, picture)
+                return await post_to_teams(target, content, now, self.egress, picture, wording)
             case AppriseTarget() as target:
-                return await self.apprise.send(target, content, now)
+                return await self.apprise.send(target, content, now, wording)
             case PagerDutyTarget() as target:
-                return await post_to_pager_duty(target, content, now, self.egress)
+                return await post_to_pager_duty(target, content, now, self.egress, wording)
             case _:
                 return Outcome(OutcomeKind.CONFIGURATION_BROKEN, LOST_REASON)

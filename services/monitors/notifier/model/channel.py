@@ -8,10 +8,16 @@ from monitors.mesh.errors import EtagMismatch, InvalidField
 from monitors.notifier.model.checks import shorten
 from monitors.notifier.model.grouping import GroupBy, Grouping, default_grouping
 from monitors.notifier.model.targets import LOST_REASON, EmailTarget, LostTarget, PagerDutyTarget, Target
+from monitors.notifier.model.templates import MOST_OF_BODY, MOST_OF_TITLE, TemplateWrong, read
 from monitors.notifier.model.verification import unheard_reason
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ID_PREFIX = "chan_"
+UNWORDED = {
+    "console": "the terminal shows a line of its own; leave it out",
+    "webhook": "a webhook's receiver reads fields, which say everything; leave it out, and let the receiver word it",
+}
+"""Why the messages of some kinds have no templates."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,9 @@ class Channel:
     """How often it's told that the mesh is alive, in nanoseconds; 0 is never."""
     own_grouping: Grouping | None = None
     """How it groups if that isn't as usual for its kind."""
+    title_template: str = ""
+    body_template: str = ""
+    """What its messages say, as `templates` reads it; empty for the usual words."""
 
     @property
     def kind(self) -> str:
@@ -78,6 +87,8 @@ class Change:
     send_resolved: bool | None = None
     heartbeat_interval: int | None = None
     grouping: Grouping | None = None
+    title_template: str | None = None
+    body_template: str | None = None
 
 
 def apply_change(channel: Channel, change: Change, etag: str) -> Channel:
@@ -93,6 +104,8 @@ def apply_change(channel: Channel, change: Change, etag: str) -> Channel:
             channel.heartbeat_interval if change.heartbeat_interval is None else change.heartbeat_interval
         ),
         own_grouping=change.grouping or channel.own_grouping,
+        title_template=channel.title_template if change.title_template is None else change.title_template,
+        body_template=channel.body_template if change.body_template is None else change.body_template,
         revision=channel.revision + 1,
     )
     check_fits(changed)
@@ -101,6 +114,8 @@ def apply_change(channel: Channel, change: Change, etag: str) -> Channel:
 
 def check_fits(channel: Channel) -> None:
     """Raises InvalidField if something is wanted that a channel of its kind can't do."""
+    check_template(channel.kind, "title_template", channel.title_template)
+    check_template(channel.kind, "body_template", channel.body_template)
     if not isinstance(channel.target, PagerDutyTarget):
         return
     grouping = channel.grouping
@@ -116,6 +131,23 @@ def check_fits(channel: Channel) -> None:
             "PagerDuty would make an incident of every heartbeat; leave it out, and let a webhook of a service that "
             "watches for silence have it",
         )
+
+
+def check_template(kind: str, field: str, text: str) -> None:
+    """Raises InvalidField if a template is wrong, or is for a kind of channel whose words aren't chosen."""
+    if not text:
+        return
+    if kind in UNWORDED:
+        raise InvalidField(f"channel.{field}", UNWORDED[kind])
+    most = MOST_OF_TITLE if field == "title_template" else MOST_OF_BODY
+    if len(text) > most:
+        raise InvalidField(f"channel.{field}", f"has {len(text):,} characters; send at most {most:,}")
+    if field == "title_template" and "\n" in text.strip():
+        raise InvalidField(f"channel.{field}", "has several lines; a title is one line")
+    try:
+        read(text)
+    except TemplateWrong as error:
+        raise InvalidField(f"channel.{field}", f"{error}") from None
 
 
 def check_etag(channel: Channel, etag: str) -> None:

@@ -143,6 +143,8 @@ class ChannelStore:
         row.disabled_reason = channel.disabled_reason[:1000]
         row.revision = channel.revision
         row.grouping = _pack_grouping(channel.own_grouping)
+        row.title_template = channel.title_template or None
+        row.body_template = channel.body_template or None
         if channel.heartbeat_interval != (row.heartbeat_interval or 0):
             row.heartbeat_interval = channel.heartbeat_interval
             # The first one comes at once, so that people see that it comes.
@@ -166,6 +168,8 @@ class ChannelStore:
             revision=row.revision,
             heartbeat_interval=row.heartbeat_interval,
             own_grouping=_unpack_grouping(row.grouping),
+            title_template=row.title_template or "",
+            body_template=row.body_template or "",
         )
 
 

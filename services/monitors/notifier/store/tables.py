@@ -36,7 +36,7 @@ audit = audit_table(Base.metadata, "notifier_audit")
 
 class ChannelRow(Base):
     """A channel. `sealed` is its target as JSON, encrypted; at `heartbeat_at` the next heartbeat is due, 0 is never.
-    `grouping` is JSON, and null if it's as usual for the kind."""
+    `grouping` is JSON, and null if it's as usual for the kind; so are templates for the usual words."""
 
     __tablename__ = "notifier_channels"
     __table_args__ = (
@@ -58,6 +58,8 @@ class ChannelRow(Base):
     heartbeat_interval: Mapped[int] = mapped_column(BigInteger, server_default="0")
     heartbeat_at: Mapped[int] = mapped_column(BigInteger, server_default="0")
     grouping: Mapped[str | None] = mapped_column(String(2000))
+    title_template: Mapped[str | None] = mapped_column(Text)
+    body_template: Mapped[str | None] = mapped_column(Text)
 
 
 class DeliveryRow(Base):

@@ -4,6 +4,7 @@ from monitors.notifier.channels.fitting import fit
 from monitors.notifier.channels.summary import counts, line, tail
 from monitors.notifier.channels.summary import headline as headline_of
 from monitors.notifier.channels.text import facts, headline, shorten
+from monitors.notifier.channels.wording import USUAL, Wording
 from monitors.notifier.model.bundle import Bundle, Content
 
 MAX_TITLE = 250
@@ -13,8 +14,15 @@ MAX_BODY = 3000
 MAX_TAIL = 100
 
 
-def render(content: Content, now: int) -> tuple[str, str]:
+def render(content: Content, now: int, wording: Wording = USUAL) -> tuple[str, str]:
     """Title and text."""
+    title, text = _usual(content, now)
+    if wording.lines is not None:
+        text = shorten("\n".join(wording.lines), MAX_BODY)
+    return (shorten(wording.title, MAX_TITLE) if wording.title else title), text
+
+
+def _usual(content: Content, now: int) -> tuple[str, str]:
     if isinstance(content, Bundle):
         summary = counts(content)
         room = MAX_BODY - MAX_TAIL - sum(len(each) + 1 for each in summary)

@@ -8,6 +8,7 @@ from typing import Any
 
 from monitors.mesh.times import MINUTE
 from monitors.notifier.channels.apprise.render import render
+from monitors.notifier.channels.wording import USUAL, Wording
 from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.message import Kind
@@ -34,9 +35,9 @@ class Apprise:
         self._deadline = deadline
         self._places = asyncio.Semaphore(AT_ONCE)
 
-    async def send(self, target: AppriseTarget, content: Content, now: int) -> Outcome:
+    async def send(self, target: AppriseTarget, content: Content, now: int, wording: Wording = USUAL) -> Outcome:
         """Makes one attempt."""
-        title, body = render(content, now)
+        title, body = render(content, now, wording)
         request = {
             "url": target.url.reveal(),
             "title": title,

@@ -9,6 +9,7 @@ from monitors.mesh.masking import Secret
 from monitors.notifier.channels.discord import several
 from monitors.notifier.channels.discord.render import render
 from monitors.notifier.channels.http import JSON, judge_failure, post, retry_after_seconds
+from monitors.notifier.channels.wording import Wording
 from monitors.notifier.egress import Answer, Egress
 from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
@@ -20,9 +21,11 @@ TOO_LARGE = (b"or fewer in length", b"base_type_max_length")
 """What it says of each field that is longer than it takes, and of all embeds together."""
 
 
-async def send(target: DiscordTarget, content: Content, now: int, egress: Egress, picture: Picture | None) -> Outcome:
+async def send(
+    target: DiscordTarget, content: Content, now: int, egress: Egress, picture: Picture | None, wording: Wording
+) -> Outcome:
     """Posts the message."""
-    body = several.render(content) if isinstance(content, Bundle) else render(content, now, picture)
+    body = several.render(content, wording) if isinstance(content, Bundle) else render(content, now, picture, wording)
     headers = JSON
     if picture is not None:
         body, headers = with_file(body, picture.png)

@@ -1,6 +1,6 @@
 """A message as an e-mail: plain text, and simple HTML that shows the same."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -9,6 +9,7 @@ from html import escape
 from monitors.mesh.times import SECOND
 from monitors.notifier.channels.email.letters import POLICY
 from monitors.notifier.channels.text import as_text, clean, colour_of, facts, headline, shorten
+from monitors.notifier.channels.wording import USUAL, Wording
 from monitors.notifier.model.message import Message
 from monitors.notifier.model.picture import NAME, Picture
 
@@ -24,20 +25,25 @@ PICTURE_WIDTH = 600
 
 
 def render(
-    message: Message, sender: str, recipients: tuple[str, ...], now: int, picture: Picture | None = None
+    message: Message,
+    sender: str,
+    recipients: tuple[str, ...],
+    now: int,
+    picture: Picture | None = None,
+    wording: Wording = USUAL,
 ) -> EmailMessage:
     """The mail. Its Message-ID is the same at every attempt, and all mails of one alert make a thread."""
-    mail = envelope(message.id, shorten(headline(message), MAX_SUBJECT), sender, recipients, now)
+    mail = envelope(message.id, shorten(wording.title or headline(message), MAX_SUBJECT), sender, recipients, now)
     if message.alert_id:
         mail["References"] = f"<{clean(message.alert_id).replace(' ', '')}@{_domain(sender)}>"
-    text = as_text(message, now)
+    text = plain_text(wording, lambda: as_text(message, now))
     if picture is None:
         mail.set_content(text)
-        mail.add_alternative(_html(message, now), subtype="html")
+        mail.add_alternative(_html(message, now, wording), subtype="html")
         return mail
     mail.set_content(f"{text}\nChart: {clean(picture.words)}")
     identifier = f"chart.{message.id}@{_domain(sender)}"
-    mail.add_alternative(_html(message, now, _image(picture, identifier)), subtype="html")
+    mail.add_alternative(_html(message, now, wording, _image(picture, identifier)), subtype="html")
     html = mail.get_body(("html",))
     if html is not None:
         html.add_related(picture.png, "image", "png", cid=f"<{identifier}>", disposition="inline", filename=NAME)
@@ -61,9 +67,23 @@ def _domain(sender: str) -> str:
     return parseaddr(sender)[1].rpartition("@")[2] or "monitors.invalid"
 
 
-def _html(message: Message, now: int, image: str = "") -> str:
-    known = [(label, shorten(text, MAX_FACT)) for label, text in facts(message, now)]
-    return page(f"{heading(message, 'h2')}{table(known)}{image}")
+def plain_text(wording: Wording, usual: Callable[[], str]) -> str:
+    """The text in the channel's own words, or in the usual ones."""
+    return usual() if wording.lines is None else "\n".join(wording.lines)
+
+
+def _html(message: Message, now: int, wording: Wording, image: str = "") -> str:
+    if wording.lines is None:
+        content = table((label, shorten(text, MAX_FACT)) for label, text in facts(message, now))
+    else:
+        content = paragraph(wording.lines)
+    return page(f"{heading(message, 'h2', wording.title or '')}{content}{image}")
+
+
+def paragraph(lines: Iterable[str]) -> str:
+    """Lines as they are."""
+    text = escape("\n".join(lines))
+    return f'<p style="white-space:pre-wrap">{text}</p>'
 
 
 def _image(picture: Picture, identifier: str) -> str:
@@ -83,11 +103,11 @@ def page(content: str) -> str:
     )
 
 
-def heading(message: Message, tag: str) -> str:
-    """Its headline in its colour."""
+def heading(message: Message, tag: str, title: str = "") -> str:
+    """Its headline, or another title, in its colour."""
     colour = colour_of(message)
     mark = f"c{colour.removeprefix('#')}"
-    return f'<{tag} class="{mark}" style="color:{colour}">{escape(headline(message))}</{tag}>'
+    return f'<{tag} class="{mark}" style="color:{colour}">{escape(title or headline(message))}</{tag}>'
 
 
 def table(known: Iterable[tuple[str, str]]) -> str:

@@ -7,6 +7,7 @@ from monitors.mesh.config import Mailer, SendGridSettings, SmtpSettings
 from monitors.notifier.channels.email import sendgrid, several, smtp
 from monitors.notifier.channels.email.letters import Letter, letters
 from monitors.notifier.channels.email.render import render
+from monitors.notifier.channels.wording import Wording
 from monitors.notifier.egress import Egress
 from monitors.notifier.mail_links import MailLinks
 from monitors.notifier.model.bundle import Bundle, Content
@@ -38,14 +39,20 @@ class Post:
 
 
 async def send(
-    channel: Channel, target: EmailTarget, content: Content, now: int, post: Post, picture: Picture | None
+    channel: Channel,
+    target: EmailTarget,
+    content: Content,
+    now: int,
+    post: Post,
+    picture: Picture | None,
+    wording: Wording,
 ) -> Outcome:
     """Sends a mail to the addresses of the channel that are written to."""
     if post.mailer is None:
         return Outcome(OutcomeKind.RETRYABLE, NO_MAIL_SERVER)
     sender, addresses = post.mailer.sender, target.receiving
     if isinstance(content, Bundle):
-        mail = several.render(content, sender, addresses, now)
+        mail = several.render(content, sender, addresses, now, wording)
     else:
-        mail = render(content, sender, addresses, now, picture)
+        mail = render(content, sender, addresses, now, picture, wording)
     return await post.hand_over(letters(mail, channel, addresses, post.links), content.id)

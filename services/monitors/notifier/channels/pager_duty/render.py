@@ -9,6 +9,7 @@ from typing import Any
 
 from monitors.mesh.masking import Secret
 from monitors.notifier.channels.text import clean, facts, format_rfc3339, format_tags, shorten, verb
+from monitors.notifier.channels.wording import USUAL, Wording
 from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.message import Kind, Message, Severity
 
@@ -26,19 +27,19 @@ SEVERITIES = {
 }
 
 
-def render(content: Content, routing_key: Secret, now: int) -> list[bytes]:
+def render(content: Content, routing_key: Secret, now: int, wording: Wording = USUAL) -> list[bytes]:
     """The events as JSON, in the order in which they have to go."""
     entries = sorted(content.entries, key=lambda entry: entry.sequence) if isinstance(content, Bundle) else (content,)
     return [
         json.dumps({"routing_key": routing_key.reveal(), **event}, ensure_ascii=False).encode(errors="replace")
         for entry in entries
-        for event in _events(entry, now)
+        for event in _events(entry, now, wording if entry is content else USUAL)
     ]
 
 
-def _events(message: Message, now: int) -> Sequence[dict[str, Any]]:
+def _events(message: Message, now: int, wording: Wording) -> Sequence[dict[str, Any]]:
     key = shorten(clean(message.alert_id or message.id), MAX_KEY)
-    trigger = {"event_action": "trigger", "dedup_key": key, **_trigger(message, now)}
+    trigger = {"event_action": "trigger", "dedup_key": key, **_trigger(message, now, wording)}
     resolve = {"event_action": "resolve", "dedup_key": key}
     match message.kind:
         case Kind.TEST | Kind.HEARTBEAT:
@@ -53,10 +54,12 @@ def _events(message: Message, now: int) -> Sequence[dict[str, Any]]:
             return (trigger,)
 
 
-def _trigger(message: Message, now: int) -> dict[str, Any]:
+def _trigger(message: Message, now: int, wording: Wording) -> dict[str, Any]:
     known = {label.lower().replace(" ", "_"): shorten(text, MAX_FACT) for label, text in facts(message, now)}
+    if wording.lines is not None:
+        known = {"text": shorten("\n".join(wording.lines), MAX_FACT)}
     payload = {
-        "summary": shorten(_summary(message), MAX_SUMMARY),
+        "summary": shorten(wording.title or _summary(message), MAX_SUMMARY),
         "source": shorten(clean(message.monitor_id), MAX_FIELD) or CLIENT,
         "severity": SEVERITIES[message.severity],
         "timestamp": format_rfc3339(message.fire_time or message.event_time),

@@ -6,6 +6,7 @@ from monitors.mesh.masking import Secret
 from monitors.mesh.times import MINUTE
 from monitors.notifier.channels.http import JSON, judge_failure, post
 from monitors.notifier.channels.pager_duty.render import render
+from monitors.notifier.channels.wording import Wording
 from monitors.notifier.egress import Answer, Egress
 from monitors.notifier.model.bundle import Content
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
@@ -15,10 +16,10 @@ PAUSE = MINUTE
 """It takes some 120 events a minute and doesn't say when it takes more."""
 
 
-async def send(target: PagerDutyTarget, content: Content, now: int, egress: Egress) -> Outcome:
+async def send(target: PagerDutyTarget, content: Content, now: int, egress: Egress, wording: Wording) -> Outcome:
     """Sends the events one after another. What has arrived before one fails comes again, to the same incident."""
     outcome = Outcome(OutcomeKind.ACCEPTED, "there is nothing that PagerDuty needs to know")
-    for event in render(content, target.routing_key, now):
+    for event in render(content, target.routing_key, now, wording):
         secrets = (target.routing_key,)
         outcome = await post(egress, Secret(target.events_url), event, JSON, judge, secrets)
         if outcome.kind is not OutcomeKind.ACCEPTED:

@@ -3,6 +3,7 @@
 from monitors.notifier.channels.http import JSON, judge_failure, post
 from monitors.notifier.channels.slack import several
 from monitors.notifier.channels.slack.render import render
+from monitors.notifier.channels.wording import Wording
 from monitors.notifier.egress import Answer, Egress
 from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
@@ -13,9 +14,9 @@ TOO_LARGE = (b"invalid_blocks",)
 """Besides `msg_too_long` and `msg_blocks_too_long`: what it says of a block that is larger than it likes, too."""
 
 
-async def send(target: SlackTarget, content: Content, now: int, egress: Egress) -> Outcome:
+async def send(target: SlackTarget, content: Content, now: int, egress: Egress, wording: Wording) -> Outcome:
     """Posts the message."""
-    body = several.render(content) if isinstance(content, Bundle) else render(content, now)
+    body = several.render(content, wording) if isinstance(content, Bundle) else render(content, now, wording)
     return await post(egress, target.url, body, JSON, judge)
 
 

@@ -1,13 +1,20 @@
 """Several alerts as a Slack payload."""
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from monitors.notifier.channels.fitting import as_code, escape, fit
-from monitors.notifier.channels.slack.render import ESCAPES, MAX_HEADER, MAX_SECTION, MAX_TEXT
+from monitors.notifier.channels.slack.render import (
+    ESCAPES,
+    MAX_HEADER,
+    MAX_SECTION,
+    in_own_words,
+    payload,
+    section,
+)
 from monitors.notifier.channels.summary import counts, headline, line, tail
-from monitors.notifier.channels.text import ICONS, length, shorten
+from monitors.notifier.channels.text import ICONS, length
+from monitors.notifier.channels.wording import USUAL, Wording
 from monitors.notifier.model.bundle import Bundle
 from monitors.notifier.model.message import Message
 
@@ -15,20 +22,17 @@ MAX_ALL = 12_000
 """Characters of all blocks. Slack refuses messages of more than about 13,200 in all, whatever it documents."""
 
 
-def render(bundle: Bundle) -> bytes:
+def render(bundle: Bundle, wording: Wording = USUAL) -> bytes:
     """The JSON. Foreign text can neither format nor mention anybody: `& < >` are escaped, and alerts stand as code."""
-    title = f"🔔 {headline(bundle)}"
+    title = wording.title or f"🔔 {headline(bundle)}"
+    if wording.lines is not None:
+        return payload(title, [in_own_words(wording.lines)])
     summary = [f"• `{escape(as_code(each), MAX_SECTION // 12, ESCAPES)}`" for each in counts(bundle)]
     room = MAX_ALL - MAX_HEADER - sum(length(each) + 1 for each in summary)
     lines = fit((_entry(entry) for entry in bundle.shown), room)
     left_out = tail(len(bundle.entries) - len(lines))
-    blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": {"type": "plain_text", "text": shorten(title, MAX_HEADER), "emoji": True}},
-        *_sections(summary),
-        *_sections(lines),
-        *_sections([f"`{left_out}`"] if left_out else []),
-    ]
-    return json.dumps({"text": escape(title, MAX_TEXT, ESCAPES), "blocks": blocks}).encode()
+    blocks = (*_sections(summary), *_sections(lines), *_sections([f"`{left_out}`"] if left_out else []))
+    return payload(title, blocks)
 
 
 def _entry(entry: Message) -> str:
@@ -43,4 +47,4 @@ def _sections(lines: Iterable[str]) -> list[dict[str, Any]]:
             texts[-1] += f"\n{each}"
         else:
             texts.append(each)
-    return [{"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}} for text in texts]
+    return [section(text) for text in texts]

@@ -10,6 +10,7 @@ from typing import Any
 
 from monitors.notifier.channels.fitting import first_within
 from monitors.notifier.channels.text import ICONS, clean, facts, headline, shorten
+from monitors.notifier.channels.wording import USUAL, Wording
 from monitors.notifier.model.message import Kind, Message
 from monitors.notifier.model.picture import Picture
 
@@ -29,9 +30,12 @@ _CUTS = (1000, 300, 75)
 _ENCODED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&'+"}
 
 
-def render(message: Message, now: int, picture: Picture | None = None) -> bytes:
+def render(message: Message, now: int, picture: Picture | None = None, wording: Wording = USUAL) -> bytes:
     """The JSON, with the picture if there is room for it. All foreign text stands in runs, which know no Markdown;
     mentions would need an entity of their own."""
+    title = wording.title or f"{ICONS[message.kind]} {headline(message)}"
+    if wording.lines is not None:
+        return in_own_words(title, style_of(message), wording.lines, picture)
     known = facts(message, now)
     runbook = message.runbook_url
 
@@ -41,7 +45,7 @@ def render(message: Message, now: int, picture: Picture | None = None) -> bytes:
         if picture and has_picture:
             rows.append(_image(picture))
         link = runbook if len(runbook) <= limit else ""
-        return encode(f"{ICONS[message.kind]} {headline(message)}", style_of(message), rows, link)
+        return encode(title, style_of(message), rows, link)
 
     return first_within(map(body, ((limit, has) for limit in _CUTS for has in (True, False))), MAX_BODY)
 
@@ -77,6 +81,22 @@ def block(runs: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def run(text: str, **looks: str) -> dict[str, Any]:
     """A part of a line, which shows as it is."""
     return {"type": "TextRun", "text": text, **looks}
+
+
+def in_own_words(title: str, style: str, lines: Sequence[str], picture: Picture | None = None) -> bytes:
+    """The JSON of a card with a text as far as it fits, and the picture if there is room for both."""
+    rows = [_image(picture)] if picture else []
+    texts = [block([run(shorten(line, _CUTS[0]))]) | {"spacing": "small"} for line in lines if line]
+    room = MAX_BODY - len(encode(title, style, rows))
+    shown: list[dict[str, Any]] = []
+    for text in texts:
+        room -= len(encode("", "", [text])) - len(encode("", "", [])) + 1
+        if room < 0:
+            break
+        shown.append(text)
+    if picture and len(shown) < len(texts):
+        return in_own_words(title, style, lines, None)
+    return encode(title, style, [*shown, *rows])
 
 
 def _image(picture: Picture) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from monitors.notifier.channels.http import JSON, judge_failure, post
 from monitors.notifier.channels.teams import several
 from monitors.notifier.channels.teams.render import render
+from monitors.notifier.channels.wording import Wording
 from monitors.notifier.egress import Answer, Egress
 from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
@@ -12,9 +13,11 @@ from monitors.notifier.model.picture import Picture
 from monitors.notifier.model.targets import TeamsTarget
 
 
-async def send(target: TeamsTarget, content: Content, now: int, egress: Egress, picture: Picture | None) -> Outcome:
+async def send(
+    target: TeamsTarget, content: Content, now: int, egress: Egress, picture: Picture | None, wording: Wording
+) -> Outcome:
     """Posts the message."""
-    body = several.render(content) if isinstance(content, Bundle) else render(content, now, picture)
+    body = several.render(content, wording) if isinstance(content, Bundle) else render(content, now, picture, wording)
     return await post(egress, target.url, body, JSON, judge)
 
 
