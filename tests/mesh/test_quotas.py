@@ -16,6 +16,8 @@ def test_a_higher_tier_allows_no_less() -> None:
         assert lower.channels <= higher.channels
         assert lower.keys < higher.keys
         assert lower.requests < (higher.requests or float("inf"))
+        assert (lower.messages or float("inf")) <= (higher.messages or float("inf"))
+        assert (lower.mails or float("inf")) <= (higher.mails or float("inf"))
 
 
 def test_a_tenant_without_a_tier_has_the_operators_and_an_unknown_one_the_smallest() -> None:

@@ -33,6 +33,10 @@ class Quotas:
     """How many API keys that haven't ended."""
     requests: int
     """How many requests a second, those to all services taken together; ten times as many at once. 0 for any number."""
+    messages: int = 0
+    """How many messages an hour, those of all channels taken together; as many at once. 0 for any number."""
+    mails: int = 0
+    """How many of them are e-mails, a day; as many at once. 0 for any number."""
 
     def exceeded(self, quota: str, limit: str, message: str, retry_after: float = RETRY_SECONDS) -> QuotaExceeded:
         """The error for what is too much, with when to try again, in seconds."""
@@ -46,14 +50,16 @@ DEFAULTS: Mapping[str, Quotas] = MappingProxyType(
     {
         each.tier: each
         for each in (
-            Quotas(FREE, rules=20, interval=30 * SECOND, channels=3, keys=10, requests=5),
-            Quotas(PRO, rules=500, interval=10 * SECOND, channels=30, keys=100, requests=50),
+            Quotas(FREE, rules=20, interval=30 * SECOND, channels=3, keys=10, requests=5, messages=500, mails=100),
+            Quotas(
+                PRO, rules=500, interval=10 * SECOND, channels=30, keys=100, requests=50, messages=5_000, mails=2_000
+            ),
             Quotas(ENTERPRISE, rules=50_000, interval=SECOND, channels=200, keys=1_000, requests=1_000),
             NOT_BOUNDED,
         )
     }
 )
-NAMES = ("rules", "interval", "channels", "keys", "requests")
+NAMES = ("rules", "interval", "channels", "keys", "requests", "messages", "mails")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,13 @@ class Actor:
     tenant: str
     user: str = BY_ITSELF
     source: Source = field(default=OURSELVES)
+    tier: str = ""
+    """The tenant's, as far as the caller's credential says it."""
 
 
 def caller() -> Actor:
     """The caller of the RPC that is being served. To be called on the event loop."""
-    return Actor(current_tenant(), current_principal().user, current_source())
+    return Actor(current_tenant(), current_principal().user, current_source(), current_principal().tier)
 
 
 async def audited(

@@ -148,6 +148,7 @@ class Changes:
         elif step.before is not None:
             self._channels.delete(session, step.before)
             self._queue.suppress_waiting(session, once.tenant, step.before.id, CHANNEL_DELETED, now)
+        self._channels.note_tier(session, once.tenant, once.actor.tier)
         answer = respond(step)
         self._requests.remember(session, once.tenant, once.method, once.request_id, once.request, answer, now)
         return answer, [self._told(step)]
@@ -201,12 +202,13 @@ class Changes:
             actor,
             "TestChannel",
             attempt.ended_at,
-            lambda session: (None, [self._tested(session, channel, outcome)]),
+            lambda session: (None, [self._tested(session, actor, channel, outcome)]),
         )
         return attempt
 
-    def _tested(self, session: Session, tested: Channel, outcome: Outcome) -> Change:
+    def _tested(self, session: Session, actor: Actor, tested: Channel, outcome: Outcome) -> Change:
         """What a test did: it sent something, and maybe made the channel work again."""
+        self._channels.note_tier(session, actor.tenant, actor.tier)
         if tested.disabled_reason and outcome.kind in (OutcomeKind.OK, OutcomeKind.ACCEPTED):
             self._channels.lock(session, tested.tenant)
             channel = self._channels.get(session, tested.tenant, tested.id)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from monitors.mesh.database import Database, Session, storage_error
@@ -85,6 +85,8 @@ class Dispatcher:
         """When to look for leases that have run out."""
         self._escalation_at = 0
         """When to look for escalations that are due."""
+        self._exhausted: Mapping[str, str] = {}
+        """For whom something waits beyond what is allowed, as the last step saw it."""
         self._unknown = ""
         """The token of a step of which it isn't known whether it was committed."""
 
@@ -94,6 +96,10 @@ class Dispatcher:
         self._inbox.append((arrivals, taken))
         self._wake.set()
         await taken
+
+    def beyond_quota(self, tenant: str) -> str:
+        """What a tenant may be told, if something waits that goes beyond; else nothing."""
+        return self._exhausted.get(tenant, "")
 
     def look(self) -> None:
         """Something may have become due."""
@@ -180,6 +186,8 @@ class Dispatcher:
             escalation_at = looks_at if looks_at > now or self._stopping else self._escalate(session, now)
             room = make_room()
             claims = [] if self._stopping else self._claim(session, now, token, room)
+            if self._notices.tell_of_quotas(session, room.exhausted, now, partial(notice_to_arrival, now)):
+                room.look_again(now)
             return unprinted, claims, room, lease_end, escalation_at
 
         try:
@@ -197,6 +205,7 @@ class Dispatcher:
         self._unknown = ""
         # Whoever wanted it looked at meanwhile has set it to an earlier time.
         self._escalation_at = min(self._escalation_at, escalation_at)
+        self._exhausted = room.exhausted
         for note in (self._outages.note, *self.on_finished):
             note(finished)
         for claim, permit in zip(claims, self._flow.begin(claims, room), strict=True):

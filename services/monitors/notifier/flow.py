@@ -59,7 +59,7 @@ class Flow:
         for claim in claims:
             channel = claim.channel
             self._going_on[id(claim)] = Attempt((channel.tenant, channel.id), host_of(channel.target), room.now)
-        needed = [room.endpoints(claim.channel) for claim in claims]
+        needed = [room.endpoints(claim.channel, is_critical=claim.is_critical) for claim in claims]
         counts = Counter(endpoint for endpoints in needed for endpoint in endpoints)
         for endpoint, count in counts.items():
             self._tokens.spend(endpoint, count, room.now)

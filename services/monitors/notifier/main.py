@@ -152,7 +152,7 @@ async def _running(
     queue = Queue(channels)
     mirror = Mirror(database, channels, stub)
     reporter = Reporter(database, stub)
-    rates = Rates(settings.webhook_rate, settings.tenant_rate)
+    rates = Rates(settings.webhook_rate, settings.tenant_rate, settings.quotas)
     # Buckets of this process alone would say what its own say.
     flow = Flow(rates, None if isinstance(shared.buckets, LocalBuckets) else shared.buckets)
     dispatcher = Dispatcher(

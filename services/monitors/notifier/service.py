@@ -250,7 +250,9 @@ class NotifierService(AddressCalls, PolicyService, NotifierServiceServicer):
         now = self._clock.now()
         # Of what was given up, the count and the channel say enough.
         outage = self._outages.problem_of(tenant, now) if counts.pending else ""
-        known = [self._intake.problem, self._shared.problem, outage, overdue(counts.oldest_due, now)]
+        allowed = self._dispatcher.beyond_quota(tenant) if counts.pending else ""
+        quota = f"{allowed}; what goes beyond waits, and critical alerts go first" if allowed else ""
+        known = [self._intake.problem, self._shared.problem, outage, quota, overdue(counts.oldest_due, now)]
         return pb.GetNotifierStatusResponse(
             start_time=to_timestamp(self._started),
             pending_count=counts.pending,

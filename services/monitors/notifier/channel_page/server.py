@@ -121,7 +121,7 @@ class ChannelPage:
         token, entries = await _form_of(request)
         link = await self._open(token)
         # No two requests are equal, so that not even a repeat sees what the first one was answered.
-        once = Once(Actor(link.tenant, link.user, SOURCE), METHOD, link.id, secrets.token_bytes(16))
+        once = Once(Actor(link.tenant, link.user, SOURCE, link.tier), METHOD, link.id, secrets.token_bytes(16))
         try:
             if await self._makers.has_ended(link, self._clock.now()):
                 raise _ended()

@@ -40,6 +40,8 @@ class Channel:
     title_template: str = ""
     body_template: str = ""
     """What its messages say, as `templates` reads it; empty for the usual words."""
+    tier: str = ""
+    """The tenant's, as it was when somebody last changed or tested a channel; empty if it has none of its own."""
 
     @property
     def kind(self) -> str:

@@ -7,7 +7,7 @@ none follows from another.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from monitors.mesh.times import HOUR
+from monitors.mesh.times import DAY, HOUR
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.message import Severity
 
@@ -55,6 +55,19 @@ def has_unsubscribed(channel: Channel, address: str) -> Notice:
         f"gone_{channel.id}_{channel.revision}",
         f"{address} has unsubscribed from the channel {channel.name}",
         f"Nothing more is sent to it.{left} To ask it again, leave it out of the channel and add it again.",
+    )
+
+
+def beyond_quota(tenant: str, allowed: str, now: int) -> Notice:
+    """That more is to be told than the tenant's tier allows; once a day. It's as urgent as what has a share kept for
+    it, since nobody would hear of it else."""
+    return Notice(
+        tenant,
+        f"quota_{tenant}_{now // DAY}",
+        "More messages wait than may be sent",
+        f"{allowed[0].upper()}{allowed[1:]}. What goes beyond isn't lost: it waits, and is told as there is room, "
+        "critical alerts first. Let alerts of a rule be told together, or have a higher tier.",
+        Severity.CRITICAL,
     )
 
 

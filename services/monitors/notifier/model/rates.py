@@ -5,16 +5,19 @@ To wait at an empty bucket is no failure: what waits for a token isn't leased, a
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from monitors.mesh.limits import MOST_BUCKETS, take_some
-from monitors.mesh.times import SECOND
+from monitors.mesh.quotas import Tiers
+from monitors.mesh.times import DAY, HOUR, SECOND
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.targets import EmailTarget, credential_of
 
 BURST_SECONDS = 10
 """A webhook's endpoint, and a tenant, may have this many seconds' worth at once."""
+ORDINARY_SHARE = 0.8
+"""Of what a tier allows, how much messages may use up that aren't critical."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,11 @@ class Rates:
 
     webhook: float
     tenant: float
+    tiers: Tiers = field(default_factory=Tiers)
 
-    def of(self, channel: Channel) -> tuple[Endpoint, ...]:
-        """The buckets that a message to a channel takes a token of: that of its endpoint and that of its tenant."""
+    def of(self, channel: Channel, *, is_critical: bool = False) -> tuple[Endpoint, ...]:
+        """The buckets that a message to a channel takes a token of: that of its endpoint, that of its tenant, and those
+        of what the tenant's tier allows."""
         if channel.kind == "console":
             return ()
         rate, burst = PROVIDERS.get(channel.kind, (self.webhook, _burst(self.webhook)))
@@ -62,7 +67,27 @@ class Rates:
             Endpoint(f"endpoint:{owner}:{channel.kind}:{_credential(channel)}", rate, burst),
             Endpoint(f"messages:{channel.tenant}", self.tenant, _burst(self.tenant)),
         )
-        return tuple([endpoint for endpoint in found if endpoint.rate])
+        return (*[endpoint for endpoint in found if endpoint.rate], *self.allowed(channel, is_critical=is_critical))
+
+    def allowed(self, channel: Channel, *, is_critical: bool = False) -> tuple[Endpoint, ...]:
+        """The buckets of what the tenant's tier allows, those of less than critical messages first: these leave a share
+        to critical ones."""
+        quotas = self.tiers.of(channel.tier)
+        is_mail = isinstance(channel.target, EmailTarget)
+        found = []
+        for name, most, span in (("hourly", quotas.messages, HOUR), ("mails", quotas.mails if is_mail else 0, DAY)):
+            if most and not is_critical:
+                ordinary = max(1, int(most * ORDINARY_SHARE))
+                found.append(Endpoint(f"{name}-ordinary:{channel.tenant}", ordinary * SECOND / span, ordinary))
+            if most:
+                found.append(Endpoint(f"{name}:{channel.tenant}", most * SECOND / span, most))
+        return tuple(found)
+
+    def words(self, channel: Channel) -> str:
+        """What the tenant's tier allows."""
+        quotas = self.tiers.of(channel.tier)
+        mails = f", {quotas.mails:,} e-mails a day" if quotas.mails else ""
+        return f"the tier {quotas.tier!r} allows {quotas.messages:,} messages an hour{mails}"
 
 
 def _burst(rate: float) -> int:

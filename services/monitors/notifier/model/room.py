@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.message import Severity
 from monitors.notifier.model.places import Key, Places
 from monitors.notifier.model.rates import Endpoint, Rates, Tokens
 from monitors.notifier.model.targets import host_of
@@ -20,13 +21,18 @@ class Room:
     now: int
     upcoming: int | None = None
     """When something is due that isn't yet, as far as is known."""
-    _endpoints: dict[Key, tuple[Endpoint, ...]] = field(default_factory=dict)
+    exhausted: dict[str, str] = field(default_factory=dict)
+    """The tenants for which something waits that goes beyond their tier, and what that allows."""
+    _endpoints: dict[tuple[Key, bool], tuple[Endpoint, ...]] = field(default_factory=dict)
 
     def lane(self, channel: Channel, severity: int, since: int, *, is_tried: bool) -> Lane:
         """The lane of what is due for a channel. `is_tried` says that it had failed."""
         bounds = self.places.bounds((channel.tenant, channel.id), host_of(channel.target), is_tried=is_tried)
-        for endpoint in self.endpoints(channel):
+        is_critical = severity >= Severity.CRITICAL
+        for endpoint in self.endpoints(channel, is_critical=is_critical):
             bounds["bucket", endpoint.key] = self.tokens.left(endpoint, self.now)
+        if not all(bounds["bucket", one.key] for one in self.rates.allowed(channel, is_critical=is_critical)):
+            self.exhausted[channel.tenant] = self.rates.words(channel)
         for bound, left in bounds.items():
             self.turns.limit(bound, left)
         return Lane(channel.tenant, channel.id, severity, since, tuple(bounds))
@@ -36,11 +42,11 @@ class Room:
         if time is not None:
             self.upcoming = time if self.upcoming is None else min(time, self.upcoming)
 
-    def endpoints(self, channel: Channel) -> tuple[Endpoint, ...]:
+    def endpoints(self, channel: Channel, *, is_critical: bool) -> tuple[Endpoint, ...]:
         """The buckets that a message to a channel takes a token of."""
-        key = channel.tenant, channel.id
+        key = (channel.tenant, channel.id), is_critical
         if key not in self._endpoints:
-            self._endpoints[key] = self.rates.of(channel)
+            self._endpoints[key] = self.rates.of(channel, is_critical=is_critical)
         return self._endpoints[key]
 
     def next_token(self) -> int | None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.errors import AlreadyExists, NotFound
@@ -122,6 +122,12 @@ class ChannelStore:
         breakers.forget(session, channel.tenant, channel.id)
         self._fill(row, channel)
 
+    def note_tier(self, session: Session, tenant: str, tier: str) -> None:
+        """The tenant has this tier now: by it goes how much its channels may be sent."""
+        session.execute(
+            update(ChannelRow).where(ChannelRow.tenant_id == tenant, ChannelRow.tier != tier).values(tier=tier)
+        )
+
     def delete(self, session: Session, channel: Channel) -> None:
         """Removes a channel."""
         session.delete(self._row(session, channel))
@@ -170,6 +176,7 @@ class ChannelStore:
             own_grouping=_unpack_grouping(row.grouping),
             title_template=row.title_template or "",
             body_template=row.body_template or "",
+            tier=row.tier,
         )
 
 

@@ -40,6 +40,7 @@ class Claim:
     lease_token: str
     lease_until: int
     is_digest: bool = False
+    is_critical: bool = False
     is_minimal: bool = False
     """Whether it's told in its minimal form, since the whole was too large."""
 
@@ -81,7 +82,7 @@ class Finished:
     ended_at: int
 
 
-def claim_of(message: Sequence[Row], channel: Channel, token: str, until: int) -> Claim:
+def claim_of(message: Sequence[Row], channel: Channel, token: str, until: int, *, is_critical: bool) -> Claim:
     """The claim to rows that one message tells, in the order of their sequence."""
     before = {so_far(row)[1] for row in message}
     return Claim(
@@ -91,6 +92,7 @@ def claim_of(message: Sequence[Row], channel: Channel, token: str, until: int) -
         parts=tuple([_part(row) for row in message]),
         message_id=bundle_id([row.id for row in message], channel.id) if len(message) > 1 else "",
         is_digest=is_digest(message[0].group_key),
+        is_critical=is_critical,
         broken_before=OutcomeKind.CONFIGURATION_BROKEN in before,
         is_minimal=OutcomeKind.TOO_LARGE in before,
         lease_token=token,

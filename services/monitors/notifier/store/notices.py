@@ -1,6 +1,6 @@
 """What the notifier says of itself goes the way of all messages: as deliveries that wait."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
@@ -9,7 +9,7 @@ from monitors.notifier.model.breaker import FAILURES
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Arrival, Planned, State
 from monitors.notifier.model.message import ABOUT_NO_ALERT
-from monitors.notifier.model.notices import Notice, given_up, listeners, turned_off
+from monitors.notifier.model.notices import Notice, beyond_quota, given_up, listeners, turned_off
 from monitors.notifier.store import arriving
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.claims import Finished
@@ -22,6 +22,21 @@ class Notices:
 
     def __init__(self, channels: ChannelStore) -> None:
         self._channels = channels
+        self._told: dict[str, str] = {}
+        """The last notice of each tenant that was told that it's beyond its quota."""
+
+    @crosses_tenants("messages of all tenants are sent by one loop")
+    def tell_of_quotas(self, session: Session, exhausted: Mapping[str, str], now: int, compose: Compose) -> bool:
+        """Tells tenants for whom something waits beyond what is allowed, which stands beside each. Gives whether any is
+        told that wasn't yet."""
+        notices = [beyond_quota(tenant, allowed, now) for tenant, allowed in exhausted.items()]
+        news = [notice for notice in notices if self._told.get(notice.tenant) != notice.id]
+        for notice in news:
+            others = listeners(self._channels.list_all(session, notice.tenant), "")
+            planned = [Planned(each.name, each, State.PENDING) for each in others]
+            arriving.insert_once(session, compose(notice), planned, now)
+            self._told[notice.tenant] = notice.id
+        return bool(news)
 
     @crosses_tenants("messages of all tenants are sent by one loop")
     def follow(self, session: Session, finished: Sequence[Finished], now: int, compose: Compose) -> None:

@@ -18,7 +18,7 @@ from monitors.mesh.times import HOUR, SECOND
 from monitors.notifier.model.breaker import GIVES_UP_AFTER
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import SAYS_IT_FIRES, Arrival, State
-from monitors.notifier.model.message import Kind
+from monitors.notifier.model.message import Kind, Severity
 from monitors.notifier.model.repeats import IS_OVER
 from monitors.notifier.model.room import Room
 from monitors.notifier.model.turns import Lane
@@ -80,11 +80,12 @@ class Queue:
         claims: list[Claim] = []
         exhausted: list[Lane] = []
         for lanes, channels in self._lanes(session, now, room):
+            is_critical = any(lane.severity >= Severity.CRITICAL for lane in lanes)
             while shares := room.turns.share(lanes):
                 rows = of_lanes(session, shares, now)
                 alone = backlogs.collapse(session, [row for row in rows if not row.group_key], now)
                 heads = _heads([*(row for row in rows if row.group_key), *alone])
-                claims += _lease(session, heads, channels, token, now)
+                claims += _lease(session, heads, channels, token, now, is_critical=is_critical)
                 found, told = Counter(map(_channel_key, rows)), Counter(map(_channel_key, heads))
                 for lane, count in shares:
                     room.turns.give_back(lane, count - told[lane.tenant, lane.channel_id])
@@ -252,14 +253,23 @@ def _heads(rows: Sequence[Row]) -> list[Row]:
 
 
 def _lease(
-    session: Session, heads: Sequence[Row], channels: Mapping[tuple[str, str], Channel], token: str, now: int
+    session: Session,
+    heads: Sequence[Row],
+    channels: Mapping[tuple[str, str], Channel],
+    token: str,
+    now: int,
+    *,
+    is_critical: bool,
 ) -> list[Claim]:
     """Leases messages: what is next, and what is told along with each."""
     together = groups.companions(session, heads, now)
     told = (together.get(_group(row), []) if row.group_key else [row] for row in heads)
     messages = [message for message in told if message]
     note_cut_off(session, [row for message in messages for row in message], now)
-    claims = [claim_of(message, channels[_channel_key(message[0])], token, now + LEASE) for message in messages]
+    claims = [
+        claim_of(message, channels[_channel_key(message[0])], token, now + LEASE, is_critical=is_critical)
+        for message in messages
+    ]
     leased = [
         (row.tenant_id, row.id, int(State.IN_FLIGHT), *so_far(row), row.attempt_count + 1, token, now,
          claim.lease_until, claim.message_id)

@@ -36,7 +36,8 @@ audit = audit_table(Base.metadata, "notifier_audit")
 
 class ChannelRow(Base):
     """A channel. `sealed` is its target as JSON, encrypted; at `heartbeat_at` the next heartbeat is due, 0 is never.
-    `grouping` is JSON, and null if it's as usual for the kind; so are templates for the usual words."""
+    `grouping` is JSON, and null if it's as usual for the kind; so are templates for the usual words. `tier` is the
+    tenant's."""
 
     __tablename__ = "notifier_channels"
     __table_args__ = (
@@ -60,6 +61,7 @@ class ChannelRow(Base):
     grouping: Mapped[str | None] = mapped_column(String(2000))
     title_template: Mapped[str | None] = mapped_column(Text)
     body_template: Mapped[str | None] = mapped_column(Text)
+    tier: Mapped[str] = mapped_column(String(64), server_default="")
 
 
 class DeliveryRow(Base):
