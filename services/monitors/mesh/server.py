@@ -28,6 +28,10 @@ OPTIONS = [
     ("grpc.max_metadata_size", 8 * 1024),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Clients look addresses up again when a connection ends, so that replicas that came later get their share. Streams
+    # stay where they are for a day; whoever watches then goes on from where they were.
+    ("grpc.max_connection_age_ms", 5 * 60_000),
+    ("grpc.max_connection_age_grace_ms", 24 * 60 * 60_000),
 ]
 GRACE_SECONDS = 5.0
 READINESS_SECONDS = 2.0
