@@ -20,11 +20,11 @@ from monitors.notifier.store import escalation_policies, escalations, silences
 from monitors.notifier.store.escalating import MOST, Escalations
 from monitors.notifier.store.policy import note_change
 from monitors.notifier.translate import escalation_of, to_arrival
-from monitors.v1 import alert_pb2, notification_pb2
+from monitors.v1 import alert_pb2, notification_pb2, rule_pb2
 from tests.harness import LoopThread
 from tests.notifier.test_plans import asked
 from tests.notifier.test_queue import NOW, Store
-from tests.notifier.world import notification
+from tests.notifier.world import SEVERITY_CHANGED, notification
 
 STEPS = ((5, "b"), (12, "a"), (20, "b"))
 BAD = Matcher("severity", Operator.EQUAL, "critical")
@@ -215,6 +215,16 @@ def test_whatever_comes_in_whatever_order_no_step_is_taken_twice_or_of_what_is_t
             assert after.due_at > now
             assert (after.policy_id, after.done > course.done) == (course.policy_id, True)
             course = after
+
+
+def test_what_somebody_takes_care_of_begins_no_escalation_when_it_gets_worse() -> None:
+    told = notification("n1", SEVERITY_CHANGED, severity=rule_pb2.SEVERITY_CRITICAL)
+    told.former_severity = rule_pb2.SEVERITY_LOW
+    begun = heed(None, arrived(told), [WORSE, ALL], NOW)
+    assert begun is not None
+    assert (begun.policy_id, begun.due_at) == ("esc_worse", NOW + 3 * MINUTE)
+    told.alert.acknowledgement.user = "ann"
+    assert heed(None, arrived(told), [WORSE, ALL], NOW) is None
 
 
 def storm(store: Store, count: int) -> list[notification_pb2.Notification]:
