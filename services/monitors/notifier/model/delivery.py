@@ -253,7 +253,7 @@ def never_told(firing: Collection[State]) -> bool:
     """Whether the receiver never learnt that an alert fired, so that its end would be news about nothing.
 
     `firing` are the states of the deliveries to the same channel that said so, of the firing itself and of what got
-    worse since. If there are none the end is told, since the firing may have been told before the channel's queue was
-    made anew.
+    worse since or was escalated; what may have arrived counts as accepted, whatever became of it. If there are none the
+    end is told, since the firing may have been told before the channel's queue was made anew.
     """
     return bool(firing) and all(state in (State.DEAD, State.SUPPRESSED, State.SUPERSEDED) for state in firing)
