@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from monitors.mesh.channel_links import LIFETIME, ChannelLink, link_url, sign
+from monitors.mesh.metrics.exposition import Metrics
 from monitors.mesh.quotas import DEFAULTS, Tiers, changed_quotas
 from monitors.mesh.times import SECOND
 from monitors.notifier.model.channel import Channel as ChannelModel
@@ -49,12 +50,15 @@ def test_what_goes_beyond_waits_and_critical_alerts_get_through(
     tiers = Tiers(QUOTAS, "free" if comes_from == "default" else "enterprise")
     with running(loop_thread, tmp_path, quotas=tiers) as world:
         (make_hook if comes_from == "default" else make_hook_by_link)(world, receiver)
+        metrics = Metrics()
+        world.notifier.export(metrics)
         world.tell(*(fires(number) for number in range(1, 31)))
         # A fifth is kept for what is critical, as is that the tenant is told of it, once.
         told = receiver.received.wait_for_count(17)
         assert [is_notice(one.body) for one in told].count(True) == 1
         status = world.stub.GetNotifierStatus(pb.GetNotifierStatusRequest())
         assert any("the tier 'free' allows 20 messages an hour" in problem for problem in status.problems)
+        assert metrics.registry.get_sample_value("monitors_tenants_over_quota") == 1
         world.tell(*(fires(number, critical=True) for number in range(31, 34)))
         critical = receiver.received.wait_for_count(20)[17:]
         assert sorted(one.headers["webhook-id"][:7] for one in critical) == ["note_31", "note_32", "note_33"]
@@ -64,6 +68,7 @@ def test_what_goes_beyond_waits_and_critical_alerts_get_through(
         receiver.received.wait_for_count(34)
         world.rules.reports.wait(lambda reports: len(reports) >= 33)
         log = log_of(world)
+        assert metrics.registry.get_sample_value("monitors_tenants_over_quota") == 0
     assert {one.state for one in log.values()} == {DELIVERY_STATE_DELIVERED}
     assert {one.attempt_count for one in log.values()} == {1}
 

@@ -101,6 +101,11 @@ class Dispatcher:
         """What a tenant may be told, if something waits that goes beyond; else nothing."""
         return self._exhausted.get(tenant, "")
 
+    @property
+    def tenants_beyond_quota(self) -> int:
+        """For how many tenants something waits that goes beyond."""
+        return len(self._exhausted)
+
     def look(self) -> None:
         """Something may have become due."""
         self._escalation_at = 0

@@ -3,7 +3,7 @@
 from collections import Counter as Tally
 from collections.abc import Sequence
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from monitors.mesh.database import Database, Session
@@ -23,6 +23,11 @@ KIND = "channel_kind"
 def export(metrics: Metrics, dispatcher: Dispatcher, database: Database, clock: Clock) -> None:
     """Counts attempts and what came of them, and reads how the queue stands."""
     dispatcher.on_finished.append(_Attempts(metrics).note)
+    Gauge(
+        "monitors_tenants_over_quota",
+        "Tenants for whom something waits that goes beyond what their tier allows to be told.",
+        registry=metrics.registry,
+    ).set_function(lambda: dispatcher.tenants_beyond_quota)
     metrics.follow("notifier", lambda: _read(database, clock), KEPT_SECONDS)
 
 
