@@ -85,6 +85,10 @@ def test_a_late_message_says_so_in_words_but_not_in_the_webhooks_body_which_neve
     assert b"elay" not in render_webhook(FIRING)
 
 
+def test_half_a_character_makes_a_webhooks_body_of_the_rest() -> None:
+    assert json.loads(render_webhook(replace(FIRING, title="Disk \ud83d full")))["data"]["title"] == "Disk ? full"
+
+
 @settings(max_examples=30)
 @given(messages)
 def test_a_webhooks_body_is_json_of_bounded_size_whatever_it_holds(message: Message) -> None:

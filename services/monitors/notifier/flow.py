@@ -56,9 +56,12 @@ class Flow:
         if len(self._served) > MOST_REMEMBERED:
             self._served.clear()
         self._served |= dict.fromkeys((claim.tenant for claim in claims), self._turn)
+        alike: dict[Key, Attempt] = {}
         for claim in claims:
-            channel = claim.channel
-            self._going_on[id(claim)] = Attempt((channel.tenant, channel.id), host_of(channel.target), room.now)
+            key = claim.channel.tenant, claim.channel.id
+            if key not in alike:
+                alike[key] = Attempt(key, host_of(claim.channel.target), room.now)
+            self._going_on[id(claim)] = alike[key]
         needed = [room.endpoints(claim.channel, is_critical=claim.is_critical) for claim in claims]
         counts = Counter(endpoint for endpoints in needed for endpoint in endpoints)
         for endpoint, count in counts.items():

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from itertools import starmap
 from typing import Any
 
+import orjson
+
 from monitors.mesh.times import SECOND
 from monitors.notifier.channels.fitting import first_within
 from monitors.notifier.channels.text import (
@@ -140,5 +142,8 @@ def cut_down(data: Mapping[str, Any], text_limit: int, entry_limit: int) -> dict
 
 def encode(value: Mapping[str, Any]) -> bytes:
     """Compact JSON in UTF-8."""
-    # A lone surrogate can't come through protobuf, but must never stop an alert.
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(errors="replace")
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        # A lone surrogate can't come through protobuf, but must never stop an alert.
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(errors="replace")
