@@ -155,8 +155,11 @@ def _change_alike(
     Returns the others."""
     place = len(quoted[1]) - 1
     alike: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
-    for row in rows:
-        alike.setdefault(row[place + 1 :] + row[:place], []).append(row)
+    if rows and all(_is_same(values) for number, values in enumerate(zip(*rows, strict=True)) if number != place):
+        alike[rows[0][place + 1 :] + rows[0][:place]] = rows
+    else:
+        for row in rows:
+            alike.setdefault(row[place + 1 :] + row[:place], []).append(row)
     others: list[tuple[Any, ...]] = []
     for values, group in alike.items():
         done = 0

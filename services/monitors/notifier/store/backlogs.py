@@ -10,7 +10,7 @@ from monitors.notifier.model.backlog import Waiting, is_backlog, overtaken
 from monitors.notifier.model.delivery import OutcomeKind, State
 from monitors.notifier.model.message import Kind
 from monitors.notifier.store.sendable import rest_of_streams
-from monitors.notifier.store.standing import End, end, is_due, note_cut_off, so_far
+from monitors.notifier.store.standing import End, end, is_due, note_cut_off, outcome_so_far
 from monitors.notifier.store.tables import attempts
 
 _AMBIGUOUS = select(attempts.c.delivery_id).where(
@@ -42,7 +42,7 @@ def collapse(session: Session, heads: Sequence[Row], now: int) -> list[Row]:
             if rows[0].id in reasons:
                 replaced[tenant, rows[0].id] = left[0] if left and is_due(left[0], now) else None
         note_cut_off(session, [row for row, _ in gone], now)
-        ended += [End(row, State.SUPERSEDED, reason, so_far(row)[1]) for row, reason in gone]
+        ended += [End(row, State.SUPERSEDED, reason, outcome_so_far(row)) for row, reason in gone]
     end(session, ended, now)
     kept = [replaced.get((row.tenant_id, row.id), row) for row in heads]
     return [row for row in kept if row is not None]

@@ -10,7 +10,7 @@ from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import Decision, Outcome, OutcomeKind
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.storm import is_digest
-from monitors.notifier.store.standing import Sent, so_far
+from monitors.notifier.store.standing import Sent, outcome_so_far
 
 
 class Part(NamedTuple):
@@ -84,7 +84,7 @@ class Finished:
 
 def claim_of(message: Sequence[Row], channel: Channel, token: str, until: int, *, is_critical: bool) -> Claim:
     """The claim to rows that one message tells, in the order of their sequence."""
-    before = {so_far(row)[1] for row in message}
+    before = {outcome_so_far(row) for row in message}
     return Claim(
         tenant=channel.tenant,
         channel=channel,

@@ -6,6 +6,7 @@ Each step does many at once, with as many statements as for one.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -30,6 +31,7 @@ from monitors.notifier.store.policy import PolicyStore
 from monitors.notifier.store.sendable import expired, of_lanes
 from monitors.notifier.store.standing import (
     ATTEMPT,
+    CUT_OFF,
     KEY,
     Sent,
     attempt,
@@ -39,8 +41,8 @@ from monitors.notifier.store.standing import (
     in_flight,
     leases,
     note_cut_off,
+    outcome_so_far,
     send_again,
-    so_far,
 )
 from monitors.notifier.store.tables import STANDING, ChannelRow, DeliveryRow, attempts, audit, deliveries
 
@@ -51,9 +53,7 @@ CHANNEL_DELETED = "the channel was deleted"
 
 Kept = tuple[Finished, list[Sent]]
 """What has ended under its lease, with the deliveries that it told."""
-_LEASED = (
-    "state", "detail", "last_outcome", "attempt_count", "lease_token", "leased_at", "lease_until", "message_id",
-)  # fmt: skip
+_LEASED = ("state", "attempt_count", "lease_token", "leased_at", "lease_until", "message_id")
 
 
 class Queue:
@@ -270,13 +270,21 @@ def _lease(
         claim_of(message, channels[_channel_key(message[0])], token, now + LEASE, is_critical=is_critical)
         for message in messages
     ]
-    leased = [
-        (row.tenant_id, row.id, int(State.IN_FLIGHT), *so_far(row), row.attempt_count + 1, token, now,
-         claim.lease_until, claim.message_id)
-        for claim, message in zip(claims, messages, strict=True)
-        for row in message
-    ]  # fmt: skip
-    update_rows(session, deliveries, KEY, _LEASED, leased)
+    waiting: list[tuple[Any, ...]] = []
+    cut_off: list[tuple[Any, ...]] = []
+    for claim, message in zip(claims, messages, strict=True):
+        for row in message:
+            values = (
+                row.tenant_id, row.id, int(State.IN_FLIGHT), row.attempt_count + 1, token, now, claim.lease_until,
+                claim.message_id,
+            )  # fmt: skip
+            if row.state == State.IN_FLIGHT:
+                cut_off.append((*values, CUT_OFF, outcome_so_far(row)))
+            else:
+                waiting.append(values)
+    update_rows(session, deliveries, KEY, _LEASED, waiting)
+    if cut_off:
+        update_rows(session, deliveries, KEY, (*_LEASED, "detail", "last_outcome"), cut_off)
     return claims
 
 

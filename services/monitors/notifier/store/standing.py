@@ -15,8 +15,8 @@ KEY = ("tenant_id", "id")
 ATTEMPT = tuple(column.name for column in attempts.columns)
 _ENDED = ("state", "detail", "last_outcome", "lease_token", "version", "report_due", "updated_at")
 _RELEASED = ("state", "detail", "last_outcome", "next_at", "lease_token")
-# What was said of the attempt before, and when it was due, doesn't count any more.
-_SENT = tuple(column for column in STANDING if column.name not in ("detail", "next_at"))
+# When it was due doesn't count any more.
+_SENT = tuple(column for column in STANDING if column.name != "next_at")
 _IN_FLIGHT = (
     select(*_SENT)
     .where(deliveries.c.tenant_id == bindparam("tenant"), deliveries.c.id.in_(bindparam("ids", expanding=True)))
@@ -122,12 +122,12 @@ def is_due(row: Row, now: int) -> bool:
     return due <= now
 
 
-def so_far(row: Row) -> tuple[str, int]:
-    """The detail and the outcome of a row's last attempt. One that is still being sent was cut off."""
+def outcome_so_far(row: Row) -> int:
+    """The outcome of a row's last attempt. One that is still being sent was cut off."""
     if row.state != State.IN_FLIGHT:
-        return row.detail, row.last_outcome
+        return int(row.last_outcome)
     was_minimal = row.last_outcome == OutcomeKind.TOO_LARGE
-    return CUT_OFF, int(remembered(OutcomeKind.AMBIGUOUS, is_minimal=was_minimal))
+    return int(remembered(OutcomeKind.AMBIGUOUS, is_minimal=was_minimal))
 
 
 def note_cut_off(session: Session, rows: Sequence[Row], now: int) -> None:
@@ -140,7 +140,7 @@ def note_cut_off(session: Session, rows: Sequence[Row], now: int) -> None:
 def send_again(session: Session, rows: Sequence[Row], now: int) -> None:
     """Makes due what was being sent."""
     note_cut_off(session, rows, now)
-    released = [(row.tenant_id, row.id, int(State.PENDING), *so_far(row), now, "") for row in rows]
+    released = [(row.tenant_id, row.id, int(State.PENDING), CUT_OFF, outcome_so_far(row), now, "") for row in rows]
     update_rows(session, deliveries, KEY, _RELEASED, released)
 
 

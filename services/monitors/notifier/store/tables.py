@@ -350,7 +350,7 @@ routes = cast("Table", RouteRow.__table__)
 policy_versions = cast("Table", PolicyVersionRow.__table__)
 STANDING: tuple[Column[Any], ...] = (
     deliveries.c.tenant_id, deliveries.c.id, deliveries.c.alert_id, deliveries.c.kind, deliveries.c.stream_key,
-    deliveries.c.state, deliveries.c.detail, deliveries.c.attempt_count, deliveries.c.last_outcome,
+    deliveries.c.state, deliveries.c.attempt_count, deliveries.c.last_outcome,
     deliveries.c.next_at, deliveries.c.lease_token, deliveries.c.leased_at, deliveries.c.version,
 )  # fmt: skip
 """Of a delivery, how it stands: what it takes to go on with it, but not what is sent."""
