@@ -147,5 +147,5 @@ def test_what_is_told_alone_costs_no_statement_for_groups(store: Store) -> None:
             event.remove(bind, "before_cursor_execute", note)
 
     assert len(store.write(work)) == 1
-    assert not [statement for statement in asked if "group" in statement.partition("WHERE")[2]]
+    assert not [statement for statement in asked if "group_key" in statement.partition("WHERE")[2]]
     assert not [statement for statement in asked if "notifier_groups" in statement]
