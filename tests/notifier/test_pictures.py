@@ -165,6 +165,30 @@ def test_a_message_goes_without_a_picture_that_never_comes_or_isnt_there(
     assert (len(double.messages), double.files, double.refusals) == (1, [], [])
 
 
+def test_no_other_channel_waits_for_a_picture(loop_thread: LoopThread, tmp_path: Path) -> None:
+    double, played = Discord(), with_picture()
+    played.picture = None
+    with (
+        running(loop_thread, tmp_path, rules=played, chart_seconds=10) as world,
+        loop_thread.opened(Receiver(double).listening()) as chat,
+        loop_thread.opened(Receiver().listening()) as hook,
+    ):
+        create(world, name="chat", is_default=True, discord=DiscordChannel(webhook_url=chat.url + discord.PATH))
+        create(world, name="hook", is_default=True, webhook=WebhookChannel(url=hook.url))
+        world.tell(notification("note_1"))
+        played.drawn.wait_for_count(1)
+        world.tell(notification("note_2", alert="alert_2", stream="other"))
+        hook.received.wait_for_count(2)
+        assert double.messages == []
+        loop_thread.run(release(played))
+        world.rules.reports.wait(lambda reports: _arrived(reports) >= {"chat", "hook"})
+    assert double.files == []
+
+
+async def release(played: PlayedRules) -> None:
+    played.released.set()
+
+
 def test_in_a_storm_most_messages_go_without_a_picture(
     loop_thread: LoopThread, tmp_path: Path, smtp: SmtpSettings, mailbox: Mailbox
 ) -> None:

@@ -104,7 +104,8 @@ class PlayedRules(RuleServiceServicer):
         self.checked: Record[str] = Record()
         self.keys: list[Key] = []
         self.picture: rules_pb.DrawAlertResponse | None = rules_pb.DrawAlertResponse()
-        """Of every alert; None never to answer."""
+        """Of every alert; None to answer with none, and not before `released`."""
+        self.released = asyncio.Event()
         self.drawn: Record[rules_pb.DrawAlertRequest] = Record()
         self._outbox: asyncio.Queue[list[Notification]] = asyncio.Queue()
 
@@ -145,7 +146,7 @@ class PlayedRules(RuleServiceServicer):
     async def DrawAlert(self, request: rules_pb.DrawAlertRequest, context: Any) -> rules_pb.DrawAlertResponse:
         self.drawn.add(request)
         if self.picture is None:
-            await asyncio.Event().wait()
+            await self.released.wait()
         return self.picture or rules_pb.DrawAlertResponse()
 
     async def CheckEvaluation(
