@@ -29,6 +29,7 @@ from monitors.notifier.channels.teams.render import render as render_teams
 from monitors.notifier.channels.wording import USUAL, Wording, word
 from monitors.notifier.model.bundle import Bundle, Content
 from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.message import Kind, Severity
 from monitors.notifier.model.minimal import minimal
 from monitors.notifier.model.targets import SlackTarget
 from monitors.notifier.model.templates import FILTERS, MOST_OF_BODY, MOST_WRITTEN, VARIABLES, TemplateWrong, read, write
@@ -207,6 +208,17 @@ def test_what_comes_of_a_template_is_bounded() -> None:
     assert len(write(each, {}, [{"title": "x" * 4096}] * 20)) == MOST_WRITTEN
 
 
+def test_every_name_stands_for_something() -> None:
+    named = {"NAME": "x"}
+    links = {**named, "summary": "s", "runbook_url": "https://example.org"}
+    over = replace(
+        RESOLVED, former_severity=Severity.LOW, user="ann", note="n", group=named, labels=named, annotations=links
+    )
+    for name in VARIABLES:
+        message = replace(over, kind=Kind.FIRING) if name == "acknowledge" else over
+        assert worded(message, body=f"{{{{{name}}}}}").lines, name
+
+
 def test_every_name_and_filter_stands_in_the_docs() -> None:
     page = (Path(__file__).parents[2] / "docs" / "channels.md").read_text()
     for name, what in VARIABLES.items():
@@ -248,7 +260,7 @@ def answer(double: Provider, path: str, bodies: list[bytes], query: str = "") ->
 
 
 @given(content=contents, title=templates, body=templates)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_no_template_makes_a_message_too_large_or_breaks_out_of_its_escaping(
     content: Content, title: str, body: str
 ) -> None:

@@ -1,7 +1,7 @@
 """What a message says where its channel has templates: plain text, which each channel escapes and cuts as it needs."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from monitors.mesh.times import MINUTE
@@ -28,6 +28,8 @@ from monitors.notifier.model.templates import ALERTS, Known, Template, TemplateW
 log = logging.getLogger(__name__)
 
 MOST_OF_VALUE = 4096
+MOST_OF_LINE = 1024
+"""Characters, of what a name stands for, and of each line of the usual text."""
 MOST_ALERTS = 20
 """How many of several alerts a text tells one by one."""
 TEST_MARK = "TEST: "
@@ -56,7 +58,8 @@ def word(channel: Channel, content: Content, now: int) -> Wording:
     count = len(content.entries) if isinstance(content, Bundle) else 1
     try:
         title, body = (read(text) if text else None for text in templates)
-        known = [{"count": f"{count}", **_known(entry, now)} for entry in shown]
+        names = (title.names if title else frozenset()) | (body.names if body else frozenset())
+        known = [{**_known(entry, now, names), "count": f"{count}"} for entry in shown]
         return Wording(
             title=_title(title, content, known) if title else None,
             lines=_lines(body, known, count) if body else None,
@@ -101,42 +104,65 @@ def _without_gaps(lines: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept if kept[-1:] != [""] else kept[:-1])
 
 
-def _known(message: Message, now: int) -> dict[str, str]:
-    """What the names of templates stand for, each a single line but for the usual text."""
-    about = facts(message, now)
-    began = message.active_time or message.fire_time
-    ended = message.resolve_time if message.kind is Kind.RESOLVED else 0
-    lasted = max(0, (ended or message.event_time) - message.fire_time) if message.fire_time else 0
-    found = {
-        "event": verb(message),
-        "icon": ICONS[message.kind],
-        "severity": message.severity.name.lower(),
-        "former_severity": message.former_severity.name.lower() if message.former_severity else "",
-        "title": clean(message.title),
-        "summary": clean(message.summary),
-        "monitor": clean(message.monitor_id),
-        "tags": format_tags(message.group),
-        "labels": format_tags(message.labels),
-        "condition": clean(message.condition),
-        "value": "" if message.value is None else format_value(message.value),
-        "time": format_time(message.event_time),
-        "since": format_time(began) if began else "",
-        "resolved": format_time(ended) if ended else "",
-        "duration": format_duration(lasted) if lasted else "",
-        "reason": clean(message.resolve_reason).replace("_", " "),
-        "user": clean(message.user),
-        "note": clean(message.note),
-        "runbook": clean(message.runbook_url),
-        "alert_id": clean(message.alert_id),
-        "rule_id": clean(message.rule_id),
-        "acknowledge": acknowledge_command(message) if message.fires else "",
-        "headline": headline(message),
-    }
-    for kind, values in (("tags", message.group), ("labels", message.labels), ("annotations", message.annotations)):
-        found |= {f"{kind}.{name}": clean(value) for name, value in values.items()}
-    known = {name: shorten(text, MOST_OF_VALUE) for name, text in found.items()}
-    usual = [f"{label}: {shorten(text, MOST_OF_VALUE)}" for label, text in about]
-    return known | {"facts": "\n".join(usual)}
+def _known(message: Message, now: int, names: Collection[str]) -> dict[str, str]:
+    """What those names stand for, each a single line but for the usual text."""
+    found = {name: _of(name, message, now) for name in names}
+    return {name: shorten(text, MOST_OF_VALUE) for name, text in found.items()}
+
+
+def _of(name: str, message: Message, now: int) -> str:
+    if name in _FACTS:
+        return _FACTS[name](message)
+    if name == "facts":
+        return "\n".join(f"{label}: {shorten(text, MOST_OF_LINE)}" for label, text in facts(message, now))
+    kind, _, key = name.partition(".")
+    values = {"tags": message.group, "labels": message.labels, "annotations": message.annotations}.get(kind, {})
+    return _line(values.get(key, ""))
+
+
+def _line(text: str) -> str:
+    # What is cut off anyway needn't be cleaned.
+    return clean(text[: 2 * MOST_OF_VALUE])
+
+
+def _ended(message: Message) -> int:
+    return message.resolve_time if message.kind is Kind.RESOLVED else 0
+
+
+def _lasted(message: Message) -> str:
+    lasted = (_ended(message) or message.event_time) - message.fire_time
+    return format_duration(lasted) if message.fire_time and lasted > 0 else ""
+
+
+def _time(nanos: int) -> str:
+    return format_time(nanos) if nanos else ""
+
+
+_FACTS: Mapping[str, Callable[[Message], str]] = {
+    "event": verb,
+    "icon": lambda message: ICONS[message.kind],
+    "severity": lambda message: message.severity.name.lower(),
+    "former_severity": lambda message: message.former_severity.name.lower() if message.former_severity else "",
+    "title": lambda message: _line(message.title),
+    "summary": lambda message: _line(message.summary),
+    "monitor": lambda message: _line(message.monitor_id),
+    "tags": lambda message: format_tags(message.group),
+    "labels": lambda message: format_tags(message.labels),
+    "condition": lambda message: _line(message.condition),
+    "value": lambda message: "" if message.value is None else format_value(message.value),
+    "time": lambda message: _time(message.event_time),
+    "since": lambda message: _time(message.active_time or message.fire_time),
+    "resolved": lambda message: _time(_ended(message)),
+    "duration": _lasted,
+    "reason": lambda message: _line(message.resolve_reason).replace("_", " "),
+    "user": lambda message: _line(message.user),
+    "note": lambda message: _line(message.note),
+    "runbook": lambda message: _line(message.runbook_url),
+    "alert_id": lambda message: _line(message.alert_id),
+    "rule_id": lambda message: _line(message.rule_id),
+    "acknowledge": lambda message: acknowledge_command(message) if message.fires else "",
+    "headline": headline,
+}
 
 
 def _sample_of(message: Message) -> Message:
