@@ -139,6 +139,25 @@ def deleting_escalation(world: World) -> Case:
     return Case(request, "escalation_policy", lambda _: made.id)
 
 
+def inhibiting(world: World) -> Case:
+    matcher = notification_pb2.Matcher(name="team", operator=notification_pb2.MATCH_OPERATOR_EQUAL, value="web")
+    sent = notification_pb2.Inhibition(name="web", source_matchers=[matcher], target_matchers=[matcher])
+    request = pb.CreateInhibitionRequest(inhibition=sent, request_id="1")
+    return Case(request, "inhibition", lambda answer: answer.inhibition.id)
+
+
+def turning_off(world: World) -> Case:
+    changed = notification_pb2.Inhibition(id="critical", enabled=False)
+    request = pb.UpdateInhibitionRequest(inhibition=changed, request_id="2")
+    return Case(request, "inhibition", lambda answer: answer.inhibition.id)
+
+
+def deleting_inhibition(world: World) -> Case:
+    present = world.stub.CreateInhibition(inhibiting(world).request).inhibition
+    request = pb.DeleteInhibitionRequest(inhibition_id=present.id, request_id="2")
+    return Case(request, "inhibition", lambda _: present.id)
+
+
 CASES: dict[str, Callable[[World], Case]] = {
     "CreateChannel": creating,
     "UpdateChannel": updating,
@@ -158,6 +177,9 @@ CASES: dict[str, Callable[[World], Case]] = {
     "CreateEscalationPolicy": escalating,
     "UpdateEscalationPolicy": changing_escalation,
     "DeleteEscalationPolicy": deleting_escalation,
+    "CreateInhibition": inhibiting,
+    "UpdateInhibition": turning_off,
+    "DeleteInhibition": deleting_inhibition,
 }
 
 

@@ -225,7 +225,10 @@ def test_one_dead_endpoint_leaves_room_for_the_others_and_critical_goes_first(wo
     world.tell(*slow)
     receiver.received.wait_for_count(4)
     urgent = notification("urgent", stream="u", severity=rule_pb2.SEVERITY_CRITICAL, sequence=100)
-    world.tell(urgent, notification("note_quick", stream="q", channels=("quick",), sequence=101))
+    world.tell(
+        urgent,
+        notification("note_quick", stream="q", channels=("quick",), sequence=101, monitor="mon_web", alert="quick"),
+    )
     received = receiver.received.wait_for_count(5)
     assert received[4].path == "/quick"
     world.loop.run(_release(receiver))

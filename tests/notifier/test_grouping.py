@@ -19,8 +19,12 @@ def make_slack(world: World, receiver: Receiver) -> None:
 
 
 def fires(number: int, *, severity: rule_pb2.Severity.ValueType = rule_pb2.SEVERITY_HIGH) -> Notification:
-    name = f"alert_{number}"
-    return notification(f"note_{number}", alert=name, stream=f"rule_1/{number}", sequence=number, severity=severity)
+    # What is critical is of a monitor of its own, for it would mute the others.
+    monitor = "mon_other" if severity == rule_pb2.SEVERITY_CRITICAL else "mon_host"
+    return notification(
+        f"note_{number}", alert=f"alert_{number}", stream=f"rule_1/{number}", sequence=number, severity=severity,
+        monitor=monitor,
+    )  # fmt: skip
 
 
 def ends(number: int, sequence: int) -> Notification:

@@ -22,6 +22,8 @@ def fires(number: int, *, critical: bool = False) -> Notification:
     made = notification(
         f"note_{number}", alert=f"alert_{number}", stream=f"rule_{number}/a", sequence=number, title=f"Rule {number}",
         severity=rule_pb2.SEVERITY_CRITICAL if critical else rule_pb2.SEVERITY_HIGH,
+        # Of another monitor, for it would mute the others.
+        monitor="mon_other" if critical else "mon_host",
     )  # fmt: skip
     made.alert.rule_id = f"rule_{number}"
     return made

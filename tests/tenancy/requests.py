@@ -67,6 +67,9 @@ def own_requests(a: Tenant) -> dict[str, Message]:
         position=1,
         steps=[notification_pb2.EscalationStep(after=Duration(seconds=60), channels=[f"ops-{a.canary}"])],
     )
+    inhibition = notification_pb2.Inhibition(
+        name="mine", source_matchers=silence.matchers, target_matchers=silence.matchers
+    )
     query = evaluator.QuerySeriesRequest(monitor_id=a.monitor, field=f"field_{a.canary}", start_time=start)
     return {
         "CreateRule": rules.CreateRuleRequest(rule=rule),
@@ -127,6 +130,12 @@ def own_requests(a: Tenant) -> dict[str, Message]:
         "ListRoutes": notifier.ListRoutesRequest(page_size=1),
         "UpdateRoute": notifier.UpdateRouteRequest(route=notification_pb2.Route(id=a.ids["route"], continues=True)),
         "DeleteRoute": notifier.DeleteRouteRequest(route_id=a.ids["route"], etag="stale"),
+        "CreateInhibition": notifier.CreateInhibitionRequest(inhibition=inhibition),
+        "ListInhibitions": notifier.ListInhibitionsRequest(page_size=1),
+        "UpdateInhibition": notifier.UpdateInhibitionRequest(
+            inhibition=notification_pb2.Inhibition(id=a.ids["inhibition"], enabled=False)
+        ),
+        "DeleteInhibition": notifier.DeleteInhibitionRequest(inhibition_id=a.ids["inhibition"], etag="stale"),
         "PreviewRouting": notifier.PreviewRoutingRequest(monitor_id=a.monitor),
         "CreateEscalationPolicy": notifier.CreateEscalationPolicyRequest(escalation_policy=policy),
         "ListEscalationPolicies": notifier.ListEscalationPoliciesRequest(page_size=1),
@@ -180,6 +189,9 @@ def values_of(b: Tenant) -> dict[str, tuple[str, ...]]:
         "MuteTiming.id": (ids["timing"],), "MuteTiming.etag": (ids["timing_etag"],),
         "MuteTiming.name": (f"timing {c} 0",), "Route.id": (ids["route"],),
         "route_id": (ids["route"], f"route {c} 0"), "Route.name": (f"route {c} 0",), "Route.etag": (ids["route_etag"],),
+        "Inhibition.id": (ids["inhibition"],), "inhibition_id": (ids["inhibition"], f"inhibition {c} 0"),
+        "Inhibition.name": (f"inhibition {c} 0",), "Inhibition.etag": (ids["inhibition_etag"],),
+        "Inhibition.equal": (f"label_{c}",),
         "Route.channels": (f"ops-{c}",), "PreviewRoutingRequest.labels": tags,
         "PreviewRoutingRequest.notify": (f"ops-{c}",), "Silence.comment": (f"comment {c} 0",),
         "Silence.creator": (ids["key"],), "WebhookChannel.secret": (ids["secret"],), "WebhookChannel.url": (f"http://127.0.0.1:9/{c}",),

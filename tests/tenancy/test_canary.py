@@ -127,6 +127,7 @@ def test_what_is_looked_for_is_what_its_owner_sees(world: World) -> None:
             ("ListMuteTimings", notifier.ListMuteTimingsRequest()),
             ("ListRoutes", notifier.ListRoutesRequest()),
             ("ListEscalationPolicies", notifier.ListEscalationPoliciesRequest()),
+            ("ListInhibitions", notifier.ListInhibitionsRequest()),
             ("ListSeries", evaluator.ListSeriesRequest()),
         )
     )

@@ -31,6 +31,7 @@ ENDS = {
     "DeleteSilence": "ABORTED", "DeleteMuteTiming": "ABORTED", "CreateMuteTiming": "ALREADY_EXISTS",
     "DeleteRoute": "ABORTED", "CreateRoute": "ALREADY_EXISTS",
     "DeleteEscalationPolicy": "ABORTED", "CreateEscalationPolicy": "ALREADY_EXISTS",
+    "DeleteInhibition": "ABORTED", "CreateInhibition": "ALREADY_EXISTS",
 }  # fmt: skip
 # Fields that name one thing, which must be there.
 NAMES_ONE = {
@@ -41,6 +42,7 @@ NAMES_ONE = {
     ("UpdateChannel", "channel.id"), ("DeleteChannel", "channel_id"), ("TestChannel", "channel_id"),
     ("RetryDelivery", "delivery_id"), ("GetDelivery", "delivery_id"), ("UpdateSilence", "silence.id"),
     ("DeleteSilence", "silence_id"), ("UpdateMuteTiming", "mute_timing.id"), ("DeleteMuteTiming", "mute_timing_id"),
+    ("UpdateInhibition", "inhibition.id"), ("DeleteInhibition", "inhibition_id"),
     ("UpdateRoute", "route.id"), ("DeleteRoute", "route_id"), ("ListDeliveries", "told_with"),
     ("UpdateEscalationPolicy", "escalation_policy.id"), ("DeleteEscalationPolicy", "escalation_policy_id"),
 }  # fmt: skip
@@ -61,6 +63,8 @@ MAKING = (
     "UpdateRoute",
     "CreateEscalationPolicy",
     "UpdateEscalationPolicy",
+    "CreateInhibition",
+    "UpdateInhibition",
     "WriteSamples",
     "ImportAlerts",
 )
@@ -71,7 +75,8 @@ IN_ORDER = [*(name for name in FOR_USERS if name not in MAKING), *MAKING]
 def prepared(world: World) -> None:
     """Makes the requests of `ENDS` end as they do."""
     requests = own_requests(world.a)
-    for name in ("ResolveAlert", "CreateChannel", "CreateMuteTiming", "CreateRoute", "CreateEscalationPolicy"):
+    kinds = ("Channel", "MuteTiming", "Route", "EscalationPolicy", "Inhibition")
+    for name in ("ResolveAlert", *(f"Create{kind}" for kind in kinds)):
         assert world.a.call(name, requests[name]).code == "OK"
 
 

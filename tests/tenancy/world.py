@@ -241,6 +241,15 @@ def furnish(tenant: Tenant, hook: str) -> None:
         )
         made_policy = tenant.get("CreateEscalationPolicy", request_of_policy).escalation_policy
         tenant.ids |= {"policy": made_policy.id, "policy_etag": made_policy.etag}
+    for number in range(2):
+        inhibition = notification_pb2.Inhibition(
+            name=f"inhibition {c} {number}",
+            source_matchers=[_matcher(f"label_{c}", f"silent_{c}")],
+            target_matchers=[_matcher(f"label_{c}", f"silent_{c}")],
+        )
+        inhibiting = notifier.CreateInhibitionRequest(inhibition=inhibition, request_id=f"inh-{c}-{number}")
+        made_inhibition = tenant.get("CreateInhibition", inhibiting).inhibition
+        tenant.ids |= {"inhibition": made_inhibition.id, "inhibition_etag": made_inhibition.etag}
     key = tenant.get("CreateKey", rules.CreateKeyRequest(title=f"key of {c}", scopes=["rules:read"]))
     tenant.ids |= {"key": key.key_id, "key_text": key.key}
     assert tenant.push(tenant.point(7.0)) == (204, "")

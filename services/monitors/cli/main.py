@@ -12,6 +12,7 @@ from monitors.cli import (
     deliveries,
     escalations,
     history,
+    inhibitions,
     keys,
     mute_timings,
     routes,
@@ -53,6 +54,7 @@ app.add_typer(databases.app, name="db")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(escalations.app, name="escalations")
 app.add_typer(history.app, name="history")
+app.add_typer(inhibitions.app, name="inhibitions")
 app.add_typer(keys.app, name="keys")
 app.add_typer(routes.app, name="routes")
 app.add_typer(secrets.app, name="secrets")

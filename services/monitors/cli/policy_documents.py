@@ -43,6 +43,19 @@ def route_document(route: notification_pb2.Route) -> Document:
     }
 
 
+def inhibition_document(inhibition: notification_pb2.Inhibition) -> Document:
+    """An inhibition."""
+    return {
+        "id": inhibition.id,
+        "name": inhibition.name,
+        "source_matchers": list(map(matcher_document, inhibition.source_matchers)),
+        "target_matchers": list(map(matcher_document, inhibition.target_matchers)),
+        "equal": list(inhibition.equal),
+        "enabled": inhibition.enabled,
+        "etag": inhibition.etag,
+    }
+
+
 def routing_document(response: notifier_service_pb2.PreviewRoutingResponse) -> Document:
     """Who would be told of an alert."""
     return {

@@ -30,7 +30,7 @@ LONGEST_STATE = 16_000
 MOST_IDS = 20
 KINDS = (
     "rule", "alert", "monitor", "key", "tenant", "channel_link", "channel", "delivery", "silence", "mute_timing",
-    "route", "escalation_policy",
+    "route", "escalation_policy", "inhibition",
 )  # fmt: skip
 FILTERS = ("user", "kind", "resource_id")
 """What a page may be filtered by; each has an index that gives its rows in the order of the page."""

@@ -22,11 +22,11 @@ _SCOPES = {
     },
     "monitors.v1.NotifierService": {
         "channels:read": "GetChannel ListChannels GetDelivery ListDeliveries ListSilences ListMuteTimings "
-        "ListRoutes PreviewRouting ListEscalationPolicies GetNotifierStatus",
+        "ListRoutes ListInhibitions PreviewRouting ListEscalationPolicies GetNotifierStatus",
         "channels:write": "CreateChannel UpdateChannel DeleteChannel TestChannel VerifyChannel SendVerification "
         "RetryDelivery RetryDeliveries "
         "CreateSilence UpdateSilence DeleteSilence CreateMuteTiming UpdateMuteTiming DeleteMuteTiming "
-        "CreateRoute UpdateRoute DeleteRoute "
+        "CreateRoute UpdateRoute DeleteRoute CreateInhibition UpdateInhibition DeleteInhibition "
         "CreateEscalationPolicy UpdateEscalationPolicy DeleteEscalationPolicy",
         "admin": "ListNotifierAuditEvents",
     },

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import cached_property
 
 from monitors.mesh.times import HOUR, MINUTE, SECOND
 from monitors.notifier.model.channel import Channel
@@ -177,7 +178,7 @@ class Arrival:
     labels: Mapping[str, str] = field(default_factory=dict)
     """The rule's labels and the tags of the alert's instance, which count for more."""
 
-    @property
+    @cached_property
     def facts(self) -> dict[str, str]:
         """What matchers see of the alert."""
         return facts_of(self.rule_id, self.monitor_id, self.title, self.severity, self.labels)
@@ -193,6 +194,8 @@ class Planned:
     reason: str = ""
     muted_until: int = 0
     """If something keeps it from being told for a while: until when, in nanoseconds since 1970."""
+    muted_by: str = ""
+    """The key by which it's found if it may be told before; see `model.inhibitions`."""
 
 
 def plan(

@@ -1,4 +1,4 @@
-"""What keeps alerts from being told for a while: silences and mute timings. The alerts themselves go on."""
+"""What keeps alerts from being told for a while: silences, mute timings, inhibitions. The alerts themselves go on."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +17,8 @@ class Mute:
 
     reason: str
     until: int
+    key: str = ""
+    """By which those are found whom something else lets be told before; empty if nothing does."""
 
 
 class Muting(Protocol):
@@ -32,13 +34,20 @@ def mute_of(facts: Mapping[str, str], mutings: Iterable[Muting], now: int) -> Mu
     return max(mutes, key=lambda mute: mute.until, default=None)
 
 
-def under(mutings: Sequence[Muting], arrival: Arrival, planned: Sequence[Planned], now: int) -> list[Planned]:
-    """What remains of a plan: what would be sent, but is muted, is suppressed."""
-    mute = mute_of(arrival.facts, mutings, now) if mutings and arrival.kind in MUTABLE else None
+def under(
+    mutings: Sequence[Muting],
+    arrival: Arrival,
+    planned: Sequence[Planned],
+    now: int,
+    facts: Mapping[str, str] | None = None,
+) -> list[Planned]:
+    """What remains of a plan: what would be sent, but is muted, is suppressed. The alert's facts are those of the
+    arrival, unless others are given."""
+    mute = mute_of(facts or arrival.facts, mutings, now) if mutings and arrival.kind in MUTABLE else None
     if mute is None:
         return list(planned)
     return [
-        replace(one, state=State.SUPPRESSED, reason=mute.reason, muted_until=mute.until)
+        replace(one, state=State.SUPPRESSED, reason=mute.reason, muted_until=mute.until, muted_by=mute.key)
         if one.state is State.PENDING
         else one
         for one in planned

@@ -39,7 +39,9 @@ class PolicyCalls:
         def work(session: Session) -> tuple[M, list[Change]]:
             kind.check_within(session, entry)
             note_change(session, once.tenant)
-            shown = kind.show(kind.rows.insert(session, entry, now))
+            made = kind.rows.insert(session, entry, now)
+            kind.begin(session, made, now)
+            shown = kind.show(made)
             return answer(**{kind.field: shown}), [Change(kind.field, entry.id, None, shown)]
 
         return answer.FromString(await carry_out(self._database, self._requests, once, now, work))
@@ -65,6 +67,8 @@ class PolicyCalls:
             after = kind.changed(before, sent, request.update_mask, now)
             kind.check_within(session, after)
             after = kind.rows.update(session, after)
+            if after != before:
+                kind.begin(session, after, now)
             note_change(session, once.tenant)
             kind.follow(session, after, now)
             shown = kind.show(after)

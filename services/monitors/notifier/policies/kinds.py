@@ -42,6 +42,10 @@ def look_again(session: Session, entry: Any, now: int) -> None:
     escalations.look_again(session, entry.tenant, now)
 
 
+def nothing_begins(session: Session, entry: Any, now: int) -> None:
+    """What comes from now on is all that it's about."""
+
+
 def nothing_left(entry: Any, now: int) -> None:
     """What is deleted is gone."""
 
@@ -64,6 +68,8 @@ class Kind(Generic[E]):
     """The same for what it takes to know what else there is."""
     rest: Callable[[E, int], E | None] = nothing_left
     """What is left of one that is deleted, now; None if that is nothing."""
+    begin: Callable[[Session, E, int], None] = nothing_begins
+    """What follows from one that was made or changed, now."""
     follow: Callable[[Session, E, int], None] = look_again
     """What is done once one has changed, or is deleted, now."""
 

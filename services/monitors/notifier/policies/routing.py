@@ -6,11 +6,12 @@ from monitors.mesh.identity import current_tenant
 from monitors.notifier.clock import Clock
 from monitors.notifier.model.delivery import Arrival, Planned, State, plan
 from monitors.notifier.model.message import Kind, Severity
-from monitors.notifier.model.muting import mute_of
+from monitors.notifier.model.muting import Mute, mute_of
 from monitors.notifier.model.policy import Policy
 from monitors.notifier.model.routes import routes_of
 from monitors.notifier.policies.routes import show
 from monitors.notifier.store.channels import ChannelStore
+from monitors.notifier.store.inhibiting import find
 from monitors.notifier.store.policy import PolicyStore
 from monitors.v1 import notifier_service_pb2 as pb
 
@@ -28,13 +29,14 @@ class Routing:
         """Says who would be told of an alert now, and by which routes. Raises InvalidField."""
         arrival, now = _arrival(request, current_tenant()), self._clock.now()
 
-        def look(session: Session) -> tuple[Policy, list[Planned]]:
+        def look(session: Session) -> tuple[Policy, list[Planned], Mute | None]:
             policy = self._policies.of(session, arrival.tenant, now)
-            return policy, plan(arrival, self._channels.list_all(session, arrival.tenant), policy.routes)
+            planned = plan(arrival, self._channels.list_all(session, arrival.tenant), policy.routes)
+            inhibiting = find(session, arrival.tenant, policy.inhibitions, [arrival])
+            return policy, planned, mute_of(arrival.facts, (*policy.mutings, inhibiting), now)
 
-        policy, planned = await self._database.read(look)
+        policy, planned, mute = await self._database.read(look)
         routes = [] if arrival.channels else routes_of(arrival.facts, policy.routes)
-        mute = mute_of(arrival.facts, policy.mutings, now)
         return pb.PreviewRoutingResponse(
             routes=map(show, routes),
             channels=[one.channel_name for one in planned if one.state is State.PENDING],

@@ -4,6 +4,7 @@ from typing import Any
 
 from monitors.notifier.policies.calls import PolicyCalls
 from monitors.notifier.policies.escalations import ESCALATIONS
+from monitors.notifier.policies.inhibitions import INHIBITIONS
 from monitors.notifier.policies.routes import ROUTES
 from monitors.notifier.policies.routing import Routing
 from monitors.notifier.policies.silences import SILENCES
@@ -12,7 +13,7 @@ from monitors.v1 import notifier_service_pb2 as pb
 
 
 class PolicyService:
-    """What concerns silences, mute timings, routes and escalation policies."""
+    """What concerns silences, mute timings, inhibitions, routes and escalation policies."""
 
     _policies: PolicyCalls
     _routing: Routing
@@ -41,6 +42,18 @@ class PolicyService:
 
     async def DeleteMuteTiming(self, request: pb.DeleteMuteTimingRequest, context: Any) -> pb.DeleteMuteTimingResponse:
         return await self._policies.delete(TIMINGS, request, pb.DeleteMuteTimingResponse)
+
+    async def CreateInhibition(self, request: pb.CreateInhibitionRequest, context: Any) -> pb.CreateInhibitionResponse:
+        return await self._policies.create(INHIBITIONS, request, pb.CreateInhibitionResponse)
+
+    async def ListInhibitions(self, request: pb.ListInhibitionsRequest, context: Any) -> pb.ListInhibitionsResponse:
+        return await self._policies.list(INHIBITIONS, request, pb.ListInhibitionsResponse)
+
+    async def UpdateInhibition(self, request: pb.UpdateInhibitionRequest, context: Any) -> pb.UpdateInhibitionResponse:
+        return await self._policies.update(INHIBITIONS, request, pb.UpdateInhibitionResponse)
+
+    async def DeleteInhibition(self, request: pb.DeleteInhibitionRequest, context: Any) -> pb.DeleteInhibitionResponse:
+        return await self._policies.delete(INHIBITIONS, request, pb.DeleteInhibitionResponse)
 
     async def CreateRoute(self, request: pb.CreateRouteRequest, context: Any) -> pb.CreateRouteResponse:
         return await self._policies.create(ROUTES, request, pb.CreateRouteResponse)

@@ -22,10 +22,10 @@ from monitors.notifier.model.delivery import (
 )
 from monitors.notifier.model.escalation import plan_care
 from monitors.notifier.model.message import Kind
-from monitors.notifier.model.muting import under
-from monitors.notifier.model.policy import Policy
+from monitors.notifier.model.muting import MUTABLE, under
+from monitors.notifier.model.routes import Route
 from monitors.notifier.model.targets import ConsoleTarget
-from monitors.notifier.store import escalations, repeats
+from monitors.notifier.store import escalations, inhibiting, repeats
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.named import stream_of
 from monitors.notifier.store.policy import PolicyStore
@@ -110,18 +110,24 @@ def take_in(
             # What was to be escalated and isn't any more comes first: it wasn't told then.
             escalations.follow(session, tenant, policy.escalations, new, now)
             look_up(session, told, tenant, {one.alert_id for one in new if one.kind in _GOES_ON})
-            planned += [(one, _plan(one, present, policy, told, now)) for one in new]
+            inhibits = inhibiting.follow(session, tenant, policy.inhibitions, new, now)
+            mutings = (*policy.mutings, inhibits) if inhibits.found else policy.mutings
+            # What mutes an alert is decided by how it is after all that has come of it.
+            latest = {one.alert_id: one.facts for one in new if one.kind in MUTABLE} if mutings else {}
+            for one in new:
+                plans = _plan(one, present, policy.routes, told)
+                planned.append((one, under(mutings, one, plans, now, latest.get(one.alert_id))))
     repeats.follow(session, planned, insert(session, planned, now, told), now)
+    inhibiting.hold(session, planned)
     return [arrival for arrival, plans in planned if not _is_printed(plans)]
 
 
-def _plan(arrival: Arrival, channels: Sequence[Channel], policy: Policy, told: Told, now: int) -> list[Planned]:
+def _plan(arrival: Arrival, channels: Sequence[Channel], routes: Sequence[Route], told: Told) -> list[Planned]:
     """Plans what comes after all that has been planned before."""
     alert = arrival.tenant, arrival.alert_id
-    planned = plan(arrival, channels, policy.routes, told.heard.get(alert, ()))
+    planned = plan(arrival, channels, routes, told.heard.get(alert, ()))
     if arrival.kind is Kind.ACKNOWLEDGED:
         planned += plan_care(told.escalated.get(alert, ()), channels, planned)
-    planned = under(policy.mutings, arrival, planned, now)
     if arrival.kind in SAYS_IT_FIRES:
         told.note(*alert, [one.channel_name for one in planned])
     return planned

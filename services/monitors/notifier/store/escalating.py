@@ -15,7 +15,7 @@ from monitors.notifier.model.delivery import SAYS_IT_FIRES, Arrival, Planned, St
 from monitors.notifier.model.escalation import IS_OVER, Course, EscalationPolicy, plan_steps
 from monitors.notifier.model.message import Escalation, Kind
 from monitors.notifier.model.muting import Muting, mute_of
-from monitors.notifier.store import arriving, escalations
+from monitors.notifier.store import arriving, escalations, inhibiting
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.claims import Finished, Part
 from monitors.notifier.store.policy import PolicyStore
@@ -97,12 +97,17 @@ class Escalations:
         self, session: Session, tenant: str, rows: Sequence[Row], now: int, compose: Compose
     ) -> list[tuple[Arrival, list[Planned]]]:
         policy_of_tenant = self._policies.of(session, tenant, now)
+        said = _said(session, tenant, [row.alert_id for row in rows])
+        unsaid = Escalation("", 0, 0, 0)
+        alerts = [compose(said[row.alert_id].payload, 0, row.severity, unsaid) for row in rows if row.alert_id in said]
         known = _Tenant(
             {policy.id: policy for policy in policy_of_tenant.escalations},
             {channel.name: channel for channel in self._channels.list_all(session, tenant)},
-            policy_of_tenant.mutings,
+            (
+                *policy_of_tenant.mutings,
+                inhibiting.find_checked(session, tenant, policy_of_tenant.inhibitions, alerts),
+            ),
         )
-        said = _said(session, tenant, [row.alert_id for row in rows])
         made: list[tuple[Arrival, list[Planned]]] = []
         left: dict[tuple[str, str], Course] = {}
         gone: list[str] = []

@@ -10,7 +10,7 @@ from monitors.mesh.rows import change_rows, read_value
 from monitors.mesh.times import SECOND
 from monitors.notifier.model.muting import Muting
 from monitors.notifier.model.policy import Policy
-from monitors.notifier.store import escalation_policies, routes, silences, timings
+from monitors.notifier.store import escalation_policies, inhibitions, routes, silences, timings
 from monitors.notifier.store.tables import policy_versions
 
 FRESH = 5 * SECOND
@@ -60,8 +60,10 @@ class PolicyStore:
 
 def _read(session: Session, tenant: str, now: int) -> Policy:
     mutings: list[Muting] = [*silences.ROWS.lasting(session, tenant, now), *timings.ROWS.all_of(session, tenant)]
+    inhibiting = tuple(one for one in inhibitions.ROWS.all_of(session, tenant) if one.enabled)
     return Policy(
         tuple(mutings),
+        inhibiting,
         tuple(routes.ROWS.all_of(session, tenant)),
         tuple(escalation_policies.ROWS.all_of(session, tenant)),
     )

@@ -10,8 +10,9 @@ from monitors.mesh.rows import Row, change_rows, execute_rows, find_rows, read_r
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import NEVER, UNFINISHED, Arrival, Planned, State
 from monitors.notifier.model.message import Kind
-from monitors.notifier.model.muting import under
+from monitors.notifier.model.muting import Muting, under
 from monitors.notifier.model.repeats import COUNTS, IS_OVER, Timer, is_told, take_turn
+from monitors.notifier.store import inhibiting
 from monitors.notifier.store.named import Key
 from monitors.notifier.store.policy import PolicyStore
 from monitors.notifier.store.tables import deliveries, repeats
@@ -276,8 +277,7 @@ def take_due(
         return [], 0
     channels = find(session, {(row.tenant_id, row.channel_id) for row in rows})
     told, busy = _look_up(session, rows)
-    muting = {tenant: policies.of(session, tenant, now).mutings for tenant in sorted({row.tenant_id for row in rows})}
-    made, timers, gone = [], [], []
+    due, gone = [], []
     for row in rows:
         channel, original = channels.get((row.tenant_id, row.channel_id)), told.get((row.tenant_id, row.delivery_id))
         if channel is None or original is None:
@@ -285,22 +285,41 @@ def take_due(
             continue
         # What was muted from its beginning is told now for the first time.
         number = row.repeat_count + 1 if row.told_at else 0
-        arrival = compose(original.payload, number, row.severity)
+        due.append((row, channel, original.channel_name, number, compose(original.payload, number, row.severity)))
+    mutings = _mutings(session, policies, [arrival for *_, arrival in due], now)
+    made, left, timers = [], [], []
+    for row, channel, name, number, arrival in due:
         is_busy = (row.tenant_id, row.alert_id, row.channel_id) in busy
         timer = Timer(row.repeat_interval, row.told_at, row.quiet_until, row.muted_until)
         turn = take_turn(timer, channel, now, is_busy=is_busy)
-        planned = Planned(original.channel_name, channel, turn.state, turn.reason)
-        (left,) = under(muting[row.tenant_id], arrival, [planned], now)
-        if left.muted_until:
-            turn = turn.muted(timer, left.muted_until)
+        (planned,) = under(mutings[row.tenant_id], arrival, [Planned(name, channel, turn.state, turn.reason)], now)
+        left.append((arrival, [planned]))
+        if planned.muted_until:
+            turn = turn.muted(timer, planned.muted_until)
         if turn.is_shown:
-            made.append((arrival, [left]))
+            made.append((arrival, [planned]))
         count = number if turn.is_shown else row.repeat_count
         timers.append((row.tenant_id, row.alert_id, row.channel_id, turn.due_at, turn.muted_until, count))
+    inhibiting.hold(session, left)
     update_rows(session, repeats, _KEY, ("due_at", "muted_until", "repeat_count"), timers)
     if gone:
         session.execute(_FORGET_ONE, gone)
     return made, len(rows)
+
+
+def _mutings(
+    session: Session, policies: PolicyStore, arrivals: Sequence[Arrival], now: int
+) -> dict[str, Sequence[Muting]]:
+    """What keeps alerts from being told again, by tenant."""
+    by_tenant: dict[str, list[Arrival]] = {}
+    for one in arrivals:
+        by_tenant.setdefault(one.tenant, []).append(one)
+    mutings: dict[str, Sequence[Muting]] = {}
+    for tenant, told in sorted(by_tenant.items()):
+        policy = policies.of(session, tenant, now)
+        found = inhibiting.find_checked(session, tenant, policy.inhibitions, told)
+        mutings[tenant] = (*policy.mutings, found)
+    return mutings
 
 
 _FORGET_ONE = delete(repeats).where(

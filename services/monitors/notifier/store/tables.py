@@ -282,6 +282,45 @@ class RouteRow(Base):
     revision: Mapped[int] = mapped_column(Integer)
 
 
+class InhibitionRow(Base):
+    """Alerts of which nobody is told while others fire; see `model.inhibitions`. Matchers and names are JSON."""
+
+    __tablename__ = "notifier_inhibitions"
+    __table_args__ = (UniqueConstraint("tenant_id", "name", name="uq_inhibitions_name"),)
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    sources: Mapped[str] = mapped_column(Text)
+    targets: Mapped[str] = mapped_column(Text)
+    equal_names: Mapped[str] = mapped_column(Text)
+    enabled: Mapped[bool] = mapped_column(Boolean)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    revision: Mapped[int] = mapped_column(Integer)
+
+
+class InhibitingRow(Base):
+    """An alert that fires and inhibits others, by the key of these; `is_target` says that it's of their kind itself."""
+
+    __tablename__ = "notifier_inhibiting"
+    __table_args__ = (Index("ix_inhibiting_key", "tenant_id", "inhibition_key", "is_target", "alert_id"),)
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    alert_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    inhibition_key: Mapped[str] = mapped_column(String(40), primary_key=True)
+    is_target: Mapped[bool] = mapped_column(Boolean)
+
+
+class InhibitedRow(Base):
+    """An alert of which somebody wasn't told, by the key of what inhibited it; maybe over by now."""
+
+    __tablename__ = "notifier_inhibited"
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    inhibition_key: Mapped[str] = mapped_column(String(40), primary_key=True)
+    alert_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
 class PolicyVersionRow(Base):
     """Differs whenever something has changed of what a tenant has set of who is told, and when."""
 
@@ -347,6 +386,9 @@ escalation_policies = cast("Table", EscalationPolicyRow.__table__)
 silences = cast("Table", SilenceRow.__table__)
 mute_timings = cast("Table", MuteTimingRow.__table__)
 routes = cast("Table", RouteRow.__table__)
+inhibitions = cast("Table", InhibitionRow.__table__)
+inhibiting = cast("Table", InhibitingRow.__table__)
+inhibited = cast("Table", InhibitedRow.__table__)
 policy_versions = cast("Table", PolicyVersionRow.__table__)
 STANDING: tuple[Column[Any], ...] = (
     deliveries.c.tenant_id, deliveries.c.id, deliveries.c.alert_id, deliveries.c.kind, deliveries.c.stream_key,
