@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitors.mesh.channel_links import LIFETIME, ChannelLink, sign
 from monitors.mesh.config import Mailer, PageSettings, SendGridSettings, SmtpSettings
 from monitors.mesh.masking import Secret
 from monitors.mesh.master_keys import MasterKey, read_keys
@@ -104,6 +105,19 @@ def test_a_link_verifies_by_its_button_alone_and_once(mailing: Mailing) -> None:
     assert list(mailing.channel.email.waiting_addresses) == []
     assert (fetch(url).status, page.submit({}).status) == (410, 410)
     assert len(mailing.told("note_1")) == 1
+
+
+def test_the_page_for_channels_says_what_to_do_with_the_code(mailing: Mailing) -> None:
+    mailing.world.rules.pages.wait_for_count(1)
+    expire_time = (mailing.world.clock.now() + LIFETIME) // SECOND * SECOND
+    key = mailing.world.rules.pages.items[-1].key
+    token = sign(ChannelLink("acme", "ann", "mail", expire_time), key)
+    page = fetch(f"http://127.0.0.1:{mailing.port}/channels/new?link={token}")
+    done = page.submit({"kind": "email", "email.addresses": "ann@example.org"})
+    assert done.status == 201
+    assert "monitors channels verify mail CODE" in done.text
+    assert "Nothing but the code was sent" in done.text
+    mailing.mailbox.mails.wait_for_count(1)
 
 
 def test_a_link_is_over_with_its_code(mailing: Mailing) -> None:

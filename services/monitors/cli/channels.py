@@ -127,7 +127,8 @@ def create(
     body_template: wording.Body = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a channel of one kind. Nothing is sent; try it with `monitors channels test`."""
+    """Make a channel of one kind. Nothing is sent but a code to each new e-mail address, which `monitors channels
+    verify` takes; try the channel with `monitors channels test`."""
     given = {
         "webhook": webhook,
         "email": email,

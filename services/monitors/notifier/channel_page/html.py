@@ -77,13 +77,16 @@ def done_page(response: pb.CreateChannelResponse) -> str:
 <p>The receiver checks signatures with it. It's shown this once: copy it now, and paste it into no conversation.</p>
 <p><code class="secret">{escape(response.webhook_secret)}</code></p>"""
     warnings = "".join(f'<p class="warning">{_text(warning)}</p>' for warning in response.warnings)
+    next_step = f"Nothing was sent to it yet; <code>monitors channels test {name}</code> does."
+    if response.channel.email.waiting_addresses:
+        next_step = "Nothing but the code was sent to it yet."
     body = f"""
 <h1>The channel {name} is there</h1>
 <p>Go back to your conversation and say:</p>
 <blockquote>The channel {name} is there now, go on.</blockquote>
 {warnings}{secret}
 <footer>
-<p>Nothing was sent to it yet; <code>monitors channels test {name}</code> does. You can close this page.</p>
+<p>{next_step} You can close this page.</p>
 </footer>"""
     return _document(f"The channel {response.channel.name} is there", body)
 
