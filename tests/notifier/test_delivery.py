@@ -90,6 +90,19 @@ async def _release(receiver: Receiver) -> None:
     receiver.released.set()
 
 
+def test_what_has_ended_is_recorded_though_another_message_is_still_being_sent(
+    world: World, receiver: Receiver
+) -> None:
+    make_webhook(world, receiver)
+    receiver.script = [Reply(hold=True)]
+    world.tell(notification("note_1"))
+    receiver.received.wait_for_count(1)
+    world.tell(notification("note_2", alert="alert_2", stream="rule_1/b", sequence=2))
+    world.wait_for_states(("note_2", "DELIVERED"))
+    world.loop.run(_release(receiver))
+    world.wait_for_states(("note_2", "DELIVERED"), ("note_1", "DELIVERED"))
+
+
 def test_a_passing_fault_is_tried_again_under_the_same_id_and_body(world: World, receiver: Receiver) -> None:
     secret = make_webhook(world, receiver)
     receiver.script = [Reply(500, body=b"no \x1b[31mspace"), Reply(drop=True)]
