@@ -20,7 +20,7 @@ def scale_down() -> None:
 POINTS = {
     "rules is about to put alerts into the outbox": before(outbox, "insert_waiting"),
     "rules has recorded and not answered": after_awaiting(EvaluatorCalls, "RecordTransitions"),
-    "rules has leased messages and not sent them": before(pump, "_decode"),
+    "rules has leased messages and not sent them": before(pump.Pump, "_message"),
     "rules has given messages away and not answered": after_awaiting(NotifierCalls, "AcknowledgeNotifications"),
     "rules has made a rule and not answered": after_awaiting(RuleCalls, "CreateRule"),
     "rules has acknowledged an alert and not answered": after_awaiting(AlertCalls, "AcknowledgeAlerts"),
