@@ -1,7 +1,11 @@
 """`monitors escalations`, against the real notifier."""
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
+from monitors.cli.deliveries import escalation_text
+from monitors.cli.documents import delivery_document
+from monitors.v1 import notification_pb2
 from tests.cli.conftest import Command
 
 
@@ -30,6 +34,19 @@ def test_a_policy_is_made_listed_changed_and_deleted(told: Command) -> None:
     assert "There is no escalation policy." in told("escalations", "list").stderr
     for name in ("pager", "boss"):
         told("channels", "delete", name, "--yes")
+
+
+def test_a_delivery_shows_how_far_its_escalation_had_come() -> None:
+    escalation = notification_pb2.Escalation(
+        policy="on call", step=2, step_count=3, unacknowledged_duration=Duration(seconds=905), told_before=["ops"]
+    )
+    said = "not acknowledged for 15m, step 2 of 3 of 'on call', told before: ops"
+    assert escalation_text(escalation) == said
+    shown = delivery_document(notification_pb2.Delivery(escalation=escalation))["escalation"]
+    assert shown == {
+        "policy": "on call", "step": 2, "step_count": 3, "unacknowledged": "15m5s", "told_before": ["ops"],
+    }  # fmt: skip
+    assert delivery_document(notification_pb2.Delivery())["escalation"] is None
 
 
 @pytest.mark.parametrize(

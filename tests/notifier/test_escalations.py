@@ -83,7 +83,9 @@ def told(world: World, receiver: Receiver, *expected: str) -> None:
 def pass_by(world: World, receiver: Receiver, number: int) -> None:
     """Something else is told: whatever was due by now would have been told before, or with it."""
     count = len(receiver.received.items)
-    world.tell(notification(f"other_{number}", alert=f"other_{number}", stream=f"other/{number}", channels=("boss",)))
+    other = notification(f"other_{number}", alert=f"other_{number}", stream=f"other/{number}", channels=("boss",))
+    other.alert.monitor_id = "mon_other"
+    world.tell(other)
     receiver.received.wait_for_count(count + 1)
     assert [one.path for one in receiver.received.items[count:]] == ["/boss"]
     del receiver.received.items[count:]
@@ -166,9 +168,10 @@ def test_the_first_policy_in_order_whose_matchers_hold_applies(world: World, rec
     escalate(world, (5, "pager"), name="bad", position=1, matchers=(CRITICAL_ONLY,))
     listed = world.stub.ListEscalationPolicies(pb.ListEscalationPoliciesRequest()).escalation_policies
     assert [one.name for one in listed] == ["bad", "all"]
-    world.tell(
-        notification("note_1", severity=CRITICAL), notification("note_2", alert="alert_2", stream="b", severity=LOW)
-    )
+    calm = notification("note_2", alert="alert_2", stream="b", severity=LOW)
+    # A critical alert would inhibit it on the same monitor.
+    calm.alert.monitor_id = "mon_other"
+    world.tell(notification("note_1", severity=CRITICAL), calm)
     told(world, receiver, *["/ops alert.firing"] * 2)
     world.clock.advance(5 * 60)
     told(world, receiver, *["/ops alert.firing"] * 2, "/pager alert.escalated", "/boss alert.escalated")
@@ -236,6 +239,25 @@ def test_a_step_that_waits_is_told_as_soon_as_the_silence_ends_unless_somebody_t
         pass_by(world, receiver, 1)
         # A step that waited was for nobody yet, so nobody is told what became of it.
         assert [key for key in deliveries(world) if key[1] == "pager"] == [("note_1_e1", "pager")]
+
+
+def test_a_step_that_is_due_while_a_worse_alert_inhibits_waits_for_the_end_of_that(
+    world: World, receiver: Receiver
+) -> None:
+    high = npb.Matcher(name="severity", operator=EQUAL, value="high")
+    escalate(world, (15, "pager"), matchers=(high,))
+    world.tell(notification("note_1", severity=HIGH))
+    told(world, receiver, "/ops alert.firing")
+    world.tell(notification("note_c", alert="alert_c", stream="rule_2/c", severity=CRITICAL))
+    told(world, receiver, *["/ops alert.firing"] * 2)
+    world.clock.advance(15 * 60)
+    world.rules.reports.wait(lambda reports: reports[-1].delivery.channel == "pager")
+    (shown,) = world.stub.ListDeliveries(pb.ListDeliveriesRequest(channel="pager")).deliveries
+    assert shown.detail == "step 1 of 1 waits: inhibited by alert_c: a critical alert of the same monitor"
+    world.tell(notification("note_d", RESOLVED, alert="alert_c", stream="rule_2/c", sequence=2))
+    told(world, receiver, *["/ops alert.firing"] * 2, "/ops alert.resolved")
+    world.clock.advance(11)
+    told(world, receiver, *["/ops alert.firing"] * 2, "/ops alert.resolved", "/pager alert.escalated")
 
 
 def test_an_escalation_never_waits_for_others_of_its_group(world: World, receiver: Receiver) -> None:

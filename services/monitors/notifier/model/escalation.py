@@ -149,7 +149,8 @@ def plan_steps(late: Sequence[Step], channels: Mapping[str, Channel], step: str,
     for name in told_by(late):
         channel = channels.get(name)
         if mute is not None:
-            one = Planned(name, channel, State.SUPPRESSED, f"{step} waits: {mute.reason}", mute.until)
+            reason = f"{step} waits: {mute.reason}"
+            one = Planned(name, channel, State.SUPPRESSED, reason, mute.until, mute.key)
         elif channel is None:
             one = Planned(name, None, State.SUPPRESSED, f"there is no channel {name!r} any more")
         elif channel.unusable_reason:

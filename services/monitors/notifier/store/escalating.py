@@ -12,7 +12,7 @@ from monitors.mesh.tenancy import crosses_tenants
 from monitors.mesh.times import SECOND
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.delivery import SAYS_IT_FIRES, Arrival, Planned, State
-from monitors.notifier.model.escalation import IS_OVER, Course, EscalationPolicy, plan_steps
+from monitors.notifier.model.escalation import IS_OVER, Course, EscalationPolicy, Step, plan_steps
 from monitors.notifier.model.message import Escalation, Kind
 from monitors.notifier.model.muting import Muting, mute_of
 from monitors.notifier.store import arriving, escalations, inhibiting
@@ -53,12 +53,14 @@ class _Said:
 
 
 @dataclass(frozen=True)
-class _Tenant:
-    """What decides how a tenant's alerts are escalated."""
+class _Due:
+    """An alert of which steps are late, the last of them in words, and what would be told of that."""
 
-    policies: Mapping[str, EscalationPolicy]
-    channels: Mapping[str, Channel]
-    mutings: Sequence[Muting]
+    course: Course
+    steps: Sequence[Step]
+    late: Sequence[Step]
+    last: str
+    arrival: Arrival
 
 
 @crosses_tenants("how escalations stand is counted over all tenants, and names none")
@@ -96,34 +98,30 @@ class Escalations:
     def _escalate(
         self, session: Session, tenant: str, rows: Sequence[Row], now: int, compose: Compose
     ) -> list[tuple[Arrival, list[Planned]]]:
-        policy_of_tenant = self._policies.of(session, tenant, now)
+        policy = self._policies.of(session, tenant, now)
+        known = {one.id: one for one in policy.escalations}
+        channels = {channel.name: channel for channel in self._channels.list_all(session, tenant)}
         said = _said(session, tenant, [row.alert_id for row in rows])
-        unsaid = Escalation("", 0, 0, 0)
-        alerts = [compose(said[row.alert_id].payload, 0, row.severity, unsaid) for row in rows if row.alert_id in said]
-        known = _Tenant(
-            {policy.id: policy for policy in policy_of_tenant.escalations},
-            {channel.name: channel for channel in self._channels.list_all(session, tenant)},
-            (
-                *policy_of_tenant.mutings,
-                inhibiting.find_checked(session, tenant, policy_of_tenant.inhibitions, alerts),
-            ),
-        )
-        made: list[tuple[Arrival, list[Planned]]] = []
         left: dict[tuple[str, str], Course] = {}
+        due: list[_Due] = []
         gone: list[str] = []
         for row in rows:
-            course, alert = escalations.course_of(row), said.get(row.alert_id)
-            policy = known.policies.get(course.policy_id)
-            if alert is None or (policy is None and not course.made):
+            course, alert, one = escalations.course_of(row), said.get(row.alert_id), known.get(row.policy_id)
+            if alert is None or (one is None and not course.made):
                 gone.append(row.alert_id)
-            elif policy is None:
+            elif one is None:
                 left[tenant, row.alert_id] = course.ended()
+            elif late := course.late(one.steps, now):
+                due.append(_due(course, one, late, alert, now, compose))
             else:
-                left[tenant, row.alert_id], news = _step(course, policy, alert, known, now, compose)
-                made += news
-        escalations.save(session, left)
+                left[tenant, row.alert_id] = course.taken(one.steps, now)
+        inhibits = inhibiting.find_checked(session, tenant, policy.inhibitions, [one.arrival for one in due])
+        planned = [(one, *_plan(one, channels, (*policy.mutings, inhibits), now)) for one in due]
+        inhibiting.hold(session, [(one.arrival, plans) for one, _, plans in planned])
+        escalations.save(session, left | {(tenant, one.arrival.alert_id): after for one, after, _ in planned})
         escalations.forget(session, tenant, gone)
-        return made
+        # What waits is shown once.
+        return [(one.arrival, plans) for one, after, plans in planned if after.made > one.course.made]
 
     @crosses_tenants("messages of all tenants are sent by one loop")
     def drop(self, session: Session, finished: Sequence[Finished], now: int) -> None:
@@ -146,21 +144,24 @@ class Escalations:
             arriving.supersede_ends(session, [(tenant, part.stream_key, part.alert_id) for part in dropped], now)
 
 
-def _step(
-    course: Course, policy: EscalationPolicy, said: _Said, known: _Tenant, now: int, compose: Compose
-) -> tuple[Course, list[tuple[Arrival, list[Planned]]]]:
-    """What is left of a course that is due, and what is told."""
-    late = course.late(policy.steps, now)
-    if not late:
-        return course.taken(policy.steps, now), []
+def _due(
+    course: Course, policy: EscalationPolicy, late: Sequence[Step], said: _Said, now: int, compose: Compose
+) -> _Due:
     number, count = course.done + len(late), len(policy.steps)
-    escalation = Escalation(policy.name, number, count, (now - course.began_at) // SECOND * SECOND, said.told)
+    waited = (now - course.began_at) // SECOND * SECOND
+    escalation = Escalation(policy.name, number, count, waited, said.told)
     arrival = compose(said.payload, course.made + 1, course.severity, escalation)
-    mutes = filter(None, (course.snooze(now), mute_of(arrival.facts, known.mutings, now)))
+    return _Due(course, policy.steps, late, f"step {number} of {count}", arrival)
+
+
+def _plan(
+    due: _Due, channels: Mapping[str, Channel], mutings: Sequence[Muting], now: int
+) -> tuple[Course, list[Planned]]:
+    """What is left of a course, and who is told."""
+    mutes = filter(None, (due.course.snooze(now), mute_of(due.arrival.facts, mutings, now)))
     mute = max(mutes, key=lambda one: one.until, default=None)
-    after = course.waiting(mute) if mute else course.taken(policy.steps, now)
-    planned = plan_steps(late, known.channels, f"step {number} of {count}", mute)
-    return after, [(arrival, planned)] if after.made > course.made else []
+    after = due.course.waiting(mute) if mute else due.course.taken(due.steps, now)
+    return after, plan_steps(due.late, channels, due.last, mute)
 
 
 def _said(session: Session, tenant: str, alert_ids: Sequence[str]) -> dict[str, _Said]:
