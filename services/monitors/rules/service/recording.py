@@ -17,7 +17,6 @@ from monitors.rules.translate.rules import facts_of
 
 WORTH_A_THREAD = 100
 """Transitions. Fewer are decided in less time than it takes to hand them to another thread."""
-_REASON = "an evaluator decides for all tenants, and its decisions come together"
 
 
 class Batch(NamedTuple):
@@ -62,7 +61,7 @@ async def record(core: Core, batch: Batch) -> Recorded:
 
     def work(session: Session, *, look_up_all: bool = False) -> Recorded:
         shards.check_leases(session, batch.leases)
-        with across_tenants(session, _REASON):
+        with across_tenants(session, "an evaluator decides for all tenants, and its decisions come together"):
             if draft and not look_up_all and holds(session, draft.basis, core.recent):
                 saved = save_prepared(session, draft.ledger, draft.rows, batch.receiver)
                 return Recorded(draft.ledger, draft.results, saved)
@@ -85,7 +84,7 @@ def _decided(known: Known, batch: Batch) -> tuple[Ledger, list[Result]]:
 
 
 def _drafted(session: Session, batch: Batch) -> _Draft:
-    with across_tenants(session, _REASON):
+    with across_tenants(session, "an evaluator decides for all tenants, and its decisions come together"):
         known = load_known(session, batch.transitions, facts_of, look_up_all=False)
         basis = basis_of(session, known, batch.instances)
     ledger, results = _decided(known, batch)
