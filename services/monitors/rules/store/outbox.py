@@ -293,7 +293,9 @@ def _due(session: Session, now: int) -> tuple[list[Leased], bool]:
         values = {"now": now, "last_due": last_due, "last_sequence": last_sequence}
         sequences = [row.sequence for row in front]
         rows = [
-            Leased(*row) for part in chunks(sequences) for row in find_rows(session, _DUE, values, "sequences", part)
+            Leased(*row)
+            for part in chunks(sequences, LARGEST_BATCH)
+            for row in find_rows(session, _DUE, values, "sequences", part)
         ]
         if rows or not is_cut:
             return sorted(rows, key=lambda row: row.sequence), is_cut
@@ -350,9 +352,9 @@ _BEHIND = (
 def take_over(session: Session, token: str, ids: Sequence[str]) -> bool:
     """Marks leased notifications as the notifier's own. What isn't leased under the token stays as it is. Returns
     whether something waits behind them in their streams, which may go out now."""
-    for part in chunks(ids):
+    for part in chunks(ids, LARGEST_BATCH):
         change_rows(session, _TAKE_OVER, {"ids": part, "token": token})
-    return any(read_rows(session, _BEHIND, {"ids": part}) for part in chunks(ids))
+    return any(read_rows(session, _BEHIND, {"ids": part}) for part in chunks(ids, LARGEST_BATCH))
 
 
 @crosses_tenants("the notifier tells for all tenants")
