@@ -26,7 +26,9 @@ def make_channel(world: World, name: str, *, default: bool = False) -> npb.Chann
 
 
 def make_channels(world: World) -> None:
-    """`main` is the default channel, `pager`, `web` and `log` are none."""
+    """`main` is the default channel, `pager`, `web` and `log` are none. What is critical mutes nothing."""
+    off = npb.Inhibition(id="critical", enabled=False)
+    world.stub.UpdateInhibition(pb.UpdateInhibitionRequest(inhibition=off))
     make_channel(world, "main", default=True)
     for name in ("pager", "web", "log"):
         make_channel(world, name)

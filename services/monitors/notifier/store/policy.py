@@ -17,7 +17,12 @@ FRESH = 5 * SECOND
 """For how long it's taken as it was read. A notifier of the former version, beside which this one may run for a while,
 changes silences and mute timings and doesn't say so."""
 MOST_KEPT = 10_000
-_VERSION = select(policy_versions.c.version).where(policy_versions.c.tenant_id == bindparam("tenant"))
+# Locked, so that who changes a policy finds all that was muted by it as it was.
+_VERSION = (
+    select(policy_versions.c.version)
+    .where(policy_versions.c.tenant_id == bindparam("tenant"))
+    .with_for_update(read=True)
+)
 _CHANGE = (
     update(policy_versions)
     .where(policy_versions.c.tenant_id == bindparam("tenant"))
