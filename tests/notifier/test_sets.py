@@ -37,7 +37,8 @@ def store(loop_thread: LoopThread, tmp_path: Path) -> Iterator[Store]:
 def told(number: int, kind: Kind = Kind.FIRING, *, stream: str = "", rule: str = "r", severity: int = 2) -> Any:
     stream = stream or f"s{number}"
     made = arrival(number, kind, stream=stream, alert=f"al_{stream}", severity=severity)
-    return replace(made, channels=("mail",), rule_id=rule)
+    # What is critical is of a monitor of its own, for it would mute the others.
+    return replace(made, channels=("mail",), rule_id=rule, monitor_id=f"m{severity}")
 
 
 def names(store: Store, claim: Claim) -> list[str]:
