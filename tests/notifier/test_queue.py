@@ -121,7 +121,9 @@ def store(opened: Store) -> Store:
 def arrival(
     number: int, kind: Kind = Kind.FIRING, *, stream: str = "s", alert: str = "al", severity: int = 2
 ) -> Arrival:
-    return Arrival("acme", f"n{number}", alert, kind, severity, (), stream, number, b"payload")
+    # What is critical is of a monitor of its own, for it would mute the others.
+    monitor = f"m{severity}"
+    return Arrival("acme", f"n{number}", alert, kind, severity, (), stream, number, b"payload", monitor_id=monitor)
 
 
 DELIVERED = Decision(State.DELIVERED)
