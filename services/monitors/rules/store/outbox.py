@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, FromClause, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, FromClause, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import change_rows, find_rows, insert_rows, read_rows, read_value
@@ -216,23 +216,20 @@ def _named(held: Sequence[Held]) -> dict[str, list[str]]:
 _IS_DUE = (outbox.c.due_time <= bindparam("now"), outbox.c.lease_until <= bindparam("now"))
 _MAY_GO = (_IS_WAITING, *_IS_DUE)
 _FRONT = (
-    select(outbox.c.due_time, outbox.c.sequence)
+    select(outbox.c.sequence)
     .where(outbox.c.state == WAITING, *_IS_DUE)
     .order_by(outbox.c.due_time, outbox.c.sequence)
     .limit(bindparam("most"))
 )
 _OTHER = outbox.alias()
+_LISTED: BindParameter[int] = bindparam("sequences", expanding=True)
 # Left to choose, MariaDB reads all rows of a tenant for each that is due.
 _BY_STREAM = ("FORCE INDEX (ix_outbox_stream)", "mysql")
-_IS_BEHIND = or_(
-    _OTHER.c.due_time > bindparam("last_due"),
-    and_(_OTHER.c.due_time == bindparam("last_due"), _OTHER.c.sequence > bindparam("last_sequence")),
-)
 _DUE = (
     select(outbox.c.tenant_id, outbox.c.id, outbox.c.sequence, outbox.c.body)
     .where(
         # By their numbers: of those that came due at the same time there may be thousands.
-        outbox.c.sequence.in_(bindparam("sequences", expanding=True)),
+        outbox.c.sequence.in_(_LISTED),
         *_MAY_GO,
         ~select(_OTHER.c.id)
         .with_hint(_OTHER, *_BY_STREAM)
@@ -241,7 +238,12 @@ _DUE = (
             _OTHER.c.stream_key == outbox.c.stream_key,
             _OTHER.c.state == WAITING,
             _OTHER.c.sequence < outbox.c.sequence,
-            or_(_IS_BEHIND, _OTHER.c.lease_until > bindparam("now")),
+            # Also what isn't held or leased any more, but was when those in front were looked for.
+            or_(
+                _OTHER.c.sequence.not_in(_LISTED),
+                _OTHER.c.due_time > bindparam("now"),
+                _OTHER.c.lease_until > bindparam("now"),
+            ),
         )
         .exists(),
     )
@@ -279,8 +281,9 @@ def lease(session: Session, now: int, token: str) -> Batch:
 def _due(session: Session, now: int) -> tuple[list[Leased], bool]:
     """What is due, in order, and whether there may be more.
 
-    Only those that came due first are looked at, so that it takes the same time however many there are. What comes due
-    later counts as held meanwhile. Where all of them wait for others, more are looked at.
+    Only those that came due first are looked at, so that it takes the same time however many there are. What isn't
+    looked at together counts as held meanwhile, whatever becomes of it. Where all of them wait for others, more are
+    looked at.
     """
     most = LARGEST_BATCH
     while True:
@@ -288,21 +291,16 @@ def _due(session: Session, now: int) -> tuple[list[Leased], bool]:
         if not front:
             return [], False
         is_cut = len(front) == most
-        # Without a cut all that is due is in front.
-        last_due, last_sequence = front[-1] if is_cut else (now, _LAST)
-        values = {"now": now, "last_due": last_due, "last_sequence": last_sequence}
-        sequences = [row.sequence for row in front]
         rows = [
             Leased(*row)
-            for part in chunks(sequences, LARGEST_BATCH)
-            for row in find_rows(session, _DUE, values, "sequences", part)
+            for part in chunks([row.sequence for row in front], LARGEST_BATCH)
+            for row in find_rows(session, _DUE, {"now": now}, "sequences", part)
         ]
         if rows or not is_cut:
             return sorted(rows, key=lambda row: row.sequence), is_cut
         most *= 4
 
 
-_LAST = 2**63 - 1
 _NEXT_DUE = select(func.min(outbox.c.due_time)).where(outbox.c.state == WAITING, outbox.c.due_time > bindparam("now"))
 
 
