@@ -1,7 +1,7 @@
 """One trace from the client over the tool to RuleService, as an SDK of OpenTelemetry sees it."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import pytest
 from mcp import Client
@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tests.bridge.conftest import Tools
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +32,19 @@ def exporter(module_exporter: InMemorySpanExporter) -> InMemorySpanExporter:
 
 
 def spans_of(exporter: InMemorySpanExporter, tool: str, rpc: str) -> tuple[ReadableSpan, ReadableSpan]:
-    """The server's span of a tool and that of the call of RuleService."""
-    finished = exporter.get_finished_spans()
-    (of_tool,) = (span for span in finished if span.name == f"tools/call {tool}" and span.kind is SpanKind.SERVER)
-    (of_rpc,) = (span for span in finished if span.name == f"monitors.v1.RuleService/{rpc}")
-    return of_tool, of_rpc
+    """The server's span of a tool and that of the call of RuleService. A caller may have its answer before they end."""
+
+    def of_tool(span: ReadableSpan) -> bool:
+        return span.name == f"tools/call {tool}" and span.kind is SpanKind.SERVER
+
+    def of_rpc(span: ReadableSpan) -> bool:
+        return span.name == f"monitors.v1.RuleService/{rpc}"
+
+    def the_one(is_it: Callable[[ReadableSpan], bool]) -> ReadableSpan:
+        (span,) = wait_for(lambda: list(filter(is_it, exporter.get_finished_spans())), "a span")
+        return cast("ReadableSpan", span)
+
+    return the_one(of_tool), the_one(of_rpc)
 
 
 def parent_of(span: ReadableSpan) -> int:
