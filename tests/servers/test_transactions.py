@@ -3,12 +3,13 @@
 import asyncio
 import math
 import re
+import secrets
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 from monitors.mesh.database import Database, DatabaseUnusable, Session, storage_error
@@ -230,3 +231,23 @@ def test_a_server_that_cant_be_used_is_named_without_the_password(
 def test_the_same_file_stands_for_the_same_database(tmp_path: Path, rules_url: str) -> None:
     assert server_database_url(tmp_path / "rules.db") == rules_url
     assert server_database_url(tmp_path / "other.db") != rules_url
+
+
+def test_what_could_not_be_committed_is_not_committed_by_the_next(database: Database, loop_thread: LoopThread) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("the commit fails")
+
+    def work(session: Session) -> None:
+        event.listen(session.connection(), "commit", refuse)
+        add(session, "never")
+
+    def look(session: Session) -> int:
+        query = text("SELECT COUNT(*) FROM counters WHERE name = 'never'")
+        found: int = session.execute(query).scalar_one()
+        return found
+
+    with pytest.raises(RuntimeError):
+        loop_thread.run(database.write(work))
+    for _ in range(20):
+        loop_thread.run(database.write(lambda session: add(session, secrets.token_hex(8))))
+    assert loop_thread.run(database.read(look)) == 0

@@ -100,8 +100,10 @@ class Mysql:
             session.flush()
             try:
                 session.commit()
-            except DBAPIError as error:
-                if code_of(error) in LOST and not repeatable:
+            except BaseException as error:
+                # Else what wasn't committed would be along with what the connection is used for next.
+                session.invalidate()
+                if isinstance(error, DBAPIError) and code_of(error) in LOST and not repeatable:
                     raise CommitUnknown from error
                 raise
             return answer
