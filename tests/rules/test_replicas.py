@@ -8,12 +8,14 @@ from statistics import median
 
 import grpc
 import pytest
+from sqlalchemy import Engine, event
 
 from monitors.mesh.config import POLL_SECONDS, RedisSettings, load_settings
 from monitors.mesh.quotas import Tiers, changed_quotas
 from monitors.mesh.redis import link
 from monitors.mesh.shared import open_shared
 from monitors.rules.service import base, pump
+from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
@@ -206,3 +208,33 @@ def test_requests_at_both_are_counted_together_and_apart_while_redis_is_away(
         assert refusals(here, 5) == 0
         assert refusals(here, 60) > 0
         assert refusals(there, 30) > 0
+
+
+@pytest.mark.parametrize("what", ["delete", "create"])
+def test_a_repeat_that_comes_to_the_other_while_the_first_is_carried_out_gets_its_answer(
+    loop_thread: LoopThread, tmp_path: Path, what: str
+) -> None:
+    interrupted: list[bool] = []
+    answers: list[object] = []
+    request: pb.DeleteRuleRequest | pb.CreateRuleRequest
+    with Replicas(loop_thread, tmp_path, None).opened() as (here, there):
+        rule = here.create(key="shop-is-slow")
+        if what == "delete":
+            request = pb.DeleteRuleRequest(rule_id=rule.id, request_id="once")
+        else:
+            made = rule_pb2.Rule(monitor_id="mon_host", title="Busy", condition_text="cpu_percent > 1", key="busy")
+            request = pb.CreateRuleRequest(rule=made, request_id="once")
+
+        def interrupt(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            """Carries the same request out at the other, once it's known here that it's new."""
+            if "FROM requests" in statement and not interrupted:
+                interrupted.append(True)
+                answers.append(there.call(request))
+
+        event.listen(Engine, "after_cursor_execute", interrupt)
+        try:
+            answers.append(here.call(request))
+        finally:
+            event.remove(Engine, "after_cursor_execute", interrupt)
+    first, repeated = answers
+    assert first == repeated

@@ -24,7 +24,7 @@ from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.message import message_of_test
 from monitors.notifier.model.targets import ConsoleTarget
 from monitors.notifier.model.verification import unheard_reason
-from monitors.notifier.once import Once
+from monitors.notifier.once import Once, or_first_answer
 from monitors.notifier.store import repeats
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.log import Attempt
@@ -83,7 +83,11 @@ class Changes:
     ) -> bytes:
         """Makes the change that `decide` wants and returns the answer, or the first answer if this is a repeat. Raises
         QuotaExceeded if it makes a channel too many."""
+        return await or_first_answer(self._database, self._requests, once, self._apply(once, decide, respond, quotas))
 
+    async def _apply(
+        self, once: Once, decide: Callable[[Session], Step], respond: Callable[[Step], bytes], quotas: Quotas
+    ) -> bytes:
         # The page for channels has no caller: the tenant is that of its link.
         def look(session: Session) -> tuple[bytes | None, list[Channel] | None]:
             with of_tenant(session, once.tenant):

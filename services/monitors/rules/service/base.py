@@ -23,7 +23,7 @@ from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.model.alert import Event
 from monitors.rules.model.recent import Recent
 from monitors.rules.service.outlets import Outlets
-from monitors.rules.store.requests import once
+from monitors.rules.store.requests import first_answer, once
 from monitors.rules.store.tables import audit
 from monitors.v1.mesh_pb2 import ChannelPage
 
@@ -120,11 +120,26 @@ class Part:
                 lambda: work(session, who).SerializeToString(),
             )
 
-        # Run again after a commit of which nobody knows, it finds its own first answer.
-        answer = await self.audited(method, transaction, tenant, repeatable=bool(request_id))
+        tenant = tenant or current_tenant()
+        try:
+            # Run again after a commit of which nobody knows, it finds its own first answer.
+            answer = await self.audited(method, transaction, tenant, repeatable=bool(request_id))
+        except Exception:
+            # Perhaps another replica has just carried out the same request: then that is why it can't be done now.
+            first = await self._first_answer(tenant, method, request_id, digest) if request_id else None
+            if first is None:
+                raise
+            answer = first
         for changed in (self.core.rules_changed, self.core.alerts_changed, self.core.outbox_changed):
             changed.announce()
         return response.FromString(answer)
+
+    async def _first_answer(self, tenant: str, method: str, request_id: str, digest: str) -> bytes | None:
+        def look(session: Session) -> bytes | None:
+            with of_tenant(session, tenant):
+                return first_answer(session, tenant, method, request_id, digest)
+
+        return await self.core.database.read(look)
 
     async def audited(
         self, method: str, work: Callable[[Session, Caller], T], tenant: str = "", *, repeatable: bool = False

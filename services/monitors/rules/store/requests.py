@@ -23,15 +23,9 @@ def once(
     under the same id. Without a request_id every request is the first."""
     if not request_id:
         return work()
-    known = session.execute(
-        select(requests.c.request_digest, requests.c.response).where(
-            requests.c.tenant_id == tenant, requests.c.method == method, requests.c.request_id == request_id
-        )
-    ).first()
-    if known:
-        if known.request_digest != request_digest:
-            raise RequestIdReused(request_id)
-        return bytes(known.response)
+    known = first_answer(session, tenant, method, request_id, request_digest)
+    if known is not None:
+        return known
     response = work()
     session.execute(
         insert(requests).values(
@@ -44,6 +38,18 @@ def once(
         )
     )
     return response
+
+
+def first_answer(session: Session, tenant: str, method: str, request_id: str, request_digest: str) -> bytes | None:
+    """What the request was answered when it came first; None if it's new. Raises RequestIdReused as `once` does."""
+    known = session.execute(
+        select(requests.c.request_digest, requests.c.response).where(
+            requests.c.tenant_id == tenant, requests.c.method == method, requests.c.request_id == request_id
+        )
+    ).first()
+    if known and known.request_digest != request_digest:
+        raise RequestIdReused(request_id)
+    return bytes(known.response) if known else None
 
 
 @crosses_tenants("what is old is forgotten of all tenants")
