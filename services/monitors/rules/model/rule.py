@@ -250,7 +250,8 @@ def warnings_about(rule: Rule, now: int, has_default_channel: bool) -> list[str]
     found = []
     if not rule.notify and not has_default_channel:
         found.append(
-            "nobody will be told: the rule names no channel and there is no default channel; name one in notify"
+            "nobody will be told unless a route leads to a channel: the rule names none and there is no default one; "
+            "name one in notify"
         )
     found += _short_windows(rule)
     if rule.evaluation_mode is EvaluationMode.INTERVAL and 0 < rule.for_duration < rule.interval:
