@@ -8,6 +8,7 @@ import numpy as np
 from benchmarks.measure import Figure, say
 from benchmarks.store import lists, queue, rules
 from benchmarks.store.targets import Target
+from monitors.notifier.model.places import AT_ONCE
 
 TRANSITIONS = {"SQLite": 20_000.0, "MariaDB": 5_000.0}
 CLAIMS = 4_000.0
@@ -64,7 +65,7 @@ def claimed(run: Run, target: Target) -> list[Figure]:
     return [
         Figure(f"{target.name}: notifications taken into the notifier's queue", f"{speeds.taken_in:,.0f}/s"),
         Figure(
-            f"{target.name}: deliveries claimed and finished, {queue.AT_ONCE} a commit",
+            f"{target.name}: deliveries claimed and finished, {AT_ONCE} a commit",
             f"{speeds.finished:,.0f}/s; {speeds.cpu * 1e6:.0f} µs of the notifier's CPU each",
             f"the same rows and commits: {speeds.bare:,.0f}/s",
             speeds.finished, CLAIMS, unit="/s",

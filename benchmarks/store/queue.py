@@ -20,7 +20,7 @@ from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.checks import new_webhook_secret
 from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, State, decide
 from monitors.notifier.model.message import Kind
-from monitors.notifier.model.places import Places
+from monitors.notifier.model.places import AT_ONCE, Places
 from monitors.notifier.model.rates import Rates, Tokens
 from monitors.notifier.model.room import Room
 from monitors.notifier.model.targets import WebhookTarget
@@ -28,13 +28,13 @@ from monitors.notifier.model.turns import Turns
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.claims import Claim, Finished
 from monitors.notifier.store.queue import Queue
+from monitors.rules.store.outbox import LARGEST_BATCH
 from tests.harness import LoopThread
 
 TENANT = "local"
 CHANNELS = 8
-AT_ONCE = 64
 PROVEN = frozenset((TENANT, f"chan_{number}") for number in range(CHANNELS))
-ARRIVALS_AT_ONCE = 100
+ARRIVALS_AT_ONCE = LARGEST_BATCH
 BODY = secrets.token_bytes(400)
 
 

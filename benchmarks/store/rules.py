@@ -11,6 +11,7 @@ from benchmarks.store.rows import ADD_TENANT, TENANT, Batches
 from benchmarks.store.targets import Bare, Target
 from monitors.mesh.ids import id_series
 from monitors.mesh.times import now_nanos
+from monitors.rules.store.outbox import LARGEST_BATCH
 from monitors.rules.store.tables import rule_attributes
 from monitors.rules.store.tables import rules as rule_table
 
@@ -18,7 +19,7 @@ WORKERS = 8
 RULES_A_CALL = 1_000
 TRANSITIONS_A_CALL = 2_000
 EVALUATORS = 2
-NOTIFIED_AT_ONCE = 100
+NOTIFIED_AT_ONCE = LARGEST_BATCH
 
 
 @dataclass(frozen=True)
