@@ -90,6 +90,8 @@ def _running(
         "MONITORS_EVALUATOR_ADDRESS": f"127.0.0.1:{evaluator_port}",
         "MONITORS_GRPC_PORT": str(own_port),
         "MONITORS_HTTP_PORT": str(http_port),
+        # Whoever measures needs no protection from themselves.
+        "MONITORS_DEFAULT_TIER": "unlimited",
         **(settings or {}),
     }
     output = home / f"{service}.out"

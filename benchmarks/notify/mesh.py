@@ -38,7 +38,6 @@ SENDERS = 4
 PATIENCE = 300.0
 # Whoever measures needs no protection from themselves.
 SETTINGS = {
-    "MONITORS_DEFAULT_TIER": "unlimited",
     "MONITORS_ALLOW_LOCAL_TARGETS": "1",
     "MONITORS_WEBHOOK_PER_SECOND": "0",
     "MONITORS_MESSAGES_PER_SECOND": "0",
