@@ -1,5 +1,6 @@
 """A request that another replica carries out meanwhile."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Replica:
         self.database.upgrade()
         self._requests = RequestStore(Sealer(key_ring((), folder / "key")))
 
-    def fail(self, mine: Once, *, of_another: Once | None = None) -> bytes:
+    def fail(self, mine: Once, *, of_another: Once | None = None, by: Exception = GONE) -> bytes:
         """Fails to carry out a request, after another replica has answered one."""
 
         async def carry_out() -> bytes:
@@ -46,7 +47,7 @@ class Replica:
                         )
                     )
                 )
-            raise GONE
+            raise by
 
         return self._loop.run(or_first_answer(self.database, self._requests, mine, carry_out()))
 
@@ -66,6 +67,16 @@ def test_what_nobody_has_done_fails_as_it_failed(replica: Replica) -> None:
     for mine in (once(), once(request_id="")):
         with pytest.raises(NotFound):
             replica.fail(mine)
+
+
+def test_where_nothing_can_be_found_the_database_isnt_asked(replica: Replica) -> None:
+    is_full = sqlite3.OperationalError("database or disk is full")
+    is_full.sqlite_errorname = "SQLITE_FULL"
+    replica.database.close()
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        replica.fail(once(), by=is_full)
+    with pytest.raises(NotFound):
+        replica.fail(once(request_id=""))
 
 
 def test_the_answer_to_another_request_isnt_given(replica: Replica) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from monitors.mesh.audit import Change
-from monitors.mesh.database import Database, Session
+from monitors.mesh.database import Database, Session, storage_error
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.tenancy import of_tenant
 from monitors.notifier.auditing import Actor, audited, caller
@@ -76,7 +76,10 @@ async def or_first_answer(
 
     try:
         return await carrying_out
-    except Exception:
+    except Exception as error:
+        # Where the database itself fails there's nothing to find.
+        if not once.request_id or storage_error(error) is not None:
+            raise
         first = await database.read(look)
         if first is None:
             raise

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from monitors.mesh.audit import Change, Described, Source, events_of, tell
 from monitors.mesh.audit import Event as AuditEvent
 from monitors.mesh.audit_table import append
-from monitors.mesh.database import Database, Session
+from monitors.mesh.database import Database, Session, storage_error
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.events import Changes, Watched, first_of
 from monitors.mesh.identity import Authenticate, current_principal, current_source, current_tenant
@@ -124,9 +124,12 @@ class Part:
         try:
             # Run again after a commit of which nobody knows, it finds its own first answer.
             answer = await self.audited(method, transaction, tenant, repeatable=bool(request_id))
-        except Exception:
+        except Exception as error:
+            # Where the database itself fails there's nothing to find.
+            if not request_id or storage_error(error) is not None:
+                raise
             # Perhaps another replica has just carried out the same request: then that is why it can't be done now.
-            first = await self._first_answer(tenant, method, request_id, digest) if request_id else None
+            first = await self._first_answer(tenant, method, request_id, digest)
             if first is None:
                 raise
             answer = first
