@@ -92,47 +92,6 @@ def test_a_url_as_server_is_refused_with_the_right_form(monitors: Command) -> No
     assert (outcome.code, "host:port" in outcome.stderr) == (ExitCode.USAGE, True)
 
 
-def test_status_is_healthy_when_all_serve(monitors: Command) -> None:
-    document = monitors("status", "--json").document
-    assert document["healthy"]
-    assert document["services"] == {"rules": "serving", "evaluator": "serving", "notifier": "serving"}
-    assert (document["evaluator"]["rule_count"], document["evaluator"]["last_step_duration"]) == (7, "1ms500us")
-    assert document["notifier"]["start_time"] == "2026-03-01T12:00:00Z"
-    assert "serving" in monitors("status").stdout
-
-
-def test_status_shows_how_deliveries_stand(mesh: MemoryMesh, monitors: Command) -> None:
-    def value(what: str) -> str:
-        (line,) = [line for line in monitors("status").stdout.splitlines() if what in line]
-        return line.partition(what)[2].strip()
-
-    counts = [value(what) for what in ("pending count", "dead count", "suppressed count", "open breakers")]
-    assert counts == ["3", "2", "1", "none"]
-    assert value("oldest due time").startswith("2026-03-01T12:00:00Z, ")
-    mesh.notifier.open_breakers = ["ops", "team"]
-    assert value("open breakers") == "2: ops, team"
-
-
-def test_status_fails_when_a_service_has_a_problem(mesh: MemoryMesh, monitors: Command) -> None:
-    mesh.notifier.problems = ["the mail server refuses us"]
-    outcome = monitors("status", ok=False)
-    assert outcome.code == ExitCode.FAILED
-    assert outcome.stderr == "problem: notifier: the mail server refuses us\n"
-
-
-def test_status_names_the_service_that_is_absent(loop_thread: LoopThread, monitors: Command) -> None:
-    with loop_thread.opened(open_memory_mesh(with_evaluator=False)) as partial:
-        outcome = monitors("status", "--json", ok=False, MONITORS_SERVER=f"127.0.0.1:{partial.port}")
-    assert outcome.code == ExitCode.FAILED
-    assert outcome.document["services"]["evaluator"] == "absent"
-    assert outcome.document["evaluator"] is None
-    assert outcome.document["problems"] == ["the evaluator service is absent"]
-
-
-def test_status_of_a_mesh_that_is_away_is_unreachable(monitors: Command) -> None:
-    assert monitors("status", ok=False, MONITORS_SERVER="127.0.0.1:1").code == ExitCode.UNREACHABLE
-
-
 @pytest.mark.parametrize("url", ["example.org", "ftp://example.org", "http://", "http://a b/", "http://a:99999/"])
 def test_up_refuses_a_url_that_cannot_be_checked(monitors: Command, url: str) -> None:
     outcome = monitors("up", "--check", url, ok=False)

@@ -145,16 +145,21 @@ def new_request_id() -> str:
 def connected(*, as_service: bool = False) -> Iterator[Mesh]:
     """The mesh that the environment names, called with a key or, `as_service`, with the mesh's own token. A Failure
     inside is told and ends the command with its exit code."""
-    with failures_told():
-        target = find_target(os.environ, as_service=as_service)
-        service_config = (files("monitors.v1") / "service_config.json").read_text()
-        # The mesh is never behind the proxy that a developer's shell may name.
-        options = [("grpc.service_config", service_config), ("grpc.enable_http_proxy", 0)]
-        credentials = find_credentials(os.environ)
-        opened = (
-            grpc.secure_channel(target.address, credentials, options)
-            if credentials
-            else grpc.insecure_channel(target.address, options)
-        )
-        with opened as channel:
-            yield Mesh(channel, target)
+    with failures_told(), connected_at(find_target(os.environ, as_service=as_service)) as mesh:
+        yield mesh
+
+
+@contextmanager
+def connected_at(target: Target) -> Iterator[Mesh]:
+    """The mesh at that address. Raises Failure."""
+    service_config = (files("monitors.v1") / "service_config.json").read_text()
+    # The mesh is never behind the proxy that a developer's shell may name.
+    options = [("grpc.service_config", service_config), ("grpc.enable_http_proxy", 0)]
+    credentials = find_credentials(os.environ)
+    opened = (
+        grpc.secure_channel(target.address, credentials, options)
+        if credentials
+        else grpc.insecure_channel(target.address, options)
+    )
+    with opened as channel:
+        yield Mesh(channel, target)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
 # Emoji are joined with these two; every other format character could reorder or hide text.
 JOINERS = "\u200c\u200d"
@@ -66,6 +67,11 @@ def say(line: str, style: str = "") -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Sequence[str] = ("ID",)) -> None:
     """A table of foreign texts; the columns named in `whole` are never broken, so that they can be copied."""
+    console().print(table_of(columns, rows, whole=whole))
+
+
+def table_of(columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Sequence[str] = ("ID",)) -> "Table":
+    """The table that `print_table` prints."""
     from rich.table import Table
     from rich.text import Text
 
@@ -74,11 +80,16 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole:
         table.add_column(column, no_wrap=column in whole, overflow="ignore" if column in whole else "fold")
     for row in rows:
         table.add_row(*(Text(clean(cell), style=_style(cell)) for cell in row))
-    console().print(table)
+    return table
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
     """Names and values, one line each; a fact without a value is left out."""
+    console().print(facts_of(facts))
+
+
+def facts_of(facts: Mapping[str, str]) -> "Table":
+    """The lines that `print_facts` prints."""
     from rich.table import Table
     from rich.text import Text
 
@@ -89,7 +100,7 @@ def print_facts(facts: Mapping[str, str]) -> None:
         if value:
             cells: list[RenderableType] = [Text(name), Text(clean(value), style=_style(value))]
             table.add_row(*cells)
-    console().print(table)
+    return table
 
 
 def _style(cell: str) -> str:

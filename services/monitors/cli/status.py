@@ -1,18 +1,21 @@
-"""`monitors status`: whether the mesh is well."""
+"""`monitors status`: whether the mesh is well, once or for as long as somebody looks."""
 
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import typer
-from google.protobuf.message import Message
 
-from monitors.cli.client import Mesh, connected
-from monitors.cli.documents import Document, duration_text, time_text
-from monitors.cli.durations import format_age, format_rough, parse_duration
-from monitors.cli.failures import ExitCode, Failure
-from monitors.cli.options import AsJson
-from monitors.cli.output import print_facts, print_json, print_table, tell
-from monitors.mesh.times import from_timestamp, now_nanos
+from monitors.cli.client import Mesh, Target, connected_at, find_target
+from monitors.cli.documents import Document
+from monitors.cli.failures import ExitCode, Failure, failures_told
+from monitors.cli.options import AsJson, read_duration
+from monitors.cli.output import print_json
+from monitors.cli.status_views import Frame, show_once, shown_live, status_document
+from monitors.mesh.times import SECOND
 from monitors.v1.evaluator_service_pb2 import GetEvaluatorStatusRequest
 from monitors.v1.notifier_service_pb2 import GetNotifierStatusRequest
 
@@ -22,70 +25,130 @@ SERVICES = {
     "notifier": "monitors.v1.NotifierService",
 }
 SERVING = "serving"
+ABSENT = "absent"
 # Health isn't part of the contract's service config, so it has no deadline there.
 HEALTH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Status:
-    """How the mesh fares. `evaluator` and `notifier` are None where they couldn't be asked."""
+class Server:
+    """How one server fares. `evaluator` and `notifier` are None where they couldn't be asked."""
 
-    server: str
+    address: str
     services: dict[str, str]
-    evaluator: Document | None
-    notifier: Document | None
-    problems: list[str]
+    evaluator: Document | None = None
+    notifier: Document | None = None
+    problems: tuple[str, ...] = ()
 
     @property
     def document(self) -> Document:
-        """What `--json` prints."""
+        """What `--json` prints of it."""
         return {
-            "server": self.server,
-            "healthy": not self.problems,
-            "services": self.services,
-            "evaluator": self.evaluator,
-            "notifier": self.notifier,
-            "problems": self.problems,
-        }
+            "server": self.address, "services": self.services, "evaluator": self.evaluator, "notifier": self.notifier,
+            "problems": list(self.problems),
+        }  # fmt: skip
 
 
-def status(as_json: AsJson = False) -> None:
+At = Annotated[
+    list[str] | None,
+    typer.Option(metavar="HOST:PORT", help="Where to ask instead of MONITORS_SERVER; once for each server of a mesh."),
+]
+Watched = Annotated[bool, typer.Option("--watch", "-w", help="Go on showing it until Ctrl-C.")]
+Every = Annotated[str, typer.Option(metavar="DURATION", help="How often --watch asks.")]
+
+
+def status(at: At = None, watch: Watched = False, every: Every = "2s", as_json: AsJson = False) -> None:
     """Show how the three services fare; exit code 1 if something is wrong."""
-    with connected() as mesh:
-        found = read_status(mesh)
+    pause = read_duration(every)
+    if pause < SECOND // 10:
+        raise typer.BadParameter(f"{every!r} is too often; the shortest is 100ms", param_hint="--every")
+    with failures_told(), ExitStack() as opened:
+        meshes = [opened.enter_context(connected_at(target)) for target in _targets(at)]
+        if watch:
+            _watch(meshes, pause / SECOND, as_json=as_json)
+            return
+        frame = read_frame(meshes)
     if as_json:
-        print_json(found.document)
+        print_json(frame.document)
     else:
-        show_status(found)
-    if found.problems:
+        show_once(frame)
+    if frame.problems:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def read_status(mesh: Mesh) -> Status:
-    """Asks each service. Raises Failure if none can be reached or the key is refused."""
+def _targets(addresses: Sequence[str] | None) -> list[Target]:
+    """Where to ask. Raises Failure."""
+    named = [{"MONITORS_SERVER": address} for address in addresses or ()]
+    return [find_target({**os.environ, **server}) for server in named or [{}]]
+
+
+def _watch(meshes: Sequence[Mesh], pause: float, *, as_json: bool) -> None:
+    frames = _frames(meshes, pause)
+    try:
+        if as_json:
+            for frame in frames:
+                print_json(frame.document, compact=True)
+        else:
+            shown_live(frames)
+    except KeyboardInterrupt:
+        return
+
+
+def _frames(meshes: Sequence[Mesh], pause: float) -> Iterator[Frame]:
+    """How the mesh fares, now and then. The first look fails as a single one does; later ones go on without servers."""
+    yield read_frame(meshes)
+    while True:
+        time.sleep(pause)
+        yield read_frame(meshes, absent_is_fatal=False)
+
+
+def read_frame(meshes: Sequence[Mesh], *, absent_is_fatal: bool = True) -> Frame:
+    """Asks each service of each server. Raises Failure if the key is refused, and, where `absent_is_fatal`, if no
+    server can be reached."""
+    servers: list[Server] = []
+    failures: list[Failure] = []
+    for mesh in meshes:
+        try:
+            servers.append(read_server(mesh))
+        except Failure as failure:
+            if failure.code is not ExitCode.UNREACHABLE:
+                raise
+            failures.append(failure)
+            servers.append(Server(mesh.address, dict.fromkeys(SERVICES, "unreachable"), problems=(str(failure),)))
+    if absent_is_fatal and len(failures) == len(meshes):
+        raise failures[0]
+    return Frame([server.document for server in servers], _problems(servers))
+
+
+def _problems(servers: Sequence[Server]) -> list[str]:
+    """What is wrong in the whole mesh: a server needn't have every service, but one of them must."""
+    told = [problem for server in servers for problem in server.problems]
+    if any("unreachable" in server.services.values() for server in servers):
+        return told
+    absent = [name for name in SERVICES if all(server.services[name] == ABSENT for server in servers)]
+    return [f"the {name} service is {ABSENT}" for name in absent] + told
+
+
+def read_server(mesh: Mesh) -> Server:
+    """Asks each service there. Raises Failure if it can't be reached or the key is refused."""
     services = {name: health_of(mesh, full_name) for name, full_name in SERVICES.items()}
-    problems = [f"the {name} service is {state}" for name, state in services.items() if state != SERVING]
-    evaluator = notifier = None
-    if services["evaluator"] == SERVING:
+    problems = [f"the {name} service is {state}" for name, state in services.items() if state not in (SERVING, ABSENT)]
+    asked: dict[str, Callable[[], Any]] = {
+        "evaluator": lambda: mesh.call(mesh.evaluator.GetEvaluatorStatus, GetEvaluatorStatusRequest()),
+        "notifier": lambda: mesh.call(mesh.notifier.GetNotifierStatus, GetNotifierStatusRequest()),
+    }
+    answers: dict[str, Document | None] = dict.fromkeys(asked)
+    for name, ask in asked.items():
+        if services[name] != SERVING:
+            continue
         try:
-            answer = mesh.call(mesh.evaluator.GetEvaluatorStatus, GetEvaluatorStatusRequest())
-            evaluator = status_document(answer)
+            answers[name] = answer = status_document(ask())
+            problems += [f"{name}: {problem}" for problem in answer["problems"]]
         except Failure as failure:
-            problems.append(_told(failure, "evaluator"))
-    if services["notifier"] == SERVING:
-        try:
-            notifier = status_document(mesh.call(mesh.notifier.GetNotifierStatus, GetNotifierStatusRequest()))
-        except Failure as failure:
-            problems.append(_told(failure, "notifier"))
-    for name, document in (("evaluator", evaluator), ("notifier", notifier)):
-        problems += [f"{name}: {problem}" for problem in (document or {}).get("problems", ())]
-    return Status(mesh.address, services, evaluator, notifier, problems)
-
-
-def _told(failure: Failure, service: str) -> str:
-    if failure.code in (ExitCode.UNAUTHENTICATED, ExitCode.UNREACHABLE):
-        raise failure
-    return f"{service}: {failure}"
+            if failure.code in (ExitCode.UNAUTHENTICATED, ExitCode.UNREACHABLE):
+                raise
+            problems.append(f"{name}: {failure}")
+    return Server(mesh.address, services, answers["evaluator"], answers["notifier"], tuple(problems))
 
 
 def health_of(mesh: Mesh, service: str) -> str:
@@ -97,51 +160,7 @@ def health_of(mesh: Mesh, service: str) -> str:
         answer = mesh.call(stub.Check, health_pb2.HealthCheckRequest(service=service), HEALTH_SECONDS)
     except Failure as failure:
         if failure.code is ExitCode.NOT_FOUND:
-            return "absent"
+            return ABSENT
         raise
     name: str = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     return name.lower()
-
-
-def status_document(message: Message) -> Document:
-    """Every field of a status answer under its own name; times and durations as everywhere else."""
-    document: Document = {}
-    for field in message.DESCRIPTOR.fields:
-        kind = field.message_type.name if field.message_type else ""
-        if kind == "Timestamp":
-            document[field.name] = time_text(message, field.name)
-        elif kind == "Duration":
-            document[field.name] = duration_text(message, field.name)
-        else:
-            value = getattr(message, field.name)
-            document[field.name] = list(value) if field.is_repeated else value
-    return document
-
-
-def show_status(found: Status) -> None:
-    """Prints the status for people."""
-    print_facts({"Server": found.server, **{name.capitalize(): state for name, state in found.services.items()}})
-    rows = []
-    for service, document in (("evaluator", found.evaluator), ("notifier", found.notifier)):
-        for name, value in (document or {}).items():
-            # What is empty doesn't apply: a mesh that stores its points has no source.
-            if value not in (None, "") and name != "problems":
-                rows.append((service, name.replace("_", " "), _shown(name, value)))
-    if rows:
-        print_table(("SERVICE", "WHAT", "VALUE"), rows, whole=())
-    for problem in found.problems:
-        tell(f"problem: {problem}")
-
-
-def _shown(name: str, value: object) -> str:
-    if isinstance(value, list):
-        return f"{len(value)}: {', '.join(map(str, value))}" if value else "none"
-    if name.endswith("_duration"):
-        return format_rough(parse_duration(str(value)))
-    if not name.endswith("_time"):
-        return str(value)
-    from google.protobuf.timestamp_pb2 import Timestamp
-
-    moment = Timestamp()
-    moment.FromJsonString(str(value))
-    return f"{moment.ToDatetime():%Y-%m-%dT%H:%M:%SZ}, {format_age(from_timestamp(moment), now_nanos())}"
