@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from monitors.mesh.patterns import matches_stars
 from monitors.rules.model.filters import ALERT_FILTER, RULE_FILTER, read_filter
-from monitors.rules.model.rule import matches_pattern
 from monitors.rules.store import alerts
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
@@ -178,4 +178,4 @@ def test_a_time_in_a_filter_has_a_zone_and_lies_within_the_calendar(text: str) -
     ],
 )
 def test_a_star_stands_for_any_text(name: str, pattern: str, expected: bool) -> None:
-    assert matches_pattern(name, pattern) is expected
+    assert matches_stars(name, pattern) is expected

@@ -157,6 +157,8 @@ def test_a_pattern_matches_any_run_of_characters_and_nothing_else_is_special() -
     assert spec.matches_monitor("mon_.x?")
     assert not spec.matches_monitor("mon_checkyx?")
     assert not spec.matches_monitor("mon_check.xy")
+    # A tenant's pattern must not be able to keep the evaluator busy for years.
+    assert not threshold(monitor="*a" * 30 + "*b").matches_monitor("a" * 200)
 
 
 def test_a_missing_tag_equals_the_empty_text() -> None:

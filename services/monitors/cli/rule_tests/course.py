@@ -24,10 +24,11 @@ from monitors.evaluator.model.series import FieldType, Series, SeriesKey
 from monitors.evaluator.model.spec import RuleKey, RuleSpec
 from monitors.evaluator.translate import to_spec
 from monitors.mesh.errors import MeshError
+from monitors.mesh.patterns import matches_stars
 from monitors.mesh.times import SECOND
 from monitors.rules.model import catalogue
 from monitors.rules.model.drafting import Proposal, Surroundings, propose_new, settle
-from monitors.rules.model.rule import changed, matches_pattern
+from monitors.rules.model.rule import changed
 from monitors.rules.translate.rules import draft_from_proto, rule_to_proto
 from monitors.v1 import mesh_pb2, rule_pb2
 
@@ -66,7 +67,7 @@ def read_rule(rule: FileRule, problems: Problems) -> ReadRule | None:
 def spec_for(read: ReadRule, case: Case) -> RuleSpec | str:
     """The rule for the evaluator, with its fields found among the test's series; or why it isn't tried on them."""
     rule = read.proposal.rule
-    monitors = sorted({one.monitor for one in case.series if matches_pattern(one.monitor, rule.monitor_id)})
+    monitors = sorted({one.monitor for one in case.series if matches_stars(one.monitor, rule.monitor_id)})
     fields = {
         catalogue.Field(one.measurement, one.field, catalogue.FieldType.FLOAT)
         for one in case.series

@@ -1,9 +1,7 @@
 """What a rule asks for, as the evaluator needs it."""
 
-import re
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
-from functools import lru_cache
 from hashlib import blake2b
 from operator import attrgetter
 from typing import NamedTuple
@@ -22,6 +20,7 @@ from monitors.evaluator.model.reading import (
     Tags,
 )
 from monitors.evaluator.model.series import Series, SeriesKey
+from monitors.mesh.patterns import matches_stars
 from monitors.mesh.times import SECOND
 
 
@@ -207,9 +206,7 @@ class RuleSpec:
 
     def matches_monitor(self, monitor: str) -> bool:
         """Whether the rule watches that monitor."""
-        if self.is_pattern:
-            return _expression(self.monitor).fullmatch(monitor) is not None
-        return monitor == self.monitor
+        return matches_stars(monitor, self.monitor)
 
     def matches(self, series: Series) -> bool:
         """Whether a series is an input of the rule. A field may be qualified by its measurement: `mem.used`."""
@@ -230,11 +227,6 @@ class RuleSpec:
         if self.group_by:
             return tuple(pair for pair in key.tags if pair[0] in self.group_by)
         return () if self.kind is ConditionKind.ABSENCE and not self.field else key.tags
-
-
-@lru_cache(maxsize=4_096)
-def _expression(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
 
 
 _OWN = {"rule_id", "monitor", "revision", "low", "high", "numbers", "texts"}

@@ -121,24 +121,6 @@ def is_pattern(monitor_id: str) -> bool:
     return "*" in monitor_id
 
 
-def matches_pattern(monitor_id: str, pattern: str) -> bool:
-    """Whether a monitor's id is one of those that a pattern names. `*` stands for any text, also none."""
-    # Not fnmatch: only `*` is special, and a pattern of many stars must not take exponential time.
-    first, *middle = pattern.split("*")
-    if not middle:
-        return monitor_id == pattern
-    last = middle.pop()
-    if len(monitor_id) < len(first) + len(last) or not (monitor_id.startswith(first) and monitor_id.endswith(last)):
-        return False
-    place, end = len(first), len(monitor_id) - len(last)
-    for part in middle:
-        found = monitor_id.find(part, place, end)
-        if found < 0:
-            return False
-        place = found + len(part)
-    return True
-
-
 _NOT_SETTABLE = {
     "id", "condition", "stated", "create_time", "update_time", "creator", "updater", "revision", "monitor_id",
     "title",

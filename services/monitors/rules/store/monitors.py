@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from monitors.mesh.patterns import matches_stars
 from monitors.mesh.rows import insert_rows
 from monitors.rules.model.catalogue import Field, FieldType
 from monitors.rules.model.drafting import Surroundings
-from monitors.rules.model.rule import is_pattern, matches_pattern
+from monitors.rules.model.rule import is_pattern
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import channel_names, monitor_fields, monitors, rules
 
@@ -117,7 +118,7 @@ def surroundings_of(session: Session, tenant: str, monitor_ids: Sequence[str]) -
     for pattern in filter(is_pattern, wanted):
         prefix = pattern.partition("*")[0]
         begun = session.scalars(select(monitors.c.id).where(of_tenant, func.instr(monitors.c.id, prefix) == 1))
-        named[pattern] = [each for each in begun if matches_pattern(each, pattern)]
+        named[pattern] = [each for each in begun if matches_stars(each, pattern)]
     others: list[str] = []
     if not all(named.values()):
         others = list(session.scalars(select(monitors.c.id).where(of_tenant).limit(MOST_NAMED)))
@@ -179,7 +180,7 @@ def _rule_counts(session: Session, tenant: str, ids: Sequence[str]) -> dict[str,
         .where(rules.c.tenant_id == tenant, rules.c.is_pattern)
         .group_by(rules.c.monitor_id)
     ).all()
-    counts = {each: sum(count for pattern, count in patterns if matches_pattern(each, pattern)) for each in ids}
+    counts = {each: sum(count for pattern, count in patterns if matches_stars(each, pattern)) for each in ids}
     for part in chunks(ids):
         query = (
             select(rules.c.monitor_id, func.count())
