@@ -38,6 +38,8 @@ OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 250),
+    # So must the replicas that have replaced all that there were: gRPC itself asks for addresses every 30 seconds.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 ]
 # Reads are retried by the service config too, but all its tries may fall into one pause between two connects.
 # A write is repeated only under its request_id, which makes that harmless.

@@ -25,6 +25,13 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+OPTIONS = [
+    # The mesh is never behind the proxy that a developer's shell may name.
+    ("grpc.enable_http_proxy", 0),
+    # Who watches for days finds the replicas that have replaced all that there were, and a mesh that was away for long.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+]
 LONGEST_WAIT = 60.0
 """Seconds. After a large batch a tenant's bucket is full again within 20."""
 
@@ -136,6 +143,15 @@ class Mesh:
         return failure_of(error, self.address, self._target.missing_key)
 
 
+def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    """A channel to the mesh, with the contract's retry policy; in plain text without credentials."""
+    service_config = (files("monitors.v1") / "service_config.json").read_text()
+    options = [("grpc.service_config", service_config), *OPTIONS]
+    if credentials is None:
+        return grpc.insecure_channel(address, options)
+    return grpc.secure_channel(address, credentials, options)
+
+
 def new_request_id() -> str:
     """Makes a repeated mutation harmless, should the answer get lost."""
     return uuid4().hex
@@ -152,14 +168,5 @@ def connected(*, as_service: bool = False) -> Iterator[Mesh]:
 @contextmanager
 def connected_at(target: Target) -> Iterator[Mesh]:
     """The mesh at that address. Raises Failure."""
-    service_config = (files("monitors.v1") / "service_config.json").read_text()
-    # The mesh is never behind the proxy that a developer's shell may name.
-    options = [("grpc.service_config", service_config), ("grpc.enable_http_proxy", 0)]
-    credentials = find_credentials(os.environ)
-    opened = (
-        grpc.secure_channel(target.address, credentials, options)
-        if credentials
-        else grpc.insecure_channel(target.address, options)
-    )
-    with opened as channel:
+    with open_channel(target.address, find_credentials(os.environ)) as channel:
         yield Mesh(channel, target)

@@ -19,6 +19,8 @@ OPTIONS = [
     # Services that start together find each other at once, not after gRPC's first pause of a second.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 5_000),
+    # A rollout replaces all replicas within less than the 30 seconds after which gRPC would ask for addresses again.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     # A proxy in somebody's shell isn't meant for the mesh.
     ("grpc.enable_http_proxy", 0),
 ]
