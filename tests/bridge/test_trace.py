@@ -74,6 +74,7 @@ def test_one_trace_leads_from_the_client_to_rule_service(
         "rpc.system.name": "grpc",
         "rpc.method": "monitors.v1.RuleService/ListRules",
         "rpc.response.status_code": "OK",
+        "monitors.tenant_id": "local",
     }
     assert of_tool.status.status_code is not StatusCode.ERROR
     assert of_rpc.status.status_code is not StatusCode.ERROR

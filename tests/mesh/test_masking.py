@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitors.mesh.masking import MASK, Secret, SecretUrl, masked_url
+from monitors.mesh.masking import MASK, Secret, SecretUrl, masked_url, without_secrets
 
 
 def test_a_secret_never_prints_itself() -> None:
@@ -46,3 +46,22 @@ def test_no_password_whatever_is_shown(password: str, scheme: str) -> None:
     assert shown.startswith(f"{begin}{MASK}@")
     assert shown.endswith(end)
     assert len(shown) == len(begin) + len(MASK) + len(end)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GET failed: Authorization: Bearer hunter2hunter2", f"GET failed: Authorization: Bearer {MASK}"),
+        ("the key alk_local_7xk2_c2VjcmV0_0badf00d is unknown", f"the key alk_local_{MASK} is unknown"),
+        ("signed by whsec_aHVudGVyMmh1bnRlcjI=, sent", f"signed by whsec_{MASK}, sent"),
+        ("token eyJhbGciOi.eyJzdWIi.c2ln ended", f"token eyJ{MASK} ended"),
+        ("can't reach redis://:hunter2@cache:6379/0, I wait", f"can't reach redis://:{MASK}@cache:6379/0, I wait"),
+        ("posting to https://x.test/a?token=hunter2: refused", f"posting to https://x.test/a?token={MASK}: refused"),
+        ("to https://hooks.slack.com/services/T0/B0/hunter2", f"to https://hooks.slack.com/services/{MASK}"),
+        ("at http://127.0.0.1:8086, and http://[::1]:94.", "at http://127.0.0.1:8086, and http://[::1]:94."),
+        ("rule_7xk2 has no bearer of news", "rule_7xk2 has no bearer of news"),
+    ],
+)  # fmt: skip
+def test_a_text_is_shown_without_what_looks_like_a_secret(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
+    assert without_secrets(shown) == shown

@@ -13,6 +13,7 @@ from monitors.app.lifetime import explain, run_until_closed, settle
 from monitors.app.logs import log_to_terminal
 from monitors.app.metrics import counting, open_metrics
 from monitors.app.tls import certificates_of
+from monitors.app.tracing import tracing
 from monitors.app.waiting import opened_in_time
 from monitors.mesh.channels import open_channel, refusal_of, unavailable
 from monitors.mesh.config import BadSetting, Settings
@@ -56,8 +57,9 @@ def run_serve(settings: Settings, service: str) -> int:
                 "(for example from `openssl rand -hex 32`), by which they know each other"
             )
         )
-    log_to_terminal()
-    return run_until_closed(lambda closing: _serve(settings, service, closing))
+    log_to_terminal(settings.log_format)
+    with tracing(settings.tracing, f"monitors-{service}"):
+        return run_until_closed(lambda closing: _serve(settings, service, closing))
 
 
 async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> None:

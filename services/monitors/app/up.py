@@ -15,6 +15,7 @@ from monitors.app.home import held_home
 from monitors.app.lifetime import run_until_closed, settle
 from monitors.app.logs import log_to_file
 from monitors.app.mesh import Mesh, open_mesh
+from monitors.app.tracing import tracing
 from monitors.mesh.config import BadSetting, Settings, load_settings
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,8 @@ log = logging.getLogger(__name__)
 def run_up(settings: Settings, checks: Sequence[str], *, host: bool, mcp: bool) -> int:
     """Runs the mesh until a signal ends it. `checks` are URLs to watch, `host` turns on the collector of this machine,
     `mcp` also starts the MCP bridge over HTTP. Returns the exit code."""
-    return run_until_closed(lambda closing: _up(settings, checks, host, mcp, closing))
+    with tracing(settings.tracing, "monitors"):
+        return run_until_closed(lambda closing: _up(settings, checks, host, mcp, closing))
 
 
 async def _up(settings: Settings, checks: Sequence[str], host: bool, mcp: bool, closing: asyncio.Event) -> None:
@@ -35,7 +37,7 @@ async def _up(settings: Settings, checks: Sequence[str], host: bool, mcp: bool, 
 
     _check_tenants(settings)
     with held_home(settings.home):
-        log_to_file(settings.home / "monitors.log")
+        log_to_file(settings.home / "monitors.log", settings.log_format)
         async with open_mesh(settings, closing, print_line) as mesh:
             await _ready(mesh, closing)
             if closing.is_set():

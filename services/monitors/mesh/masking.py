@@ -11,6 +11,14 @@ _CREDENTIALS = re.compile(r"([\w.+-]+://[^:@]*:)(.*)@", re.DOTALL)
 _FORGOTTEN = re.compile(r"([\w.+-]+://[^:@/?#\[]*:)(?!\d*(?:[/?#]|\Z))[^@]*\Z", re.DOTALL)
 _PARAMETER = re.compile(r"([?&][^=&#]*(?:pass|secret|token|key|auth|credential)[^=&#]*=)[^&#]+", re.IGNORECASE)
 
+# What is a secret wherever it stands: an API key, a webhook's secret or address, a token of three parts, a credential.
+_SECRETS = re.compile(
+    r"(?P<kept>\bBearer\s+|\bBasic\s+|\balk_[a-z]+_|\bwhsec_|\beyJ|\bhooks\.slack\.com/services/|/api/webhooks/\d+/)"
+    r"[\w+/=.~-]{8,}",
+    re.IGNORECASE,
+)
+_URL = re.compile(r"[\w.+-]+://[^\s'\"<>]*[^\s'\"<>,;:.)\]]")
+
 
 class Secret:
     """A text that never shows itself: `repr`, `str` and formatting give a mask, only `reveal` the text."""
@@ -62,3 +70,10 @@ def masked_url(url: str) -> str:
     text = _CREDENTIALS.sub(rf"\g<1>{MASK}@", text)
     text = _FORGOTTEN.sub(rf"\g<1>{MASK}", text)
     return _PARAMETER.sub(rf"\g<1>{MASK}", text)
+
+
+def without_secrets(text: str) -> str:
+    """A text of any kind with what looks like a secret masked: credentials, and what URLs keep."""
+    if "://" in text:
+        text = _URL.sub(lambda found: masked_url(found[0]), text)
+    return _SECRETS.sub(lambda found: f"{found['kept']}{MASK}", text)

@@ -16,8 +16,9 @@ from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import Authenticate
 from monitors.mesh.interceptors import Errors, Identity, to_status
 from monitors.mesh.request_quota import RequestQuota
+from monitors.mesh.spans import is_traced
 from monitors.mesh.tls import Certificates
-from monitors.mesh.tracing import Tracing, is_traced
+from monitors.mesh.tracing import Tracing
 
 log = logging.getLogger(__name__)
 

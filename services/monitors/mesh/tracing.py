@@ -9,15 +9,9 @@ from typing import Any
 
 import grpc
 from opentelemetry.propagate import extract
-from opentelemetry.trace import (
-    ProxyTracerProvider,
-    Span,
-    SpanKind,
-    StatusCode,
-    get_tracer,
-    get_tracer_provider,
-)
+from opentelemetry.trace import Span, SpanKind, StatusCode, get_tracer
 
+from monitors.mesh.identity import tenant_of_caller
 from monitors.mesh.interceptors import AroundInterceptor, Context, Handler
 
 # https://opentelemetry.io/docs/specs/semconv/rpc/grpc/: a server's span fails by these; the others are the caller's.
@@ -32,11 +26,7 @@ FAULTS = frozenset(
     }
 )
 
-
-def is_traced() -> bool:
-    """Whether anybody takes the spans that are made. It's settled before a server starts, by whoever runs the process,
-    such as `opentelemetry-instrument`."""
-    return not isinstance(get_tracer_provider(), ProxyTracerProvider)
+TENANT = "monitors.tenant_id"
 
 
 class Tracing(AroundInterceptor):
@@ -54,7 +44,7 @@ class Tracing(AroundInterceptor):
     ) -> Handler | None:
         handler = await continuation(handler_call_details)
         # A stream lives as long as its client does: its span would be known only when all is over.
-        if handler is None or handler.response_streaming:
+        if handler is None or handler.response_streaming or handler.request_streaming:
             return handler
 
         async def known(_: grpc.HandlerCallDetails) -> Handler | None:
@@ -88,6 +78,9 @@ class Tracing(AroundInterceptor):
 
 def _mark(span: Span, code: grpc.StatusCode, details: str) -> None:
     span.set_attribute("rpc.response.status_code", code.name)
+    tenant = tenant_of_caller()
+    if tenant:
+        span.set_attribute(TENANT, tenant)
     if code in FAULTS:
         span.set_status(StatusCode.ERROR, details)
 

@@ -7,6 +7,7 @@ from monitors.mesh.config.redis import RedisSettings
 from monitors.mesh.config.rules import POLL_SECONDS, RulesSettings
 from monitors.mesh.config.settings import BadSetting, FrozenEnv, Settings, load_settings
 from monitors.mesh.config.tls import TlsSettings
+from monitors.mesh.config.tracing import TracingSettings
 from monitors.mesh.config.values import LOCAL_TENANT, TENANT
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "Settings",
     "SmtpSettings",
     "TlsSettings",
+    "TracingSettings",
     "load_settings",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from environs import Env, EnvError
+from environs import Env, EnvError, validate
 
 from monitors.mesh.config import values
 from monitors.mesh.config.evaluator import EvaluatorSettings, read_evaluator
@@ -14,9 +14,12 @@ from monitors.mesh.config.redis import RedisSettings, read_redis
 from monitors.mesh.config.rules import RulesSettings, read_rules
 from monitors.mesh.config.shared import read_shared
 from monitors.mesh.config.tls import TlsSettings, read_tls
+from monitors.mesh.config.tracing import TracingSettings, read_tracing
 from monitors.mesh.database_urls import SQLITE, is_server
 from monitors.mesh.masking import Secret, SecretUrl
 from monitors.mesh.quotas import Tiers
+
+LOG_FORMATS = ("text", "json")
 
 
 class BadSetting(Exception):
@@ -44,6 +47,10 @@ class Settings:
     """What each tier allows."""
     metrics: MetricsSettings | None = None
     """Where metrics are exported; None for nowhere."""
+    tracing: TracingSettings | None = None
+    """Where spans are exported; None for nowhere."""
+    log_format: str = LOG_FORMATS[0]
+    """How log lines are written: `text` or `json`."""
     tls: TlsSettings | None = None
     """What the services speak TLS with; None for plain text."""
     has_reflection: bool = True
@@ -118,6 +125,8 @@ def _read(env: Env) -> Settings:
         redis=read_redis(env),
         quotas=shared.quotas,
         metrics=read_metrics(env),
+        tracing=read_tracing(env),
+        log_format=env.str("MONITORS_LOG_FORMAT", LOG_FORMATS[0], validate=validate.OneOf(list(LOG_FORMATS))),
         tls=read_tls(env),
         has_reflection=env.bool("MONITORS_REFLECTION", True),
         health_port=env.int("MONITORS_HEALTH_PORT", 0, **values.PORT),

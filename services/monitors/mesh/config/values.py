@@ -28,6 +28,7 @@ BIG_COUNT = _bounded(100_000, 100_000_000_000, "must be a whole number, 100000 t
 GIGABYTES = _bounded(0.01, 1_000_000, "must be a number of gigabytes, 0.01 to 1000000")
 CHART_SECONDS = _bounded(0, 10, "must be a number of seconds, 0 to 10 (0 for messages without charts)")
 RATE = _bounded(0, 100_000, "must be a number of messages a second, 0 to 100000 (0 for any number)")
+SHARE = _bounded(0, 1, "must be a share, 0 to 1, such as 0.05")
 CONNECTION_COUNT = _bounded(2, 1000, "must be a whole number, 2 to 1000")
 
 MORE_DAYS = "must be a number of days, 1 to 36500, or 0 for ever"

@@ -1,0 +1,80 @@
+"""What of OpenTelemetry all parts of the mesh use: its API alone, which makes nothing where no SDK is in the process.
+
+A place in a trace goes from one process to the next, and into the databases, as a W3C `traceparent`, and only where the
+trace is followed. So whatever belongs to none costs an empty text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    Link,
+    ProxyTracerProvider,
+    Span,
+    SpanContext,
+    SpanKind,
+    Tracer,
+    get_current_span,
+    get_tracer_provider,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+PARENT = "traceparent"
+MOST_LINKS = 32
+"""How many further causes a span names."""
+MOST_NAMED = 16
+"""How many alerts, rules and the like it names."""
+_W3C = TraceContextTextMapPropagator()
+
+Attributes = Mapping[str, str | int | Sequence[str]]
+
+
+def is_traced() -> bool:
+    """Whether anybody takes the spans that are made. It's settled before a server starts: by the settings, or by
+    whoever runs the process, such as `opentelemetry-instrument`."""
+    return not isinstance(get_tracer_provider(), ProxyTracerProvider)
+
+
+def traceparent_of(span: Span) -> str:
+    """The `traceparent` of what follows from a span; empty if its trace isn't followed."""
+    found = span.get_span_context()
+    if not found.trace_flags.sampled:
+        return ""
+    return f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"
+
+
+def current_traceparent() -> str:
+    """The `traceparent` of what follows from the span that goes on now; empty if there is none that is followed."""
+    return traceparent_of(get_current_span())
+
+
+def as_parent(traceparent: str) -> Context:
+    """The context in which a span is a child of that; of nobody if it isn't a `traceparent`."""
+    return _W3C.extract({PARENT: traceparent}, Context())
+
+
+def started(
+    tracer: Tracer,
+    name: str,
+    kind: SpanKind,
+    causes: Iterable[str],
+    attributes: Attributes | None = None,
+    start_time: int | None = None,
+) -> Span:
+    """A span that follows from all of `causes`, each a `traceparent`: it's a child of the first, in whose trace it is,
+    and has links to the others. Of nobody if there are none. `start_time` is nanoseconds since 1970."""
+    first, *others = [*dict.fromkeys(causes)][: MOST_LINKS + 1] or [""]
+    return tracer.start_span(
+        name, as_parent(first), kind, attributes, links=[Link(_place(other)) for other in others], start_time=start_time
+    )
+
+
+def _place(traceparent: str) -> SpanContext:
+    return get_current_span(as_parent(traceparent)).get_span_context()
+
+
+def named(attribute: str, names: Iterable[str]) -> dict[str, list[str]]:
+    """An attribute that names a few of many."""
+    return {attribute: [*dict.fromkeys(filter(None, names))][:MOST_NAMED]}
