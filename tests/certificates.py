@@ -61,9 +61,8 @@ class Authority:
             .not_valid_after(now + timedelta(days=1))
         )
 
-    def issue(self, folder: Path, *names: str) -> tuple[Path, Path]:
-        """Puts `cert` and `key` into a folder, made out to DNS names and to this machine's address; what was there is
-        replaced at once, as Kubernetes does it."""
+    def make(self, *names: str) -> tuple[bytes, bytes]:
+        """A certificate made out to DNS names and to this machine's address, and its key, in PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = [*map(x509.DNSName, names), x509.IPAddress(ip_address("127.0.0.1"))]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
@@ -73,11 +72,15 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
         plain = serialization.NoEncryption()
+        return (
+            signed.public_bytes(serialization.Encoding.PEM),
+            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain),
+        )
+
+    def issue(self, folder: Path, *names: str) -> tuple[Path, Path]:
+        """Puts what `make` makes as `cert` and `key` into a folder, in the place of what was there."""
         folder.mkdir(exist_ok=True)
-        for name, content in (
-            ("cert", signed.public_bytes(serialization.Encoding.PEM)),
-            ("key", key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)),
-        ):
+        for name, content in zip(("cert", "key"), self.make(*names), strict=True):
             (folder / f"{name}.new").write_bytes(content)
             (folder / f"{name}.new").replace(folder / name)
         return folder / "cert", folder / "key"

@@ -1,6 +1,7 @@
 """The containers of the rendered pods as processes of this machine: the same commands with the same variables."""
 
 import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,33 +32,46 @@ SECRETS = {
 POD_IP = "127.0.0.1"
 
 
-def variables(container: Object) -> dict[str, str]:
+def variables(container: Object, pod_ip: str = POD_IP) -> dict[str, str]:
     """A container's environment, as the kubelet would make it."""
     found: dict[str, str] = {}
     for variable in container.get("env", ()):
-        text = POD_IP if "valueFrom" in variable else variable["value"]
+        text = pod_ip if "valueFrom" in variable else variable["value"]
         found[variable["name"]] = re.sub(r"\$\((\w+)\)", lambda name: found[name[1]], text)
     return found
 
 
-def put_secrets(folder: Path, values: Mapping[str, str]) -> None:
-    """Mounts secrets as Kubernetes does: links to files in a folder that is a link itself."""
-    data = folder / "..2026_11_30"
+def mount(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Mounts a Secret as the kubelet does, or replaces what is there, all at once: links to files in a folder that is a
+    link itself."""
+    data = folder / f"..{secrets.token_hex(4)}"
     data.mkdir(parents=True)
-    (folder / "..data").symlink_to(data.name)
-    for name, text in values.items():
-        (data / name).write_text(text)
-        (folder / name).symlink_to(f"..data/{name}")
+    for name, content in contents.items():
+        (data / name).write_bytes(content)
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(f"..data/{name}")
+    (folder / "..data_tmp").symlink_to(data.name)
+    (folder / "..data_tmp").replace(folder / "..data")
+
+
+def put_secrets(folder: Path, values: Mapping[str, str]) -> None:
+    """Mounts secrets, or replaces them."""
+    mount(folder, {name: text.encode() for name, text in values.items()})
 
 
 def put_certificate(folder: Path, authority: Authority, *names: str) -> dict[str, str]:
     """Mounts a certificate, or replaces the one that's there. Returns the variables that name its files."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    certificate, key = authority.issue(folder, *names)
+    certificate, key = authority.make(*names)
+    mount(folder, {"tls.crt": certificate, "tls.key": key, "ca.crt": authority.file.read_bytes()})
+    return certificate_files(folder)
+
+
+def certificate_files(folder: Path) -> dict[str, str]:
+    """The variables that name the files of a certificate that is mounted there."""
     return {
-        "MONITORS_TLS_CERT_FILE": str(certificate),
-        "MONITORS_TLS_KEY_FILE": str(key),
-        "MONITORS_TLS_CA_FILE": str(authority.file),
+        "MONITORS_TLS_CERT_FILE": str(folder / "tls.crt"),
+        "MONITORS_TLS_KEY_FILE": str(folder / "tls.key"),
+        "MONITORS_TLS_CA_FILE": str(folder / "ca.crt"),
     }
 
 
