@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/bin/uv)
 BUF := $(VENV)/bin/buf
 BASELINE := $(shell cat protos/BASELINE 2>/dev/null)
 ARGS ?=
-# What checks deploy/, and helm: an environment of its own, since the product needs nothing of it.
+# What checks deploy/, helm, and what looks for holes: an environment of its own, since the product needs nothing of it.
 TOOLS := $(VENV)/deploy-tools
 IMAGES := rules evaluator notifier bridge embedded
 DOCKER ?= $(shell command -v docker || command -v podman || command -v buildah)
@@ -19,7 +19,7 @@ ON_SERVERS ?= tests/rules tests/notifier tests/tenancy tests/identity tests/cli 
 # A file a core, in the order of tests/conftest.py: those that take longest come first.
 ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup run test test-servers fuzz crash crash-long lint format breaking clean images deploy check-deploy \
+.PHONY: help setup run test test-servers fuzz crash crash-long lint format breaking clean images deploy check-deploy check-security \
 	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-notify bench-store
 .DEFAULT_GOAL := help
 
@@ -84,6 +84,9 @@ $(TOOLS)/.ready: deploy/checks/requirements.txt deploy/checks/helm.txt | $(VENV)
 
 check-deploy: $(TOOLS)/.ready ## Check the images' recipe, the chart, its manifests and alerts, without a cluster
 	@$(TOOLS)/bin/python -m deploy.checks.check
+
+check-security: $(TOOLS)/.ready ## Look for holes: bandit, semgrep with the project's own rules, gitleaks over the whole history, and the SBOMs
+	@UV=$(UV) $(TOOLS)/bin/python -m deploy.checks.security.check
 
 deploy: $(TOOLS)/.ready ## Render the chart anew: deploy/manifests/ for people without Helm, and what the tests compare
 	@$(TOOLS)/bin/python -m deploy.checks.check --write

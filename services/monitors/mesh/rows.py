@@ -257,7 +257,7 @@ def _joined_insertion(text: str, same: tuple[bool, ...], count: int) -> str:
     numbers = iter(range(1, len(same) + 1))
     chosen = ", ".join("?" if is_same else f"given.column{next(numbers)}" for is_same in same)
     row = f"({', '.join(['?'] * same.count(False))})"
-    return f"{head} SELECT {chosen} FROM (VALUES {', '.join([row] * count)}) AS given"  # noqa: S608
+    return f"{head} SELECT {chosen} FROM (VALUES {', '.join([row] * count)}) AS given"  # noqa: S608  # nosec B608
 
 
 @lru_cache(maxsize=256)
@@ -265,7 +265,7 @@ def _change_of_listed(table: str, key: tuple[str, ...], columns: tuple[str, ...]
     """For SQLite: first stand the new values, then those of the key but for its last, then as many as `count` of it."""
     changes = ", ".join(f"{name} = ?" for name in columns)
     is_row = " AND ".join([*(f"{name} = ?" for name in key[:-1]), f"{key[-1]} IN ({', '.join(['?'] * count)})"])
-    return f"UPDATE {table} SET {changes} WHERE {is_row}"  # noqa: S608
+    return f"UPDATE {table} SET {changes} WHERE {is_row}"  # noqa: S608  # nosec B608
 
 
 @lru_cache(maxsize=256)
@@ -284,7 +284,7 @@ def _joined_change(
     values = {name: "%s" if is_same else f"given.{name}" for name, is_same in named.items()}
     is_row = " AND ".join(f"{table}.{name} = {values[name]}" for name in key)
     changes = ", ".join(f"{table}.{name} = {values[name]}" for name in columns)
-    return f"UPDATE {source} SET {changes} WHERE {is_row}"  # noqa: S608
+    return f"UPDATE {source} SET {changes} WHERE {is_row}"  # noqa: S608  # nosec B608
 
 
 @lru_cache(maxsize=256)
@@ -295,7 +295,7 @@ def _common_change(table: str, key: tuple[str, ...], columns: tuple[str, ...], l
     is_row = [f"{key[listed]} IN ({', '.join(['%s'] * count)})"]
     is_row += [f"{name} = %s" for place, name in enumerate(key) if place != listed]
     changes = ", ".join(f"{name} = %s" for name in columns)
-    return f"UPDATE {table} SET {changes} WHERE {' AND '.join(is_row)}"  # noqa: S608
+    return f"UPDATE {table} SET {changes} WHERE {' AND '.join(is_row)}"  # noqa: S608  # nosec B608
 
 
 @lru_cache(maxsize=256)

@@ -85,6 +85,7 @@ def grammar() -> str:
     folder = files("monitors.rules.conditions")
     text = "\n".join((folder / name).read_text(encoding="utf-8") for name in GRAMMAR)
     patterns = {"UNIT": UNIT_PATTERN, "WORD": WORD_PATTERN, "SINGLE": SINGLE_PATTERN}
+    # nosemgrep: pattern-that-people-write (all of it is ours)
     return re.sub("|".join(patterns), lambda found: patterns[found[0]], text)
 
 

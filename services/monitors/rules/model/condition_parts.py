@@ -77,7 +77,7 @@ def parts_of(part: Part) -> tuple[Part, ...]:
 def expressions_of(comparison: Comparison) -> tuple[Expression, ...]:
     """The left side and what it's compared with, also on recovery."""
     tests = (comparison.test, comparison.recover)
-    return comparison.left, *(test.right for test in tests if isinstance(test, Threshold))
+    return (comparison.left, *(test.right for test in tests if isinstance(test, Threshold)))
 
 
 def leaves_of(part: Part) -> Iterator[Input | Forecast | Absence]:
