@@ -114,6 +114,13 @@ def test_only_what_is_verified_gets_messages(world: World, mailbox: Mailbox) -> 
     assert (recipients, mail["To"]) == (["bob@example.org"], "bob@example.org")
 
 
+def test_rules_are_told_whether_anybody_hears_of_them(world: World, mailbox: Mailbox) -> None:
+    create(world, "ann@example.org")
+    assert world.rules.states.items[-1] == {"mail": "CHANNEL_STATE_UNVERIFIED"}
+    enter(world, codes(mailbox)[0])
+    world.rules.states.wait(lambda states: states[-1] == {"mail": "CHANNEL_STATE_UNSPECIFIED"})
+
+
 def test_a_code_is_read_however_it_is_typed(world: World, mailbox: Mailbox) -> None:
     create(world, "ann@example.org")
     code = codes(mailbox)[0].upper().replace("-", " ").replace("0", "O").replace("1", "l")

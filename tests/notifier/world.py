@@ -27,7 +27,7 @@ from monitors.notifier.main import Notifier, open_notifier
 from monitors.v1 import alert_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as rules_pb
 from monitors.v1.key_pb2 import Key
-from monitors.v1.mesh_pb2 import ChannelPage, DeliveryReport
+from monitors.v1.mesh_pb2 import ChannelPage, ChannelState, DeliveryReport
 from monitors.v1.notification_pb2 import Notification
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from monitors.v1.rule_service_pb2_grpc import RuleServiceServicer, add_RuleServiceServicer_to_server
@@ -95,6 +95,8 @@ class PlayedRules(RuleServiceServicer):
         self.acknowledged: Record[str] = Record()
         self.reports: Record[DeliveryReport] = Record()
         self.mirrored: Record[tuple[str, list[str]]] = Record()
+        self.states: Record[dict[str, str]] = Record()
+        """Of the channels as they were mirrored, by name."""
         self.pages: Record[ChannelPage] = Record()
         self.away = False
         self.refused_reports = 0
@@ -170,6 +172,7 @@ class PlayedRules(RuleServiceServicer):
     ) -> rules_pb.MirrorChannelsResponse:
         if self.away:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        self.states.add({one.name: ChannelState.Name(one.state) for one in request.channels})
         self.mirrored.add((request.tenant_id, sorted(channel.name for channel in request.channels)))
         return rules_pb.MirrorChannelsResponse()
 

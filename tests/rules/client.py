@@ -94,8 +94,13 @@ class Client:
         ]
         return list(self.mesh(pb.ReportSeriesRequest(tenant_id=self.tenant, series=series)).types)
 
-    def mirror(self, *channels: tuple[str, bool]) -> None:
-        names = [mesh_pb2.ChannelName(name=name, kind="webhook", is_default=default) for name, default in channels]
+    def mirror(
+        self, *channels: tuple[str, bool], state: "mesh_pb2.ChannelState.ValueType" = mesh_pb2.CHANNEL_STATE_UNSPECIFIED
+    ) -> None:
+        names = [
+            mesh_pb2.ChannelName(name=name, kind="webhook", is_default=default, state=state)
+            for name, default in channels
+        ]
         self.mesh(pb.MirrorChannelsRequest(tenant_id=self.tenant, channels=names))
 
     def create(self, condition_text: str = "cpu_percent > 90", **fields: Any) -> rule_pb2.Rule:

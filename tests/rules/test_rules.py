@@ -8,7 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from monitors.mesh.times import DAY, now_nanos, to_duration, to_timestamp
-from monitors.v1 import condition_pb2, rule_pb2
+from monitors.v1 import condition_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from tests.rules.client import FIRING, RESOLVED, SECOND, SNOOZED, STRING, Client
 
@@ -174,6 +174,18 @@ def test_what_looks_wrong_is_a_warning(client: Client) -> None:
     response = client.call(creation())
     assert any("nobody will be told" in warning for warning in response.warnings)
     assert not client.call(creation(notify=["ops"])).warnings
+
+
+def test_a_channel_that_tells_nobody_is_a_warning(client: Client) -> None:
+    client.mirror(("mail", False), ("ops", True), state=mesh_pb2.CHANNEL_STATE_UNVERIFIED)
+    (warning,) = client.call(creation(notify=["mail"])).warnings
+    assert "'mail' tells nobody now: no address of it is verified" in warning
+    (warning,) = client.call(creation(title="Other")).warnings
+    assert "'ops'" in warning
+    client.mirror(("mail", False), ("ops", True), state=mesh_pb2.CHANNEL_STATE_OFF)
+    *each, all_of_them = client.call(creation(title="Third", notify=["mail", "ops"])).warnings
+    assert [("turned off" in warning) for warning in each] == [True, True]
+    assert "nobody is told now" in all_of_them
 
 
 def test_every_window_that_may_hold_too_few_points_is_a_warning(client: Client) -> None:

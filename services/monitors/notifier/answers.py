@@ -37,7 +37,7 @@ class Found:
 
 
 class Answers:
-    """Does what they answer. `look` is called when something may have become due."""
+    """Does what they answer. `look` is called when something may have become due, `tell` when a channel has changed."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Answers:
         sealer: Sealer,
         clock: Clock,
         look: Callable[[], None],
+        tell: Callable[[], None],
     ) -> None:
         self._database = database
         self._channels = channels
@@ -56,6 +57,7 @@ class Answers:
         self._sealer = sealer
         self._clock = clock
         self._look = look
+        self._tell = tell
 
     async def enter(self, actor: Actor, id_or_name: str, text: str) -> Channel:
         """Takes a code that somebody enters for a channel, and gives the channel. If nothing of it waits, nothing is
@@ -81,6 +83,7 @@ class Answers:
         if error:
             raise error
         self._look()
+        self._tell()
         return channel
 
     async def confirm(self, link: MailLink) -> bool:
@@ -94,6 +97,7 @@ class Answers:
 
         is_done = await audited(self._database, Actor(link.tenant, RECIPIENT, SOURCE), "VerifyChannel", now, work)
         self._look()
+        self._tell()
         return is_done
 
     async def find(self, link: MailLink, *, to_confirm: bool) -> Found | None:
@@ -169,6 +173,7 @@ class Answers:
 
         await audited(self._database, Actor(link.tenant, RECIPIENT, SOURCE), "UnsubscribeAddress", now, work)
         self._look()
+        self._tell()
 
     def _tell_of_it(self, session: Session, channel_id: str, tenant: str, address: str, now: int) -> None:
         channel = self._channels.get(session, tenant, channel_id)

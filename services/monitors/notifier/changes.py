@@ -19,7 +19,7 @@ from monitors.notifier.auditing import Actor, audited
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock
 from monitors.notifier.mirror import Mirror
-from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.channel import Channel, Reach
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.message import message_of_test
 from monitors.notifier.model.targets import ConsoleTarget
@@ -233,5 +233,5 @@ def _check_quota(step: Step, present: int, quotas: Quotas) -> None:
         )
 
 
-def _name_of(channel: Channel | None) -> tuple[str, str, bool] | None:
-    return (channel.name, channel.kind, channel.is_default) if channel else None
+def _name_of(channel: Channel | None) -> tuple[str, str, bool, Reach] | None:
+    return (channel.name, channel.kind, channel.is_default, channel.reach) if channel else None

@@ -162,7 +162,7 @@ async def _running(
     policy = Policy(settings.allow_local_targets, settings.mailer is not None)
     addresses = AddressStore(sealer, channels)
     inviter = Inviter(database, channels, addresses, senders.post, shared.buckets, sealer, clock)
-    answers = Answers(database, channels, addresses, queue, sealer, clock, dispatcher.look)
+    answers = Answers(database, channels, addresses, queue, sealer, clock, dispatcher.look, mirror.look)
     maker = ChannelMaker(changes, channels, addresses, inviter, sealer, policy, settings.quotas, clock)
     page = ChannelPage(maker, Makers(stub), database, requests, sealer.link_keys, clock, answers, senders.post.links)
     async with listening(page, settings.page) as page_url:
@@ -177,7 +177,7 @@ async def _running(
             await database.write(lambda session: queue.release_all(session, clock.now()))
         shortening = keep_audit(database, audit, settings.audit_kept)
         pulse = Pulse(database, Heartbeats(channels), stub, intake, dispatcher, clock)
-        async with _delivering(dispatcher, intake.run(), reporter.run(), pulse.run(), shortening):
+        async with _delivering(dispatcher, intake.run(), mirror.run(), reporter.run(), pulse.run(), shortening):
             yield Notifier(service, changes, database, dispatcher, clock)
 
 

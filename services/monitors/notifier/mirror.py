@@ -1,18 +1,20 @@
-"""Keeps RuleService's list of channel names true, so that it can refuse a rule that names none."""
+"""Keeps RuleService's list of channels true, so that it can refuse a rule that names none and say which tell nobody."""
 
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import grpc
 
 from monitors.mesh.channels import unavailable
 from monitors.mesh.database import Database, Session
+from monitors.mesh.errors import ServiceUnavailable
 from monitors.mesh.tenancy import of_tenant
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.store.channels import ChannelStore
-from monitors.v1.mesh_pb2 import ChannelName
+from monitors.v1.mesh_pb2 import ChannelName, ChannelState
 from monitors.v1.rule_service_pb2 import MirrorChannelsRequest
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 5.0
+PAUSE_SECONDS = 30.0
+"""How often it's looked for channels that somebody else has changed: who was verified, or what was turned off."""
 
 
 class Mirror:
@@ -31,13 +35,26 @@ class Mirror:
         self._database = database
         self._channels = channels
         self._rules = rules
+        self._published: dict[str, tuple[int, int]] = {}
+        """Which versions of the tenants' channels are known there."""
+        self._changed = asyncio.Event()
+
+    def look(self) -> None:
+        """A channel may have changed."""
+        self._changed.set()
 
     async def publish(self, tenant: str, channels: Sequence[Channel], *, wait: bool = False) -> None:
         """Makes these the tenant's names. `wait` gives RuleService a moment to come. Raises ServiceUnavailable."""
         request = MirrorChannelsRequest(
             tenant_id=tenant,
             channels=[
-                ChannelName(name=channel.name, kind=channel.kind, is_default=channel.is_default) for channel in channels
+                ChannelName(
+                    name=channel.name,
+                    kind=channel.kind,
+                    is_default=channel.is_default,
+                    state=ChannelState.ValueType(channel.reach),
+                )
+                for channel in channels
             ],
         )
         try:
@@ -57,6 +74,26 @@ class Mirror:
 
     async def publish_all(self) -> None:
         """Makes the stored channels of all tenants their names. Raises ServiceUnavailable."""
-        for tenant in await self._database.read(self._channels.tenants):
-            async with self.lock:
-                await self.publish_stored(tenant, wait=True)
+        self._published = {}
+        await self._publish_changed(wait=True)
+
+    async def _publish_changed(self, *, wait: bool) -> None:
+        for tenant, version in (await self._database.read(self._channels.versions)).items():
+            if self._published.get(tenant) != version:
+                async with self.lock:
+                    await self.publish_stored(tenant, wait=wait)
+                self._published[tenant] = version
+
+    async def run(self) -> None:
+        """Publishes what has changed, until it's cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), PAUSE_SECONDS)
+            self._changed.clear()
+            try:
+                await self._publish_changed(wait=False)
+            except ServiceUnavailable:
+                # All are published when it's back.
+                continue
+            except Exception as error:
+                log.warning("channels can't be mirrored; trying again: %s", error)

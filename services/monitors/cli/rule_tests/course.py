@@ -27,6 +27,7 @@ from monitors.mesh.errors import MeshError
 from monitors.mesh.patterns import matches_stars
 from monitors.mesh.times import SECOND
 from monitors.rules.model import catalogue
+from monitors.rules.model.channels import KnownChannel
 from monitors.rules.model.drafting import Proposal, Surroundings, propose_new, settle
 from monitors.rules.model.rule import changed
 from monitors.rules.translate.rules import draft_from_proto, rule_to_proto
@@ -77,7 +78,7 @@ def spec_for(read: ReadRule, case: Case) -> RuleSpec | str:
         monitors,
         sorted(fields, key=lambda field: field.qualified),
         sorted({one.monitor for one in case.series}),
-        dict.fromkeys(rule.notify, True),
+        {name: KnownChannel(name, "", is_default=False) for name in rule.notify},
     )
     try:
         settled = changed(settle(read.proposal, around), {"id": read.rule.key, "revision": 1})

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 from monitors.mesh.errors import EtagMismatch, InvalidField
 from monitors.notifier.model.checks import shorten
@@ -18,6 +19,14 @@ UNWORDED = {
     "webhook": "a webhook's receiver reads fields, which say everything; leave it out, and let the receiver word it",
 }
 """Why the messages of some kinds have no templates."""
+
+
+class Reach(IntEnum):
+    """Whom a channel reaches; the values are those of the contract's ChannelState."""
+
+    ALL = 0
+    UNVERIFIED = 1
+    NOBODY = 2
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,13 @@ class Channel:
     def unusable_reason(self) -> str:
         """Why nothing can be sent to it; empty if it works."""
         return self.off_reason or unheard_reason(self.target, self.name)
+
+    @property
+    def reach(self) -> Reach:
+        """Whether it tells anybody."""
+        if self.waits and not self.off_reason:
+            return Reach.UNVERIFIED
+        return Reach.NOBODY if self.unusable_reason else Reach.ALL
 
     @property
     def suppression(self) -> str:

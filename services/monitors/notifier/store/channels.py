@@ -54,9 +54,10 @@ class ChannelStore:
         return [self.to_channel(row) for row in rows]
 
     @crosses_tenants("the names of all tenants' channels are told to RuleService")
-    def tenants(self, session: Session) -> Sequence[str]:
-        """All tenants that have channels."""
-        return session.scalars(select(ChannelRow.tenant_id).distinct()).all()
+    def versions(self, session: Session) -> dict[str, tuple[int, int]]:
+        """By tenant what is another whenever one of its channels is."""
+        query = select(ChannelRow.tenant_id, func.count(), func.sum(ChannelRow.revision)).group_by(ChannelRow.tenant_id)
+        return {tenant: (count, int(revisions)) for tenant, count, revisions in session.execute(query)}
 
     def find(self, session: Session, keys: Collection[Key]) -> dict[Key, Channel]:
         """Those of the channels, named by tenant and id, that exist. All are read at once: the delivery loop would else

@@ -10,6 +10,7 @@ from monitors.mesh.times import MINUTE
 from monitors.rules.conditions.canonical import condition_text
 from monitors.rules.conditions.parse import LONGEST_CONDITION_TEXT, parse_condition
 from monitors.rules.model.catalogue import Field, did_you_mean, resolve, unknown_monitor
+from monitors.rules.model.channels import KnownChannel
 from monitors.rules.model.condition import Absence, Condition
 from monitors.rules.model.condition_checks import check_condition
 from monitors.rules.model.condition_parts import agree
@@ -61,8 +62,8 @@ class Surroundings:
     fields: Sequence[Field]
     others: Sequence[str]
     """Other monitors, for the error."""
-    channels: Mapping[str, bool]
-    """Name to whether it's a default channel."""
+    channels: Mapping[str, KnownChannel]
+    """By their names."""
 
 
 def propose_new(draft: Draft) -> Proposal:
@@ -213,7 +214,7 @@ def settle(proposal: Proposal, surroundings: Surroundings, current: Rule | None 
     return rule
 
 
-def _unknown_channels(names: Iterable[str], channels: Mapping[str, bool]) -> list[InvalidField]:
+def _unknown_channels(names: Iterable[str], channels: Collection[str]) -> list[InvalidField]:
     there_are = f"there are {listed(sorted(channels))}" if channels else "there are no channels yet; make one first"
     return [
         UnknownChannel(

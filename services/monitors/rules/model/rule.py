@@ -9,6 +9,7 @@ from typing import Any
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.quantities import format_duration
 from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
+from monitors.rules.model.channels import KnownChannel, warnings_of_channels
 from monitors.rules.model.condition import Aggregation, Condition, Test
 from monitors.rules.model.condition_parts import inputs_of
 from monitors.rules.model.quantities import shown
@@ -227,14 +228,9 @@ def _check_pairs(path: str, pairs: Mapping[str, str], longest_name: int, longest
             )
 
 
-def warnings_about(rule: Rule, now: int, has_default_channel: bool) -> list[str]:
+def warnings_about(rule: Rule, now: int, channels: Collection[KnownChannel]) -> list[str]:
     """What looks wrong with a valid rule."""
-    found = []
-    if not rule.notify and not has_default_channel:
-        found.append(
-            "nobody will be told unless a route leads to a channel: the rule names none and there is no default one; "
-            "name one in notify"
-        )
+    found = [*warnings_of_channels(rule.notify, channels)]
     found += _short_windows(rule)
     if rule.evaluation_mode is EvaluationMode.INTERVAL and 0 < rule.for_duration < rule.interval:
         found.append(

@@ -81,7 +81,13 @@ class MonitorCalls(Part):
         channels = await self.core.database.read(lambda session: store.list_channels(session, tenant))
         return pb.ListChannelNamesResponse(
             channels=[
-                mesh_pb2.ChannelName(name=each.name, kind=each.kind, is_default=each.is_default) for each in channels
+                mesh_pb2.ChannelName(
+                    name=each.name,
+                    kind=each.kind,
+                    is_default=each.is_default,
+                    state=mesh_pb2.ChannelState.ValueType(each.state),
+                )
+                for each in channels
             ]
         )
 

@@ -8,6 +8,7 @@ from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.tenancy import of_tenant
 from monitors.rules.model.alert import Delivery
+from monitors.rules.model.channels import ChannelState, KnownChannel
 from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Part
 from monitors.rules.service.pump import Pump, give_back
@@ -89,7 +90,7 @@ class NotifierCalls(Part):
         for number, each in enumerate(request.channels):
             for error in check_line(f"channels[{number}].name", each.name, 64, "send the channel's name"):
                 raise error
-            channels[each.name] = monitors.KnownChannel(each.name, each.kind[:40], each.is_default)
+            channels[each.name] = KnownChannel(each.name, each.kind[:40], each.is_default, _state(each.state))
 
         def replace(session: Session) -> None:
             with of_tenant(session, request.tenant_id):
@@ -97,3 +98,8 @@ class NotifierCalls(Part):
 
         await self.core.database.write(replace, repeatable=True)
         return pb.MirrorChannelsResponse()
+
+
+def _state(said: int) -> ChannelState:
+    # A newer notifier may know more states than these.
+    return ChannelState(said) if said in set(ChannelState) else ChannelState.WORKS

@@ -60,7 +60,7 @@ def create(
     check_interval(rule, who.quotas)
     _check_keys(session, who, [rule.key])
     ((made, message),) = _insert(session, who, [rule])
-    return pb.CreateRuleResponse(rule=message, warnings=warnings_about(made, who.now, any(around.channels.values())))
+    return pb.CreateRuleResponse(rule=message, warnings=warnings_about(made, who.now, around.channels.values()))
 
 
 def batch_create(session: Session, who: Caller, proposals: Sequence[Proposal]) -> pb.BatchCreateRulesResponse:
@@ -88,7 +88,7 @@ def batch_create(session: Session, who: Caller, proposals: Sequence[Proposal]) -
     made = _insert(session, who, settled)
     response = pb.BatchCreateRulesResponse(rules=[message for _, message in made])
     for number, (rule, _) in enumerate(made):
-        warnings = warnings_about(rule, who.now, any(known[rule.monitor_id].channels.values()))
+        warnings = warnings_about(rule, who.now, known[rule.monitor_id].channels.values())
         response.warnings.extend(f"rules[{number}]: {warning}" for warning in warnings)
     return response
 
@@ -166,7 +166,7 @@ def update(
             _regrade(session, who, rule_id)
     message = rule_to_proto(rule)
     message.open_alert_count = count_open_alerts(session, who.tenant, [rule_id]).get(rule_id, 0)
-    warnings = warnings_about(rule, who.now, any(around.channels.values()))
+    warnings = warnings_about(rule, who.now, around.channels.values())
     return pb.UpdateRuleResponse(rule=message, previous=previous, warnings=warnings)
 
 

@@ -145,7 +145,7 @@ class RuleCalls(Part):
             around = surroundings(session, tenant, proposal.rule.monitor_id)
             rule = settle(proposal, around, current)
             check_interval(rule, quotas, current)
-            warnings = warnings_about(rule, now, any(around.channels.values()))
+            warnings = warnings_about(rule, now, around.channels.values())
             if current is None and count_rules(session, tenant) >= quotas.rules:
                 warnings.append(f"it can't be made: there are {quotas.rules:,} rules, all that your tier allows")
             return rule, list(around.monitor_ids), warnings

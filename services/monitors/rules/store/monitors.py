@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from monitors.mesh.patterns import matches_stars
 from monitors.mesh.rows import insert_rows
 from monitors.rules.model.catalogue import Field, FieldType
+from monitors.rules.model.channels import ChannelState, KnownChannel
 from monitors.rules.model.drafting import Surroundings
 from monitors.rules.model.rule import is_pattern
 from monitors.rules.store.paging import chunks
@@ -28,15 +29,6 @@ class KnownMonitor:
     create_time: int
     fields: tuple[Field, ...]
     rule_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class KnownChannel:
-    """A channel as the notifier mirrors it."""
-
-    name: str
-    kind: str
-    is_default: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +115,7 @@ def surroundings_of(session: Session, tenant: str, monitor_ids: Sequence[str]) -
     if not all(named.values()):
         others = list(session.scalars(select(monitors.c.id).where(of_tenant).limit(MOST_NAMED)))
     fields = fields_of(session, tenant, list({each for ids in named.values() for each in ids}))
-    channels = {channel.name: channel.is_default for channel in list_channels(session, tenant)}
+    channels = {channel.name: channel for channel in list_channels(session, tenant)}
     return {
         each: Surroundings(ids, [field for one in ids for field in fields.get(one, ())], others, channels)
         for each, ids in named.items()
@@ -195,7 +187,7 @@ def _rule_counts(session: Session, tenant: str, ids: Sequence[str]) -> dict[str,
 def list_channels(session: Session, tenant: str) -> list[KnownChannel]:
     """A tenant's channels by name."""
     query = select(channel_names).where(channel_names.c.tenant_id == tenant).order_by(channel_names.c.name)
-    return [KnownChannel(row.name, row.kind, row.is_default) for row in session.execute(query)]
+    return [KnownChannel(row.name, row.kind, row.is_default, ChannelState(row.state)) for row in session.execute(query)]
 
 
 def replace_channels(session: Session, tenant: str, channels: Sequence[KnownChannel]) -> None:
@@ -203,7 +195,13 @@ def replace_channels(session: Session, tenant: str, channels: Sequence[KnownChan
     session.execute(delete(channel_names).where(channel_names.c.tenant_id == tenant))
     if channels:
         rows = [
-            {"tenant_id": tenant, "name": each.name, "kind": each.kind, "is_default": each.is_default}
+            {
+                "tenant_id": tenant,
+                "name": each.name,
+                "kind": each.kind,
+                "is_default": each.is_default,
+                "state": each.state,
+            }
             for each in channels
         ]
         session.execute(insert(channel_names), rows)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -287,6 +288,7 @@ channel_names = Table(
     Column("name", String(64), primary_key=True),
     Column("kind", String(40), nullable=False),
     Column("is_default", Boolean, nullable=False),
+    Column("state", SmallInteger, nullable=False, server_default="0"),
 )
 
 requests = Table(
