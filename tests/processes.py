@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests import forked
 from tests.servers.backends import addresses
 from tests.waiting import wait_for as wait_for
 
@@ -97,20 +98,13 @@ class MeshProcess:
         }
         self.output: list[str] = []
         self.grpc_port = self.http_port = 0
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[str] | forked.Forked | None = None
         self._reader: threading.Thread | None = None
 
     def start(self, prefix: Sequence[str] = ()) -> None:
-        """Starts it and waits until it says that it runs."""
+        """Starts it and waits until it says that it runs. `prefix` is a command that runs it."""
         self.output = []
-        self._process = subprocess.Popen(
-            [*prefix, str(BIN / "monitors"), "up", *self._arguments],
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        self._process = self._launched_by(prefix) if prefix else self._forked()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         process = self._process
@@ -118,6 +112,19 @@ class MeshProcess:
         if process.poll() is not None:
             self._close_output()
             raise AssertionError("the mesh ended: " + "".join(self.output))
+
+    def _forked(self) -> forked.Forked:
+        return forked.fork("up", *self._arguments, environment=self._environment)
+
+    def _launched_by(self, prefix: Sequence[str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*prefix, str(BIN / "monitors"), "up", *self._arguments],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     def _read(self) -> None:
         assert self._process is not None
@@ -172,9 +179,7 @@ class MeshProcess:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs `monitors …` against this mesh."""
-        return subprocess.run(
-            [str(BIN / "monitors"), *arguments], env=self.client_environment, capture_output=True, text=True, timeout=60
-        )
+        return forked.run(*arguments, environment=self.client_environment)
 
     def json(self, *arguments: str) -> Any:
         """Runs `monitors … --json` against this mesh and returns what it says."""

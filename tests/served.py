@@ -10,24 +10,24 @@ from pathlib import Path
 
 import grpc
 
+from tests import forked
 from tests.ports import free_port as free_port
-from tests.processes import BIN, START_SECONDS, wait_for
+from tests.processes import START_SECONDS, wait_for
 from tests.servers.backends import addresses
 
 SERVICE_TOKEN = "served-mesh-" + "0123456789abcdef" * 2
 
 
 class ServedProcess:
-    """One `monitors serve …`. What it writes, to both outputs, is in `output`."""
+    """One `monitors serve …`, or what `command` has in the place of `monitors`. What it writes, to both outputs, is in
+    `output`."""
 
-    def __init__(
-        self, service: str, port: int, environment: Mapping[str, str], command: Sequence[str] = (str(BIN / "monitors"),)
-    ) -> None:
+    def __init__(self, service: str, port: int, environment: Mapping[str, str], command: Sequence[str] = ()) -> None:
         self.service, self.port = service, port
         self._command = command
         self.output: list[str] = []
         self.environment = environment
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[str] | forked.Forked | None = None
         self._reader: threading.Thread | None = None
 
     @property
@@ -56,12 +56,17 @@ class ServedProcess:
         self.output = []
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MONITORS_")}
         environment = {**inherited, "MONITORS_GRPC_PORT": str(self.port), **self.environment}
-        process = self._process = subprocess.Popen(
+        process = self._process = self._started(environment)
+        self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        self._reader.start()
+
+    def _started(self, environment: Mapping[str, str]) -> subprocess.Popen[str] | forked.Forked:
+        if not self._command:
+            return forked.fork("serve", self.service, environment=environment)
+        return subprocess.Popen(
             [*self._command, "serve", self.service], env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
-        self._reader.start()
 
     def wait_until_ready(self) -> None:
         """Waits until it says that it listens. Raises AssertionError with its output if it ends instead."""
@@ -75,7 +80,7 @@ class ServedProcess:
     def _listens(self) -> bool:
         return f"monitors {self.service} on " in self.text
 
-    def _read(self, process: "subprocess.Popen[str]") -> None:
+    def _read(self, process: subprocess.Popen[str] | forked.Forked) -> None:
         assert process.stdout is not None
         self.output.extend(iter(process.stdout.readline, ""))
 
@@ -103,7 +108,7 @@ class ServedMesh:
         self,
         home: Path,
         environment: Mapping[str, str] | None = None,
-        command: Sequence[str] = (str(BIN / "monitors"),),
+        command: Sequence[str] = (),
     ) -> None:
         self.home = home
         ports = {service: free_port() for service in ("rules", "evaluator", "notifier")}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.processes import BIN, MeshProcess, receiver, wait_for
 from tests.small_disk import NO_MOUNT, Disk, can_mount
 
@@ -51,9 +52,7 @@ def write(mesh: MeshProcess, key: str, line: str) -> tuple[int, str]:
 def command(mesh: MeshProcess, key: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs `monitors …` with the key, since the key's file is out of sight."""
     environment = {**mesh.client_environment, "MONITORS_KEY": key}
-    return subprocess.run(
-        [str(BIN / "monitors"), *arguments], env=environment, capture_output=True, text=True, timeout=60
-    )
+    return forked.run(*arguments, environment=environment)
 
 
 def until_refused(

@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,8 @@ from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.evaluator_service_pb2 import GetEvaluatorStatusRequest
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
-from tests.processes import BIN, Receiver, receiver, wait_for
+from tests import forked
+from tests.processes import Receiver, receiver, wait_for
 from tests.served import ServedMesh, ServedProcess, free_port, served_mesh
 from tests.servers.influxdb import INFLUXD, influx_server
 from tests.servers.influxdb2 import ORG, TOKEN, influx2
@@ -65,10 +65,7 @@ def influxdb_2(folder: Path) -> Iterator[Database]:
 def command(mesh: ServedMesh, *arguments: str) -> Any:
     """What `monitors … --json` says; channels and status are asked where they are."""
     service = {"channels": mesh.notifier, "status": mesh.evaluator}[arguments[0]]
-    done = subprocess.run(
-        [str(BIN / "monitors"), *arguments, "--json"], env=mesh.client_environment(service), capture_output=True,
-        text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = forked.run(*arguments, "--json", environment=mesh.client_environment(service))
     assert done.stdout, done.stderr
     return json.loads(done.stdout)
 

@@ -27,6 +27,7 @@ from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.monitor_pb2 import FieldType, MonitorField
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+from tests import forked
 from tests.bridge.conftest import HttpBridge
 from tests.bridge.raw import http_call
 from tests.browser import fetch
@@ -111,7 +112,7 @@ class Life:
         """Runs `monitors …`. With `shows` its output is where a secret belongs, this once."""
         service: ServedProcess = getattr(self._mesh, of)
         variables = {**self._mesh.client_environment(service), **(changes or {})}
-        done = subprocess.run([MONITORS, *arguments], env=variables, capture_output=True, text=True, timeout=60)
+        done = forked.run(*arguments, environment=variables)
         if not shows:
             self._found.see(f"`monitors {' '.join(arguments[:2])}`", done.stdout + done.stderr)
         return done.stdout

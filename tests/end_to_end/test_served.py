@@ -20,6 +20,7 @@ from mcp import StdioServerParameters
 from mcp.client import Client
 from standardwebhooks import Webhook
 
+from tests import forked
 from tests.identity.user_system import SECRET, UserSystem, UserTables
 from tests.processes import BIN, Receiver, receiver, wait_for
 from tests.served import ServedMesh, served_mesh
@@ -38,10 +39,7 @@ Write = Callable[[str, str, float], None]
 def command(mesh: ServedMesh, tenant: str, *arguments: str) -> Any:
     """What `monitors … --json` of a tenant says; channels are asked of the notifier, all else of RuleService."""
     service = mesh.notifier if arguments[0] in ("channels", "deliveries") else mesh.rules
-    done = subprocess.run(
-        [str(BIN / "monitors"), *arguments, "--json"], env=mesh.client_environment(service, tenant),
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = forked.run(*arguments, "--json", environment=mesh.client_environment(service, tenant))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

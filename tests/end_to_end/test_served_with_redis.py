@@ -1,7 +1,6 @@
 """The mesh as operators run it, with a second RuleService: all on one MariaDB and one Redis, which comes and goes."""
 
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
-from tests.processes import BIN, wait_for
+from tests import forked
+from tests.processes import wait_for
 from tests.served import ServedMesh, ServedProcess, free_port, served_mesh
 from tests.servers.backends import server_database_url
 from tests.servers.redis import PASSWORD, RedisServer, redis_server
@@ -67,10 +67,7 @@ class Doubled:
 
     def redis_problems(self, service: ServedProcess) -> list[str]:
         """What `monitors status` says of Redis, asked at one service."""
-        done = subprocess.run(
-            [str(BIN / "monitors"), "status", "--json"], env=self.mesh.client_environment(service),
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        done = forked.run("status", "--json", environment=self.mesh.client_environment(service))
         return [problem for problem in json.loads(done.stdout)["problems"] if "Redis" in problem]
 
 
@@ -96,11 +93,8 @@ def doubled(tmp_path: Path) -> Iterator[Doubled]:
 
 
 def make_channel(doubled: Doubled) -> None:
-    done = subprocess.run(
-        [str(BIN / "monitors"), "channels", "create", "out", "--console"],
-        env=doubled.mesh.client_environment(doubled.mesh.notifier), capture_output=True, text=True, timeout=60,
-        check=False,
-    )  # fmt: skip
+    known = doubled.mesh.client_environment(doubled.mesh.notifier)
+    done = forked.run("channels", "create", "out", "--console", environment=known)
     assert done.returncode == 0, done.stderr
 
 

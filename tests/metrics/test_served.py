@@ -13,6 +13,7 @@ import pytest
 from influxdb_client import InfluxDBClient, Point
 from influxdb_client.client.write_api import SYNCHRONOUS
 
+from tests import forked
 from tests.canaries import canary
 from tests.harness import LoopThread
 from tests.metrics.table import documented, families, rows
@@ -102,10 +103,7 @@ def _write(mesh: ServedMesh, value: float) -> None:
 
 def _command(mesh: ServedMesh, *arguments: str) -> Any:
     service = mesh.notifier if arguments[0] == "channels" else mesh.rules
-    done = subprocess.run(
-        [str(BIN / "monitors"), *arguments, "--json"], env=mesh.client_environment(service, TENANT),
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = forked.run(*arguments, "--json", environment=mesh.client_environment(service, TENANT))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

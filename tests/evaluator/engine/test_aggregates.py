@@ -1,5 +1,7 @@
 """Many windows at once have the numbers that each of them has alone, bit by bit."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -14,8 +16,10 @@ SIZE = FEW + 100
 END = 200
 
 
+@cache
 def filled(*, ragged: bool, odd: bool) -> Window:
-    """Counters that start from 0 now and then; of some, points are missing, or are no numbers, or infinite."""
+    """Counters that start from 0 now and then; of some, points are missing, or are no numbers, or infinite.
+    Nobody changes it."""
     generator, window, rows = np.random.default_rng(7), Window(), np.arange(SIZE, dtype=np.int32)
     window.set_retention(rows, 60 * SECOND)
     counters = np.zeros(SIZE)
