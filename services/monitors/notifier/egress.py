@@ -6,6 +6,7 @@ from one look-up to the next. No redirects, no proxy from the environment, an an
 
 import asyncio
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ NEXT_ADDRESS_SECONDS = 0.25
 LOOK_UPS = 100
 SCHEMES = ("https://", "http://")
 FIXED_HEADERS = "user-agent: monitors-notifier/1\r\naccept: */*\r\n"
-ENDS_OF_LINES = frozenset("\r\n\0")
+ENDS_OF_LINES = re.compile(r"[\r\n\0]")
 
 Place = tuple[bool, str, int]
 """Where to connect to: whether by TLS, the host, and the port."""
@@ -220,9 +221,8 @@ def _parse(url: str) -> tuple[Place, str]:
 
 
 def _request(start: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    for name, value in headers.items():
-        if not ENDS_OF_LINES.isdisjoint(value):
-            raise ValueError(f"the header {name} has more than one line")
+    if ENDS_OF_LINES.search("".join(headers.values())):
+        raise ValueError("a header has more than one line")
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     return f"{start}{lines}content-length: {len(body)}\r\n\r\n".encode() + body
 

@@ -1,6 +1,6 @@
 """Between the contract's messages and the model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from monitors.mesh.errors import InvalidField
 from monitors.mesh.quantities import format_duration
@@ -37,7 +37,7 @@ KNOWN_KINDS = frozenset(field.name for field in pb.Channel.DESCRIPTOR.oneofs_by_
 TEMPLATES = ("title_template", "body_template")
 PLAIN_FIELDS = ("name", "is_default", "send_resolved", "heartbeat_interval", "grouping", *TEMPLATES)
 KNOWN_EVENTS = frozenset(map(int, Kind)) - {int(Kind.STILL_FIRING), int(Kind.ESCALATED), *map(int, ABOUT_NO_ALERT)}
-KNOWN_SEVERITIES = frozenset(map(int, Severity))
+SEVERITIES = {int(severity): severity for severity in Severity}
 PLAIN_HTTP = "the endpoint is reached over plain http, so anybody on the way can read the alerts"
 
 
@@ -234,12 +234,13 @@ def heartbeat_to_arrival(now: int, channel: Channel) -> Arrival:
 
 
 def _arrival(notification: pb.Notification) -> Arrival:
+    alert = notification.alert
     return Arrival(
         tenant=notification.tenant_id,
         notification_id=notification.id,
-        alert_id=notification.alert.id,
+        alert_id=alert.id,
         kind=Kind(notification.kind),
-        severity=int(_severity(notification.alert.severity)),
+        severity=int(_severity(alert.severity)),
         channels=tuple(notification.channels),
         stream_key=notification.stream_key,
         sequence=notification.sequence,
@@ -247,11 +248,11 @@ def _arrival(notification: pb.Notification) -> Arrival:
         repeat_interval=from_duration(notification.repeat_interval),
         repeat_after=from_timestamp(notification.repeat_after_time),
         former_severity=int(notification.former_severity),
-        is_acknowledged=notification.alert.HasField("acknowledgement"),
-        rule_id=notification.alert.rule_id,
-        monitor_id=notification.alert.monitor_id,
-        title=notification.alert.title,
-        labels=dict(notification.alert.labels) | dict(notification.alert.group),
+        is_acknowledged=alert.HasField("acknowledgement"),
+        rule_id=alert.rule_id,
+        monitor_id=alert.monitor_id,
+        title=alert.title,
+        labels={**_texts(alert.labels), **_texts(alert.group)},
     )
 
 
@@ -278,7 +279,7 @@ def message_from_payload(payload: bytes, channel_id: str) -> Message:
         alert_id=alert.id,
         rule_id=alert.rule_id,
         monitor_id=alert.monitor_id,
-        group=dict(alert.group),
+        group=_texts(alert.group),
         condition=alert.condition_text,
         value=alert.value if alert.HasField("value") else None,
         active_time=from_timestamp(alert.active_time),
@@ -293,8 +294,8 @@ def message_from_payload(payload: bytes, channel_id: str) -> Message:
         interval=from_duration(notification.repeat_interval),
         user=notification.user,
         note=notification.detail,
-        labels=dict(alert.labels),
-        annotations=dict(alert.annotations),
+        labels=_texts(alert.labels),
+        annotations=_texts(alert.annotations),
     )
 
 
@@ -309,7 +310,12 @@ def _escalation(sent: pb.Escalation) -> Escalation:
 
 
 def _severity(number: int) -> Severity:
-    return Severity(number) if number in KNOWN_SEVERITIES else Severity.MEDIUM
+    return SEVERITIES.get(number, Severity.MEDIUM)
+
+
+def _texts(sent: Mapping[str, str]) -> dict[str, str]:
+    """A map of the contract, of which most are empty."""
+    return dict(sent.items()) if sent else {}
 
 
 def from_attempt(attempt: Attempt) -> pb.DeliveryAttempt:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from monitors.mesh.masking import MASK, Secret
@@ -35,7 +36,8 @@ async def post(
     except Unanswered:
         return Outcome(OutcomeKind.AMBIGUOUS, "the endpoint didn't answer; whether it has the message is unknown")
     outcome = judge(answer)
-    return replace(outcome, detail=_redact(outcome.detail, url, secrets))
+    detail = _redact(outcome.detail, url, secrets)
+    return outcome if detail == outcome.detail else replace(outcome, detail=detail)
 
 
 def judge_failure(
@@ -88,9 +90,14 @@ def retry_after_seconds(seconds: float) -> int:
 
 
 def _redact(text: str, url: Secret, secrets: Sequence[Secret]) -> str:
-    parts = urlsplit(url.reveal())
-    known = (url.reveal(), f"{parts.path}?{parts.query}", parts.path, parts.query, *(each.reveal() for each in secrets))
-    for secret in known:
-        if len(secret) > 3:
+    for secret in (*_parts(url.reveal()), *[each.reveal() for each in secrets]):
+        if len(secret) > 3 and secret in text:
             text = text.replace(secret, MASK)
     return text
+
+
+@lru_cache(maxsize=1024)
+def _parts(url: str) -> tuple[str, ...]:
+    """What of a URL is secret: all of it, and what follows the host, the longer first."""
+    parts = urlsplit(url)
+    return url, f"{parts.path}?{parts.query}", parts.path, parts.query

@@ -47,6 +47,7 @@ class Escalation:
 
 
 ABOUT_NO_ALERT = frozenset({Kind.TEST, Kind.NOTICE, Kind.HEARTBEAT})
+FIRING = frozenset({Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING, Kind.ESCALATED})
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Message:
     @property
     def fires(self) -> bool:
         """Whether it asks somebody to take care."""
-        return self.kind in (Kind.FIRING, Kind.SEVERITY_CHANGED, Kind.STILL_FIRING, Kind.ESCALATED)
+        return self.kind in FIRING
 
     @property
     def firing_duration(self) -> int:

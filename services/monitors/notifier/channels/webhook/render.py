@@ -19,7 +19,7 @@ from monitors.notifier.channels.text import (
     format_rfc3339,
     shorten,
 )
-from monitors.notifier.model.message import Kind, Message
+from monitors.notifier.model.message import Kind, Message, Severity
 
 MAX_BODY = 20_000
 TYPES = {
@@ -34,6 +34,7 @@ TYPES = {
     Kind.HEARTBEAT: "notifier.heartbeat",
     Kind.ESCALATED: "alert.escalated",
 }
+_SEVERITIES = {severity: severity.name.lower() for severity in Severity}
 # How much of each text and how many entries of each map are kept, tried in order until the body is small enough.
 CUTS = ((4096, 64), (1024, 32), (256, 32), (100, 16), (50, 8))
 
@@ -44,7 +45,8 @@ def render(message: Message) -> bytes:
     envelope = {"type": TYPES[message.kind], "timestamp": format_rfc3339(message.event_time)}
     whole = encode({**envelope, "data": data})
     text_limit, entry_limit = CUTS[0]
-    if len(whole) <= text_limit and all(len(part) <= entry_limit for part in data.values() if isinstance(part, dict)):
+    maps = message.group, message.labels, message.annotations
+    if len(whole) <= text_limit and max(map(len, maps)) <= entry_limit:
         return whole  # No text of it can be too long, as is so of nearly all messages.
 
     def body(text_limit: int, entry_limit: int) -> bytes:
@@ -69,19 +71,19 @@ def data_of(message: Message) -> dict[str, Any]:
         "alert_id": message.alert_id,
         "rule_id": message.rule_id,
         "title": message.title,
-        "severity": message.severity.name.lower(),
-        "former_severity": message.former_severity.name.lower() if message.former_severity else None,
+        "severity": _SEVERITIES[message.severity],
+        "former_severity": _SEVERITIES[message.former_severity] if message.former_severity else None,
         "state": "firing" if message.fires else message.kind.name.lower(),
         "monitor_id": message.monitor_id,
-        "group": dict(sorted(message.group.items())),
+        "group": _sorted(message.group),
         "condition": message.condition,
         "value": message.value if finite else None,
         "active_time": _time(message.active_time),
         "fire_time": _time(message.fire_time),
         "resolve_time": _time(message.resolve_time),
         "resolve_reason": message.resolve_reason,
-        "labels": dict(sorted(message.labels.items())),
-        "annotations": dict(sorted(message.annotations.items())),
+        "labels": _sorted(message.labels),
+        "annotations": _sorted(message.annotations),
         # Grows within an alert's stream: a receiver may drop what is older than what it has. What tells again has that
         # of what it repeats, and counts up in `repeat`.
         "sequence": message.sequence,
@@ -118,6 +120,10 @@ def _escalation(message: Message) -> dict[str, Any]:
         "told_before": list(escalation.told_before[:MOST_NAMED]),
         "text": escalation_words(escalation),
     }
+
+
+def _sorted(texts: Mapping[str, str]) -> dict[str, str]:
+    return dict(sorted(texts.items())) if texts else {}
 
 
 def _time(nanos: int) -> str | None:

@@ -1,8 +1,8 @@
 """Posts a message, signed, and judges the answer."""
 
 import base64
-import hashlib
 import hmac
+from functools import lru_cache
 
 from monitors.mesh.masking import Secret
 from monitors.mesh.times import SECOND
@@ -33,9 +33,16 @@ async def send(target: WebhookTarget, content: Content, now: int, egress: Egress
 
 def sign(secret: Secret, identifier: str, seconds: int, body: bytes) -> str:
     """`v1,` and the base64 of HMAC-SHA256 over id, time and body joined by dots (Standard Webhooks 1.0)."""
-    key = base64.b64decode(secret.reveal().removeprefix(WEBHOOK_SECRET_PREFIX))
-    signed = b".".join((identifier.encode(), str(seconds).encode(), body))
-    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+    signature = _begun(secret.reveal()).copy()
+    signature.update(f"{identifier}.{seconds}.".encode())
+    signature.update(body)
+    return "v1," + base64.b64encode(signature.digest()).decode()
+
+
+@lru_cache(maxsize=1024)
+def _begun(secret: str) -> hmac.HMAC:
+    """A signature of nothing yet. It's the same for all messages of a channel, and half of what signing one costs."""
+    return hmac.new(base64.b64decode(secret.removeprefix(WEBHOOK_SECRET_PREFIX)), digestmod="sha256")
 
 
 def judge(answer: Answer) -> Outcome:
