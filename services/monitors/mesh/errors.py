@@ -296,6 +296,19 @@ class CommitUnknown(MeshError):
         )
 
 
+class CallTooLong(MeshError):
+    """A call went on for longer than any may."""
+
+    code, reason = "DEADLINE_EXCEEDED", "CALL_TOO_LONG"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"the call took longer than the {seconds:g} s that any may; ask for less at once, or try again when the "
+            "mesh is less busy",
+            metadata={"seconds": f"{seconds:g}"},
+        )
+
+
 class LeaseLost(MeshError):
     """The shard's lease has passed to another evaluator."""
 

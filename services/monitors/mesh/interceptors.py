@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -20,7 +21,7 @@ from grpc_status import rpc_status
 
 from monitors.mesh.audit import source_of
 from monitors.mesh.database import storage_error
-from monitors.mesh.errors import ForeignCertificate, InvalidField, MeshError, MissingScope, Unauthenticated
+from monitors.mesh.errors import CallTooLong, ForeignCertificate, InvalidField, MeshError, MissingScope, Unauthenticated
 from monitors.mesh.guesses import Guesses, address_of_peer
 from monitors.mesh.identity import Authenticate, Principal, bind_principal
 from monitors.mesh.scopes import ANYBODY, SERVICE_ONLY, scope_of
@@ -30,6 +31,8 @@ from monitors.mesh.tls import Certificates
 
 log = logging.getLogger(__name__)
 
+LONGEST_CALL_SECONDS = 60.0
+"""How long a call may take that isn't a stream, also if its caller would wait longer, or sets no deadline."""
 AGAIN_SECONDS = 1.0
 """How often a stream's credential is looked at. Mostly it's still known."""
 
@@ -131,16 +134,31 @@ def _pass_on(_: object) -> None:
 
 
 class Errors(AroundInterceptor):
-    """Turns our errors into rich statuses. Anything else is a fault of ours: logged in full, told by its id alone."""
+    """Turns our errors into rich statuses. Anything else is a fault of ours: logged in full, told by its id alone.
+
+    Since it stands around all that a call does, it also bounds how long that may take.
+    """
+
+    def __init__(self) -> None:
+        self._streams: set[str] = set()
+
+    def _surround(self, method: str, handler: Any) -> Handler:
+        if handler.request_streaming or handler.response_streaming:
+            self._streams.add(method)
+        return super()._surround(method, handler)
 
     @asynccontextmanager
     async def around(self, method: str, context: Context, request: object) -> AsyncIterator[None]:
+        limit = asyncio.timeout(None if method in self._streams else LONGEST_CALL_SECONDS)
         try:
-            yield
+            async with limit:
+                yield
         except (grpc.aio.AbortError, grpc.aio.UsageError):
             raise
         except Exception as error:
             known = error if isinstance(error, MeshError) else storage_error(error)
+            if isinstance(error, TimeoutError) and limit.expired():
+                known = CallTooLong(LONGEST_CALL_SECONDS)
             if known is None:
                 error_id = secrets.token_hex(4)
                 log.exception("%s failed, error %s", method, error_id)

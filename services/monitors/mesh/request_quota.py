@@ -15,6 +15,8 @@ from monitors.v1 import rule_service_pb2 as pb
 
 # How many seconds' worth may come at once: a person's agent makes several calls in a row, and then none for long.
 BURST_SECONDS = 10
+# How many calls a tenant may have open at a process, whatever its tier: others need the places that a server has.
+MOST_OPEN = 2_500
 # Where a request holds many changes, and how it calls them: each takes about as long as a request of its own.
 _MANY = {
     pb.BatchCreateRulesRequest: "rules",
@@ -51,7 +53,7 @@ class RequestQuota(AroundInterceptor):
         if principal.is_service or not quotas.requests:
             yield
             return
-        most = quotas.requests * BURST_SECONDS
+        most = min(quotas.requests * BURST_SECONDS, MOST_OPEN)
         if self._open[tenant] >= most:
             raise quotas.exceeded(
                 "requests",

@@ -26,14 +26,23 @@ OPTIONS = [
     # Without this a second server binds the same port without an error and steals half of the calls.
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    # What is larger than the first is refused at random, the more surely the larger; than the second, always.
     ("grpc.max_metadata_size", 8 * 1024),
+    ("grpc.absolute_max_metadata_size", 16 * 1024),
+    # Who pings more often is sent away: our own clients do so every 30 seconds, also while they have no call.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A bridge has all of its listeners' streams on one connection; what goes beyond this waits at the client.
+    ("grpc.max_concurrent_streams", 2_000),
+    ("grpc.max_connection_idle_ms", 10 * 60_000),
     # Clients look addresses up again when a connection ends, so that replicas that came later get their share. Streams
     # stay where they are for a day; whoever watches then goes on from where they were.
     ("grpc.max_connection_age_ms", 5 * 60_000),
     ("grpc.max_connection_age_grace_ms", 24 * 60 * 60_000),
 ]
+MOST_CALLS = 10_000
+"""How many calls a server has open at once, streams included. What is beyond that is refused with RESOURCE_EXHAUSTED
+before anybody asks whose it is. A tenant alone never has that many: see RequestQuota."""
 GRACE_SECONDS = 5.0
 READINESS_SECONDS = 2.0
 ALIVE = "alive"
@@ -71,7 +80,7 @@ class MeshServer:
         surroundings += [Errors(), Identity(authenticate, guesses, certificates)]
         if quota:
             surroundings.append(quota)
-        self._server = grpc.aio.server(interceptors=surroundings, options=OPTIONS)
+        self._server = _bounded_server(surroundings)
         self._health = HealthServicer()
         self._closing = closing
         self._names: list[str] = []
@@ -134,7 +143,7 @@ async def waiting(
     """Answers at an address until the context is left, for a service that can't serve yet: every call with the reason,
     and health with NOT_SERVING, but that the process is alive. Certificates and `health_address` are as MeshServer has
     them. Raises PortTaken, which names `variable` as the fix."""
-    server, health = grpc.aio.server(options=OPTIONS), HealthServicer()
+    server, health = _bounded_server(), HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     server.add_generic_rpc_handlers([_Refusing(reason)])
     _listen(server, address, variable, certificates)
@@ -165,11 +174,15 @@ class _Refusing(grpc.GenericRpcHandler):
         return grpc.stream_stream_rpc_method_handler(refuse)
 
 
+def _bounded_server(interceptors: Sequence[grpc.aio.ServerInterceptor] = ()) -> grpc.aio.Server:
+    return grpc.aio.server(interceptors=interceptors, options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
+
+
 async def _plainly_healthy(health: HealthServicer, address: str) -> grpc.aio.Server | None:
     """A server at an address for health alone, without TLS: who asks for an orchestrator has no certificate."""
     if not address:
         return None
-    server = grpc.aio.server(options=OPTIONS)
+    server = _bounded_server()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     _listen(server, address, "MONITORS_HEALTH_PORT", None)
     await server.start()

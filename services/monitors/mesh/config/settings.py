@@ -53,8 +53,8 @@ class Settings:
     """How log lines are written: `text` or `json`."""
     tls: TlsSettings | None = None
     """What the services speak TLS with; None for plain text."""
-    has_reflection: bool = True
-    """Whether the servers describe their methods to whoever asks."""
+    has_reflection: bool = False
+    """Whether a served service describes its methods to whoever asks; `monitors up` always does."""
     health_port: int = 0
     """Where health alone is answered, in plain text, for those who have no certificate; 0 for nowhere."""
 
@@ -128,7 +128,7 @@ def _read(env: Env) -> Settings:
         tracing=read_tracing(env),
         log_format=env.str("MONITORS_LOG_FORMAT", LOG_FORMATS[0], validate=validate.OneOf(list(LOG_FORMATS))),
         tls=read_tls(env),
-        has_reflection=env.bool("MONITORS_REFLECTION", True),
+        has_reflection=env.bool("MONITORS_REFLECTION", False),
         health_port=env.int("MONITORS_HEALTH_PORT", 0, **values.PORT),
     )
 
