@@ -15,11 +15,12 @@ EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
 ON_SERVERS ?= tests/rules tests/notifier tests/tenancy tests/identity tests/cli tests/bridge tests/end_to_end \
 	tests/evaluator/engine
-# The crash test runs by itself: a mesh of nine processes under load is enough for a machine.
+# The crash test and the simulation run by themselves: a mesh of a dozen processes under load is enough for a machine.
 # A file a core, in the order of tests/conftest.py: those that take longest come first.
 ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup run test test-servers fuzz crash crash-long lint format breaking clean images deploy check-deploy check-security \
+.PHONY: help setup run test test-servers fuzz crash crash-long scale lint format breaking clean images deploy check-deploy \
+	check-security \
 	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-notify bench-store
 .DEFAULT_GOAL := help
 
@@ -43,8 +44,8 @@ run: setup ## Start the whole mesh with its collectors, e.g. make run ARGS="--ch
 	@$(VENV)/bin/monitors up $(ARGS)
 
 test: setup ## Run every test
-	$(VENV)/bin/pytest $(ALL_CORES) --ignore=tests/crash $(ARGS)
-	$(if $(ARGS),,$(VENV)/bin/pytest tests/crash)
+	$(VENV)/bin/pytest $(ALL_CORES) --ignore=tests/crash --ignore=tests/scale $(ARGS)
+	$(if $(ARGS),,$(VENV)/bin/pytest tests/crash tests/scale)
 
 test-servers: setup ## Run the tests of behaviour a second time, on MariaDB, Redis and InfluxDB
 	MONITORS_TESTS_BACKENDS=servers $(VENV)/bin/pytest $(ALL_CORES) $(ON_SERVERS) $(ARGS)
@@ -60,6 +61,9 @@ crash: setup ## Kill, freeze and cut off the whole mesh under load, and what is 
 
 crash-long: setup ## The same for twenty seeds of a minute each, e.g. make crash-long SEED=7
 	@$(VENV)/bin/python -m tests.crash --seed $(SEED) --seeds 20 --seconds 60 $(ARGS)
+
+scale: setup ## Kill, freeze, cut off, start and end evaluators, eight on real servers, e.g. make scale SEED=7; takes six minutes
+	@$(VENV)/bin/python -m tests.scale --seed $(SEED) --seconds 120 --broken no-fencing begin-anew keep-everything $(ARGS)
 
 lint: setup breaking ## Check style, types, architecture and contract
 	$(VENV)/bin/ruff check

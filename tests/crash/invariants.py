@@ -22,8 +22,8 @@ ENDED_UNTOLD = (
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """All that there is to judge: what had to come, what RuleService and the notifier say, and what came."""
+class Told:
+    """What had to come, what RuleService and the notifier say, and what came."""
 
     expected: Sequence[Transition]
     alerts: Mapping[str, Sequence[alert_pb2.Alert]]
@@ -33,6 +33,17 @@ class Outcome:
     """A tenant's endpoint has its name as path."""
     secrets: Mapping[str, str]
     """Each tenant's signing secret."""
+
+    @property
+    def taken(self) -> list[Entry]:
+        """What has come and was taken."""
+        return [entry for entry in self.ledger if entry.answer != REFUSED]
+
+
+@dataclass(frozen=True)
+class Outcome(Told):
+    """All that there is to judge."""
+
     changed: Counter[Change]
     """What people were told that they have changed."""
     audited: Counter[Change]
@@ -46,24 +57,29 @@ def check(outcome: Outcome, interruptions: int) -> dict[str, int]:
 
     `interruptions` is how often the notifier was killed or stood still.
     """
-    taken = [entry for entry in outcome.ledger if entry.answer != REFUSED]
-    check_alerts(outcome)
-    check_nothing_is_lost(outcome, taken)
-    check_no_ghosts(outcome)
-    duplicates = check_duplicates(outcome, taken)
+    duplicates = check_told(outcome)
     check_leases(outcome, interruptions)
-    check_order(taken)
-    check_bodies(outcome)
-    check_nothing_is_unfinished(outcome)
     check_audit(outcome)
     check_secrets(outcome)
     return {
         "transitions": len(outcome.expected), "changes": outcome.changed.total(),
-        "messages": len(taken) - duplicates, "duplicates": duplicates,
+        "messages": len(outcome.taken) - duplicates, "duplicates": duplicates,
     }  # fmt: skip
 
 
-def check_alerts(outcome: Outcome) -> None:
+def check_told(told: Told) -> int:
+    """Everything that is about alerts and their messages. Gives how many copies came too many, each with its reason."""
+    check_alerts(told)
+    check_nothing_is_lost(told)
+    check_no_ghosts(told)
+    duplicates = check_duplicates(told)
+    check_order(told.taken)
+    check_bodies(told)
+    check_nothing_is_unfinished(told)
+    return duplicates
+
+
+def check_alerts(outcome: Told) -> None:
     """RuleService has one alert for each episode, with exactly its times: none lost, none doubled, none made up."""
     had = Counter(outcome.expected)
     found: Counter[Transition] = Counter()
@@ -77,9 +93,9 @@ def check_alerts(outcome: Outcome) -> None:
     assert not surplus, f"I2: {len(surplus)} transitions come from nowhere or twice: {_some(surplus)}"
 
 
-def check_nothing_is_lost(outcome: Outcome, taken: Sequence[Entry]) -> None:
+def check_nothing_is_lost(outcome: Told) -> None:
     """I1: each transition is in the ledger, or in a state that ends it visibly."""
-    told = {(entry.path, entry.event["data"]["alert_id"], entry.event["type"]) for entry in taken}
+    told = {(entry.path, entry.event["data"]["alert_id"], entry.event["type"]) for entry in outcome.taken}
     untold = {
         (tenant, delivery.alert_id, _kind(delivery.kind))
         for tenant, deliveries in outcome.deliveries.items()
@@ -96,7 +112,7 @@ def check_nothing_is_lost(outcome: Outcome, taken: Sequence[Entry]) -> None:
     assert not lost, f"I1: {len(lost)} of {len(wanted)} were never told: {_some(lost)}"
 
 
-def check_no_ghosts(outcome: Outcome) -> None:
+def check_no_ghosts(outcome: Told) -> None:
     """I2: what came is a message of the tenant to whose endpoint it came."""
     known = {
         (tenant, delivery.notification_id)
@@ -111,14 +127,14 @@ def check_no_ghosts(outcome: Outcome) -> None:
     assert not ghosts, f"I2: {len(ghosts)} messages come from nowhere: {_some(ghosts)}"
 
 
-def check_duplicates(outcome: Outcome, taken: Sequence[Entry]) -> int:
+def check_duplicates(outcome: Told) -> int:
     """I3: for each copy too many there is an attempt of which nobody knows how it ended. Gives how many there are."""
     unknown = {
         delivery.notification_id: sum(attempt.outcome == DELIVERY_OUTCOME_AMBIGUOUS for attempt in delivery.attempts)
         for deliveries in outcome.deliveries.values()
         for delivery in deliveries
     }
-    copies = Counter(entry.event["data"]["notification_id"] for entry in taken)
+    copies = Counter(entry.event["data"]["notification_id"] for entry in outcome.taken)
     unexplained = {one: (count, unknown[one]) for one, count in copies.items() if count > 1 + unknown[one]}
     assert not unexplained, f"I3: (copies, attempts whose end is unknown) of {_some(unexplained.items())}"
     return sum(copies.values()) - len(copies)
@@ -151,7 +167,7 @@ def check_order(taken: Sequence[Entry]) -> None:
         newest[stream] = data["sequence"]
 
 
-def check_bodies(outcome: Outcome) -> None:
+def check_bodies(outcome: Told) -> None:
     """I5: each copy is the same to the last byte, signed with the tenant's secret, and was signed when it was sent."""
     bodies: dict[str, str] = {}
     for entry in outcome.ledger:
@@ -161,7 +177,7 @@ def check_bodies(outcome: Outcome) -> None:
         secret.verify(entry.body, dict(entry.headers))
 
 
-def check_nothing_is_unfinished(outcome: Outcome) -> None:
+def check_nothing_is_unfinished(outcome: Told) -> None:
     """I6: once the faults have stopped, nothing stays on its way."""
     left = [one.id for deliveries in outcome.deliveries.values() for one in deliveries if one.state in UNFINISHED]
     assert not left, f"I6: {len(left)} deliveries are still on their way: {_some(left)}"

@@ -5,7 +5,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -17,16 +17,21 @@ Transition = tuple[str, str, str, int]
 """Tenant, monitor, `firing` or `resolved`, and when, in nanoseconds since 1970."""
 
 
+Write = Callable[[str, str], None]
+"""Writes a tenant's lines of line protocol, and returns when they are acknowledged."""
+
+
 @dataclass
 class Load:
-    """Writes until it's told to stop. A batch that isn't acknowledged is written again, the same, until it is."""
+    """Writes until it's told to stop."""
 
-    address: Callable[[], str]
-    keys: dict[str, str]
+    write: Write
+    tenants: Sequence[str]
     monitors: int
     seed: int
     rate: float = 20.0
-    """Batches a second, of a quarter of a tenant's monitors each."""
+    """Batches a second, of a `share` of a tenant's monitors each."""
+    share: float = 0.25
     expected: list[Transition] = field(default_factory=list)
     """What must be told, by what was acknowledged: each point is on the other side of the threshold than the last."""
     _level: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -39,17 +44,17 @@ class Load:
 
     def write_all(self, value: float = LOW) -> None:
         """One point of each monitor of each tenant."""
-        for tenant in self.keys:
+        for tenant in self.tenants:
             self._write(tenant, [(name, time.time_ns(), value) for name in [*self.names(), PROBE]])
 
     def write_probe(self) -> None:
         """One high point of the monitor that shows when rules are in force."""
-        self._write(list(self.keys)[-1], [(PROBE, time.time_ns(), HIGH)])
+        self._write(self.tenants[-1], [(PROBE, time.time_ns(), HIGH)])
 
     def start(self) -> None:
         """Begins, or goes on, with a thread for each tenant."""
         self._stop.clear()
-        choices = {tenant: random.Random(f"{self.seed}/{tenant}/{len(self.expected)}") for tenant in self.keys}
+        choices = {tenant: random.Random(f"{self.seed}/{tenant}/{len(self.expected)}") for tenant in self.tenants}
         self._threads = [threading.Thread(target=self._run, args=each, daemon=True) for each in choices.items()]
         for thread in self._threads:
             thread.start()
@@ -63,7 +68,7 @@ class Load:
 
     def _run(self, tenant: str, choice: random.Random) -> None:
         while not self._stop.wait(1 / self.rate):
-            chosen = choice.sample(self.names(), max(1, self.monitors // 4))
+            chosen = choice.sample(self.names(), max(1, int(self.monitors * self.share)))
             # Times of their own, so that no two transitions of an instance fall together.
             rows = [(name, time.time_ns() + number, self._other(tenant, name)) for number, name in enumerate(chosen)]
             self._write(tenant, rows)
@@ -75,11 +80,17 @@ class Load:
         return LOW if self._level.get((tenant, name), LOW) == HIGH else HIGH
 
     def _write(self, tenant: str, rows: list[tuple[str, int, float]]) -> None:
-        body = "\n".join(f"m,monitor_id={name} v={value} {when}" for name, when, value in rows).encode()
+        self.write(tenant, "\n".join(f"m,monitor_id={name} v={value} {when}" for name, when, value in rows))
+
+
+def to_the_mesh(address: Callable[[], str], keys: Mapping[str, str]) -> Write:
+    """Writes to an evaluator. A batch that isn't acknowledged is written again, the same, until it is."""
+
+    def write(tenant: str, lines: str) -> None:
         while True:
             request = urllib.request.Request(
-                f"http://{self.address()}/api/v2/write?org=o&bucket=b", data=body,
-                headers={"Authorization": f"Token {self.keys[tenant]}"},
+                f"http://{address()}/api/v2/write?org=o&bucket=b", data=lines.encode(),
+                headers={"Authorization": f"Token {keys[tenant]}"},
             )  # fmt: skip
             with suppress(OSError, HTTPException):
                 try:
@@ -90,3 +101,5 @@ class Load:
                     if error.code < 500 and error.code not in (401, 429):
                         raise AssertionError(error.read()) from error
             threading.Event().wait(0.05)
+
+    return write

@@ -13,7 +13,7 @@ from tests.crash.backends import Backends
 from tests.crash.claude import Claude
 from tests.crash.launcher import BREAK
 from tests.crash.ledger import LedgerProcess
-from tests.crash.load import Load
+from tests.crash.load import Load, to_the_mesh
 from tests.crash.operators import Operators, Replicas
 from tests.crash.proxy import FaultProxy, started
 from tests.crash.world import RECEIVER, TENANTS, WRITES, World
@@ -79,7 +79,7 @@ def running(
         for process in processes.values():
             process.wait_until_ready()
         keys = {tenant: mesh.key(tenant) for tenant in TENANTS}
-        load = Load(lambda: _address(proxies[WRITES]), keys, monitors, seed)
+        load = Load(to_the_mesh(lambda: _address(proxies[WRITES]), keys), TENANTS, monitors, seed)
         operators = Operators(replicas[0], replicas[1], TENANTS, seed, without_acknowledging=claude.tenant)
         claude.open()
         yield World(mesh, processes, ledger, load, operators, claude, proxies, points, loop, servers)

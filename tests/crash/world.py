@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
-from monitors.v1 import alert_pb2, notification_pb2, notifier_service_pb2, rule_service_pb2
+from monitors.v1 import notification_pb2, notifier_service_pb2, rule_service_pb2
 from monitors.v1.audit_pb2 import AuditEvent
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from monitors.v1.rule_pb2 import SEVERITY_CRITICAL, Rule
@@ -22,12 +21,13 @@ from tests.crash.backends import Backends
 from tests.crash.chaos import Actions, stand_still
 from tests.crash.claude import Claude
 from tests.crash.failpoints import arm
-from tests.crash.invariants import UNFINISHED, Outcome
+from tests.crash.invariants import Outcome
 from tests.crash.ledger import LedgerProcess, read
 from tests.crash.load import PROBE, Load
 from tests.crash.operators import Change, Operators
 from tests.crash.points import SERVICE_OF
 from tests.crash.proxy import FaultProxy
+from tests.crash.reader import Reader
 from tests.harness import LoopThread
 from tests.processes import wait_for
 from tests.served import SERVICE_TOKEN, ServedMesh, ServedProcess
@@ -37,12 +37,8 @@ TENANTS = ("acme", "globex")
 RECEIVER, WRITES = "the receiver", "the write endpoint"
 STANDSTILL = (0.5, 5.0)
 SILENCE = (0.5, 3.0)
-LONGEST_CALL = 30
-STUCK_SECONDS = 30
-REST_SECONDS = 240
 REACHED_SECONDS = 30
 CALM_TRANSITIONS = 100
-TOLD = (alert_pb2.ALERT_EVENT_KIND_FIRING, alert_pb2.ALERT_EVENT_KIND_RESOLVED)
 AUDITED = ("rule", "alert", "channel")
 
 
@@ -66,6 +62,11 @@ class World:
     logs: list[str] = field(default_factory=list)
     """What processes wrote that have ended."""
     calm_until: float = 0.0
+
+    @property
+    def reader(self) -> Reader:
+        """What the mesh says."""
+        return Reader(self.mesh, PROBE)
 
     def start(self) -> None:
         """Lets everybody work, at first or again."""
@@ -145,27 +146,14 @@ class World:
         """Waits until everything that was acknowledged is told or ended, or nothing moves any more."""
         for actor in (self.claude, self.operators, self.load):
             actor.stop()
-        before, moved = (0, 0, 0), time.monotonic()
-
-        def is_at_rest() -> bool:
-            nonlocal before, moved
-            alerts = sum(1 + alert.HasField("resolve_time") for tenant in TENANTS for alert in self.alerts(tenant))
-            deliveries = [one for tenant in TENANTS for one in self.deliveries(tenant) if one.kind in TOLD]
-            unfinished = sum(delivery.state in UNFINISHED for delivery in deliveries)
-            now = (alerts, len(deliveries), unfinished)
-            if now != before:
-                before, moved = now, time.monotonic()
-            done = not unfinished and min(alerts, len(deliveries)) >= len(self.load.expected)
-            return done or time.monotonic() - moved > STUCK_SECONDS
-
-        wait_for(is_at_rest, "the mesh to come to rest", REST_SECONDS, every=0.5)
+        self.reader.wait_for_rest(TENANTS, len(self.load.expected))
 
     def outcome(self) -> Outcome:
         """What there is to judge."""
         return Outcome(
             self.load.expected,
-            {tenant: self.alerts(tenant) for tenant in TENANTS},
-            {tenant: self.deliveries(tenant) for tenant in TENANTS},
+            {tenant: self.reader.alerts(tenant) for tenant in TENANTS},
+            {tenant: self.reader.deliveries(tenant) for tenant in TENANTS},
             read(self.ledger.file),
             self.secrets,
             self.changed(),
@@ -179,7 +167,7 @@ class World:
         twice: those of Claude are as many as there are."""
         tenant = self.claude.tenant
         request = rule_service_pb2.ListRulesRequest(page_size=100)
-        rules = self._pages(self.mesh.rules, RuleServiceStub, request, tenant, "rules")
+        rules = self.reader.pages(self.mesh.rules, RuleServiceStub, request, tenant, "rules")
         made = [rule for rule in rules if rule.title.startswith(self.claude.prefix)]
         assert {rule.title for rule in made} >= set(self.claude.titles), "I1: a rule that Claude has made is gone"
         return (
@@ -192,7 +180,7 @@ class World:
         for tenant in TENANTS:
             found.secrets[f"{tenant}'s signing secret"] = self.secrets[tenant].removeprefix("whsec_")
             found.secrets[f"{tenant}'s key"] = self.mesh.key(tenant).split("_", 3)[3].rpartition("_")[0]
-            shown = [*self._all_alerts(tenant), *self.deliveries(tenant), *self.audit(tenant)]
+            shown = [*self.reader.all_alerts(tenant), *self.reader.deliveries(tenant), *self.audit(tenant)]
             found.see(f"what {tenant} is shown", b"".join(one.SerializeToString() for one in shown))
         found.secrets["the services' token"] = SERVICE_TOKEN
         found.see("logs", "".join([*self.logs, *(one.text for one in self.processes.values()), *self.claude.written]))
@@ -210,36 +198,9 @@ class World:
             notifier_service_pb2.ListNotifierAuditEventsRequest(),
         )
         rules.page_size = notifier.page_size = 100
-        events = self._pages(self.mesh.rules, RuleServiceStub, rules, tenant, "events")
-        events += self._pages(self.mesh.notifier, NotifierServiceStub, notifier, tenant, "events")
+        events = self.reader.pages(self.mesh.rules, RuleServiceStub, rules, tenant, "events")
+        events += self.reader.pages(self.mesh.notifier, NotifierServiceStub, notifier, tenant, "events")
         return [event for event in events if event.kind in AUDITED]
-
-    def alerts(self, tenant: str) -> list[alert_pb2.Alert]:
-        """All alerts of a tenant, but for the probe's."""
-        return [one for one in self._all_alerts(tenant) if one.monitor_id != PROBE]
-
-    def _all_alerts(self, tenant: str) -> list[alert_pb2.Alert]:
-        request = rule_service_pb2.ListAlertsRequest(page_size=1000)
-        return self._pages(self.mesh.rules, RuleServiceStub, request, tenant, "alerts")
-
-    def deliveries(self, tenant: str) -> list[notification_pb2.Delivery]:
-        """All deliveries of a tenant, with their attempts."""
-        request = notifier_service_pb2.ListDeliveriesRequest(page_size=1000, include_attempts=True)
-        return self._pages(self.mesh.notifier, NotifierServiceStub, request, tenant, "deliveries")
-
-    def _pages(
-        self, service: ServedProcess, stub: Callable[[Any], Any], request: Any, tenant: str, what: str
-    ) -> list[Any]:
-        found: list[Any] = []
-        method = type(request).__name__.removesuffix("Request")
-        with self.mesh.channel(service) as channel:
-            call = getattr(stub(channel), method)
-            while True:
-                page = call(request, metadata=self.mesh.metadata(tenant), timeout=LONGEST_CALL)
-                found += getattr(page, what)
-                if not page.next_page_token:
-                    return found
-                request.page_token = page.next_page_token
 
     def make_rules(self) -> None:
         """A rule on each monitor of each tenant, told at once to the tenant's endpoint; waits until they count."""
@@ -261,7 +222,7 @@ class World:
                 self.operators.change(tenant, creation, lambda answer: str(answer.rule.id), choice)
         self.load.write_probe()
         # Rules come to the evaluator in the order in which they were made.
-        wait_for(lambda: any(one.monitor_id == PROBE for one in self._all_alerts(TENANTS[-1])), "the rules")
+        wait_for(lambda: any(one.monitor_id == PROBE for one in self.reader.all_alerts(TENANTS[-1])), "the rules")
 
 
 def _rule(monitor: str) -> Rule:
