@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.rendered import FILES, MESHES, Object, component_of, objects, of_kind, pod_of, pods, secrets_of
+from tests.metrics.table import PAGE, ROW
 
 SERVED = {"rules": "monitors.v1.RuleService", "evaluator": "monitors.v1.EvaluatorService",
           "notifier": "monitors.v1.NotifierService"}  # fmt: skip
@@ -144,6 +145,8 @@ def test_evaluators_scale_by_their_lag_and_notifiers_by_the_age_of_what_waits() 
         name: [each["pods"]["metric"]["name"] for each in one["spec"]["metrics"] if each["type"] == "Pods"]
         for name, one in scaled.items()
     }
+    # What the page lists is what the services export: a test of theirs compares both.
+    assert {name for names in by.values() for name in names} <= {row["name"] for row in ROW.finditer(PAGE.read_text())}
     assert by["monitors-evaluator"] == ["monitors_evaluation_lag_seconds"]
     assert by["monitors-notifier"] == ["monitors_deliveries_oldest_due_age_seconds"]
     resources = [[each["resource"]["name"] for each in one["spec"]["metrics"] if each["type"] == "Resource"]

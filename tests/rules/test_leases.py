@@ -178,3 +178,15 @@ def test_an_evaluator_that_comes_back_in_time_keeps_its_epochs_and_late_it_begin
     assert (late.kept, late.taken) == ((), tuple(range(SHARDS)))
     assert set(itertools.chain(*world.believed.values())) == set(range(SHARDS))
     assert set(world.believed["a"].values()) == {2}
+
+
+def test_who_calls_is_told_when_the_next_of_the_others_is_gone_unless_it_calls() -> None:
+    world = World()
+    assert world.call("a").next_end is None
+    world.now = SECOND
+    assert world.call("b").next_end == LEASE
+    world.now = 2 * SECOND
+    assert world.call("c").next_end == LEASE
+    world.now = LEASE
+    made = world.call("b")
+    assert (made.next_end, len(made.kept) + len(made.taken)) == (LEASE + 2 * SECOND, SHARDS // 2)

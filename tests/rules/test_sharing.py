@@ -20,11 +20,13 @@ from monitors.evaluator.recorder import Recorder
 from monitors.evaluator.states import load_states, save_states
 from monitors.mesh.channels import open_channel
 from monitors.mesh.database import Database
-from monitors.mesh.times import now_nanos
+from monitors.mesh.times import SECOND, now_nanos
+from monitors.rules.model import leases as lease_model
 from monitors.rules.service import evaluators
 from monitors.rules.store.tables import shards
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+from tests.crash.proxy import FaultProxy, started
 from tests.harness import LoopThread
 from tests.rules.client import FLOAT, Client
 from tests.rules.running import SERVICE_TOKEN, running
@@ -121,6 +123,52 @@ def test_shards_are_given_to_who_joins_and_come_back_from_who_leaves(play: Stage
             await one.until(256)
             assert one.changes[-1].gained == two.has
             assert not one.changes[-1].lost
+
+    play.run(scenario())
+
+
+def test_what_one_held_that_died_is_taken_over_as_its_lease_ends_not_at_the_next_heartbeat(
+    play: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_model, "LEASE", 2 * SECOND)
+
+    async def scenario() -> None:
+        async with evaluator(play, "one", beats=False) as one, evaluator(play, "two") as two:
+            await one.leases.renew()
+            await asyncio.gather(two.until(128), one_gives_half(one))
+            monkeypatch.setattr(leases, "HEARTBEAT", 3600.0)
+            await one.leases.renew()
+            await two.until(256)
+
+    async def one_gives_half(one: Evaluator) -> None:
+        while len(one.has) != 128:
+            await one.leases.renew()
+            await asyncio.sleep(0)
+
+    play.run(scenario())
+
+
+def test_a_rule_service_that_stands_still_costs_no_lease_where_there_is_another(
+    play: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_model, "LEASE", 2 * SECOND)
+    monkeypatch.setattr(leases, "RENEW_TIMEOUT", 0.2)
+    monkeypatch.setattr(leases, "PAUSE_AFTER_FAILURE", 0.05)
+    port = int(play.address.rpartition(":")[2])
+    ways = FaultProxy(port), FaultProxy(port)
+
+    async def scenario() -> None:
+        await started(*ways)
+        both = Stage(play.client, "ipv4:" + ",".join(f"127.0.0.1:{way.port}" for way in ways), play.loop)
+        async with evaluator(both, "one") as one:
+            await one.until(256)
+            ways[0].freeze()
+            until = now_nanos() + lease_model.LEASE
+            while now_nanos() < until:
+                await one.leases.renewed.upcoming.wait()
+            assert {lease.epoch for lease in one.leases.held.values()} == {1}
+        for way in ways:
+            await way.stop()
 
     play.run(scenario())
 

@@ -92,7 +92,8 @@ class Watcher:
     def stop(self) -> None:
         """Ends."""
         self._stop.set()
-        self._thread.join(10)
+        if self._thread.is_alive():
+            self._thread.join(10)
         self._connection.close()
 
     @property

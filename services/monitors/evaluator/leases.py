@@ -1,6 +1,7 @@
 """The shards that this evaluator holds: renewed, taken over, and given back as others come and go."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import grpc
 from monitors.evaluator.model.shards import SHARD_COUNT
 from monitors.mesh.channels import evaluator_id
 from monitors.mesh.events import Changes
-from monitors.mesh.times import to_timestamp
+from monitors.mesh.times import SECOND, from_timestamp, to_timestamp
 from monitors.v1 import mesh_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
@@ -23,6 +24,10 @@ IMPATIENT_HEARTBEAT = 0.5
 """While shards are missing, which somebody may give back at any time."""
 PAUSE_AFTER_FAILURE = 1.0
 CALL_TIMEOUT = 15.0
+RENEW_TIMEOUT = 3.0
+"""So short that a RuleService that stands still doesn't cost the leases: the next call goes to another one in time."""
+MARGIN = 0.02
+"""How much later than another's lease ends it's asked for: timers may be early."""
 FAREWELL_TIMEOUT = 1.0
 
 
@@ -40,8 +45,9 @@ class LeaseChange:
 
 
 class Leases:
-    """The leases, renewed every three seconds by `run`. `held` is how they are now; `changes` tells one follower what
-    has changed. An `exclusive` evaluator holds all shards or none. With each renewal goes up to when it has evaluated.
+    """The leases, renewed every three seconds by `run`, and when another evaluator's end. `held` is how they are now;
+    `changes` tells one follower what has changed. An `exclusive` evaluator holds all shards or none. With each renewal
+    goes up to when it has evaluated.
 
     A shard that this evaluator lost only because nobody renewed it in time, and that nobody else has had since, is
     held again under its next epoch, and that is no change: an epoch grows by one with each evaluator that gets it.
@@ -75,6 +81,8 @@ class Leases:
         self._unsettled: set[int] = set()
         """Lost, as the follower has been told, while it still has what it decided about them."""
         self._wanted_back: frozenset[int] = frozenset()
+        self._next_end = math.inf
+        """In how many seconds another evaluator is gone, by the last answer."""
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -82,7 +90,8 @@ class Leases:
         while True:
             try:
                 await self.renew()
-                await asyncio.sleep(HEARTBEAT if len(self.held) >= self.share else IMPATIENT_HEARTBEAT)
+                pause = HEARTBEAT if len(self.held) >= self.share else IMPATIENT_HEARTBEAT
+                await asyncio.sleep(min(pause, self._next_end))
             except grpc.aio.AioRpcError as error:
                 self.problem = f"RuleService doesn't renew the leases ({error.code().name}); trying again"
                 await asyncio.sleep(PAUSE_AFTER_FAILURE)
@@ -119,7 +128,7 @@ class Leases:
             )
             if self._evaluated_to:
                 request.evaluated_time.CopyFrom(to_timestamp(self._evaluated_to()))
-            response = await self._rules.LeaseShards(request, timeout=CALL_TIMEOUT, wait_for_ready=True)
+            response = await self._rules.LeaseShards(request, timeout=RENEW_TIMEOUT, wait_for_ready=True)
             self._released -= released
             self._take(response)
 
@@ -148,6 +157,8 @@ class Leases:
         }  # fmt: skip
         # A RuleService of an earlier version knows no shares: one evaluator has all.
         self.share = response.share or SHARD_COUNT
+        left = from_timestamp(response.next_end_time) - from_timestamp(response.server_time)
+        self._next_end = left / SECOND + MARGIN if response.HasField("next_end_time") else math.inf
         missing = self.share - len(self.held)
         self.problem = f"{missing} of {self.share} shards are held by another evaluator" if missing > 0 else ""
         if len(self.held) == SHARD_COUNT:

@@ -66,6 +66,8 @@ class Decision:
     wanted_back: tuple[int, ...]
     """Those of `kept` that are more than its share."""
     share: int
+    next_end: int | None
+    """When the next of the others is gone unless it calls before; None if there are no others."""
 
 
 def decide(holdings: Sequence[Holding], members: Sequence[Member], call: Call, now: int) -> Decision:
@@ -80,6 +82,7 @@ def decide(holdings: Sequence[Holding], members: Sequence[Member], call: Call, n
         joined = known.join_time if known and known.expire_time > now else now
         caller = alive[call.evaluator] = Member(call.evaluator, joined, now + LEASE, call.exclusive)
     share = shares(alive.values()).get(call.evaluator, 0)
+    ends = (member.expire_time for member in alive.values() if member.id != call.evaluator)
     own = [one for one in holdings if one.owner == call.evaluator]
     freed = {one.shard for one in own if call.leaving or one.shard in call.released}
     kept = [one.shard for one in own if one.expire_time > now and one.shard not in freed]
@@ -89,7 +92,14 @@ def decide(holdings: Sequence[Holding], members: Sequence[Member], call: Call, n
     taken = [one.shard for one in free[: max(0, share - len(kept))]]
     kept.sort()
     return Decision(
-        caller, tuple(sorted(gone)), tuple(sorted(freed)), tuple(kept), tuple(sorted(taken)), tuple(kept[share:]), share
+        member=caller,
+        gone=tuple(sorted(gone)),
+        freed=tuple(sorted(freed)),
+        kept=tuple(kept),
+        taken=tuple(sorted(taken)),
+        wanted_back=tuple(kept[share:]),
+        share=share,
+        next_end=min(ends, default=None),
     )
 
 

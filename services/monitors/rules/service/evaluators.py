@@ -54,6 +54,7 @@ class EvaluatorCalls(Part):
             server_time=to_timestamp(now),
             wanted_back=leased.wanted_back,
             share=leased.share,
+            next_end_time=None if leased.next_end is None else to_timestamp(leased.next_end),
         )
 
     async def LoadShardStates(

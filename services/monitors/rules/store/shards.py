@@ -25,12 +25,14 @@ class SavedState:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """What an evaluator holds, as shards with their epochs; what of it it should give back; and its share."""
+    """What an evaluator holds, as shards with their epochs; what of it should be given back; and its share."""
 
     leases: list[tuple[int, int]]
     expire_time: int
     wanted_back: tuple[int, ...]
     share: int
+    next_end: int | None
+    """When the next of the others is gone unless it calls before."""
 
 
 def lease_shards(session: Session, call: Call, address: str, now: int) -> Leased:
@@ -53,7 +55,7 @@ def lease_shards(session: Session, call: Call, address: str, now: int) -> Leased
         session.execute(update(shards).where(is_taken).values(held | {"epoch": shards.c.epoch + 1}))
     leases = [(shard, holdings[shard].epoch) for shard in decision.kept]
     leases += [(shard, holdings[shard].epoch + 1) for shard in decision.taken]
-    return Leased(sorted(leases), expire_time, decision.wanted_back, decision.share)
+    return Leased(sorted(leases), expire_time, decision.wanted_back, decision.share, decision.next_end)
 
 
 _MEMBERS = select(evaluators.c.id, evaluators.c.join_time, evaluators.c.expire_time, evaluators.c.exclusive)
