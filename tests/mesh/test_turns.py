@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -63,7 +64,7 @@ def test_replicas_take_turns_and_a_client_goes_on_without_one_that_is_gone_until
 
     async def scenario() -> None:
         async with first.serving(), opened(f"ipv4:127.0.0.1:{first.port},127.0.0.1:{second.port}") as channel:
-            health = health_pb2_grpc.HealthStub(channel)
+            health: Any = health_pb2_grpc.HealthStub(channel)
 
             async def ask(count: int) -> tuple[int, int]:
                 before = first.calls, second.calls
