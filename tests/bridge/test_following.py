@@ -9,6 +9,8 @@ import pytest
 from mcp import Client
 
 from monitors.bridge import client as bridge_client
+from monitors.bridge import push
+from monitors.bridge.errors import BridgeError
 from monitors.bridge.server import build_server
 from monitors.bridge.settings import MeshSettings
 from tests.bridge.backend import Backend
@@ -77,5 +79,52 @@ def test_a_key_that_a_fresh_mesh_has_written_is_found(
             (tmp_path / "key").write_text("local-key")
             async with listening(made):
                 assert backend.watchers == 1
+
+    loop_thread.run(scenario())
+
+
+def test_who_signed_in_is_followed_with_one_statement_after_another_and_misses_nothing_in_between(
+    backend: Backend, settings: MeshSettings, loop_thread: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(push, "OVERLAP_SECONDS", 0.0)
+    stated: list[str] = []
+
+    def vouch() -> str:
+        # What was stated before isn't good for a beginning any more.
+        backend.keys.clear()
+        stated.append(f"statement-{len(stated)}")
+        backend.keys.add(stated[-1])
+        return stated[-1]
+
+    async def scenario() -> int:
+        async with bridge_client.open_mesh(settings) as mesh, anyio.create_task_group() as tasks:
+            feed = push.Feed(bridge_client.Caller(mesh, vouch=vouch))
+            tasks.start_soon(feed.run)
+            await feed.ready()
+            fewest = 1
+            with anyio.fail_after(20):
+                while len(stated) < 6:
+                    fewest = min(fewest, backend.watchers)
+                    await anyio.lowlevel.checkpoint()
+            feed.scope.cancel()
+        return fewest
+
+    assert loop_thread.run(scenario()) == 1
+
+
+def test_listening_ends_when_what_is_stated_is_not_believed_any_more(
+    backend: Backend, settings: MeshSettings, loop_thread: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "RENEW_SECONDS", 0.1)
+    statements = iter(["local-key", "of-another-secret"])
+
+    async def scenario() -> None:
+        async with bridge_client.open_mesh(settings) as mesh:
+            feed = push.Feed(bridge_client.Caller(mesh, vouch=lambda: next(statements)))
+            with anyio.fail_after(20):
+                await feed.run()
+            with pytest.raises(BridgeError, match="credential"):
+                await feed.ready()
 
     loop_thread.run(scenario())

@@ -12,6 +12,8 @@ from mcp.server.auth.provider import AccessToken
 
 from monitors.bridge.oauth.statements import voucher_of
 from monitors.bridge.oauth.tokens import TENANT_KEY
+from monitors.mesh import interceptors
+from monitors.rules.service import base
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
@@ -87,6 +89,18 @@ def test_it_isnt_believed_for_longer_than_it_says(client: Client) -> None:
     deadline = time.monotonic() + 10
     while not is_over():
         assert time.monotonic() < deadline
+
+
+def test_what_it_began_ends_with_it(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interceptors, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(base, "HEARTBEAT_SECONDS", 0.05)
+    now = int(time.time())
+    brief = stated(client, iat=now - 63, exp=now - 3, scope="alerts:read")
+    stream: Any = brief.stub.WatchAlerts(pb.WatchAlertsRequest(), metadata=brief.metadata, timeout=30)
+    next(stream)
+    error = refused(lambda: list(stream))
+    assert error.code == "UNAUTHENTICATED"
+    assert "has expired" in error.message
 
 
 @pytest.mark.parametrize(

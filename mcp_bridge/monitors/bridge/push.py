@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,9 @@ PATIENCE_SECONDS = 2.0
 # Many alerts at once are one update: a listener reads all of them anyway.
 PAUSE_SECONDS = 0.25
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 2.0
+# What the bridge states of a caller holds for a minute, and so does a stream that began with it. Its successor begins
+# before that, and both go on for a while, so that a change which one didn't tell any more is told by the other.
+RENEW_SECONDS, OVERLAP_SECONDS = 45.0, 5.0
 # What trying again doesn't mend.
 _REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNIMPLEMENTED)
 
@@ -134,10 +137,7 @@ class Feed:
         """Follows, whatever breaks, and returns what forbids to go on."""
         while True:
             try:
-                changes = self._caller.follow(self._caller.stub.WatchAlerts, pb.WatchAlertsRequest())
-                async with aclosing(changes):
-                    async for change in changes:
-                        self._note(change)
+                await (self._follow_in_turns() if self._caller.vouch else self._follow_stream())
             except RpcFailed as error:
                 if error.code in _REFUSALS:
                     return error
@@ -148,6 +148,52 @@ class Feed:
             self._is_connected = False
             await anyio.sleep(self._retry * random.uniform(0.5, 1))
             self._retry = min(2 * self._retry, LONGEST_RETRY_SECONDS)
+
+    async def _follow_stream(self, began: Callable[[], None] | None = None) -> None:
+        """Follows one stream until the mesh ends it; `began` is called at its first message. Raises RpcFailed."""
+        changes = self._caller.follow(self._caller.stub.WatchAlerts, pb.WatchAlertsRequest())
+        async with aclosing(changes):
+            async for change in changes:
+                self._note(change)
+                if began:
+                    began()
+                    began = None
+
+    async def _follow_in_turns(self) -> None:
+        """Follows one stream after another, each with a statement of its own, until the newest ends. Raises
+        RpcFailed."""
+        failures: list[RpcFailed] = []
+        turns: list[anyio.CancelScope] = []
+        async with anyio.create_task_group() as tasks:
+
+            async def relieve(earlier: Sequence[anyio.CancelScope]) -> None:
+                await anyio.sleep(OVERLAP_SECONDS)
+                for turn in earlier:
+                    turn.cancel()
+
+            async def take(turn: anyio.CancelScope) -> None:
+                earlier = tuple(turns[:-1])
+
+                def began() -> None:
+                    tasks.start_soon(relieve, earlier)
+
+                with turn:
+                    try:
+                        await self._follow_stream(began)
+                    except RpcFailed as error:
+                        # That an earlier one isn't let go on says nothing of the newest.
+                        if turn is turns[-1]:
+                            failures.append(error)
+                if turn is turns[-1]:
+                    tasks.cancel_scope.cancel()
+                turns.remove(turn)
+
+            while True:
+                turns.append(anyio.CancelScope())
+                tasks.start_soon(take, turns[-1])
+                await anyio.sleep(RENEW_SECONDS)
+        if failures:
+            raise failures[0]
 
     def _note(self, change: pb.WatchAlertsResponse) -> None:
         # What happened while nobody followed isn't known, so whoever listened meanwhile must look.

@@ -25,7 +25,6 @@ from monitors.mesh.errors import CallTooLong, ForeignCertificate, InvalidField, 
 from monitors.mesh.guesses import Guesses, address_of_peer
 from monitors.mesh.identity import Authenticate, Principal, bind_principal
 from monitors.mesh.scopes import ANYBODY, SERVICE_ONLY, scope_of
-from monitors.mesh.statements import is_statement
 from monitors.mesh.times import to_duration
 from monitors.mesh.tls import Certificates
 
@@ -240,11 +239,9 @@ class Identity(AroundInterceptor):
             return True
         return self._certificates.is_service(context.auth_context())
 
-    def _again(self, credential: str, scope: str) -> Again | None:
-        """A stream may go on for days, but not with a credential that has ended meanwhile. That of a bridge is meant
-        for the beginning alone."""
-        if is_statement(credential):
-            return None
+    def _again(self, credential: str, scope: str) -> Again:
+        """A stream may go on for days, but not with a credential that has ended meanwhile, as a bridge's statement does
+        within a minute: the bridge begins another stream with another one."""
         due = time.monotonic() + AGAIN_SECONDS
 
         async def again() -> None:
