@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.bridge.conftest import COMMAND, HttpBridge
+from tests.bridge.conftest import COMMAND
 
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -70,17 +70,18 @@ def raw_stdio(environment: dict[str, str]) -> Iterator[RawStdio]:
         raw.process.communicate()
 
 
-def http_call(bridge: HttpBridge, tool: str, arguments: str, **extra: str) -> Any:
-    """The result of a call over HTTP in the modern era, with `extra` in its metadata."""
+def http_call(url: str, tool: str, arguments: str, *, key: str = "", **extra: str) -> Any:
+    """The result of a call over HTTP in the modern era, with `extra` in its metadata; with a key, if there is one."""
     headers = {
         "Content-Type": "application/json",
         "Accept": "application/json, text/event-stream",
         "MCP-Protocol-Version": "2026-07-28",
         "Mcp-Method": "tools/call",
         "Mcp-Name": tool,
+        **({"Authorization": f"Bearer {key}"} if key else {}),
     }
     body = call_text(tool, arguments, modern=True, **extra).encode()
-    request = urllib.request.Request(bridge.url, body, headers)
+    request = urllib.request.Request(url, body, headers)
     with urllib.request.urlopen(request, timeout=SECONDS) as response:
         text = response.read().decode()
     lines = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith(("data: ", "{"))]

@@ -31,7 +31,7 @@ def call(request: pytest.FixtureRequest, real_service: RealService) -> Iterator[
             yield raw.call
         return
     bridge = HttpBridge(**environment)
-    yield lambda tool, arguments: http_call(bridge, tool, arguments)
+    yield lambda tool, arguments: http_call(bridge.url, tool, arguments)
     bridge.close()
 
 
@@ -61,10 +61,10 @@ def test_a_body_that_is_too_large_is_refused_unread(real_service: RealService) -
     bridge = HttpBridge(MONITORS_SERVER=real_service.settings.address, MONITORS_KEY=real_service.settings.key)
     try:
         with pytest.raises(HTTPError) as refused:
-            http_call(bridge, "list_alerts", json.dumps({"monitor": "x" * 5_000_000}))
+            http_call(bridge.url, "list_alerts", json.dumps({"monitor": "x" * 5_000_000}))
         assert refused.value.code == 413
         refused.value.close()
-        assert http_call(bridge, "list_alerts", "{}")["structuredContent"]["total"] == 0
+        assert http_call(bridge.url, "list_alerts", "{}")["structuredContent"]["total"] == 0
     finally:
         bridge.close()
 

@@ -30,9 +30,14 @@ class Backends:
         """A way to each that can be disturbed."""
         return {"MariaDB": FaultProxy(self.mariadb.port), "Redis": FaultProxy(self.redis.port)}
 
+    @property
+    def database_url(self) -> str:
+        """Of the database, straight."""
+        return self.mariadb.url(DATABASE)
+
     def environment(self, proxies: dict[str, FaultProxy]) -> dict[str, str]:
         """How the services find them, through the proxies."""
-        database = self.mariadb.url(DATABASE).replace(f":{self.mariadb.port}/", f":{proxies['MariaDB'].port}/")
+        database = self.database_url.replace(f":{self.mariadb.port}/", f":{proxies['MariaDB'].port}/")
         redis = self.redis.url.replace(f":{self.redis.port}/", f":{proxies['Redis'].port}/")
         return {"DATABASE_URL": database, "MONITORS_NOTIFIER_DATABASE_URL": database, "REDIS_URL": redis}
 
@@ -56,7 +61,7 @@ class Backends:
 
     def stored(self) -> bytes:
         """All that lies in the database."""
-        engine = create_engine(self.mariadb.url(DATABASE))
+        engine = create_engine(self.database_url)
         found = every_row(engine)
         engine.dispose()
         return found

@@ -95,7 +95,7 @@ class Claude:
         while True:
             # Between two bridges there is none.
             with suppress(OSError, HTTPException, StopIteration, AttributeError):
-                answer = http_call(self._bridge, tool, json.dumps(arguments))  # type: ignore[arg-type]
+                answer = http_call(self._bridge.url, tool, json.dumps(arguments))  # type: ignore[union-attr]
                 if not answer.get("isError"):
                     return answer["structuredContent"]
                 self._refusal = answer["content"][0]["text"]

@@ -23,6 +23,8 @@ from tests.processes import wait_for
 from tests.served import free_port
 
 TAKEN, UNANSWERED, REFUSED = "taken", "unanswered", "refused"
+SLOWLY, SHARE_SLOW, SLOWEST_SECONDS = "/slow", 0.2, 8.0
+"""Paths of which some requests are answered late."""
 SHARE_BUSY, SHARE_THROTTLED, SHARE_UNANSWERED = 0.05, 0.01, 0.02
 
 
@@ -135,6 +137,8 @@ class _Receiver:
             request.transport.close()
             return web.Response()
         self._write(request, body, TAKEN)
+        if request.path.startswith(SLOWLY) and self._choice.random() < SHARE_SLOW:
+            await asyncio.sleep(self._choice.uniform(0, SLOWEST_SECONDS))
         return web.Response()
 
     def _write(self, request: web.Request, body: str, answer: str) -> None:

@@ -6,9 +6,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
+
+from google.protobuf.duration_pb2 import Duration
+
+from monitors.v1.rule_pb2 import SEVERITY_CRITICAL, Rule
 
 LOW, HIGH = 1.0, 50.0
 PROBE = "probe"
@@ -32,24 +35,34 @@ class Load:
     rate: float = 20.0
     """Batches a second, of a `share` of a tenant's monitors each."""
     share: float = 0.25
+    apart: bool = False
+    """Whether no two tenants have monitors of the same name, so that they may as well be parts of one."""
     expected: list[Transition] = field(default_factory=list)
     """What must be told, by what was acknowledged: each point is on the other side of the threshold than the last."""
     _level: dict[tuple[str, str], float] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
-    def names(self) -> list[str]:
-        """A tenant's monitors; all tenants have the same names."""
-        return [f"mon{number}" for number in range(self.monitors)]
+    def names(self, tenant: str) -> list[str]:
+        """A tenant's monitors, without the probe."""
+        return [self._name(tenant, f"mon{number}") for number in range(self.monitors)]
+
+    def probe(self, tenant: str) -> str:
+        """The monitor that shows when a tenant's rules are in force."""
+        return self._name(tenant, PROBE)
+
+    def _name(self, tenant: str, name: str) -> str:
+        return f"{tenant}-{name}" if self.apart else name
 
     def write_all(self, value: float = LOW) -> None:
         """One point of each monitor of each tenant."""
         for tenant in self.tenants:
-            self._write(tenant, [(name, time.time_ns(), value) for name in [*self.names(), PROBE]])
+            self._write(tenant, [(name, time.time_ns(), value) for name in [*self.names(tenant), self.probe(tenant)]])
 
     def write_probe(self) -> None:
-        """One high point of the monitor that shows when rules are in force."""
-        self._write(self.tenants[-1], [(PROBE, time.time_ns(), HIGH)])
+        """One high point of the last tenant's probe."""
+        tenant = self.tenants[-1]
+        self._write(tenant, [(self.probe(tenant), time.time_ns(), HIGH)])
 
     def start(self) -> None:
         """Begins, or goes on, with a thread for each tenant."""
@@ -68,7 +81,7 @@ class Load:
 
     def _run(self, tenant: str, choice: random.Random) -> None:
         while not self._stop.wait(1 / self.rate):
-            chosen = choice.sample(self.names(), max(1, int(self.monitors * self.share)))
+            chosen = choice.sample(self.names(tenant), max(1, int(self.monitors * self.share)))
             # Times of their own, so that no two transitions of an instance fall together.
             rows = [(name, time.time_ns() + number, self._other(tenant, name)) for number, name in enumerate(chosen)]
             self._write(tenant, rows)
@@ -83,8 +96,11 @@ class Load:
         self.write(tenant, "\n".join(f"m,monitor_id={name} v={value} {when}" for name, when, value in rows))
 
 
-def to_the_mesh(address: Callable[[], str], keys: Mapping[str, str]) -> Write:
-    """Writes to an evaluator. A batch that isn't acknowledged is written again, the same, until it is."""
+def to_the_mesh(
+    address: Callable[[], str], keys: Mapping[str, str], refused: Callable[[str], None] = lambda _: None
+) -> Write:
+    """Writes to an evaluator. A batch that isn't acknowledged is written again, the same, until it is; `refused` hears
+    why."""
 
     def write(tenant: str, lines: str) -> None:
         while True:
@@ -92,14 +108,25 @@ def to_the_mesh(address: Callable[[], str], keys: Mapping[str, str]) -> Write:
                 f"http://{address()}/api/v2/write?org=o&bucket=b", data=lines.encode(),
                 headers={"Authorization": f"Token {keys[tenant]}"},
             )  # fmt: skip
-            with suppress(OSError, HTTPException):
-                try:
-                    with urllib.request.urlopen(request, timeout=5):
-                        return
-                except urllib.error.HTTPError as error:
-                    # Credentials can't be checked while RuleService is away.
-                    if error.code < 500 and error.code not in (401, 429):
-                        raise AssertionError(error.read()) from error
+            try:
+                with urllib.request.urlopen(request, timeout=5):
+                    return
+            except urllib.error.HTTPError as error:
+                answer = f"{error.code} {error.read().decode(errors='replace')}"
+                # Credentials can't be checked while RuleService is away.
+                if error.code < 500 and error.code not in (401, 429):
+                    raise AssertionError(answer) from error
+                refused(answer)
+            except (OSError, HTTPException) as error:
+                refused(repr(error))
             threading.Event().wait(0.05)
 
     return write
+
+
+def rule_on(monitor: str, channel: str = "ops") -> Rule:
+    """What makes an alert of each point that is high, told at once."""
+    return Rule(
+        monitor_id=monitor, title=f"{monitor} is high", condition_text="v > 10", severity=SEVERITY_CRITICAL,
+        notify=[channel], interval=Duration(seconds=1), cooldown=Duration(seconds=0),
+    )  # fmt: skip

@@ -16,7 +16,7 @@ class FaultProxy:
 
     def __init__(self, target: int) -> None:
         self.port = 0
-        self._target = target
+        self._port = target
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._forwarding: set[asyncio.Task[None] | None] = set()
@@ -62,6 +62,10 @@ class FaultProxy:
         """Whether new connections are closed at once."""
         self._refusing = refusing
 
+    def _target(self) -> tuple[str, int]:
+        """Where the next connection leads."""
+        return "127.0.0.1", self._port
+
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         self._forwarding.add(task)
@@ -75,7 +79,7 @@ class FaultProxy:
             writer.transport.abort()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        far_reader, far_writer = await asyncio.open_connection(*self._target())
         self._writers |= {writer, far_writer}
         try:
             await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))

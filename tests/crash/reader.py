@@ -1,7 +1,7 @@
 """What a mesh says of its alerts and deliveries, and when it has come to rest."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from monitors.v1 import alert_pb2, notification_pb2, notifier_service_pb2, rule_service_pb2
@@ -41,30 +41,46 @@ class Reader:
         self, service: ServedProcess, stub: Callable[[Any], Any], request: Any, tenant: str, what: str
     ) -> list[Any]:
         """The field `what` of all pages of a list."""
-        found: list[Any] = []
-        method = type(request).__name__.removesuffix("Request")
         with self._mesh.channel(service) as channel:
-            call = getattr(stub(channel), method)
-            while True:
-                page = call(request, metadata=self._mesh.metadata(tenant), timeout=LONGEST_CALL)
-                found += getattr(page, what)
-                if not page.next_page_token:
-                    return found
-                request.page_token = page.next_page_token
+            return list(pages(stub(channel), request, self._mesh.metadata(tenant), what))
 
     def wait_for_rest(self, tenants: Sequence[str], expected: int) -> None:
         """Waits until that many transitions are told or ended, or nothing moves any more."""
-        before, moved = (0, 0, 0), time.monotonic()
+        wait_for_rest(
+            lambda: [alert for tenant in tenants for alert in self.alerts(tenant)],
+            lambda: [delivery for tenant in tenants for delivery in self.deliveries(tenant)],
+            expected,
+        )
 
-        def is_at_rest() -> bool:
-            nonlocal before, moved
-            alerts = sum(1 + alert.HasField("resolve_time") for tenant in tenants for alert in self.alerts(tenant))
-            deliveries = [one for tenant in tenants for one in self.deliveries(tenant) if one.kind in TOLD]
-            unfinished = sum(delivery.state in UNFINISHED for delivery in deliveries)
-            now = (alerts, len(deliveries), unfinished)
-            if now != before:
-                before, moved = now, time.monotonic()
-            done = not unfinished and min(alerts, len(deliveries)) >= expected
-            return done or time.monotonic() - moved > STUCK_SECONDS
 
-        wait_for(is_at_rest, "the mesh to come to rest", REST_SECONDS, every=0.5)
+def pages(stub: Any, request: Any, metadata: Sequence[tuple[str, str]], what: str) -> Iterator[Any]:
+    """The field `what` of all pages of a list."""
+    call = getattr(stub, type(request).__name__.removesuffix("Request"))
+    while True:
+        page = call(request, metadata=metadata, timeout=LONGEST_CALL)
+        yield from getattr(page, what)
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+def wait_for_rest(
+    alerts: Callable[[], Sequence[alert_pb2.Alert]],
+    deliveries: Callable[[], Sequence[notification_pb2.Delivery]],
+    expected: int,
+) -> None:
+    """Waits until that many transitions are told or ended, or nothing moves any more."""
+    before, moved = (0, 0, 0), time.monotonic()
+
+    def is_at_rest() -> bool:
+        nonlocal before, moved
+        transitions = sum(1 + alert.HasField("resolve_time") for alert in alerts())
+        told = [one for one in deliveries() if one.kind in TOLD]
+        unfinished = sum(delivery.state in UNFINISHED for delivery in told)
+        now = (transitions, len(told), unfinished)
+        if now != before:
+            before, moved = now, time.monotonic()
+        done = not unfinished and min(transitions, len(told)) >= expected
+        return done or time.monotonic() - moved > STUCK_SECONDS
+
+    wait_for(is_at_rest, "the mesh to come to rest", REST_SECONDS, every=0.5)

@@ -9,12 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from google.protobuf.duration_pb2 import Duration
-
 from monitors.v1 import notification_pb2, notifier_service_pb2, rule_service_pb2
 from monitors.v1.audit_pb2 import AuditEvent
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
-from monitors.v1.rule_pb2 import SEVERITY_CRITICAL, Rule
+from monitors.v1.rule_pb2 import Rule
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.canaries import Canaries, stored
 from tests.crash.backends import Backends
@@ -23,7 +21,7 @@ from tests.crash.claude import Claude
 from tests.crash.failpoints import arm
 from tests.crash.invariants import Outcome
 from tests.crash.ledger import LedgerProcess, read
-from tests.crash.load import PROBE, Load
+from tests.crash.load import PROBE, Load, rule_on
 from tests.crash.operators import Change, Operators
 from tests.crash.points import SERVICE_OF
 from tests.crash.proxy import FaultProxy
@@ -215,7 +213,7 @@ class World:
             answer = self.operators.change(tenant, request, lambda answer: str(answer.channel.id), choice)
             self.secrets[tenant] = answer.webhook_secret
             for rule in (
-                *map(_rule, self.load.names()),
+                *map(rule_on, self.load.names(tenant)),
                 Rule(monitor_id=PROBE, title="probe", condition_text="v > 10"),
             ):
                 creation = rule_service_pb2.CreateRuleRequest(rule=rule)
@@ -223,10 +221,3 @@ class World:
         self.load.write_probe()
         # Rules come to the evaluator in the order in which they were made.
         wait_for(lambda: any(one.monitor_id == PROBE for one in self.reader.all_alerts(TENANTS[-1])), "the rules")
-
-
-def _rule(monitor: str) -> Rule:
-    return Rule(
-        monitor_id=monitor, title=f"{monitor} is high", condition_text="v > 10", severity=SEVERITY_CRITICAL,
-        notify=["ops"], interval=Duration(seconds=1), cooldown=Duration(seconds=0),
-    )  # fmt: skip

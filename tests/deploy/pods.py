@@ -146,7 +146,7 @@ class Pods:
         here = {
             "MONITORS_HOST": address, "MONITORS_HOME": str(folder / "home"),
             "MONITORS_METRICS_ADDRESS": f"{address}:0", "MONITORS_SECRETS_DIR": str(folder / "secrets"),
-            **(influx_addresses(self._folder) if "INFLUXDB_URL" in given else {}),
+            **(influx_addresses(self._folder) if "INFLUXDB_URL" in given.keys() - self._extra.keys() else {}),
         }  # fmt: skip
         if "MONITORS_TLS_CERT_FILE" in given:
             here |= self.certificate(component)

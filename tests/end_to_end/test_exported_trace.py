@@ -51,7 +51,7 @@ def test_a_client_finds_its_call_in_the_bridges_and_the_meshs_spans(tmp_path: Pa
         stack.callback(bridge.close)
 
         # Not by the SDK's client, which would make a span of its own if this process had traces to write.
-        http_call(bridge, "list_alert_rules", "{}", traceparent=f"00-{trace_id.hex()}-{span_id.hex()}-01")
+        http_call(bridge.url, "list_alert_rules", "{}", traceparent=f"00-{trace_id.hex()}-{span_id.hex()}-01")
         wait_for(lambda: {TOOL, RPC} <= spans(collector, trace_id).keys(), "the spans", 60)
         found = spans(collector, trace_id)
     of_tool, of_rpc = found[TOOL], found[RPC]

@@ -180,7 +180,7 @@ class Life:
         for changes in ({}, {"MONITORS_KEY": f"alk_local_x_{self._found.new('bridgewrong')}_00000000"}):
             bridge = HttpBridge(**{**known, **keys, **changes})
             try:
-                answer = http_call(bridge, "list_alert_rules", '{"include": "monitors"}')
+                answer = http_call(bridge.url, "list_alert_rules", '{"include": "monitors"}')
                 self._found.see("the bridge", json.dumps(answer) + bridge.output)
             finally:
                 bridge.close()

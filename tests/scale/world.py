@@ -9,19 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from google.protobuf.duration_pb2 import Duration
-
 from monitors.v1 import notification_pb2, notifier_service_pb2, rule_service_pb2
 from monitors.v1.evaluator_service_pb2 import GetEvaluatorStatusRequest
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
-from monitors.v1.rule_pb2 import SEVERITY_CRITICAL, Rule
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.crash.backends import DATABASE, Backends, backends
 from tests.crash.invariants import Told
 from tests.crash.launcher import BREAK
 from tests.crash.ledger import LedgerProcess, read
-from tests.crash.load import PROBE, Load
+from tests.crash.load import PROBE, Load, rule_on
 from tests.crash.reader import Reader
 from tests.harness import LoopThread
 from tests.processes import wait_for
@@ -64,7 +61,7 @@ class World:
     def make_rules(self) -> None:
         """A rule on each monitor, told at once; waits until every evaluator has them all."""
         self.load.write_all()
-        metadata, names = self.mesh.metadata(TENANT), [*self.load.names(), PROBE]
+        metadata, names = self.mesh.metadata(TENANT), [*self.load.names(TENANT), PROBE]
         with self.mesh.channel(self.mesh.notifier) as channel:
             made = notification_pb2.Channel(name="ops")
             made.webhook.url = self.ledger.url(TENANT)
@@ -79,7 +76,7 @@ class World:
                 "the monitors", START_SECONDS, every=0.2,
             )  # fmt: skip
             stub.BatchCreateRules(
-                rule_service_pb2.BatchCreateRulesRequest(rules=map(_rule, names)), metadata=metadata, timeout=30
+                rule_service_pb2.BatchCreateRulesRequest(rules=map(rule_on, names)), metadata=metadata, timeout=30
             )
         wait_for(
             lambda: all(self._rule_count(one.process) == len(names) for one in self.fleet.well),
@@ -184,10 +181,3 @@ def _environment(servers: Backends, influx: InfluxServer, broken: str) -> Mappin
         BREAK: broken,
         **POLLING,
     }
-
-
-def _rule(monitor: str) -> Rule:
-    return Rule(
-        monitor_id=monitor, title=f"{monitor} is high", condition_text="v > 10", severity=SEVERITY_CRITICAL,
-        notify=["ops"], interval=Duration(seconds=1), cooldown=Duration(seconds=0),
-    )  # fmt: skip
