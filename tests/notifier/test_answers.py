@@ -21,6 +21,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\
 WAITING = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 THROTTLED = b"HTTP/1.1 429 Slow down\r\nretry-AFTER: 7\r\nContent-Length: 0\r\n\r\n"
 UNTIL_CLOSED = b"HTTP/1.0 500 Oh\r\n\r\nbroken"
+FAR_OFF = 1e12
 CUT_OFF = b"HTTP/1.1 503 Away\r\nContent-Length: 99\r\n\r\nonly th"
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
@@ -53,7 +54,7 @@ def answered(pieces: Sequence[bytes], *, is_closed: bool = False) -> tuple[Told 
     async def work() -> tuple[Told | None, bool, bool]:
         connection = Connection()
         connection.connection_made(Wire())
-        exchange = asyncio.create_task(connection.exchange(b"POST / HTTP/1.1\r\n\r\n"))
+        exchange = asyncio.create_task(connection.exchange(b"POST / HTTP/1.1\r\n\r\n", FAR_OFF))
         await asyncio.sleep(0)
         for piece in pieces:
             connection.data_received(piece)
@@ -107,6 +108,26 @@ def test_an_answer_is_the_same_in_however_many_pieces_it_comes(whole: bytes, exp
 )
 def test_the_status_decides_however_the_answer_ends_and_nothing_follows_it(whole: bytes, expected: Told | None) -> None:
     assert answered([whole] if whole else [], is_closed=True) == (expected, True, False)
+
+
+def test_what_has_begun_to_follow_an_answer_is_not_taken_for_the_next_one() -> None:
+    assert answered([OK + CHUNKED[:30]]) == ((200, "", b"ok"), True, False)
+
+
+def test_each_request_of_a_connection_has_its_own_time() -> None:
+    async def work() -> None:
+        loop, connection = asyncio.get_running_loop(), Connection()
+        connection.connection_made(Wire())
+        begun = loop.time()
+        loop.call_soon(connection.data_received, OK)
+        await connection.exchange(b"POST / HTTP/1.1\r\n\r\n", begun + 0.02)
+        assert connection.is_usable
+        await connection.exchange(b"POST / HTTP/1.1\r\n\r\n", begun + 0.06)
+        assert loop.time() >= begun + 0.06
+        assert connection.answer is None
+        assert not connection.is_usable
+
+    asyncio.run(work())
 
 
 def test_its_headers_are_known_by_their_names_in_lower_case(loop_thread: LoopThread) -> None:

@@ -5,11 +5,14 @@ besides would cost more than all the rest of a message. Answers are parsed by ll
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
 import httptools
+
+log = logging.getLogger(__name__)
 
 MAX_BODY = 20_000
 MAX_HEAD = 65_536
@@ -27,16 +30,21 @@ class Answer:
 
 
 class Connection(asyncio.Protocol):
-    """Sends a request and takes its answer; and then another one, if the other side agrees."""
+    """Sends a request and takes its answer; and then another one, if the other side agrees. To be made on the event
+    loop that uses it."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._transport = asyncio.Transport()
-        self._ended: asyncio.Future[None] | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._ended = self._loop.create_future()
+        self._is_awaited = False
         self._goes_on = False
+        self._until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._begin()
 
     def _begin(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
         self._head_bytes = 0
         self._status = 0
         self._headers: dict[str, str] = {}
@@ -55,35 +63,49 @@ class Connection(asyncio.Protocol):
             return None
         return Answer(self._status, self._headers.get("retry-after", ""), bytes(self._body), self._headers)
 
-    async def exchange(self, request: bytes) -> None:
-        """Sends a request. Returns when the answer has ended, or as much of it as is kept, or when none will come."""
+    async def exchange(self, request: bytes, until: float) -> None:
+        """Sends a request. Returns when the answer has ended, or as much of it as is kept, or when none will come; or,
+        by the loop's clock, at `until`, which is never earlier than that of the request before."""
         self._begin()
         self._goes_on = False
-        self._ended = asyncio.get_running_loop().create_future()
+        self._until = until
+        if self._timer is None:
+            self._timer = self._loop.call_at(until, self._look)
+        self._ended = self._loop.create_future()
+        self._is_awaited = True
         self._transport.write(request)
         try:
             await self._ended
         finally:
-            self._ended = None
-
-    def give_up(self) -> None:
-        """Waits no longer for an answer, or for the rest of it."""
-        self._end(goes_on=False)
+            self._is_awaited = False
 
     def close(self) -> None:
         """Closes it at once."""
         self._goes_on = False
+        self._silence()
         self._transport.abort()
-
-    @property
-    def _is_awaited(self) -> bool:
-        return self._ended is not None and not self._ended.done()
 
     def _end(self, *, goes_on: bool) -> None:
         # What comes after the end of an answer nobody has asked for: whatever follows couldn't be told from an answer.
         self._goes_on = goes_on and self._is_awaited
-        if self._ended is not None and not self._ended.done():
+        self._is_awaited = False
+        if not self._ended.done():
             self._ended.set_result(None)
+
+    def _look(self) -> None:
+        """Waits no longer for an answer, or for the rest of it. Hardly any request takes so long, so one timer does for
+        all of a connection: it may have been set for an earlier one."""
+        self._timer = None
+        if self._is_awaited and self._loop.time() < self._until:
+            self._timer = self._loop.call_at(self._until, self._look)
+        elif self._is_awaited:
+            log.info("an endpoint took too long")
+            self._end(goes_on=False)
+
+    def _silence(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     # --- what asyncio tells ----------------------------------------------------------------------------------------
 
@@ -104,9 +126,14 @@ class Connection(asyncio.Protocol):
                 self._end(goes_on=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._silence()
         self._end(goes_on=False)
 
     # --- what the parser tells -------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        # What follows the end of an answer would be taken for the next one.
+        self._goes_on = self._goes_on and self._is_awaited
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._is_awaited:

@@ -43,6 +43,7 @@ ENOUGH = AT_ONCE // 2
 """So many attempts that have ended are worth a step of their own."""
 GATHER_SECONDS = 0.01
 FEW = 20
+TOO_LONG = Outcome(OutcomeKind.AMBIGUOUS, "it took too long; whether it has arrived is unknown")
 
 
 class Dispatcher:
@@ -213,10 +214,7 @@ class Dispatcher:
         self._exhausted = room.exhausted
         for note in (self._outages.note, *self.on_finished):
             note(finished)
-        for claim, permit in zip(claims, self._flow.begin(claims, room), strict=True):
-            task = asyncio.create_task(self._attempt(claim, permit))
-            self._sending[task] = claim
-            task.add_done_callback(self._ended)
+        self._begin(claims, self._flow.begin(claims, room))
         for _, taken in inbox:
             if not taken.done():
                 taken.set_result(None)
@@ -264,8 +262,16 @@ class Dispatcher:
         if self._alarm is not None:
             self._alarm.cancel()
 
+    def _begin(self, claims: Sequence[Claim], permits: Sequence[Permit]) -> None:
+        begun = {asyncio.create_task(self._attempt(*pair)): pair[0] for pair in zip(claims, permits, strict=True)}
+        for task in begun:
+            task.add_done_callback(self._ended)
+        self._sending |= begun
+        self._limits.begin(begun)
+
     def _ended(self, task: asyncio.Task[Outcome | None]) -> None:
         claim = self._sending.pop(task)
+        self._limits.end(task)
         self._flow.end(claim, None if task.cancelled() or task.exception() else task.result())
         self._gather()
 
@@ -311,9 +317,13 @@ class Dispatcher:
     async def _send(self, claim: Claim, now: int) -> Outcome:
         try:
             content = await _content(claim)
-            return await self._limits.run(self._senders.send(claim.channel, content, now))
+            return await self._senders.send(claim.channel, content, now)
+        except asyncio.CancelledError:
+            if not self._limits.has_run_out():
+                raise
+            return TOO_LONG
         except TimeoutError:
-            return Outcome(OutcomeKind.AMBIGUOUS, "it took too long; whether it has arrived is unknown")
+            return TOO_LONG
         except Exception:
             log.exception("sending %s failed by a fault of ours", claim.delivery_id)
             return Outcome(OutcomeKind.RETRYABLE, "a fault of the notifier, which its log explains")

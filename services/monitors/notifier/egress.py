@@ -24,7 +24,6 @@ from monitors.mesh.addresses import may_connect
 from monitors.mesh.outbound import AddressInfo, checking
 from monitors.notifier.connection import Answer as Answer
 from monitors.notifier.connection import Connection
-from monitors.notifier.time_limits import TimeLimits
 
 log = logging.getLogger(__name__)
 
@@ -87,49 +86,34 @@ class Egress:
         self._socket = checking(lambda address: may_connect(address, allow_local))
         self._deadline = deadline
         self._resolver = resolver or _Names()
-        self._limits = TimeLimits(deadline)
         self._kept: dict[Place, list[tuple[Connection, float]]] = {}
         """Of each place the connections to it with the times at which they are let go, the earliest first."""
         self._letting_go: asyncio.TimerHandle | None = None
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Posts and returns the answer, whatever its status. Raises NotReached or Unanswered."""
-        if not url.startswith(SCHEMES):
-            # What has another scheme was let in by an older version.
-            raise NotReached
+        until = asyncio.get_running_loop().time() + self._deadline
         try:
             place, start = _parse(url)
         except InvalidURL as error:
             raise NotReached from error
         request = _request(start, body, headers)
-        connection: Connection | None = None
-
-        def give_up() -> None:
-            log.info("an endpoint took too long")
-            if connection is not None:
-                connection.give_up()
-
-        limit = self._limits.begin(give_up)
+        connection = self._take(place) or await self._connect(place, until)
         try:
-            connection = self._take(place) or await self._connect(place)
-            if limit.is_over:
-                raise NotReached
-            await connection.exchange(request)
+            await connection.exchange(request, until)
         finally:
-            limit.is_over = True
-            if connection is not None:
-                self._keep(place, connection)
+            self._keep(place, connection)
         answer = connection.answer
         if answer is None:
             log.info("an endpoint didn't answer")
             raise Unanswered
         return answer
 
-    async def _connect(self, place: Place) -> Connection:
+    async def _connect(self, place: Place, until: float) -> Connection:
         is_safe, host, port = place
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(min(CONNECT_SECONDS, self._deadline)):
+            async with asyncio.timeout_at(min(loop.time() + CONNECT_SECONDS, until)):
                 connected = await start_connection(
                     [_address_info(address, port) for address in await self._addresses(host, port)],
                     happy_eyeballs_delay=NEXT_ADDRESS_SECONDS,
@@ -197,7 +181,6 @@ class Egress:
 
     async def close(self) -> None:
         """Closes all connections that are kept."""
-        self._limits.close()
         if self._letting_go is not None:
             self._letting_go.cancel()
         for kept in self._kept.values():
@@ -210,6 +193,9 @@ class Egress:
 @lru_cache(maxsize=1024)
 def _parse(url: str) -> tuple[Place, str]:
     """Where a URL leads, and how a request to it starts. Raises InvalidURL."""
+    if not url.startswith(SCHEMES):
+        # What has another scheme was let in by an older version.
+        raise InvalidURL(url)
     try:
         parsed = URL(url)
     except ValueError as error:

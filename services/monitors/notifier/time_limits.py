@@ -1,59 +1,40 @@
 """Ends what takes too long.
 
-All that a `TimeLimits` watches has the same time, so that it runs out in the order in which it began: a queue and one
-timer do for thousands at once, of which hardly any ever needs to be ended.
+All tasks that a `TimeLimits` watches have the same time, so that it runs out in the order in which they began: a queue
+and one timer do for thousands at once, of which hardly any ever needs to be ended.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
-
-T = TypeVar("T")
-
-
-class Limit:
-    """The time of one thing. Whoever began it sets `is_over` when it has ended; so does the limit when it runs out."""
-
-    __slots__ = ("ends_at", "expire", "is_over")
-
-    def __init__(self, ends_at: float, expire: Callable[[], object]) -> None:
-        self.ends_at = ends_at
-        self.expire = expire
-        self.is_over = False
+from collections.abc import Iterable
+from typing import Any
 
 
 class TimeLimits:
-    """Gives each thing so many seconds. To be used on one event loop."""
+    """Gives each task so many seconds. To be used on one event loop."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._running: deque[Limit] = deque()
+        self._running: dict[asyncio.Task[Any], float] = {}
+        """Until when, the earliest first."""
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, expire: Callable[[], object]) -> Limit:
-        """Watches something from now on. `expire` is called once its time has run out, unless it's over by then."""
+    def begin(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Watches tasks from now on, until `end` is called of each. What takes too long is cancelled."""
         loop = asyncio.get_running_loop()
-        limit = Limit(loop.time() + self._seconds, expire)
-        self._forget()
-        self._running.append(limit)
-        if self._timer is None:
-            self._timer = loop.call_at(limit.ends_at, self._look)
-        return limit
+        self._running |= dict.fromkeys(tasks, loop.time() + self._seconds)
+        self._set_timer(loop)
 
-    async def run(self, work: Awaitable[T]) -> T:
-        """Does something within the time. Raises TimeoutError if it takes longer."""
-        task = cast("asyncio.Task[T]", asyncio.current_task())
-        limit = self.begin(task.cancel)
-        try:
-            return await work
-        except asyncio.CancelledError:
-            if not limit.is_over:
-                raise
-            task.uncancel()
-            raise TimeoutError from None
-        finally:
-            limit.is_over = True
+    def end(self, task: asyncio.Task[Any]) -> None:
+        """A task has ended."""
+        self._running.pop(task, None)
+
+    def has_run_out(self) -> bool:
+        """Asked by a task that is cancelled: whether that is because of its time. Then it isn't cancelled any more."""
+        task = asyncio.current_task()
+        if task is None or task in self._running:
+            return False
+        task.uncancel()
+        return True
 
     def close(self) -> None:
         """Ends nothing any more."""
@@ -62,18 +43,16 @@ class TimeLimits:
             self._timer.cancel()
             self._timer = None
 
-    def _forget(self) -> None:
-        while self._running and self._running[0].is_over:
-            self._running.popleft()
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._running and self._timer is None:
+            self._timer = loop.call_at(next(iter(self._running.values())), self._look)
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = None
-        self._forget()
-        while self._running and self._running[0].ends_at <= loop.time():
-            limit = self._running.popleft()
-            limit.is_over = True
-            limit.expire()
-            self._forget()
-        if self._running and self._timer is None:
-            self._timer = loop.call_at(self._running[0].ends_at, self._look)
+        now = loop.time()
+        late = [task for task, until in self._running.items() if until <= now]
+        for task in late:
+            del self._running[task]
+            task.cancel()
+        self._set_timer(loop)
