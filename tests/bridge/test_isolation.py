@@ -15,9 +15,14 @@ from tests.harness import LoopThread
 pytestmark = pytest.mark.process
 
 DECLARED = {
-    "monitors_mcp": {"mcp>=2.3", "monitors-protos"},
+    "monitors_mcp": {
+        "mcp>=2.3", "monitors-protos",
+        # Only for who asks for `monitors-mcp[telemetry]`.
+        "opentelemetry-exporter-otlp-proto-http>=1.45; extra == 'telemetry'",
+        "opentelemetry-sdk>=1.45; extra == 'telemetry'",
+    },
     "monitors_protos": {"grpcio>=1.76", "protobuf>=6.31.1"},
-}
+}  # fmt: skip
 # All that these bring along. What is new here is a choice, and what is gone may go from this list.
 RESOLVED = {
     "annotated-types", "anyio", "attrs", "cffi", "click", "cryptography", "grpcio", "h11", "httpcore2", "httpx2",

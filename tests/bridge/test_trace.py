@@ -6,23 +6,19 @@ from typing import Any, cast
 import pytest
 from mcp import Client
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tests.bridge.conftest import Tools
+from tests.tracing.memory import kept_spans
 from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
 def module_exporter() -> Iterator[InMemorySpanExporter]:
-    """Gets the spans of this process, which can have one provider only, set once."""
-    exporter, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    yield exporter
-    exporter.shutdown()
+    with kept_spans() as exporter:
+        yield exporter
 
 
 @pytest.fixture

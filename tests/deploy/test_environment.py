@@ -9,6 +9,7 @@ import pytest
 
 from monitors.bridge import settings as bridge
 from monitors.bridge.oauth.settings import load_oauth_settings
+from monitors.bridge.tracing import load_tracing_settings
 from monitors.evaluator.sources.settings import load_influx_settings
 from monitors.mesh.config import load_settings
 from monitors.mesh.secret_files import take_secret_files
@@ -39,6 +40,7 @@ def _load(component: str, environment: Recording) -> None:
         bridge.load_mesh_settings(environment)
         bridge.load_http_settings(environment, "0.0.0.0", "", [])
         load_oauth_settings(environment)
+        load_tracing_settings(environment)
     else:
         take_secret_files(environment)
         load_settings(environment)

@@ -32,7 +32,7 @@ from tests.bridge.conftest import HttpBridge
 from tests.bridge.raw import http_call
 from tests.browser import fetch
 from tests.canaries import Canaries, canary, stored
-from tests.end_to_end.test_exported_trace import INSTRUMENT, environment
+from tests.collector import environment, spans
 from tests.harness import LoopThread
 from tests.notifier.test_email import Mailbox, listening
 from tests.processes import BIN, receiver, wait_for
@@ -198,7 +198,7 @@ class Life:
             now = now_nanos()
             transition = mesh_pb2.Transition(
                 tenant_id="local", rule_id=made.id, monitor_id="mon_host", episode=now, time_nanos=now,
-                kind=alert_pb2.ALERT_EVENT_KIND_FIRING,
+                kind=alert_pb2.ALERT_EVENT_KIND_FIRING, traceparent=f"00-{'7' * 32}-{'7' * 16}-01",
             )  # fmt: skip
             token = self._mesh.environment["MONITORS_SERVICE_TOKEN"]
             mesh: Any = {"metadata": (("authorization", f"Bearer {token}"),), "timeout": 20}
@@ -239,7 +239,7 @@ def test_no_secret_leaves_its_place(loop_thread: LoopThread, tmp_path: Path) -> 
     ):
         rules, notifier = tmp_path / "rules.db", tmp_path / "notifier.db"
         variables = {
-            **environment("mesh", collector),
+            **environment(collector, "always_on", OTEL_EXPORTER_OTLP_HEADERS=f"x-key={found.new('collector')}"),
             **settings(found, smtp_port),
             "DATABASE_URL": database_url(rules),
             "MONITORS_NOTIFIER_DATABASE_URL": database_url(notifier, "notifier"),
@@ -249,7 +249,7 @@ def test_no_secret_leaves_its_place(loop_thread: LoopThread, tmp_path: Path) -> 
         for load in (load_settings, load_influx_settings, load_mesh_settings, load_oauth_settings):
             bridge = {"MONITORS_KEY": found.new("bridgekey"), **BRIDGE}
             found.see("repr of the settings", repr(load({**variables, **bridge, "MONITORS_HOME": str(tmp_path)})))
-        mesh = ServedMesh(tmp_path, variables, (INSTRUMENT, MONITORS))
+        mesh = ServedMesh(tmp_path, variables)
         try:
             mesh.start()
             life = Life(mesh, found)
@@ -259,7 +259,7 @@ def test_no_secret_leaves_its_place(loop_thread: LoopThread, tmp_path: Path) -> 
             life.raise_an_alert()
             life.use_the_bridge()
             life.look_at_everything()
-            wait_for(lambda: collector.deliveries, "the traces", 30)
+            wait_for(lambda: any(one.name == "send webhook" for one in spans(collector)), "the traces", 30)
         finally:
             mesh.stop()
         assert hook.deliveries

@@ -48,7 +48,8 @@ def notifications(draw: st.DrawFn) -> Notification:
     kind = draw(st.sampled_from(list(EventKind)))
     event = Event(alert.tenant, alert.id, kind, draw(times), draw(times), alert.value, draw(texts), draw(texts))
     former, interval = draw(st.none() | severities), draw(st.integers(0, 2**40))
-    return Notification(draw(texts), event, alert, draw(times), former, interval, draw(st.none() | times))
+    after, traceparent = draw(st.none() | times), draw(texts)
+    return Notification(draw(texts), event, alert, draw(times), former, interval, after, traceparent)
 
 
 @given(notifications())
@@ -65,7 +66,7 @@ def test_the_pieces_of_a_notification_are_the_whole(notification: Notification) 
         stream_key=alert.stream_key,
         event_time=to_timestamp(event.time),
         create_time=to_timestamp(event.record_time),
-        traceparent=alert.traceparent,
+        traceparent=notification.traceparent,
     )
     if notification.former_severity is not None:
         whole.former_severity = int(notification.former_severity)  # type: ignore[assignment]

@@ -20,6 +20,7 @@ from monitors.bridge.settings import (
     load_mesh_settings,
     take_secret_files,
 )
+from monitors.bridge.tracing import load_tracing_settings, tracing
 
 EPILOG = (
     "environment: MONITORS_SERVER (the mesh, default 127.0.0.1 and MONITORS_GRPC_PORT or 50051), MONITORS_KEY (an API "
@@ -27,6 +28,7 @@ EPILOG = (
     "MONITORS_MCP_ALLOWED_HOSTS, MONITORS_MCP_MAX_CLIENTS (default 1000), MONITORS_MCP_STATE_KEY (at least 32 "
     "characters, the same for all processes that serve one address, so that each can read the answer to another's "
     "question), MONITORS_TLS_CA_FILE, MONITORS_TLS_KEY_FILE and MONITORS_TLS_CERT_FILE for a mesh that speaks TLS; "
+    "OTEL_EXPORTER_OTLP_ENDPOINT for a collector of spans (with monitors-mcp[telemetry]); "
     "with MONITORS_MCP_ISSUER it takes the access tokens of that issuer, see docs/remote-mcp.md"
 )
 
@@ -42,12 +44,13 @@ def main(arguments: Sequence[str]) -> int:
     try:
         take_secret_files(os.environ)
         mesh = load_mesh_settings(os.environ)
-        if options.http:
-            serve_http(mesh, load_http_settings(os.environ, options.host, options.port, options.allow_host))
-        else:
-            # Standard input is read by a thread that an interrupt doesn't wake, and there is nothing to tidy up.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            build_server(mesh).run()
+        with tracing(load_tracing_settings(os.environ)):
+            if options.http:
+                serve_http(mesh, load_http_settings(os.environ, options.host, options.port, options.allow_host))
+            else:
+                # Standard input is read by a thread that an interrupt doesn't wake, and there is nothing to tidy up.
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                build_server(mesh).run()
     except BadSetting as error:
         print(f"monitors-mcp: {error}", file=sys.stderr)  # noqa: T201
         return 2

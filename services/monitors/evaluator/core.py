@@ -91,6 +91,9 @@ class Core:
         self._relieved = Changes()
         self.on_phase: Callable[[Phase, float], None] | None = None
         """Called in the thread with how many seconds a phase has taken."""
+        self.on_step: Callable[[Batch | None, int, list[Transition]], list[Transition]] | None = None
+        """Called in the thread with a batch, or None where only time has passed, how many nanoseconds its evaluation
+        took and what came of it; gives what is told of that."""
         self.evaluating_since = 0
         """Since when everything that came has been evaluated as it came. Written by the thread alone."""
 
@@ -279,15 +282,17 @@ class Core:
 
     def _take(self, batch: Batch) -> None:
         self.seen()[selection(batch.series)] = True
-        self._run_step(lambda: take(self._evaluation, batch, clock=self._overrun_at()))
+        self._run_step(lambda: take(self._evaluation, batch, clock=self._overrun_at()), batch)
 
     def _advance(self, now: int) -> None:
         self._run_step(lambda: self._evaluation.advance(NO_POINTS, now, clock=self._overrun_at()))
 
-    def _run_step(self, step: Callable[[], list[Transition]]) -> None:
+    def _run_step(self, step: Callable[[], list[Transition]], batch: Batch | None = None) -> None:
         started = time.perf_counter_ns()
         transitions = step()
         self._note_phase(Phase.EVALUATE, started)
+        if self.on_step:
+            transitions = self.on_step(batch, time.perf_counter_ns() - started, transitions)
         self.progress.step_count += 1
         self._note()
         self.tell(transitions)

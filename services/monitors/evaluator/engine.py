@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from monitors.evaluator import spans
 from monitors.evaluator.core import Core, Phase
 from monitors.evaluator.history import History, ReadWindow, goes_on_from
 from monitors.evaluator.leases import Leases
@@ -25,6 +26,7 @@ from monitors.evaluator.recorder import Recorder
 from monitors.evaluator.saving import Saver, ShardSaver, WholeSaver
 from monitors.evaluator.takeover import ShardFollower
 from monitors.evaluator.watch import RuleChanges, RuleWatch
+from monitors.mesh.spans import is_traced
 from monitors.mesh.times import now_nanos
 
 if TYPE_CHECKING:
@@ -91,6 +93,8 @@ class Engine:
         self._core = Core(self._on_transitions, follows_clock=not history.keeps_time, reported=history.reported)
         self._leases = Leases(rules, address, name, exclusive=exclusive, evaluated_to=self._evaluated_to)
         self._recorder = Recorder(rules, self._leases, self._on_adopted)
+        if is_traced():
+            self._core.on_step, self._recorder.surroundings = spans.evaluated, spans.recording
         self._watch = RuleWatch(rules, capacity.history)
         self._on_rules = on_rules
         self._arrived: list[Batch | Sequence[Series]] | None = None

@@ -26,6 +26,7 @@ from monitors.evaluator.influx import (
 from monitors.evaluator.intake import Sink, Written
 from monitors.evaluator.lines import PRECISIONS, ParsedLines
 from monitors.evaluator.reader import LineReader
+from monitors.evaluator.spans import describe_write, write_span
 from monitors.evaluator.turns import Turns
 from monitors.mesh.database import storage_error
 from monitors.mesh.errors import MeshError, Unauthenticated
@@ -34,6 +35,7 @@ from monitors.mesh.identity import Authenticate
 from monitors.mesh.interceptors import check_scope
 from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.server import PortTaken
+from monitors.mesh.spans import is_traced
 from monitors.mesh.times import now_nanos
 
 log = logging.getLogger(__name__)
@@ -70,13 +72,15 @@ class Ingest:
         self._healthy = healthy
         self._quota = quota
         self._guesses = guesses
+        self._is_traced = is_traced()
         self._parser = ThreadPoolExecutor(1, thread_name_prefix="lines")
         # Bounds the memory that large bodies take at the same time, and how many of them one tenant may have.
         self._large = Turns(LARGE_BODIES, LARGE_BODIES_OF_TENANT)
 
     def application(self) -> web.Application:
         """All routes."""
-        app = web.Application(middlewares=[_answer_errors], client_max_size=MAX_BODY)
+        outermost = [write_span] if self._is_traced else []
+        app = web.Application(middlewares=[*outermost, _answer_errors], client_max_size=MAX_BODY)
         app.router.add_post("/api/v2/write", self.write)
         app.router.add_post("/write", self.write)
         app.router.add_get("/ping", self.ping)
@@ -122,6 +126,8 @@ class Ingest:
 
     async def _take(self, request: web.Request, tenant: str, unit: int) -> web.Response:
         parsed = await self._parse(request, tenant, unit)
+        if self._is_traced:
+            describe_write(tenant, len(parsed.submission.points))
         written = Written(0, ())
         if len(parsed.submission.points):
             written = await self._intake.write(parsed.submission)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from monitors.evaluator.store import Store
 from monitors.evaluator.waiting import Line
 from monitors.mesh.database import storage_error
 from monitors.mesh.errors import QuotaExceeded, ServiceUnavailable
+from monitors.mesh.spans import current_traceparent, is_traced
 from monitors.mesh.times import MINUTE, now_nanos
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Sink(Protocol):
 class _Waiting:
     points: Points
     durable: asyncio.Future[None]
+    traceparent: str = ""
 
     def __len__(self) -> int:
         return len(self.points)
@@ -108,6 +110,7 @@ class Intake:
         self._store, self._catalogue, self._newest = store, catalogue, newest
         self._registrar, self._evaluation = Registrar(catalogue, registry), evaluation
         self._retention = retention
+        self._is_traced = is_traced()
         self._waiting: Line[_Waiting] = Line(max_waiting)
         self._arrived = asyncio.Event()
         self._closed = False
@@ -146,7 +149,8 @@ class Intake:
         if self._closed:
             raise ServiceUnavailable("evaluator")
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if not self._waiting.add(tenant, _Waiting(points, durable)):
+        traceparent = current_traceparent() if self._is_traced else ""
+        if not self._waiting.add(tenant, _Waiting(points, durable, traceparent)):
             raise QuotaExceeded(
                 f"{self._waiting.count_of(tenant):,} of your points wait to be stored, which is as many as may; "
                 "nothing was changed. Send fewer points a second, or try again in a few seconds",
@@ -197,6 +201,9 @@ class Intake:
         self._newest.update(points, self._is_text(points) if points.texts else None)
         if new:
             self._evaluation.add_series(new)
+        traceparents = tuple([one.traceparent for one in group if one.traceparent]) if self._is_traced else ()
+        if traceparents:
+            batch = replace(batch, traceparents=traceparents)
         self._evaluation.push(batch)
         for waiting in group:
             if not waiting.durable.done():

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import grpc
@@ -32,6 +33,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 Adopted = Callable[[InstanceKey, int, int], None]
 """Called with an instance, its episode, and the open episode that it goes on with."""
 
+Surroundings = Callable[[Sequence[Transition]], AbstractContextManager[Callable[[pb.RecordTransitionsResponse], None]]]
+
 
 class Recorder:
     """Transitions in order, kept until RuleService has committed them."""
@@ -41,6 +44,8 @@ class Recorder:
         self.recorded_count = 0
         self.on_recorded: Callable[[float], None] | None = None
         """Called with how many seconds RuleService took to record some."""
+        self.surroundings: Surroundings = _without
+        """What a call is made in that records transitions; what it gives takes the answer."""
         self._rules = rules
         self._leases = leases
         self._adopted = adopted
@@ -130,7 +135,9 @@ class Recorder:
             if chunk:
                 request = pb.RecordTransitionsRequest(transitions=[message for _, message in chunk])
                 started = time.perf_counter()
-                response = await self._rules.RecordTransitions(request, timeout=CALL_TIMEOUT, wait_for_ready=True)
+                with self.surroundings([transition for transition, _ in chunk]) as note:
+                    response = await self._rules.RecordTransitions(request, timeout=CALL_TIMEOUT, wait_for_ready=True)
+                    note(response)
                 if self.on_recorded:
                     self.on_recorded(time.perf_counter() - started)
                 await self._take_results(chunk, skipped, response)
@@ -202,3 +209,7 @@ def _shard(transition: Transition) -> int:
 
 def _shard_of_key(key: InstanceKey) -> int:
     return shard_of(key.tenant, key.monitor)
+
+
+def _without(_: Sequence[Transition]) -> AbstractContextManager[Callable[[pb.RecordTransitionsResponse], None]]:
+    return nullcontext(lambda _: None)

@@ -1,6 +1,7 @@
 """EvaluatorService: requests to the intake, the catalogue and the store, and back."""
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Any
 
 import grpc
@@ -18,10 +19,12 @@ from monitors.evaluator.queries import (
     token_after,
 )
 from monitors.evaluator.samples import SampleStream
+from monitors.evaluator.spans import MessageSpans
 from monitors.evaluator.status import status_for
 from monitors.evaluator.turns import Turns
 from monitors.mesh.errors import InvalidField, Unauthenticated
 from monitors.mesh.identity import current_principal, current_tenant, tenant_of_caller
+from monitors.mesh.spans import is_traced
 from monitors.mesh.times import from_timestamp, now_nanos
 from monitors.v1 import evaluator_service_pb2 as pb
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceServicer, add_EvaluatorServiceServicer_to_server
@@ -41,6 +44,7 @@ class EvaluatorService(EvaluatorServiceServicer):
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._is_traced = is_traced()
         self._charts = Turns(CHARTS_AT_ONCE, CHARTS_OF_TENANT)
 
     def add_to(self, server: grpc.aio.Server) -> str:
@@ -54,10 +58,13 @@ class EvaluatorService(EvaluatorServiceServicer):
         """Takes each message as it comes; what a later message does wrong doesn't undo an earlier one."""
         streams: dict[str, SampleStream] = {}
         response = pb.WriteSamplesResponse()
+        spans = MessageSpans(f"{NAME}/WriteSamples", context) if self._is_traced else None
         async for request in request_iterator:
             tenant = _tenant_named(request.tenant_id)
             stream = streams.setdefault(tenant, SampleStream(tenant, self._parts.catalogue))
-            written = await self._parts.intake.write(stream.take(request))
+            submission = stream.take(request)
+            with spans.message(tenant, len(submission.points)) if spans else nullcontext():
+                written = await self._parts.intake.write(submission)
             response.accepted_count += written.accepted
             response.rejected_count += written.refused
             for refusal in written.refusals[: MAX_REJECTIONS - len(response.rejections)]:

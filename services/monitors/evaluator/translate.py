@@ -71,6 +71,8 @@ def from_transition(transition: Transition, lease: mesh_pb2.ShardLease) -> mesh_
     if transition.level:
         message.severity = rule_pb2.Severity.ValueType(transition.level)
     message.delay_nanos = transition.delay
+    if transition.traceparent:
+        message.traceparent = transition.traceparent
     message.lease.CopyFrom(lease)
     return message
 

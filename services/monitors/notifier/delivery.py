@@ -13,6 +13,7 @@ from functools import partial
 
 from monitors.mesh.database import Database, Session, storage_error
 from monitors.mesh.errors import CommitUnknown
+from monitors.mesh.spans import is_traced
 from monitors.mesh.times import SECOND
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock
@@ -25,6 +26,7 @@ from monitors.notifier.model.minimal import minimal
 from monitors.notifier.model.places import AT_ONCE, LINGERS
 from monitors.notifier.model.room import Room
 from monitors.notifier.outage import Outages
+from monitors.notifier.spans import attempting
 from monitors.notifier.store.claims import Claim, Finished
 from monitors.notifier.store.escalating import MOST, Escalations
 from monitors.notifier.store.notices import Notices
@@ -72,6 +74,7 @@ class Dispatcher:
         self._on_change = on_change
         self.on_finished: list[Callable[[Sequence[Finished]], None]] = []
         """Called with attempts that have been recorded."""
+        self._is_traced = is_traced()
         self._wake = asyncio.Event()
         self._inbox: list[tuple[Sequence[Arrival], asyncio.Future[None]]] = []
         self._finished: list[Finished] = []
@@ -317,7 +320,12 @@ class Dispatcher:
     async def _send(self, claim: Claim, now: int) -> Outcome:
         try:
             content = await _content(claim)
-            return await self._senders.send(claim.channel, content, now)
+            if not self._is_traced:
+                return await self._senders.send(claim.channel, content, now)
+            with attempting(claim, content) as (content, note):
+                outcome = await self._senders.send(claim.channel, content, now)
+                note(outcome)
+                return outcome
         except asyncio.CancelledError:
             if not self._limits.has_run_out():
                 raise

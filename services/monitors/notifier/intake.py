@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import grpc
@@ -10,9 +11,11 @@ import grpc
 from monitors.mesh.channels import evaluator_id
 from monitors.mesh.database import storage_error
 from monitors.mesh.errors import ServiceUnavailable
+from monitors.mesh.spans import is_traced
 from monitors.notifier.acknowledging import Acknowledger
 from monitors.notifier.delivery import Dispatcher
 from monitors.notifier.mirror import Mirror
+from monitors.notifier.spans import taking_in
 from monitors.notifier.translate import to_arrival
 from monitors.v1.mesh_pb2 import ChannelPage
 from monitors.v1.notification_pb2 import Notification
@@ -46,6 +49,7 @@ class Intake:
         self._mirror = mirror
         self._acknowledger = Acknowledger(rules)
         self._closing = closing
+        self._is_traced = is_traced()
         self._pause = FIRST_PAUSE
         self._away = ""
         self._fault = ""
@@ -110,6 +114,7 @@ class Intake:
             call.cancel()
 
     async def _take(self, notifications: Sequence[Notification], lease_token: str) -> None:
-        arrivals = [arrival for one in notifications if (arrival := to_arrival(one)) is not None]
-        await self._dispatcher.take_in(arrivals)
+        with taking_in(notifications) if self._is_traced else nullcontext():
+            arrivals = [arrival for one in notifications if (arrival := to_arrival(one)) is not None]
+            await self._dispatcher.take_in(arrivals)
         self._acknowledger.add(lease_token, [notification.id for notification in notifications])

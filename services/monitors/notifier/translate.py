@@ -165,6 +165,9 @@ def repeat_of(now: int, payload: bytes, number: int, severity: int) -> Arrival:
     notification.id = f"{notification.id}_{number}"
     notification.kind = alert_pb2.ALERT_EVENT_KIND_STILL_FIRING if number else alert_pb2.ALERT_EVENT_KIND_FIRING
     notification.repeat_number = number
+    if number:
+        # It may go on for weeks, which no trace should.
+        notification.ClearField("traceparent")
     return _arrival(notification)
 
 
@@ -296,6 +299,7 @@ def message_from_payload(payload: bytes, channel_id: str) -> Message:
         note=notification.detail,
         labels=_texts(alert.labels),
         annotations=_texts(alert.annotations),
+        traceparent=notification.traceparent,
     )
 
 

@@ -54,6 +54,8 @@ class Transition(NamedTuple):
     """How late it was decided."""
     level: int = 0
     """The severity from now on; 0 if it is over or the rule has no levels."""
+    traceparent: str = ""
+    """The W3C `traceparent` of what decided it, if that trace is followed."""
 
 
 class Changes:

@@ -72,3 +72,5 @@ class Batch:
     times: Int64s
     values: Floats = field(repr=False)
     arrival: Arrival = Arrival.PUSHED
+    traceparents: tuple[str, ...] = ()
+    """The places in traces, each a W3C `traceparent`, that it comes from, as far as they are followed."""

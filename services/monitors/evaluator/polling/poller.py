@@ -5,7 +5,8 @@ import logging
 import random
 import time
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
@@ -20,8 +21,10 @@ from monitors.evaluator.polling.cadence import Cadence
 from monitors.evaluator.polling.history import PolledHistory
 from monitors.evaluator.sources.errors import SourceError
 from monitors.evaluator.sources.port import EVERYTHING, Selection, Source
+from monitors.evaluator.spans import poll_span
 from monitors.mesh.config import PollSettings
 from monitors.mesh.errors import MeshError
+from monitors.mesh.spans import current_traceparent, is_traced
 from monitors.mesh.times import SECOND, now_nanos
 
 log = logging.getLogger(__name__)
@@ -70,6 +73,7 @@ class Poller:
         """Monitors that a look has found, of which nothing has been read yet, and since when there may be points."""
         self._reason = self._problem = ""
         self._failures = 0
+        self._is_traced = is_traced()
 
     @property
     def source(self) -> str:
@@ -118,8 +122,9 @@ class Poller:
         """Reads on up to what is complete by now."""
         asked_at = now_nanos()
         try:
-            async with self._history.reading:
-                await self._read_on(self._history.horizon.reach(asked_at))
+            with poll_span() if self._is_traced else nullcontext():
+                async with self._history.reading:
+                    await self._read_on(self._history.horizon.reach(asked_at))
         except SourceError as error:
             self._note_away(error)
         except MeshError as error:
@@ -144,6 +149,9 @@ class Poller:
         announce(self._catalogue, self._evaluation)
         await self._evaluation.room()
         self._cadence.note(batch.series, batch.times)
+        traceparent = current_traceparent() if self._is_traced else ""
+        if traceparent:
+            batch = replace(batch, traceparents=(traceparent,))
         self._evaluation.push(batch)
         self._history.horizon.complete_to = batch.number
         self._counts.accepted_count += len(batch.series)

@@ -24,6 +24,7 @@ from monitors.evaluator.sources.port import Source
 from monitors.evaluator.turns import Turns
 from monitors.mesh.config import PollSettings
 from monitors.mesh.identity.owners import Owners
+from monitors.mesh.spans import current_traceparent, is_traced
 from monitors.mesh.times import now_nanos
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class WriteThrough:
         self._slack, self._retention = slack_of(poll.interval), retention
         self._turns = Turns(WRITES_AT_ONCE, WRITES_OF_TENANT)
         self._known: dict[int, _Known] = {}
+        self._is_traced = is_traced()
         self.accepted_count = 0
         self.refused_count = 0
         self.problem = ""
@@ -178,4 +180,6 @@ class WriteThrough:
         now = now_nanos()
         if self._history.horizon.keeps_up(now, self._slack):
             found = self._history.numbers(points)
-            self._evaluation.push(Batch(now, now, points.series, points.times, found, Arrival.AHEAD))
+            traceparent = current_traceparent() if self._is_traced else ""
+            causes = (traceparent,) if traceparent else ()
+            self._evaluation.push(Batch(now, now, points.series, points.times, found, Arrival.AHEAD, causes))

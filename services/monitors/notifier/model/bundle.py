@@ -20,6 +20,8 @@ class Bundle:
     """Whether it stands for so many that only the worst are shown one by one."""
     is_minimal: bool = False
     """Whether hardly any is shown, since the receiver has refused the whole as too large."""
+    traceparent: str = ""
+    """The W3C `traceparent` of the attempt to send it, if that trace is followed."""
 
     @property
     def shown(self) -> tuple[Message, ...]:

@@ -92,6 +92,9 @@ class Message:
     is_minimal: bool = False
     """Whether all but the essential was left out, since the receiver has refused the whole as too large."""
 
+    traceparent: str = ""
+    """The W3C `traceparent` of what caused it, if that trace is followed."""
+
     @property
     def is_about_alert(self) -> bool:
         """Whether there is an alert that it tells of."""

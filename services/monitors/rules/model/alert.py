@@ -189,6 +189,8 @@ class Notification(NamedTuple):
     """How long after it was told it's told again while it fires; 0 is never."""
     repeat_after: int | None = None
     """With REPEAT_CHANGED: nothing is told again before."""
+    traceparent: str = ""
+    """The W3C `traceparent` of what caused it, if that trace is followed."""
 
 
 class Delivery(NamedTuple):

@@ -120,11 +120,13 @@ def is_surprising(known: Known, transition: Transition) -> bool:
 
 
 class Ledger:
-    """Decides, one after the other, and notes what must be remembered. `now` is the server's clock."""
+    """Decides, one after the other, and notes what must be remembered. `now` is the server's clock; `traceparent` is
+    that of what a person does, while each transition has its own."""
 
-    def __init__(self, known: Known, now: int) -> None:
+    def __init__(self, known: Known, now: int, traceparent: str = "") -> None:
         self._known = known
         self._now = now
+        self._traceparent = traceparent
         self._alert_ids, self._note_ids = id_series("alert"), id_series("note")
         self.opened: dict[str, Alert] = {}
         """New alerts by id, as they are after everything."""
@@ -144,6 +146,7 @@ class Ledger:
     def apply(self, transition: Transition) -> Result:
         """Records what an evaluator decided. A repeat changes nothing."""
         key = (transition.instance.tenant, transition.instance.key)
+        self._traceparent = transition.traceparent
         once = transition.once_key
         recorded = self._known.recorded.get((key[0], once))
         if recorded is not None:
@@ -337,7 +340,8 @@ class Ledger:
             # What isn't held is due at once, even where the data's clock runs ahead of ours.
             may_wait = alert.suppress_reason and kind in (EventKind.FIRING, EventKind.SEVERITY_CHANGED)
             due = due if may_wait else min(due, self._now)
-            self.notifications.append(Notification(next(self._note_ids), event, alert, due, former, repeat))
+            told = Notification(next(self._note_ids), event, alert, due, former, repeat, None, self._traceparent)
+            self.notifications.append(told)
 
 
 def _when_to_tell(facts: RuleFacts, fire_time: int, last_told: int | None) -> tuple[int, str]:

@@ -169,4 +169,4 @@ def existing_alerts(session: Session, tenant: str, ids: Sequence[str], *, lock: 
 
 
 def _ledger(session: Session, who: Caller, alerts: Sequence[Alert]) -> Ledger:
-    return Ledger(load_open(session, {who.tenant: [alert.instance_key for alert in alerts]}), who.now)
+    return Ledger(load_open(session, {who.tenant: [alert.instance_key for alert in alerts]}), who.now, who.traceparent)

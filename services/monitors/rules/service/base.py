@@ -18,6 +18,7 @@ from monitors.mesh.errors import InvalidField
 from monitors.mesh.events import Changes, Watched, first_of
 from monitors.mesh.identity import Authenticate, current_principal, current_source, current_tenant
 from monitors.mesh.quotas import NOT_BOUNDED, Quotas, Tiers
+from monitors.mesh.spans import current_traceparent
 from monitors.mesh.tenancy import of_tenant
 from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.model.alert import Event
@@ -49,6 +50,8 @@ class Caller:
     source: Source = field(default_factory=Source)
     quotas: Quotas = NOT_BOUNDED
     changes: list[Change] = field(default_factory=list)
+    traceparent: str = ""
+    """The W3C `traceparent` of the call, if its trace is followed: what people are told of it belongs there too."""
 
     def changed(self, kind: str, identifier: str, before: Described = None, after: Described = None) -> None:
         """Notes a change for the audit. What was before or is after is None where there is nothing."""
@@ -58,7 +61,8 @@ class Caller:
 def caller(now: int, tenant: str = "") -> Caller:
     """The caller of the RPC that is being served, for a tenant that a service has named or for their own. To be called
     on the event loop."""
-    return Caller(tenant or current_tenant(), current_principal().user, now, current_source())
+    traceparent = current_traceparent()
+    return Caller(tenant or current_tenant(), current_principal().user, now, current_source(), traceparent=traceparent)
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def close_alerts(session: Session, who: Caller, rule_id: str, reason: str) -> in
     """Resolves the open alerts of a rule and returns how many there were."""
     firing = open_alerts(session, who.tenant, rule_id, lock=True)
     known = load_open(session, {who.tenant: [alert.instance_key for alert in firing]})
-    ledger = Ledger(known, who.now)
+    ledger = Ledger(known, who.now, who.traceparent)
     for alert in firing:
         ledger.resolve(alert, reason, who.user)
     save(session, ledger, encode_notification)
@@ -200,7 +200,9 @@ def close_alerts(session: Session, who: Caller, rule_id: str, reason: str) -> in
 def _regrade(session: Session, who: Caller, rule_id: str) -> None:
     """Lets open alerts at a level that the rule has no more go on at the rule's own severity."""
     firing = open_alerts(session, who.tenant, rule_id, lock=True)
-    ledger = Ledger(load_open(session, {who.tenant: [alert.instance_key for alert in firing]}), who.now)
+    ledger = Ledger(
+        load_open(session, {who.tenant: [alert.instance_key for alert in firing]}), who.now, who.traceparent
+    )
     facts = facts_of(existing(session, who.tenant, rule_id))
     for alert in firing:
         ledger.regrade(alert, facts, who.user)
@@ -213,7 +215,7 @@ def _follow_change(session: Session, who: Caller, rule_id: str, *, is_snooze: bo
     instances = {who.tenant: [alert.instance_key for alert in firing]}
     known = load_open(session, instances)
     load_over(session, known, instances)
-    ledger = Ledger(known, who.now)
+    ledger = Ledger(known, who.now, who.traceparent)
     facts = facts_of(existing(session, who.tenant, rule_id))
     for alert in firing:
         if is_snooze:

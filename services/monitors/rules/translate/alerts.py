@@ -177,8 +177,8 @@ def _encode_own(notification: Notification) -> bytes:
         message.user = event.user
     if event.detail:
         message.detail = event.detail
-    if alert.traceparent:
-        message.traceparent = alert.traceparent
+    if notification.traceparent:
+        message.traceparent = notification.traceparent
     if notification.former_severity is not None:
         message.former_severity = int(notification.former_severity)  # type: ignore[assignment]
     if notification.repeat_after is not None:

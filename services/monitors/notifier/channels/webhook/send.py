@@ -28,6 +28,9 @@ async def send(target: WebhookTarget, content: Content, now: int, egress: Egress
         "webhook-timestamp": str(seconds),
         "webhook-signature": " ".join(sign(secret, content.id, seconds, body) for secret in target.secrets(now)),
     }
+    if content.traceparent:
+        # Whoever receives it may go on in the same trace (W3C Trace Context).
+        headers["traceparent"] = content.traceparent
     return await post(egress, target.url, body, headers, judge)
 
 
