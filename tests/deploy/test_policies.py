@@ -56,6 +56,24 @@ def test_every_pod_keeps_to_the_restricted_pod_security_standard(name: str) -> N
 
 
 @each_set
+def test_no_pod_has_anything_of_its_node(name: str) -> None:
+    kinds = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
+    unusual = {"procMount", "privileged", "seLinuxOptions", "windowsOptions"}
+
+    def holds(pod: Object) -> bool:
+        volumes = [volume.keys() - {"name"} for volume in pod["spec"].get("volumes", ())]
+        ports = [port for each in _containers(pod) for port in each.get("ports", ())]
+        return (
+            all(found <= kinds for found in volumes)
+            and not any("hostPort" in port or "hostIP" in port for port in ports)
+            and not any(unusual & each["securityContext"].keys() for each in _containers(pod))
+            and "sysctls" not in pod["spec"]["securityContext"]
+        )
+
+    assert _missing(name, holds) == []
+
+
+@each_set
 def test_no_container_can_write_to_its_root_and_what_it_can_write_to_is_bounded(name: str) -> None:
     def bounded(pod: Object) -> bool:
         empty = [volume["emptyDir"] for volume in pod["spec"].get("volumes", ()) if "emptyDir" in volume]
