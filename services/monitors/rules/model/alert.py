@@ -6,6 +6,7 @@ What every transition makes several of is a NamedTuple: as frozen as a frozen da
 import hashlib
 from collections.abc import Mapping
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
@@ -51,7 +52,13 @@ def once_key(instance_key: str, episode: int, kind: EventKind) -> str:
 
     The time comes first, so that a database's index takes in one place what happens at a time, and not a page for each.
     """
-    return f"{episode:016x}{int(kind)}{instance_key[:47]}"
+    return _beginning(episode, int(kind)) + instance_key[:47]
+
+
+# Most of a batch began at the same time.
+@lru_cache(maxsize=256)
+def _beginning(episode: int, kind: int) -> str:
+    return f"{episode:016x}{kind}"
 
 
 def once_key_of_change(instance_key: str, episode: int, time: int) -> str:

@@ -1,6 +1,6 @@
 """Alerts, and what happened to them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import find_rows, insert_rows, update_rows
 from monitors.mesh.tenancy import crosses_tenants
-from monitors.rules.model.alert import SHARDS, Alert, Episode, Event, EventKind, shard_of
+from monitors.rules.model.alert import SHARDS, Alert, Episode, Event, EventKind, Instance, shard_of
 from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Severity
 from monitors.rules.model.texts import Texts, list_json, mapping_json, read_json
@@ -36,35 +36,19 @@ def _read_channels(text: str) -> tuple[str, ...]:
 
 
 def _row(alert: Alert) -> tuple[Any, ...]:
+    # All at once: to take its many fields one by one takes twice as long.
+    (
+        tenant, alert_id, rule_id, monitor_id, group, instance_key, episode, title, severity, condition_text, value,
+        fire_time, record_time, labels, annotations, channels, suppress_reason, told_time, resolve_time,
+        resolve_reason, acknowledge_user, acknowledge_time, acknowledge_note, traceparent, severity_time,
+    ) = alert  # fmt: skip
     return (
-        alert.tenant,
-        alert.id,
-        alert.rule_id,
-        alert.monitor_id,
-        shard_of(alert.tenant, alert.monitor_id),
-        mapping_json(alert.group),
-        alert.instance_key,
-        alert.instance_key if alert.is_open else None,
-        alert.episode,
-        alert.title,
-        int(alert.severity),
-        alert.condition_text,
-        alert.value,
-        alert.fire_time,
-        alert.record_time,
-        mapping_json(alert.labels),
-        mapping_json(alert.annotations),
-        _channels_json(alert.channels),
-        alert.suppress_reason,
-        alert.told_time,
-        alert.resolve_time,
-        alert.resolve_reason,
-        alert.acknowledge_user,
-        alert.acknowledge_time,
-        alert.acknowledge_note,
-        alert.traceparent,
-        alert.severity_time,
-    )
+        tenant, alert_id, rule_id, monitor_id, shard_of(tenant, monitor_id), mapping_json(group), instance_key,
+        instance_key if resolve_time is None else None, episode, title, int(severity), condition_text, value, fire_time,
+        record_time, mapping_json(labels), mapping_json(annotations), _channels_json(channels), suppress_reason,
+        told_time, resolve_time, resolve_reason, acknowledge_user, acknowledge_time, acknowledge_note, traceparent,
+        severity_time,
+    )  # fmt: skip
 
 
 def read_alert(row: Row[Any] | tuple[Any, ...]) -> Alert:
@@ -80,6 +64,30 @@ def read_alert(row: Row[Any] | tuple[Any, ...]) -> Alert:
         suppress_reason, told_time, resolve_time, resolve_reason, acknowledge_user, acknowledge_time, acknowledge_note,
         traceparent, severity_time,
     )  # fmt: skip
+
+
+OPEN_COLUMNS = (
+    alerts.c.tenant_id, alerts.c.open_key, alerts.c.id, alerts.c.episode, alerts.c.title, alerts.c.severity,
+    alerts.c.condition_text, alerts.c.value, alerts.c.fire_time, alerts.c.record_time, alerts.c.labels,
+    alerts.c.annotations, alerts.c.channels, alerts.c.suppress_reason, alerts.c.told_time, alerts.c.acknowledge_user,
+    alerts.c.acknowledge_time, alerts.c.acknowledge_note, alerts.c.traceparent, alerts.c.severity_time,
+)  # fmt: skip
+"""Of an open alert what its instance doesn't say."""
+
+
+def read_open(row: tuple[Any, ...], instances: Mapping[str, Mapping[str, Instance]]) -> Alert:
+    """An open alert from its OPEN_COLUMNS; `instances` are by tenant and key, and its own is among them."""
+    (
+        tenant, key, alert_id, episode, title, severity, condition_text, value, fire_time, record_time, labels,
+        annotations, channels, suppress_reason, told_time, acknowledge_user, acknowledge_time, acknowledge_note,
+        traceparent, severity_time,
+    ) = row  # fmt: skip
+    _, rule_id, monitor_id, group, _ = instances[tenant][key]
+    return Alert._make((
+        tenant, alert_id, rule_id, monitor_id, group, key, episode, title, _SEVERITIES[severity], condition_text, value,
+        fire_time, record_time, Texts(labels), Texts(annotations), _read_channels(channels), suppress_reason, told_time,
+        None, "", acknowledge_user, acknowledge_time, acknowledge_note, traceparent, severity_time,
+    ))  # fmt: skip
 
 
 def new_rows(opened: Iterable[Alert]) -> list[tuple[Any, ...]]:
@@ -134,19 +142,8 @@ def update_alerts(session: Session, changed: Sequence[tuple[Any, ...]], retimed:
 def event_rows(events: Iterable[Event]) -> list[tuple[Any, ...]]:
     """The rows of events, numbered from 0."""
     return [
-        (
-            event.tenant,
-            number,
-            event.alert_id,
-            int(event.kind),
-            event.time,
-            event.record_time,
-            event.value,
-            event.user,
-            event.detail,
-            event.once_key,
-        )
-        for number, event in enumerate(events)
+        (tenant, number, alert_id, int(kind), time, record_time, value, user, detail, once)
+        for number, (tenant, alert_id, kind, time, record_time, value, user, detail, once, _) in enumerate(events)
     ]
 
 

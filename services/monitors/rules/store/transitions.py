@@ -8,20 +8,23 @@ from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.rows import find_tuples
-from monitors.rules.model.alert import EventKind, former_once_key
+from monitors.rules.model.alert import EventKind, Instance, former_once_key
 from monitors.rules.model.episodes import Known, RuleFacts, Transition, is_surprising
 from monitors.rules.store import outbox
-from monitors.rules.store.alerts import read_alert
+from monitors.rules.store.alerts import OPEN_COLUMNS, read_alert, read_open
 from monitors.rules.store.paging import chunks
 from monitors.rules.store.rules import StoredRule, find_enabled
 from monitors.rules.store.tables import alert_events, alerts
 
-# Locked: what is decided about an alert is written as a whole, over whatever anybody else would write meanwhile.
-_OPEN = (
-    select(alerts)
-    .where(alerts.c.tenant_id == bindparam("tenant"), alerts.c.open_key.in_(bindparam("keys", expanding=True)))
-    .with_for_update()
-)
+
+def _open(*columns: Any) -> Select[Any]:
+    # Locked: what is decided about an alert is written as a whole, over whatever anybody else would write meanwhile.
+    is_named = alerts.c.tenant_id == bindparam("tenant"), alerts.c.open_key.in_(bindparam("keys", expanding=True))
+    return select(*columns).where(*is_named).with_for_update()
+
+
+_OPEN = _open(alerts)
+_OPEN_OF_INSTANCES = _open(*OPEN_COLUMNS)
 _OVER = (
     select(alerts.c.tenant_id, alerts.c.instance_key, func.max(alerts.c.told_time), func.max(alerts.c.episode))
     .where(alerts.c.tenant_id == bindparam("tenant"), alerts.c.instance_key.in_(bindparam("keys", expanding=True)))
@@ -44,30 +47,34 @@ def load_known(
     """What is remembered about the instances and rules of a batch. Unless all are looked up, only of surprising
     transitions it's known whether they have been recorded: `decisions.save` raises AlreadyRecorded if one of the
     others has."""
-    rule_ids, keys, firing = _Named(), _Named(), _Named()
+    rule_ids, instances, firing = _Named(), _Named(), _Named()
     for each in transitions:
-        tenant, rule_id, _, _, key = each.instance
-        keys[tenant][key] = None
+        instance, kind = each.instance, each.kind
+        tenant, rule_id, _, _, key = instance
+        instances[tenant][key] = instance
         # What ends needs neither its rule nor what was told before, and what goes on at another level only its rule.
-        if each.kind is not EventKind.RESOLVED:
-            rule_ids[tenant][rule_id] = None
-        if each.kind is EventKind.FIRING:
-            firing[tenant][key] = None
+        if kind is not EventKind.RESOLVED:
+            rule_ids[tenant][rule_id] = instance
+        if kind is EventKind.FIRING:
+            firing[tenant][key] = instance
     # First, as who changes a rule has it first and its alerts then.
     rules = {
         (tenant, rule.id): facts_of(rule)
         for tenant in sorted(rule_ids)
         for rule in find_enabled(session, tenant, sorted(rule_ids[tenant]))
     }
-    known = load_open(session, _listed(keys))
-    known.rules = rules
+    known = Known(rules)
+    for row in _find(session, _OPEN_OF_INSTANCES, _listed(instances)):
+        alert = read_open(row, instances)
+        known.open[alert.tenant, alert.instance_key] = alert
+    _note_released(session, known)
     load_over(session, known, _listed(firing))
     _load_recorded(session, known, [each for each in transitions if look_up_all or is_surprising(known, each)])
     return known
 
 
-class _Named(defaultdict[str, dict[str, None]]):
-    """Ids or keys by tenant, each once and in the order in which they came."""
+class _Named(defaultdict[str, dict[str, Instance]]):
+    """Instances by tenant and by an id or key, each once and in the order in which they came."""
 
     def __init__(self) -> None:
         super().__init__(dict)
@@ -95,8 +102,12 @@ def load_open(session: Session, instances: Mapping[str, Sequence[str]]) -> Known
     for row in _find(session, _OPEN, instances):
         alert = read_alert(row)
         known.open[alert.tenant, alert.instance_key] = alert
-    known.released = outbox.released(session, [alert.held for alert in known.open.values() if alert.suppress_reason])
+    _note_released(session, known)
     return known
+
+
+def _note_released(session: Session, known: Known) -> None:
+    known.released = outbox.released(session, [alert.held for alert in known.open.values() if alert.suppress_reason])
 
 
 def load_over(session: Session, known: Known, instances: Mapping[str, Sequence[str]]) -> None:
