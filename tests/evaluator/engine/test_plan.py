@@ -13,6 +13,7 @@ from monitors.evaluator.model.instances import Limits
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.reading import Aggregation, Function, Occurrence, TagFilter
 from monitors.evaluator.model.series import FieldType, Series, SeriesKey
+from monitors.evaluator.model.shards import shard_of
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec
 from monitors.evaluator.model.texts import code_of
 from tests.evaluator.engine.scene import SECOND, absence, series, threshold
@@ -32,6 +33,7 @@ KNOWN = [
         for core in ("", "0", "1")
     )
 ]
+SHARDS_OF_KNOWN = sorted({shard_of(one.key.tenant, one.key.monitor) for one in KNOWN})
 
 
 @st.composite
@@ -138,6 +140,28 @@ def test_many_rules_at_once_end_in_the_same_plan_as_one_by_one(
             single.add_series([one])
     assert shape(together) == shape(single)
     assert set(together.places_of(list(together.rules())).tolist()) == set(together.places().tolist())
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(specs(), max_size=12), st.lists(specs().map(lambda spec: spec.key), max_size=3), st.data())
+def test_the_rules_on_some_shards_make_the_same_of_them_as_all_rules_do(
+    rules: list[RuleSpec], removed: list[RuleKey], data: st.DataObject
+) -> None:
+    all_, shards = Plan(), data.draw(st.sets(st.sampled_from(SHARDS_OF_KNOWN)))
+    all_.add_series(KNOWN)
+    for spec in rules:
+        all_.free(all_.put_rule(spec).removed)
+    for key in removed:
+        all_.free(all_.remove_rule(key).removed)
+    keys = all_.rules_on(shards)
+    assert len(keys) == len(set(keys))
+    some = Plan(shards)
+    some.add_series(KNOWN)
+    some.put_rules(all_.spec(key) for key in keys)
+    all_.free(all_.hold(shards).removed)
+    assert shape(some) == shape(all_)
+    named = {shard_of(key.tenant, all_.spec(key).monitor) for key in keys if not all_.spec(key).is_pattern}
+    assert named <= shards
 
 
 def test_many_rules_at_once_stay_within_their_tenants_limit() -> None:

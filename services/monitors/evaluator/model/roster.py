@@ -84,6 +84,12 @@ class Roster:
         """The keys of all rules."""
         return iter(self._book)
 
+    def rules_on(self, shards: Iterable[int]) -> list[RuleKey]:
+        """The keys of the rules that can have instances on monitors of these shards."""
+        held: Booleans = np.zeros(SHARD_COUNT, dtype=np.bool_)
+        held[list(shards)] = True
+        return self._book.keys_on(held)
+
     def __contains__(self, key: RuleKey) -> bool:
         return key in self._book
 

@@ -145,6 +145,13 @@ class RuleBook:
         order = np.lexsort((series, rule[positions]))
         return rule[positions][order], series[order]
 
+    def keys_on(self, held: Booleans) -> list[RuleKey]:
+        """The rules on monitors of held shards, and those with a pattern, which may be."""
+        monitors = self.columns.monitor
+        numbers = np.flatnonzero(monitors != NONE)
+        numbers = numbers[held[self._monitors.shards[monitors[numbers]]]]
+        return [self.key(number) for number in [*numbers.tolist(), *sorted(self._scopes_of_pattern)]]
+
     def patterns_on(self, index: int) -> list[int]:
         """The rules whose pattern names the monitor of a series."""
         key = self._monitors.series[index].key
