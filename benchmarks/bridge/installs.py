@@ -33,8 +33,9 @@ def measure_installs(starts: int) -> tuple[Weight, Weight]:
         (folder / "mcp").mkdir()
         (folder / "all").mkdir()
         say("installing monitors-mcp, and everything")
-        alone = install(folder / "mcp", "monitors-protos", "monitors-mcp")
-        everything = install(folder / "all", "monitors-protos", "monitors-mcp", "monitors-services")
+        own, wheels = ("monitors-protos", "monitors-mcp"), folder / "wheels"
+        alone = install(folder / "mcp", *own, built=wheels)
+        everything = install(folder / "all", *own, "monitors-services", built=wheels)
         return _weigh(alone, starts), _weigh(everything, starts)
 
 

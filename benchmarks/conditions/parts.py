@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ParamSpec, TypeVar
 
 from benchmarks.conditions.backtests import CONDITIONS, measure_model, measure_service
 from benchmarks.conditions.changes import measure_anomaly, measure_new_series, measure_puts
@@ -13,6 +14,8 @@ from benchmarks.evaluation.prometheus import PeerResult
 from benchmarks.measure import Figure, Spread, in_child, say
 from monitors.mesh.times import DAY, MINUTE, SECOND
 
+T = TypeVar("T")
+P = ParamSpec("P")
 GROUPS = tuple(dict.fromkeys(kind.group for kind in KINDS))
 FORMULAS = ("errors / requests", "ratio of sums by tag", "and", "or")
 
@@ -32,12 +35,18 @@ class Run:
     interval: int = INTERVAL
     """Seconds between Prometheus' scrapes and evaluations."""
     with_peer: bool = True
+    apart: bool = True
+    """Whether each measurement has a process of its own, in whose memory and caches no other one is."""
+
+    def measured(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a measurement gives."""
+        return in_child(work, *args, **kwargs) if self.apart else work(*args, **kwargs)
 
     @cached_property
     def mixed(self) -> StepResult:
         """Steps of all kinds."""
         say(f"{self.rules:,} rules of all kinds")
-        return in_child(measure_mixed, self.rules // RULES_A_MONITOR, self.steps)
+        return self.measured(measure_mixed, self.rules // RULES_A_MONITOR, self.steps)
 
     @cached_property
     def peer(self) -> PeerResult | None:
@@ -77,7 +86,7 @@ def kinds(run: Run) -> list[Figure]:
     figures = []
     for group in GROUPS:
         say(f"{run.of_a_kind:,} rules: {group}")
-        result = in_child(measure_kind, group, run.of_a_kind, run.steps)
+        result = run.measured(measure_kind, group, run.of_a_kind, run.steps)
         each = Spread(
             *(one / result.rules * 1e9 for one in (result.step.median, result.step.lowest, result.step.highest))
         )
@@ -97,7 +106,7 @@ def anomaly(run: Run) -> list[Figure]:
     figures = []
     for cadence, name, must in ((MINUTE, "one-minute", 50.0), (10 * SECOND, "ten-second", None)):
         say(f"anomalies among {name} points")
-        taken = in_child(measure_anomaly, run.series, cadence, 12)
+        taken = run.measured(measure_anomaly, run.series, cadence, 12)
         figures.append(
             Figure(
                 f"step of an anomaly rule, {run.series:,} series, a day of {name} points",
@@ -117,12 +126,12 @@ def change(run: Run) -> list[Figure]:
     """Formulas that are put, and a series that joins others."""
     figures = [
         Figure(
-            f"to put a rule: {group}", f"{in_child(measure_puts, group, run.changes) * 1e6:,.0f} µs",
+            f"to put a rule: {group}", f"{run.measured(measure_puts, group, run.changes) * 1e6:,.0f} µs",
             f"{run.changes:,} at once, each on a monitor of its own",
         )
         for group in FORMULAS
     ]  # fmt: skip
-    taken = in_child(measure_new_series, run.series, 100)
+    taken = run.measured(measure_new_series, run.series, 100)
     name = f"a series more in a monitor with {run.series:,} and a rule on sums by host"
     return [*figures, Figure(name, f"{_ms(taken)} ms", "with the step that brings it into force")]
 
@@ -131,8 +140,8 @@ def backtest(run: Run) -> list[Figure]:
     """Backtests of rules on ten-second points."""
     figures = []
     for name in CONDITIONS:
-        long = in_child(measure_model, name, run.days * DAY, 3)
-        day = in_child(measure_model, name, DAY, run.backtests)
+        long = run.measured(measure_model, name, run.days * DAY, 3)
+        day = run.measured(measure_model, name, DAY, run.backtests)
         figures += [
             Figure(
                 f"backtest of a rule over {run.days} days: {name}", f"{_ms(long.taken)} ms",

@@ -10,8 +10,10 @@ from benchmarks.measure import print_table
 
 @pytest.fixture(scope="module")
 def run() -> Run:
-    """Sizes that take seconds."""
-    return Run(rules=400, of_a_kind=100, steps=3, series=20, days=1, backtests=1, changes=20, with_peer=False)
+    """Sizes that take seconds; starting a process for each figure would take more than the figures."""
+    return Run(
+        rules=400, of_a_kind=100, steps=3, series=20, days=1, backtests=1, changes=20, with_peer=False, apart=False
+    )
 
 
 @pytest.mark.process

@@ -21,6 +21,7 @@ from monitors.bridge.server import BridgeServer, build_server
 from monitors.bridge.settings import MeshSettings
 from monitors.v1 import monitor_pb2
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
+from tests import forked
 from tests.bridge.backend import Backend, open_backend
 from tests.bridge.tenants import tenant_of
 from tests.harness import LoopThread
@@ -152,14 +153,21 @@ class HttpBridge:
     def __init__(self, *arguments: str, command: Sequence[str] = HTTP_COMMAND, **environment: str) -> None:
         # A file, since a pipe that nobody reads fills up and holds the process.
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self._process = subprocess.Popen([*command, *arguments], env={**os.environ, **environment}, stderr=self._output)
+        known = {**os.environ, **environment}
+        self._process: subprocess.Popen[bytes] | forked.Forked
+        if command == HTTP_COMMAND:
+            output = self._output.fileno()
+            words = (*HTTP_COMMAND[1:], *arguments)
+            self._process = forked.launch("monitors-mcp", *words, environment=known, stdout=output, stderr=output)
+        else:
+            self._process = subprocess.Popen([*command, *arguments], env=known, stderr=self._output)
         wait_for(lambda: self._port() or self._process.poll() is not None, "the bridge")
         assert self._port(), self.output
         self.url = f"http://127.0.0.1:{self._port()}/mcp"
 
     @property
     def output(self) -> str:
-        """What it has written to standard error."""
+        """What it has written."""
         self._output.seek(0)
         return self._output.read()
 

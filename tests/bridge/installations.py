@@ -22,7 +22,10 @@ def uv(*arguments: str) -> str:
 
 
 def build_wheel(package: str, folder: Path) -> Path:
-    """Builds a wheel into `folder`, from a copy, since building the contract writes beside its sources."""
+    """Builds a wheel into `folder` unless it's there, from a copy, since building the contract writes beside its
+    sources."""
+    if built := list((folder / package).glob("*.whl")):
+        return built[0]
     source = folder / f"{package}-source"
     shutil.copytree(ROOT / FOLDERS[package], source, ignore=shutil.ignore_patterns("*_pb2*", "__pycache__"))
     uv("build", "--quiet", "--wheel", "--out-dir", str(folder / package), str(source))
@@ -56,9 +59,10 @@ class Installation:
         return sum(path.stat().st_size for path in files if path.suffix != ".pyc")
 
 
-def install(folder: Path, *packages: str) -> Installation:
-    """Makes an environment in `folder` from the wheels of `packages`, which come with those that they need of ours."""
-    wheels = [str(build_wheel(package, folder / "wheels")) for package in packages]
+def install(folder: Path, *packages: str, built: Path | None = None) -> Installation:
+    """Makes an environment in `folder` from the wheels of `packages`, which come with those that they need of ours.
+    They are built in `built`, if they aren't there, or else in the same folder."""
+    wheels = [str(build_wheel(package, built or folder / "wheels")) for package in packages]
     locked = folder / "locked.txt"
     options = [option for package in packages for option in ("--package", package)]
     locked.write_text(uv("export", "--quiet", "--frozen", "--no-dev", "--no-emit-workspace", "--no-hashes", *options))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -36,7 +37,7 @@ class LoggedBridge(HttpBridge):
 
     def end(self) -> str:
         """Ends it and returns what it wrote."""
-        self._process.terminate()
+        self._process.send_signal(signal.SIGTERM)
         self._process.wait(20)
         with self._output:
             return self.output

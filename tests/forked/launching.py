@@ -14,15 +14,19 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-MONITORS = str(Path(sys.executable).parent / "monitors")
+BIN = Path(sys.executable).parent
 ORIGIN = Path(__file__).with_name("origin.py")
+START_SECONDS = 60.0
+"""The first command waits until everything is imported."""
 
 
 class Forked:
-    """A running `monitors …`, used as a `subprocess.Popen`."""
+    """A running command, used as a `subprocess.Popen`. `told` is told its id, and later its exit code."""
 
-    def __init__(self, pid: int, told: socket.socket, stdout: IO[str] | None = None) -> None:
-        self.pid, self.stdout = pid, stdout
+    def __init__(self, told: socket.socket) -> None:
+        told.settimeout(START_SECONDS)
+        self.pid = int(told.recv(64))
+        self.stdout: IO[str] | None = None
         self._told = told
         self._code: int | None = None
         self._asking = threading.Lock()
@@ -42,7 +46,7 @@ class Forked:
                 try:
                     answer = self._told.recv(64)
                 except (TimeoutError, BlockingIOError):
-                    raise subprocess.TimeoutExpired(MONITORS, timeout) from None
+                    raise subprocess.TimeoutExpired("monitors", timeout) from None
                 self._told.close()
                 assert answer, "who forks has ended"
                 self._code = int(answer)
@@ -55,12 +59,12 @@ class Forked:
 
 
 @cache
-def _origin() -> socket.socket:
+def _origin(program: str) -> socket.socket:
     own, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     with its:
         process = subprocess.Popen(
-            [sys.executable, str(ORIGIN), str(its.fileno())], pass_fds=[its.fileno()],
+            [sys.executable, str(ORIGIN), program, str(its.fileno())], pass_fds=[its.fileno()],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -72,30 +76,31 @@ def _origin() -> socket.socket:
     return own
 
 
-def _launch(
-    arguments: tuple[str, ...], environment: Mapping[str, str], stdout: int, stderr: int, folder: Path | None
-) -> tuple[int, socket.socket]:
+def launch(
+    program: str, *arguments: str, environment: Mapping[str, str], stdout: int, stderr: int, folder: Path | None = None
+) -> Forked:
+    """Starts a command that writes into two open files, in this folder or another one."""
     request = {
-        "command": [MONITORS, *arguments],
+        "command": [str(BIN / program), *arguments],
         "environment": dict(environment),
         "folder": str(folder or Path.cwd()),
     }
     told, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its, open(os.devnull, "rb") as nothing:
         files = [nothing.fileno(), stdout, stderr, its.fileno()]
-        socket.send_fds(_origin(), [json.dumps(request).encode()], files)
-    told.settimeout(60)
-    return int(told.recv(64)), told
+        socket.send_fds(_origin(program), [json.dumps(request).encode()], files)
+    return Forked(told)
 
 
 def fork(*arguments: str, environment: Mapping[str, str]) -> Forked:
     """Starts `monitors …`. What it writes, to both outputs, is its `stdout`."""
     reads, writes = os.pipe()
     try:
-        pid, told = _launch(arguments, environment, writes, writes, None)
+        process = launch("monitors", *arguments, environment=environment, stdout=writes, stderr=writes)
     finally:
         os.close(writes)
-    return Forked(pid, told, open(reads, encoding="utf-8"))
+    process.stdout = open(reads, encoding="utf-8")  # noqa: SIM115
+    return process
 
 
 def run(
@@ -104,15 +109,16 @@ def run(
     """Runs `monitors …` to its end and returns what it wrote. Raises TimeoutExpired, and kills it, after so many
     seconds."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        pid, told = _launch(arguments, environment, out.fileno(), err.fileno(), folder)
-        process = Forked(pid, told)
+        process = launch(
+            "monitors", *arguments, environment=environment, stdout=out.fileno(), stderr=err.fileno(), folder=folder
+        )
         try:
             code = process.wait(timeout)
         except BaseException:
             process.send_signal(signal.SIGKILL)
             process.wait(10)
             raise
-        return subprocess.CompletedProcess([MONITORS, *arguments], code, _text(out), _text(err))
+        return subprocess.CompletedProcess(["monitors", *arguments], code, _text(out), _text(err))
 
 
 def _text(file: IO[bytes]) -> str:

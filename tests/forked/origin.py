@@ -1,4 +1,4 @@
-"""The process that has imported the product, and forks: `python origin.py SOCKET`.
+"""The process that has imported one of the product's commands, and forks: `python origin.py COMMAND SOCKET`.
 
 A request is a message with JSON and four files: standard input, output and error, and a socket that is told the new
 process's id, and later with which code it ended. It ends when nobody is left who could ask.
@@ -17,11 +17,14 @@ from importlib import import_module
 from typing import Any
 
 LARGEST_REQUEST = 1 << 20
-MODULES = (
-    "monitors.cli.main", "monitors.app.up", "monitors.app.serve", "monitors.rules.main", "monitors.evaluator.main",
-    "monitors.notifier.main", "alembic.command", "alembic.config", "rich.table",
-)  # fmt: skip
-"""What is imported beforehand; a command imports the rest itself."""
+PROGRAMS = {
+    "monitors": (
+        "monitors.cli.main", "monitors.app.up", "monitors.app.serve", "monitors.rules.main", "monitors.evaluator.main",
+        "monitors.notifier.main", "alembic.command", "alembic.config", "rich.table",
+    ),
+    "monitors-mcp": ("monitors.bridge.main", "monitors.bridge.http", "monitors.bridge.oauth.settings"),
+}  # fmt: skip
+"""What is imported beforehand, first the module that runs; a command imports the rest itself."""
 
 
 class Origin:
@@ -88,16 +91,15 @@ class Origin:
 
 
 def main() -> None:
-    """Forks, and runs `monitors` in each process that comes of it."""
+    """Forks, and runs the command in each process that comes of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     before = dict(os.environ)
-    for name in MODULES:
-        import_module(name)
+    program, *_ = [import_module(name) for name in PROGRAMS[sys.argv[1]]]
     gc.freeze()
     # What importing puts into the environment, it puts into that of each command.
     imported = {name: value for name, value in os.environ.items() if name not in before}
-    if Origin(socket.socket(fileno=int(sys.argv[1])), imported).serve():
-        import_module("monitors.cli.main").run()
+    if Origin(socket.socket(fileno=int(sys.argv[2])), imported).serve():
+        program.run()
 
 
 if __name__ == "__main__":

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests import forked
-from tests.forked.launching import MONITORS
+from tests.processes import BIN
 
 NOWHERE = {"MONITORS_SERVER": "127.0.0.1:1", "MONITORS_KEY": "alk_local_0_x"}
 
 
 def started(*arguments: str, environment: Mapping[str, str]) -> tuple[int, str, str]:
-    done = subprocess.run([MONITORS, *arguments], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [str(BIN / "monitors"), *arguments], env=environment, capture_output=True, text=True, timeout=60
+    )
     return done.returncode, done.stdout, done.stderr
 
 
