@@ -15,11 +15,12 @@ EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
 ON_SERVERS ?= tests/rules tests/notifier tests/tenancy tests/identity tests/cli tests/bridge tests/end_to_end \
 	tests/evaluator/engine
-# The crash test and the simulation run by themselves: a mesh of a dozen processes under load is enough for a machine.
+# The simulation runs by itself, since it looks at how soon things happen: a dozen processes are enough for a machine. The
+# crash test and the soak wait most of the time.
 # A file a core, in the order of tests/conftest.py: those that take longest come first.
 ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup run test test-servers fuzz crash crash-long scale lint format breaking clean images deploy check-deploy \
+.PHONY: help setup run test test-servers fuzz crash crash-long soak scale lint format breaking clean images deploy check-deploy \
 	check-security \
 	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-notify bench-store
 .DEFAULT_GOAL := help
@@ -44,8 +45,9 @@ run: setup ## Start the whole mesh with its collectors, e.g. make run ARGS="--ch
 	@$(VENV)/bin/monitors up $(ARGS)
 
 test: setup ## Run every test
-	$(VENV)/bin/pytest $(ALL_CORES) --ignore=tests/crash --ignore=tests/scale $(ARGS)
-	$(if $(ARGS),,$(VENV)/bin/pytest tests/crash tests/scale)
+	$(VENV)/bin/pytest $(ALL_CORES) --ignore=tests/crash --ignore=tests/soak --ignore=tests/scale $(ARGS)
+	$(if $(ARGS),,$(VENV)/bin/pytest $(ALL_CORES) tests/soak tests/crash)
+	$(if $(ARGS),,$(VENV)/bin/pytest tests/scale)
 
 test-servers: setup ## Run the tests of behaviour a second time, on MariaDB, Redis and InfluxDB
 	MONITORS_TESTS_BACKENDS=servers $(VENV)/bin/pytest $(ALL_CORES) $(ON_SERVERS) $(ARGS)
@@ -61,6 +63,9 @@ crash: setup ## Kill, freeze and cut off the whole mesh under load, and what is 
 
 crash-long: setup ## The same for twenty seeds of a minute each, e.g. make crash-long SEED=7
 	@$(VENV)/bin/python -m tests.crash --seed $(SEED) --seeds 20 --seconds 60 $(ARGS)
+
+soak: setup ## Put an even load on the mesh for a long time: nothing of it may grow, e.g. make soak ARGS="--minutes 30"
+	@$(VENV)/bin/python -m tests.soak $(ARGS)
 
 scale: setup ## Kill, freeze, cut off, start and end evaluators, eight on real servers, e.g. make scale SEED=7; takes six minutes
 	@$(VENV)/bin/python -m tests.scale --seed $(SEED) --seconds 120 --broken no-fencing begin-anew keep-everything $(ARGS)

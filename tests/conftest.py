@@ -14,7 +14,7 @@ from tests.servers.twice import is_another_on_servers
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-LONGEST_FIRST = ("end_to_end", "bridge", "servers", "app")
+LONGEST_FIRST = ("soak", "end_to_end", "bridge", "servers", "app")
 """Folders whose files take long, whose tests start processes."""
 MAY_NOT_SKIP = bool(os.environ.get("MONITORS_TESTS_MAY_NOT_SKIP"))
 

@@ -69,7 +69,7 @@ class Pusher:
     def __init__(self, client: Client, names: Sequence[str]) -> None:
         self._queue: queue.SimpleQueue[WriteSamplesRequest | None] = queue.SimpleQueue()
         self._indexes = np.arange(len(names), dtype="<u4")
-        self._sent = 0
+        self.sent = 0
         self._answer: WriteSamplesResponse | None = None
         for start in range(0, len(names), DEFINITIONS_A_MESSAGE):
             keys = [
@@ -84,25 +84,25 @@ class Pusher:
     def _run(self, client: Client) -> None:
         self._answer = client.evaluator.WriteSamples(iter(self._queue.get, None), metadata=client.metadata)
 
-    def push(self, time: int, values: Floats) -> None:
-        """Sends one point of each series, all of the same time."""
-        data = values.astype("<f8")
+    def push(self, time: int, values: Floats, series: slice = slice(None)) -> None:
+        """Sends one point of each series, or of some that follow each other, all of the same time."""
+        data, indexes = values.astype("<f8"), self._indexes[series]
         for start in range(0, len(data), SAMPLES_A_MESSAGE):
             part = slice(start, start + SAMPLES_A_MESSAGE)
             count = len(data[part])
             self._queue.put(
                 WriteSamplesRequest(
-                    series_indexes=self._indexes[part].tobytes(),
+                    series_indexes=indexes[part].tobytes(),
                     times=np.full(count, time, "<i8").tobytes(),
                     values=data[part].tobytes(),
                 )
             )
-            self._sent += count
+            self.sent += count
 
     def finish(self) -> None:
         """Waits until everything is durable. Raises RuntimeError if anything was refused."""
         self._queue.put(None)
         self._thread.join()
-        if self._answer is None or self._answer.accepted_count != self._sent:
+        if self._answer is None or self._answer.accepted_count != self.sent:
             say(f"WriteSamples answered {self._answer}")
-            raise RuntimeError(f"of {self._sent:,} points not all were taken")
+            raise RuntimeError(f"of {self.sent:,} points not all were taken")

@@ -23,11 +23,15 @@ class Endpoints:
         """Of an endpoint that answers as the path says."""
         return f"http://127.0.0.1:{self.port}/{path}"
 
+    def fetch(self) -> list[tuple[str, str, float]]:
+        """What has arrived since it was last fetched: the monitor, the message's type, and when that was."""
+        with urlopen(f"http://127.0.0.1:{self.port}/", timeout=60) as answer:
+            return [(name, kind, time) for name, kind, time in json.load(answer)]
+
     def look(self) -> int:
         """Fetches what has arrived. Returns how much that is in all."""
-        with urlopen(f"http://127.0.0.1:{self.port}/", timeout=60) as answer:
-            for name, time in json.load(answer):
-                self.arrived.setdefault(name, time)
+        for name, _, time in self.fetch():
+            self.arrived.setdefault(name, time)
         return len(self.arrived)
 
     def wait_for(self, count: int, patience: float = 120.0) -> None:

@@ -1,7 +1,8 @@
 """A receiver of webhooks in a process of its own, as cheap as Python makes one: `python -m benchmarks.notify.receiver`.
 
 It prints its port. `POST /ok` is answered 200 and noted; `/hang` never; `/endless` with a body that never ends;
-`/throttled` with 429 for an hour. `GET /` tells, as JSON, when what named which monitor arrived, and forgets it.
+`/throttled` with 429 for an hour. `GET /` tells, as JSON, when what of which type named which monitor arrived, and
+forgets it.
 """
 
 import asyncio
@@ -10,12 +11,13 @@ import re
 import time
 
 ALERT = re.compile(rb'"monitor_id"\s*:\s*"([^"]+)"')
+TYPE = re.compile(rb'"type"\s*:\s*"([^"]+)"')
 LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 THROTTLED = b"HTTP/1.1 429 Slow down\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n"
 ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-arrived: list[tuple[str, float]] = []
+arrived: list[tuple[str, str, float]] = []
 
 
 class Receiver(asyncio.Protocol):
@@ -48,8 +50,9 @@ class Receiver(asyncio.Protocol):
 
     def _answer(self, path: bytes, body: bytes) -> None:
         if path.startswith(b"/ok"):
-            now = time.time()
-            arrived.extend((name.decode(), now) for name in ALERT.findall(body)[:1])
+            name, kind = ALERT.search(body), TYPE.search(body)
+            if name and kind:
+                arrived.append((name[1].decode(), kind[1].decode(), time.time()))
             self._transport.write(OK)
         elif path.startswith(b"/throttled"):
             self._transport.write(THROTTLED)

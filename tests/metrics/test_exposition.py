@@ -73,6 +73,26 @@ def test_what_cant_be_read_is_left_out_and_said_to_be_missing(
     assert told == ["the metrics of probe can't be read: RuntimeError"]
 
 
+def test_a_task_that_never_ends_is_counted_until_it_is_cancelled(loop_thread: LoopThread) -> None:
+    async def begin() -> list["asyncio.Task[bool]"]:
+        return [asyncio.create_task(asyncio.Event().wait()) for _ in range(7)]
+
+    async def end(tasks: list["asyncio.Task[bool]"]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    def count() -> float:
+        return float(page(metrics).partition("\nmonitors_asyncio_tasks ")[2].partition("\n")[0])
+
+    with exporting(loop_thread, Counter()) as metrics:
+        before = count()
+        tasks = loop_thread.run(begin())
+        with_them = count()
+        loop_thread.run(end(tasks))
+        assert (with_them - before, count() - before) == (7, 0)
+
+
 def test_openmetrics_is_answered_to_whoever_asks_for_it(loop_thread: LoopThread) -> None:
     with exporting(loop_thread, Counter()) as metrics:
         text = page(metrics, "application/openmetrics-text; version=1.0.0")

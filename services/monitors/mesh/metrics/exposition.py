@@ -65,6 +65,7 @@ class Metrics(Collector):
         self.url = ""
         """Where they are read."""
         self._readings: list[Reading] = []
+        self._task_count = 0
         ProcessCollector(registry=self.registry)
         self.registry.register(self)
 
@@ -83,6 +84,11 @@ class Metrics(Collector):
             missing.add_metric([reading.service], float(reading.is_missing))
             yield from reading.families
         yield missing
+        yield GaugeMetricFamily(
+            "monitors_asyncio_tasks",
+            "Tasks of the process's event loop that haven't ended. If they only grow in number, some are leaked.",
+            self._task_count,
+        )
 
     def application(self) -> web.Application:
         """The web application."""
@@ -90,6 +96,7 @@ class Metrics(Collector):
 
         async def refreshed(request: web.Request) -> web.StreamResponse:
             await asyncio.gather(*[reading.refresh() for reading in self._readings])
+            self._task_count = len(asyncio.all_tasks())
             return await answer(request)
 
         app = web.Application()
