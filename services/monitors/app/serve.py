@@ -12,7 +12,7 @@ from monitors.app.home import held_home
 from monitors.app.lifetime import explain, run_until_closed, settle
 from monitors.app.logs import log_to_terminal
 from monitors.app.metrics import counting, open_metrics
-from monitors.app.tls import certificates_of
+from monitors.app.tls import certificates_of, https_of
 from monitors.app.tracing import tracing
 from monitors.app.waiting import opened_in_time
 from monitors.mesh.channels import open_channel, refusal_of, unavailable
@@ -156,10 +156,13 @@ async def _evaluator(
             # Over HTTP nobody shows a certificate, so nobody is a service there where that takes one.
             writers = users if certificates else authenticate
             evaluator_settings = dataclasses.replace(settings.evaluator, address=settings.evaluator_address)
-            opening = open_evaluator(evaluator_settings, rules, writers, closing, shared, polling)
+            tls = https_of(settings, certificates)
+            opening = open_evaluator(evaluator_settings, rules, writers, closing, shared, polling, tls)
             async with opening as evaluator:
                 read = "read from InfluxDB, and " if polling else ""
-                _print_line(f"points are {read}taken at http://{settings.host}:{evaluator.http_port}")
+                _print_line(
+                    f"points are {read}taken at http{'s' if tls else ''}://{settings.host}:{evaluator.http_port}"
+                )
                 yield evaluator, authenticate
 
 

@@ -36,6 +36,8 @@ async def _up(settings: Settings, checks: Sequence[str], host: bool, mcp: bool, 
         console.print(Text(line), soft_wrap=True)
 
     _check_tenants(settings)
+    if settings.has_https:
+        raise BadSetting("MONITORS_HTTP_TLS is for `monitors serve evaluator`; unset it, or run the services with that")
     with held_home(settings.home):
         log_to_file(settings.home / "monitors.log", settings.log_format)
         async with open_mesh(settings, closing, print_line) as mesh:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -212,15 +213,16 @@ def _fault(error: Exception) -> HttpError:
 
 
 @asynccontextmanager
-async def listening(ingest: Ingest, host: str, port: int) -> AsyncIterator[int]:
-    """Serves until the context is left, and then finishes what is being written. Gives the port. Raises PortTaken."""
+async def listening(ingest: Ingest, host: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Serves until the context is left, and then finishes what is being written; over TLS if there is something to
+    speak it with. Gives the port. Raises PortTaken."""
     runner = web.AppRunner(
         ingest.application(), access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_SECONDS
     )
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, ssl_context=tls).start()
         except OSError as error:
             raise PortTaken(
                 f"{host}:{port} can't be listened on; stop the program that has it, or choose another port with "

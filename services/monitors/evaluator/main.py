@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -65,12 +66,13 @@ async def open_evaluator(
     closing: asyncio.Event,
     shared: Shared | None = None,
     polling: Polling | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Evaluator]:
     """Opens everything; on leaving, what was accepted is stored and the engine's state saved, and `closing` is set.
 
     `rules` is a channel to RuleService with the mesh's credential. With `polling` points are read from a source, else
-    they are pushed and kept here. If the engine or what feeds it dies, whoever holds the context open is cancelled and
-    the error raised. Raises DatabaseUnusable, PortTaken.
+    they are pushed and kept here; with `tls` they are taken over TLS. If the engine or what feeds it dies, whoever
+    holds the context open is cancelled and the error raised. Raises DatabaseUnusable, PortTaken.
     """
     keep_freed_memory()
     opening = polled(settings, polling, rules, closing) if polling else embedded(settings, rules, closing)
@@ -85,7 +87,7 @@ async def open_evaluator(
                 guesses = Guesses(parts.shared.buckets)
                 reader = LineReader(parts.catalogue, made.on_head)
                 ingest = Ingest(parts.intake, reader, authenticate, ready.is_set, quota, guesses)
-                async with listening(ingest, settings.http_host, settings.http_port) as port:
+                async with listening(ingest, settings.http_host, settings.http_port, tls) as port:
                     yield Evaluator(parts, made.engine, port)
             finally:
                 made.stop_taking()

@@ -53,6 +53,8 @@ class Settings:
     """How log lines are written: `text` or `json`."""
     tls: TlsSettings | None = None
     """What the services speak TLS with; None for plain text."""
+    has_https: bool = False
+    """Whether points over HTTP are taken over TLS, with the certificate of `tls`."""
     has_reflection: bool = False
     """Whether a served service describes its methods to whoever asks; `monitors up` always does."""
     health_port: int = 0
@@ -128,6 +130,7 @@ def _read(env: Env) -> Settings:
         tracing=read_tracing(env),
         log_format=env.str("MONITORS_LOG_FORMAT", LOG_FORMATS[0], validate=validate.OneOf(list(LOG_FORMATS))),
         tls=read_tls(env),
+        has_https=_has_https(env),
         has_reflection=env.bool("MONITORS_REFLECTION", False),
         health_port=env.int("MONITORS_HEALTH_PORT", 0, **values.PORT),
     )
@@ -135,3 +138,10 @@ def _read(env: Env) -> Settings:
 
 def _file(home: Path, service: str) -> SecretUrl:
     return SecretUrl(f"{SQLITE}{home / f'{service}.db'}")
+
+
+def _has_https(env: Env) -> bool:
+    wanted = env.bool("MONITORS_HTTP_TLS", False)
+    if wanted and read_tls(env) is None:
+        raise EnvError("MONITORS_HTTP_TLS needs a certificate: set MONITORS_TLS_CERT_FILE and what belongs to it")
+    return wanted

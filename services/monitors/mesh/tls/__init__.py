@@ -2,5 +2,6 @@
 
 from monitors.mesh.tls.certificates import Certificates, CertificatesUnusable
 from monitors.mesh.tls.channel import RotatingChannel
+from monitors.mesh.tls.https import https_context
 
-__all__ = ["Certificates", "CertificatesUnusable", "RotatingChannel"]
+__all__ = ["Certificates", "CertificatesUnusable", "RotatingChannel", "https_context"]

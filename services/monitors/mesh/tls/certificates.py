@@ -89,6 +89,11 @@ class Certificates:
         return not names.isdisjoint(self._settings.services)
 
     @property
+    def own_files(self) -> tuple[Path, Path]:
+        """The certificate and its key."""
+        return self._settings.certificate, self._settings.key
+
+    @property
     def _files(self) -> tuple[Path, Path, Path]:
         return self._settings.certificate, self._settings.key, self._settings.authority
 
