@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from influxdb_client import InfluxDBClient, Point
 from influxdb_client.client.write_api import SYNCHRONOUS
@@ -13,6 +14,8 @@ from mcp import StdioServerParameters
 from mcp.client import Client
 from standardwebhooks import Webhook
 
+from monitors.v1 import rule_service_pb2 as pb
+from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.processes import BIN, MeshProcess, Receiver, receiver, running_mesh, wait_for
 from tests.servers.backends import in_files
 
@@ -46,6 +49,13 @@ def call(mesh: MeshProcess, tool: str, **arguments: Any) -> Any:
     result = asyncio.run(talk())
     assert not result.is_error, result.content
     return result.structured_content
+
+
+def test_what_it_watches_is_known_when_it_says_that_it_runs(mesh: MeshProcess) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{mesh.grpc_port}") as channel:
+        metadata = (("authorization", f"Bearer {mesh.key}"),)
+        listed = RuleServiceStub(channel).ListMonitors(pb.ListMonitorsRequest(), metadata=metadata, timeout=30)
+    assert [monitor.id for monitor in listed.monitors] == ["mon_host"]
 
 
 def test_the_first_alert(mesh: MeshProcess, hook: Receiver) -> None:

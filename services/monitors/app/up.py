@@ -5,6 +5,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -16,9 +17,13 @@ from monitors.app.lifetime import run_until_closed, settle
 from monitors.app.logs import log_to_file
 from monitors.app.mesh import Mesh, open_mesh
 from monitors.app.tracing import tracing
-from monitors.mesh.config import BadSetting, Settings, load_settings
+from monitors.collectors.targets import parse_target
+from monitors.mesh.config import LOCAL_TENANT, BadSetting, Settings, load_settings
 
 log = logging.getLogger(__name__)
+
+FIRST_POINTS_SECONDS = 5.0
+LOOK_SECONDS = 0.05
 
 
 def run_up(settings: Settings, checks: Sequence[str], *, host: bool, mcp: bool) -> int:
@@ -45,10 +50,11 @@ async def _up(settings: Settings, checks: Sequence[str], host: bool, mcp: bool, 
             if closing.is_set():
                 return
             settle()
-            console.print(banner(settings, mesh, checks, host=host, mcp=mcp), soft_wrap=True)
             async with asyncio.TaskGroup() as group:
                 children = _children(settings, mesh, checks, host=host, mcp=mcp)
                 tasks = [group.create_task(keep_running(child)) for child in children]
+                await _first_points(mesh, watched(checks, host=host), closing)
+                console.print(banner(settings, mesh, checks, host=host, mcp=mcp), soft_wrap=True)
                 await closing.wait()
                 console.print("\nStopping …", style="dim")
                 for task in tasks:
@@ -69,6 +75,21 @@ async def _ready(mesh: Mesh, closing: asyncio.Event) -> None:
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
+
+
+def watched(checks: Sequence[str], *, host: bool) -> list[str]:
+    """The monitors that the collectors write to."""
+    return [*(["mon_host"] if host else []), *(parse_target(check).monitor_id for check in checks)]
+
+
+async def _first_points(mesh: Mesh, monitor_ids: Sequence[str], closing: asyncio.Event) -> None:
+    """Waits until rules can name what is watched, since that is what whoever reads the banner does next; but not for
+    long, since what is watched may be away."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FIRST_POINTS_SECONDS):
+            while not closing.is_set() and not await mesh.rules.knows_monitors(LOCAL_TENANT, monitor_ids):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(closing.wait(), LOOK_SECONDS)
 
 
 def _children(settings: Settings, mesh: Mesh, checks: Sequence[str], *, host: bool, mcp: bool) -> list[Child]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from monitors.rules.identity.tenants import Tenants, keep_changes, put_tenant
 from monitors.rules.service import Core, RuleService, add_to_server
 from monitors.rules.service.polling import follow_others, wake_watchers
 from monitors.rules.store import keys, outbox, requests, shards, watching
+from monitors.rules.store.monitors import find_monitor
 from monitors.rules.store.tables import audit
 from monitors.rules.translate.keys import key_to_proto
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
@@ -122,6 +123,15 @@ class Rules:
             return key
 
         return (await self._database.write(work)).text
+
+    async def knows_monitors(self, tenant: str, monitor_ids: Sequence[str]) -> bool:
+        """Whether all of these monitors of a tenant have reported."""
+
+        def look(session: Session) -> bool:
+            with of_tenant(session, tenant):
+                return all(find_monitor(session, tenant, each) is not None for each in monitor_ids)
+
+        return await self._database.read(look)
 
     @property
     def is_shared(self) -> bool:
