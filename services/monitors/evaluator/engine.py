@@ -113,6 +113,17 @@ class Engine:
         return self._leases.held.keys()
 
     @property
+    def alone_since(self) -> int | None:
+        """Since when no other evaluator has had any shard, in nanoseconds; None if one has."""
+        return self._leases.alone_since
+
+    @property
+    def has_its_share(self) -> bool:
+        """Whether it has held its share of the shards once, so that the others know of it; an exclusive one has none to
+        wait for."""
+        return self._follower is None or self._leases.had_share
+
+    @property
     def saved_batch(self) -> int:
         """No batch up to this one is ever evaluated again: the state after it has been saved."""
         return self._saver.saved_batch

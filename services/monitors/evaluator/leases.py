@@ -11,7 +11,7 @@ import grpc
 from monitors.evaluator.model.shards import SHARD_COUNT
 from monitors.mesh.channels import evaluator_id
 from monitors.mesh.events import Changes
-from monitors.mesh.times import SECOND, from_timestamp, to_timestamp
+from monitors.mesh.times import SECOND, from_timestamp, now_nanos, to_timestamp
 from monitors.v1 import mesh_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
@@ -66,6 +66,10 @@ class Leases:
         self.share = SHARD_COUNT
         self.complete = asyncio.Event()
         """Set while all shards are held."""
+        self.alone_since: int | None = None
+        """Since when there has been no other evaluator, in nanoseconds; None while there is one."""
+        self.had_share = False
+        """Whether it has ever held all that is its own."""
         self.renewed = Changes()
         """Announced after each answer of RuleService."""
         self.gained_count = self.lost_count = 0
@@ -147,7 +151,7 @@ class Leases:
         """Gives everything back, so that the others needn't wait for the leases' end. Raises AioRpcError."""
         request = pb.LeaseShardsRequest(evaluator_id=self._name, address=self._address, leaving=True)
         async with self._one_at_a_time:
-            self.held = {}
+            self.held, self.alone_since = {}, None
             self.complete.clear()
             await self._rules.LeaseShards(request, timeout=FAREWELL_TIMEOUT)
 
@@ -161,10 +165,15 @@ class Leases:
         self._next_end = left / SECOND + MARGIN if response.HasField("next_end_time") else math.inf
         missing = self.share - len(self.held)
         self.problem = f"{missing} of {self.share} shards are held by another evaluator" if missing > 0 else ""
+        self.had_share = self.had_share or missing <= 0
         if len(self.held) == SHARD_COUNT:
             self.complete.set()
         else:
             self.complete.clear()
+        if missing > 0 or self.share < SHARD_COUNT:
+            self.alone_since = None
+        elif self.alone_since is None:
+            self.alone_since = now_nanos()
         self._note_changes(before, frozenset(response.wanted_back) - self._released)
         self.renewed.announce()
 

@@ -36,6 +36,8 @@ MEMORY_SECONDS = 60.0
 class Evaluator:
     """The evaluator as a server hosts it. Points are taken at once; they're evaluated from `ready` on."""
 
+    why_unready = "it doesn't hold its share of the shards yet"
+
     def __init__(self, parts: Parts, engine: Engine, http_port: int) -> None:
         self._service = EvaluatorService(parts)
         self._parts = parts
@@ -50,8 +52,9 @@ class Evaluator:
         export(metrics, self._parts, self._engine)
 
     async def is_ready(self) -> bool:
-        """Whether it can serve: it takes points as soon as it's open."""
-        return True
+        """Whether it can serve. One that keeps its points takes them as soon as it's open; of several the others must
+        know first that points come another way, too."""
+        return self._engine.has_its_share
 
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds the servicer and returns the service's full name."""

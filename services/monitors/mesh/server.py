@@ -106,15 +106,15 @@ class MeshServer:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return ports
 
-    async def tell_readiness(self, is_ready: Callable[[], Awaitable[bool]]) -> None:
+    async def tell_readiness(self, is_ready: Callable[[], Awaitable[bool]], why_not: str) -> None:
         """Lets health say whether the services can serve, as `is_ready` finds every few seconds, until the server
-        stops. That the process is alive stays said."""
+        stops; the log says why they can't. That the process is alive stays said."""
         said = True
         while not self._closing.is_set():
             ready = await is_ready()
             if ready != said:
                 said = ready
-                log.warning("ready again" if ready else "not ready: the database doesn't answer")
+                log.warning("ready" if ready else f"not ready: {why_not}")
                 status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
                 for name in ("", *self._names):
                     await self._health.set(name, status)

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 class Notifier:
     """A running notifier."""
 
+    why_unready = "the database doesn't answer"
+
     def __init__(
         self, service: NotifierService, changes: Changes, database: Database, dispatcher: Dispatcher, clock: Clock
     ) -> None:

@@ -47,6 +47,8 @@ WRITE_CACHE = 32 * 1024 * 1024
 class Rules:
     """RuleService, open."""
 
+    why_unready = "the database doesn't answer"
+
     def __init__(self, core: Core, tenants: Tenants) -> None:
         self._core = core
         self._database = core.database

@@ -19,7 +19,8 @@ from monitors.evaluator.polling.acquaintance import Acquaintance
 from monitors.evaluator.polling.connecting import Connecting
 from monitors.evaluator.polling.history import READS_AT_ONCE, PolledHistory
 from monitors.evaluator.polling.interest import Interest
-from monitors.evaluator.polling.poller import Poller
+from monitors.evaluator.polling.poller import Poller, slack_of
+from monitors.evaluator.polling.running_ahead import RunningAhead
 from monitors.evaluator.polling.writing import Target, WriteThrough
 from monitors.evaluator.reader import LineReader
 from monitors.evaluator.registering import Registrar
@@ -59,6 +60,7 @@ class Met(Evaluated):
     """Also keeps what series it met, and which points were read as theirs from before."""
 
     before_reading: Callable[[], None] = staticmethod(lambda: None)
+    alone_since: int | None = 0
 
     async def meet_series(self, series: Sequence[Series], until: int, read: ReadWindow) -> None:
         rows = [one.index for one in series]
@@ -128,7 +130,8 @@ async def opened(server: Influx2, folder: Path, allowance: int) -> AsyncIterator
         poll = PollSettings(interval=0.2, allowance=allowance)
         target = Target(source, catalogue, owners, Registrar(catalogue, Registry(channel)))
         tags = MonitorTags()
-        sink = WriteThrough(target, history, newest, tags, evaluated, poll, DAY)
+        ahead = RunningAhead(history, evaluated, slack_of(poll.interval))
+        sink = WriteThrough(target, history, newest, tags, evaluated, ahead, DAY)
         poller = Poller(source, history, acquaintance, catalogue, evaluated, poll, sink, DAY)
         reader = LineReader(catalogue, tags.learn)
         yield partial(Bench, server, book, poller, sink, reader, history, interest, catalogue, owners, evaluated)

@@ -98,11 +98,36 @@ def test_a_pushed_point_is_evaluated_without_any_poll(seldom: Polled) -> None:
     def is_after(load: int, state: str) -> bool:
         # The rule may still be on its way to the evaluator.
         take(seldom, f"web,monitor_id=shop load={load}")
-        return seldom.alerts() == [("shop", "load > 10", state)]
+        return ("shop", "load > 10", state) in seldom.alerts()
 
     until(lambda: is_after(11, "firing"), "the alert")
     until(lambda: is_after(9, "resolved"), "its end")
     assert seldom.series("shop") == {("shop", "load"): 9.0}
+
+
+def test_what_another_evaluator_has_taken_is_evaluated_before_what_was_pushed_later(
+    seldom: Polled, request: pytest.FixtureRequest
+) -> None:
+    version = request.node.callspec.params["seldom"]
+    through_another = request.getfixturevalue("server" if version == 1 else "double").write
+    take(seldom, "web,monitor_id=bank load=5")
+    until(lambda: seldom.status().shard_count == 256, "all shards")
+    seldom.create("bank", "load > 20")
+
+    def episodes() -> list[tuple[str, str]]:
+        return [(title, state) for of, title, state in seldom.alerts() if of == "bank"]
+
+    def has_fired() -> bool:
+        # The rule may still be on its way to the evaluator.
+        take(seldom, "web,monitor_id=bank load=21")
+        return bool(episodes())
+
+    until(has_fired, "the rule")
+    take(seldom, "web,monitor_id=bank load=5")
+    until(lambda: episodes() == [("load > 20", "resolved")], "the first end")
+    through_another(f"web,monitor_id=bank load=22 {time.time_ns()}")
+    take(seldom, "web,monitor_id=bank load=5")
+    until(lambda: episodes() == [("load > 20", "resolved")] * 2, "the second alert")
 
 
 @needs_influxdb

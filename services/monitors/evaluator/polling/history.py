@@ -56,7 +56,8 @@ class PolledHistory:
         """Set once the source's series are known."""
         self.reading = asyncio.Lock()
         """Held from when a stretch of time is asked for until it has been handed on."""
-        self._source, self._acquaintance, self._catalogue = source, acquaintance, catalogue
+        self.catalogue = catalogue
+        self._source, self._acquaintance = source, acquaintance
         self._interest, self._newest, self._retention = interest, newest, retention
         self._turns = Turns(READS_AT_ONCE, READS_OF_TENANT)
         self._rate = BATCH_POINTS / MINUTE
@@ -76,7 +77,7 @@ class PolledHistory:
     async def series(self) -> list[Series]:
         """See History. Waits until the source has said what it has."""
         await self.listed.wait()
-        return self._catalogue.all()
+        return self.catalogue.all()
 
     async def newest_batch(self) -> int:
         """See History."""
@@ -150,6 +151,11 @@ class PolledHistory:
             found += [points async for points in parts]
         return join(found, [self.is_text(points) for points in found])
 
+    async def read_of(self, series: Collection[int], start: int, end: int) -> Points:
+        """All points of these series in the closed range `start`..`end`."""
+        points = await self.read(self._selection_of(series), start, end)
+        return points.take(np.isin(points.series, np.fromiter(series, np.int32)))
+
     async def _parts(self, selection: Selection, start: int, end: int) -> AsyncGenerator[Points]:
         if selection.monitors == ():
             return
@@ -190,7 +196,7 @@ class PolledHistory:
 
     def numbers(self, points: Points) -> Floats:
         """See Readable."""
-        found = numbers(points.values, self._catalogue.types_of(points.series))
+        found = numbers(points.values, self.catalogue.types_of(points.series))
         if points.texts and (is_text := self.is_text(points)).any():
             found[is_text] = codes(points, is_text)
         return found
@@ -200,7 +206,7 @@ class PolledHistory:
         if not indexes or start > end:
             return EMPTY
         wanted, found, count = np.fromiter(indexes, np.int32), [EMPTY], 0
-        tenant = self._catalogue[int(wanted[0])].key.tenant
+        tenant = self.catalogue[int(wanted[0])].key.tenant
         async with (
             self._turns.turn(tenant),
             aclosing(self._parts(self._selection_of(indexes), start, end)) as parts,
@@ -213,7 +219,7 @@ class PolledHistory:
         return join(found, [self.is_text(points) for points in found])
 
     def _selection_of(self, indexes: Collection[int]) -> Selection:
-        keys = [self._catalogue[index].key for index in indexes]
+        keys = [self.catalogue[index].key for index in indexes]
         return Selection(
             tuple(sorted({key.monitor for key in keys})),
             tuple(sorted({key.measurement for key in keys})),

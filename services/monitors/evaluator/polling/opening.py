@@ -19,7 +19,8 @@ from monitors.evaluator.polling.acquaintance import Acquaintance
 from monitors.evaluator.polling.connecting import Connecting
 from monitors.evaluator.polling.history import PolledHistory
 from monitors.evaluator.polling.interest import Interest
-from monitors.evaluator.polling.poller import Poller
+from monitors.evaluator.polling.poller import Poller, slack_of
+from monitors.evaluator.polling.running_ahead import RunningAhead
 from monitors.evaluator.polling.writing import Target, WriteThrough
 from monitors.evaluator.registering import Registrar
 from monitors.evaluator.registry import Registry
@@ -62,11 +63,12 @@ async def polled(
     )
     history.held = lambda: engine.held_shards
     target = Target(source, catalogue, polling.owners, registrar)
-    sink = WriteThrough(target, history, newest, tags, engine, poll, settings.retention)
+    ahead = RunningAhead(history, engine, slack_of(poll.interval))
+    sink = WriteThrough(target, history, newest, tags, engine, ahead, settings.retention)
     poller = Poller(source, history, acquaintance, catalogue, engine, poll, sink, settings.retention)
     backtests = Backtests(history, catalogue, newest, capacity)
     parts = Parts(history, catalogue, newest, sink, engine, poller, backtests, now_nanos())
     try:
-        yield Assembly(parts, engine, helpers=(poller.run,), on_head=tags.learn)
+        yield Assembly(parts, engine, helpers=(poller.run, ahead.run), on_head=tags.learn)
     finally:
         await source.close()

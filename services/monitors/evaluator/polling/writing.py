@@ -10,19 +10,18 @@ import numpy as np
 
 from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.intake import AHEAD, Evaluation, Refusal, Written, refusals_of, resolved, timely
-from monitors.evaluator.model.series import Arrival, Batch, FieldType
+from monitors.evaluator.model.series import FieldType
 from monitors.evaluator.monitor_tags import MonitorTags
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.points import Definition, Mask, Points, Submission, compact
 from monitors.evaluator.polling.acquaintance import announce
 from monitors.evaluator.polling.history import PolledHistory
-from monitors.evaluator.polling.poller import slack_of
+from monitors.evaluator.polling.running_ahead import RunningAhead
 from monitors.evaluator.registering import Registrar
 from monitors.evaluator.sources.errors import SourceError, WriteRefused
 from monitors.evaluator.sources.line_text import Named, key_of, lines_of, named
 from monitors.evaluator.sources.port import Source
 from monitors.evaluator.turns import Turns
-from monitors.mesh.config import PollSettings
 from monitors.mesh.identity.owners import Owners
 from monitors.mesh.spans import current_traceparent, is_traced
 from monitors.mesh.times import now_nanos
@@ -64,8 +63,7 @@ class WriteThrough:
     """A Sink. What it has accepted is in the source. What it raises an error for is to be sent again, which does no
     harm even if some of it is there: a point of the same series and time is the same point.
 
-    Points are evaluated as they come, unless the polls are behind: then they wait for these like all others. Counts are
-    of what was pushed and of what was polled, which is some of it once more.
+    Counts are of what was pushed and of what was polled, which is some of it once more.
     """
 
     def __init__(
@@ -75,13 +73,13 @@ class WriteThrough:
         newest: Newest,
         tags: MonitorTags,
         evaluation: Evaluation,
-        poll: PollSettings,
+        ahead: RunningAhead,
         retention: int,
     ) -> None:
         self._source, self._catalogue = target.source, target.catalogue
         self._owners, self._registrar = target.owners, target.registrar
         self._history, self._newest, self._tags, self._evaluation = history, newest, tags, evaluation
-        self._slack, self._retention = slack_of(poll.interval), retention
+        self._ahead, self._retention = ahead, retention
         self._turns = Turns(WRITES_AT_ONCE, WRITES_OF_TENANT)
         self._known: dict[int, _Known] = {}
         self._is_traced = is_traced()
@@ -177,9 +175,5 @@ class WriteThrough:
         if not self._history.listed.is_set():
             return
         announce(self._catalogue, self._evaluation)
-        now = now_nanos()
-        if self._history.horizon.keeps_up(now, self._slack):
-            found = self._history.numbers(points)
-            traceparent = current_traceparent() if self._is_traced else ""
-            causes = (traceparent,) if traceparent else ()
-            self._evaluation.push(Batch(now, now, points.series, points.times, found, Arrival.AHEAD, causes))
+        traceparent = current_traceparent() if self._is_traced else ""
+        self._ahead.take(points, (traceparent,) if traceparent else ())
