@@ -29,7 +29,7 @@ SLACK = 20.0
 """Seconds for a machine that does other things besides: how fast it is says nothing about the code."""
 FEWEST, MOST = 5, 10
 """How many evaluators there are meanwhile."""
-INVARIANT = re.compile(r"[IS]\d: ")
+INVARIANT = re.compile(r".*\b[IS]\d: ")
 
 Plan = Callable[[World, int], Mapping[str, int]]
 """What is done to a mesh, by a seed; gives what was done, and how often."""

@@ -92,7 +92,7 @@ class World:
         """Waits until every evaluator has its share."""
         wait_for(
             lambda: self.watcher.is_balanced and len(self.watcher.looks[-1].alive) == len(self.fleet.well),
-            "the shards to be shared out", START_SECONDS, every=0.1,
+            "S1: the shards to be shared out", START_SECONDS, every=0.1,
         )  # fmt: skip
 
     def calls(self) -> list[int]:

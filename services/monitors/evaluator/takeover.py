@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import grpc
@@ -17,7 +17,7 @@ from monitors.evaluator.leases import LeaseChange, Leases
 from monitors.evaluator.loading import Loaded, load
 from monitors.evaluator.model.arrays import Booleans
 from monitors.evaluator.model.arrivals import take
-from monitors.evaluator.model.evaluation import NO_POINTS, Capacity, Evaluation, Fill, Points
+from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Fill, Points
 from monitors.evaluator.model.handover import begin_aside, give_up, hand_over, joined, pass_time, take_up
 from monitors.evaluator.model.recovery import checkpoints, reanchor
 from monitors.evaluator.model.series import Arrival, Batch
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RULES_AT_ONCE = 2_000
-SERIES_AT_ONCE = 10_000
 SHARDS_AT_ONCE = 4
 """How much is done in the evaluating thread before a batch that came meanwhile has its turn."""
 PAUSE = 0.5
@@ -52,8 +51,8 @@ class _Aside:
     epochs: dict[int, int]
     """The leases under which their states were loaded."""
     evaluation: Evaluation
-    states: dict[int, Checkpoint] = field(default_factory=dict)
-    episodes: list[OpenEpisode] = field(default_factory=list)
+    states: dict[int, Checkpoint]
+    episodes: list[OpenEpisode]
 
 
 class ShardFollower:
@@ -138,7 +137,8 @@ class ShardFollower:
         loaded = await load(self._rules, current)
         newest = await self._history.newest_batch()
         await self._save_beginnings(loaded, epochs)
-        for aside in await self._core.call(lambda main: self._groups(loaded, epochs, newest, main.capacity)):
+        for (number, watermark), group in self._groups(loaded, epochs, newest).items():
+            aside = await self._core.call(lambda main: _aside(main, loaded, group, number, watermark))  # noqa: B023
             await self._begin(aside)
             await self._move(aside)
         # A crash from now on is to go on from here.
@@ -157,28 +157,18 @@ class ShardFollower:
             loaded.states.update(dict.fromkeys(fresh, state))
             await self._saver.save_states(dict.fromkeys(fresh, state), epochs)
 
-    def _groups(self, loaded: Loaded, epochs: dict[int, int], newest: int, capacity: Capacity) -> list[_Aside]:
-        """The shards by what they go on from. In the evaluating thread."""
-        now, by_start = now_nanos(), defaultdict[tuple[int, int], set[int]](set)
-        for shard in epochs:
-            state = loaded.states[shard]
-            by_start[goes_on_from(self._history, state, newest, now)].add(shard)
-        asides = []
-        for (number, watermark), shards in by_start.items():
-            states = {shard: state for shard, state in loaded.states.items() if shard in shards}
-            evaluation = begin_aside(states, shards, watermark, capacity)
-            aside = _Aside(number, {shard: epochs[shard] for shard in shards}, evaluation, states)
-            aside.episodes = [
-                one for one in loaded.episodes if shard_of(one.key.tenant, one.key.monitor) in aside.epochs
-            ]
-            asides.append(aside)
-        return asides
+    def _groups(
+        self, loaded: Loaded, epochs: Mapping[int, int], newest: int
+    ) -> Mapping[tuple[int, int], dict[int, int]]:
+        """The shards with their epochs by what they go on from: a batch, and a time."""
+        now, by_start = now_nanos(), defaultdict[tuple[int, int], dict[int, int]](dict)
+        for shard, epoch in epochs.items():
+            by_start[goes_on_from(self._history, loaded.states[shard], newest, now)][shard] = epoch
+        return by_start
 
     async def _begin(self, aside: _Aside) -> None:
-        """Gives it series, rules, points and state."""
+        """Gives it rules, points and state."""
         core, evaluation = self._core, aside.evaluation
-        while await core.call(lambda main: _add_series(main, evaluation)):
-            pass
         # Of a million rules few are about these shards: to take them all would take longer than a lease.
         keys = await core.call(lambda main: main.plan.rules_on(evaluation.plan.shards))
         fill = Fill(np.empty(0, dtype=np.intp), evaluation.state.watermark)
@@ -251,11 +241,11 @@ class ShardFollower:
         return np.append(seen, np.full(unheard, self._history.reported is None))
 
 
-def _add_series(main: Evaluation, evaluation: Evaluation) -> bool:
-    """Adds some more of the series; False if there are no more."""
-    known = len(evaluation.plan.series)
-    evaluation.add_series(main.plan.series[known : known + SERIES_AT_ONCE])
-    return len(evaluation.plan.series) > known
+def _aside(main: Evaluation, loaded: Loaded, epochs: dict[int, int], number: int, watermark: int) -> _Aside:
+    """An evaluation of these shards, which go on from there. In the evaluating thread."""
+    states = {shard: state for shard, state in loaded.states.items() if shard in epochs}
+    episodes = [one for one in loaded.episodes if shard_of(one.key.tenant, one.key.monitor) in epochs]
+    return _Aside(number, epochs, begin_aside(main, states, epochs, watermark), states, episodes)
 
 
 def _put_rules(main: Evaluation, evaluation: Evaluation, keys: Collection[RuleKey]) -> Fill:

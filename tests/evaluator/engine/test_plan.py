@@ -164,6 +164,24 @@ def test_the_rules_on_some_shards_make_the_same_of_them_as_all_rules_do(
     assert named <= shards
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.lists(specs(), max_size=8), st.integers(0, len(KNOWN)))
+def test_copied_monitors_are_the_same_and_what_becomes_known_to_one_isnt_known_to_the_other(
+    rules: list[RuleSpec], known: int
+) -> None:
+    one, whole = Plan(), Plan()
+    one.add_series(KNOWN[:known])
+    copied = Plan(monitors=one.monitors.copy())
+    one.add_series(KNOWN)
+    assert len(copied.series) == known
+    copied.add_series(KNOWN)
+    whole.add_series(KNOWN)
+    for plan in (copied, whole):
+        plan.put_rules(rules)
+    assert shape(copied) == shape(whole)
+    assert list(copied.series) == KNOWN
+
+
 def test_many_rules_at_once_stay_within_their_tenants_limit() -> None:
     plan = Plan(limits=Limits(per_tenant=3))
     plan.add_series(KNOWN)

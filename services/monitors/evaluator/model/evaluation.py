@@ -15,6 +15,7 @@ from monitors.evaluator.model.filling import Fill, Filling
 from monitors.evaluator.model.instances import Limits, PlanChange
 from monitors.evaluator.model.levels import settle
 from monitors.evaluator.model.machine import Changes, Transition, evaluate, schedule
+from monitors.evaluator.model.monitors import Monitors
 from monitors.evaluator.model.plan import Plan
 from monitors.evaluator.model.points import NO_POINTS, Points
 from monitors.evaluator.model.ring_rows import MOST_CELLS
@@ -59,9 +60,11 @@ class Evaluation:
         shards: Iterable[int] = ALL_SHARDS,
         *,
         capacity: Capacity = AMPLE,
+        monitors: Monitors | None = None,
     ) -> None:
+        """`monitors` are known already, with their series."""
         self.capacity = capacity
-        self.plan = Plan(shards, capacity.instances)
+        self.plan = Plan(shards, capacity.instances, monitors)
         self.window = Window(capacity.window_points, capacity.lanes)
         self.state = State(now)
         self.orphans: list[OpenEpisode] = []
@@ -73,6 +76,7 @@ class Evaluation:
         self._held = NO_POINTS
         self._filling = Filling(self.plan, self.window, self.state)
         self._ahead = Ahead()
+        self._reserve(len(self.plan.series))
 
     # --- rules and series ---
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from monitors.evaluator.model.arrays import Booleans
-from monitors.evaluator.model.evaluation import Capacity, Evaluation, Fill, Points
+from monitors.evaluator.model.evaluation import Evaluation, Fill, Points
 from monitors.evaluator.model.machine import Transition
 from monitors.evaluator.model.recovery import restore, resume
 from monitors.evaluator.model.shards import SHARD_COUNT, shard_of
@@ -14,10 +14,11 @@ from monitors.evaluator.model.state import GAP_LIMIT, Checkpoint, Gap, InstanceS
 
 
 def begin_aside(
-    states: Mapping[int, Checkpoint], shards: Iterable[int], watermark: int, capacity: Capacity
+    main: Evaluation, states: Mapping[int, Checkpoint], shards: Iterable[int], watermark: int
 ) -> Evaluation:
-    """An evaluation of these shards alone, whose times are those that were saved of each of them."""
-    aside = Evaluation(watermark, shards, capacity=capacity)
+    """An evaluation of these shards alone, whose times are those that were saved of each of them. It knows the series
+    that the other one knows."""
+    aside = Evaluation(watermark, shards, capacity=main.capacity, monitors=main.plan.monitors.copy())
     gaps: dict[tuple[int, int], Booleans] = {}
     for shard, saved in states.items():
         aside.state.resumed_at[shard] = saved.resumed_at

@@ -3,6 +3,7 @@
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from itertools import compress
 from typing import NamedTuple, TypeVar, overload
 
@@ -86,6 +87,10 @@ class Monitors:
         self.series = SeriesTable(self._ids)
         self._series = Links()
         self._of_tenant: dict[str, array[int]] = defaultdict(lambda: array("i"))
+
+    def copy(self) -> "Monitors":
+        """The same, on its own from now on. To add all series anew takes hundreds of times as long."""
+        return deepcopy(self)
 
     def find(self, tenant: str, monitor: str) -> int | None:
         """A monitor's number, None if it's unheard of."""

@@ -27,9 +27,11 @@ class Roster:
     pattern one of its own.
     """
 
-    def __init__(self, shards: Iterable[int] = ALL_SHARDS, limits: Limits | None = None) -> None:
+    def __init__(
+        self, shards: Iterable[int] = ALL_SHARDS, limits: Limits | None = None, monitors: Monitors | None = None
+    ) -> None:
         self.instances = Instances()
-        self.monitors = Monitors()
+        self.monitors = monitors or Monitors()
         self.instances_of_series = Links()
         self.instances_of_scope = Links()
         self.bindings = Bindings()
