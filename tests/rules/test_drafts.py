@@ -16,6 +16,7 @@ from monitors.mesh.database import Session
 from monitors.mesh.times import SECOND, now_nanos
 from monitors.rules.service import recording
 from monitors.rules.store import transitions as store
+from monitors.rules.store.rules import find_enabled
 from monitors.rules.store.tables import outbox
 from monitors.v1 import alert_pb2, mesh_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
@@ -184,6 +185,23 @@ def test_what_concerns_others_leaves_a_draft_as_it_is(alone: Client, monkeypatch
         life.record([Step("fires", 0, 1), Step("fires", 1, 1)])
     # The other one is looked up in its transaction, ours before it and never again.
     assert looks == [2, 1]
+
+
+def test_rules_are_read_again_only_once_one_was_changed(alone: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    life, read = Life(alone, now_nanos()), list[str]()
+
+    def noted(session: Session, tenant: str, ids: Sequence[str]) -> Any:
+        read.extend(ids)
+        return find_enabled(session, tenant, ids)
+
+    monkeypatch.setattr(store, "find_enabled", noted)
+    monkeypatch.setattr(recording, "WORTH_A_THREAD", 1)
+    life.record([Step("fires", 0, 1)])
+    life.record([Step("fires", 1, 1)])
+    assert read == [life.rule.id]
+    life.do(Step("turned off", 0, 0))
+    assert life.record([Step("fires", 2, 1)]) == [mesh_pb2.TRANSITION_OUTCOME_IGNORED]
+    assert read == [life.rule.id] * 2
 
 
 def test_a_lease_that_is_lost_meanwhile_undoes_a_draft(alone: Client) -> None:

@@ -95,8 +95,8 @@ class RuleFacts(NamedTuple):
 class Known:
     """What the store remembers about the instances at hand. Keys of instances and transitions begin with the tenant."""
 
-    rules: Mapping[tuple[str, str], RuleFacts] = field(default_factory=dict)
-    """By tenant and rule; a rule that is gone or turned off is left out."""
+    rules: Mapping[tuple[str, str], RuleFacts | None] = field(default_factory=dict)
+    """By tenant and rule; a rule that is gone or turned off is None, or left out."""
     open: dict[tuple[str, str], Alert] = field(default_factory=dict)
     """Open alerts by tenant and instance key."""
     told: dict[tuple[str, str], int] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from monitors.mesh.spans import current_traceparent
 from monitors.mesh.tenancy import of_tenant
 from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.model.alert import Event
+from monitors.rules.model.facts_memory import FactsMemory
 from monitors.rules.model.recent import Recent
 from monitors.rules.service.outlets import Outlets
 from monitors.rules.store.requests import first_answer, once
@@ -90,6 +91,8 @@ class Core:
     """The streams to notifiers."""
     recent: Recent = field(default_factory=Recent)
     """What was recorded last."""
+    facts: FactsMemory = field(default_factory=FactsMemory)
+    """What the last alerts took from their rules."""
 
 
 class Part:

@@ -8,7 +8,7 @@ from monitors.mesh.tenancy import across_tenants
 from monitors.rules.model.episodes import Known, Ledger, Result, Transition
 from monitors.rules.model.recent import Instances
 from monitors.rules.service.base import Core
-from monitors.rules.store import outbox, shards
+from monitors.rules.store import counters, outbox, shards
 from monitors.rules.store.decisions import AlreadyRecorded, Rows, Saved, prepare, save, save_prepared
 from monitors.rules.store.drafts import Basis, basis_of, holds
 from monitors.rules.store.transitions import load_known
@@ -56,7 +56,7 @@ async def record(core: Core, batch: Batch) -> Recorded:
     # Where others write to the database, what was read can only be relied on while it's locked.
     is_alone = not core.database.is_shared
     is_drafted = is_alone and len(batch.transitions) >= WORTH_A_THREAD
-    draft = await core.database.read(lambda session: _drafted(session, batch)) if is_drafted else None
+    draft = await core.database.read(lambda session: _drafted(core, session, batch)) if is_drafted else None
     instances = draft.basis.instances if draft else batch.instances
 
     def work(session: Session, *, look_up_all: bool = False) -> Recorded:
@@ -83,9 +83,12 @@ def _decided(known: Known, batch: Batch) -> tuple[Ledger, list[Result]]:
     return ledger, [ledger.apply(transition) for transition in batch.transitions]
 
 
-def _drafted(session: Session, batch: Batch) -> _Draft:
+def _drafted(core: Core, session: Session, batch: Batch) -> _Draft:
     with across_tenants(session, "an evaluator decides for all tenants, and its decisions come together"):
-        known = load_known(session, batch.transitions, facts_of, look_up_all=False)
-        basis = basis_of(session, known, batch.instances)
+        # All that is read from here on is of the state that has these numbers.
+        newest = revision, _ = counters.newest(session)
+        known = load_known(session, batch.transitions, facts_of, look_up_all=False, facts=core.facts.at(revision))
+    core.facts.note(revision, known.rules)
+    basis = basis_of(newest, known, batch.instances)
     ledger, results = _decided(known, batch)
     return _Draft(basis, ledger, results, prepare(ledger, encode_notification))

@@ -24,10 +24,11 @@ class Basis(NamedTuple):
     released: frozenset[str]
 
 
-def basis_of(session: Session, known: Known, instances: Instances) -> Basis:
-    """On what it's going to be decided, with what is known of these instances in the same transaction."""
+def basis_of(newest: tuple[int, int], known: Known, instances: Instances) -> Basis:
+    """On what it's going to be decided: with what is known of these instances, and the last revision and sequence, both
+    of the same transaction."""
     held = [alert.held for alert in known.open.values() if alert.suppress_reason]
-    return Basis(*counters.newest(session), instances, held, frozenset(known.released))
+    return Basis(*newest, instances, held, frozenset(known.released))
 
 
 def holds(session: Session, basis: Basis, recent: Recent) -> bool:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Select, bindparam, func, select
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from monitors.mesh.rows import find_tuples
 from monitors.rules.model.alert import EventKind, Instance, former_once_key
 from monitors.rules.model.episodes import Known, RuleFacts, Transition, is_surprising
+from monitors.rules.model.facts_memory import Facts
 from monitors.rules.store import outbox
 from monitors.rules.store.alerts import OPEN_COLUMNS, read_alert, read_open
 from monitors.rules.store.paging import chunks
@@ -43,10 +45,11 @@ def load_known(
     facts_of: Callable[[StoredRule], RuleFacts],
     *,
     look_up_all: bool,
+    facts: Facts = MappingProxyType({}),
 ) -> Known:
     """What is remembered about the instances and rules of a batch. Unless all are looked up, only of surprising
     transitions it's known whether they have been recorded: `decisions.save` raises AlreadyRecorded if one of the
-    others has."""
+    others has. `facts` are those of rules that needn't be read; they are among what is known in the end."""
     rule_ids, instances, firing = _Named(), _Named(), _Named()
     for each in transitions:
         instance, kind = each.instance, each.kind
@@ -58,12 +61,7 @@ def load_known(
         if kind is EventKind.FIRING:
             firing[tenant][key] = instance
     # First, as who changes a rule has it first and its alerts then.
-    rules = {
-        (tenant, rule.id): facts_of(rule)
-        for tenant in sorted(rule_ids)
-        for rule in find_enabled(session, tenant, sorted(rule_ids[tenant]))
-    }
-    known = Known(rules)
+    known = Known(_load_facts(session, rule_ids, facts_of, facts))
     for row in _find(session, _OPEN_OF_INSTANCES, _listed(instances)):
         alert = read_open(row, instances)
         known.open[alert.tenant, alert.instance_key] = alert
@@ -71,6 +69,17 @@ def load_known(
     load_over(session, known, _listed(firing))
     _load_recorded(session, known, [each for each in transitions if look_up_all or is_surprising(known, each)])
     return known
+
+
+def _load_facts(
+    session: Session, rule_ids: "_Named", facts_of: Callable[[StoredRule], RuleFacts], facts: Facts
+) -> Facts:
+    found: dict[tuple[str, str], RuleFacts | None] = {}
+    for tenant in sorted(rule_ids):
+        missing = sorted(each for each in rule_ids[tenant] if (tenant, each) not in facts)
+        found |= {(tenant, each): None for each in missing}
+        found |= {(tenant, rule.id): facts_of(rule) for rule in find_enabled(session, tenant, missing)}
+    return {**facts, **found} if found else facts
 
 
 class _Named(defaultdict[str, dict[str, Instance]]):
