@@ -22,7 +22,7 @@ ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup run test test-servers fuzz crash crash-long soak scale lint format breaking clean images deploy check-deploy \
 	check-security \
-	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-notify bench-store
+	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-notify bench-store bench-telemetry
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -138,6 +138,9 @@ bench-conditions: setup ## Conditions of all kinds beside Prometheus, anomalies,
 
 bench-notify: setup ## Alerts to webhooks: in a burst and single, beside dead endpoints, and beside Alertmanager, e.g. make bench-notify ARGS=burst
 	@$(VENV)/bin/python -m benchmarks.notify $(ARGS)
+
+bench-telemetry: setup ## What following one trace in twenty costs: CPU seconds a point, an alert and a call, with spans and without
+	@$(VENV)/bin/python -m benchmarks.telemetry $(ARGS)
 
 bench-app: setup ## The table of alerts in Chromium: 200 alerts, and how big the document is
 	@$(VENV)/bin/python -m benchmarks.app

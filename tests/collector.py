@@ -24,12 +24,12 @@ class Exported:
     attributes: dict[str, Any]
 
 
-def environment(collector: Receiver, sampler: str = "", **variables: str) -> dict[str, str]:
-    """What a process is told so that it exports its spans here, soon; as many as it does by itself if no sampler is
-    named."""
+def environment(collector: Receiver, sampler: str = "", *, delay: str = "100", **variables: str) -> dict[str, str]:
+    """What a process is told so that it exports its spans here, within `delay` milliseconds; as many as it does by
+    itself if no sampler is named."""
     return {
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": collector.url,
-        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "OTEL_BSP_SCHEDULE_DELAY": delay,
         **({"OTEL_TRACES_SAMPLER": sampler} if sampler else {}),
         **variables,
     }
