@@ -27,6 +27,7 @@ SECRETS = {
     "INFLUXDB_PASSWORD": "x",
     "SMTP_PASSWORD": "x",
     "SENDGRID_API_KEY": "SG.x",
+    "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20of-a-test",
 }
 """A value of the right form for everything that a Secret may hold."""
 POD_IP = "127.0.0.1"

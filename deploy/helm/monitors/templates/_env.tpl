@@ -49,5 +49,6 @@
   "bridge" (ternary (list "MONITORS_BRIDGE_SECRET") list (hasKey .root.Values.bridge.settings "MONITORS_MCP_ISSUER"))
   "migrate" (list "MONITORS_NOTIFIER_DATABASE_URL")
   "embedded" (concat (list "REDIS_URL" "SMTP_PASSWORD" "SENDGRID_API_KEY" "MONITORS_OPERATOR_WEBHOOK" "MONITORS_BRIDGE_SECRET" "MONITORS_KEY_PEPPER" "MONITORS_MASTER_KEYS") (ternary (list "INFLUXDB_TOKEN" "INFLUXDB_USERNAME" "INFLUXDB_PASSWORD") list (ne .root.Values.influxdb.url ""))) }}
-{{- include "monitors.secretVolume" (dict "root" .root "secret" .secret "required" (get $needed .component) "optional" (get $taken .component)) }}
+{{- $collector := ternary (list "OTEL_EXPORTER_OTLP_HEADERS") list (and (ne .root.Values.tracing.endpoint "") (ne .component "migrate")) }}
+{{- include "monitors.secretVolume" (dict "root" .root "secret" .secret "required" (get $needed .component) "optional" (concat (get $taken .component) $collector)) }}
 {{- end }}

@@ -116,7 +116,25 @@ lifecycle:
   value: /run/secrets/monitors
 {{- end }}
 
+{{- define "monitors.telemetryEnv" -}}
+{{- if .Values.tracing.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .Values.tracing.endpoint | quote }}
+- name: OTEL_TRACES_SAMPLER
+  value: parentbased_traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ .Values.tracing.ratio | quote }}
+{{- end }}
+{{- end }}
+
 {{- define "monitors.settings" -}}
+{{- with include "monitors.telemetryEnv" . | trim }}
+{{ . }}
+{{- end }}
+{{- if ne .Values.logs.format "text" }}
+- name: MONITORS_LOG_FORMAT
+  value: {{ .Values.logs.format }}
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 - name: {{ $name }}
   value: {{ include "monitors.text" $value }}
