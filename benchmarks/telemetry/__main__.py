@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.measure import Figure, Spread, machine, print_table, say, versions
+from benchmarks.telemetry.alone import micros_of_a_span
 from benchmarks.telemetry.sides import Side, opened
 from tests.collector import environment, spans
 from tests.processes import receiver
 
 PAIRS = 8
-POINTS, ALERTS, CALLS = 100_000, 300, 400
+POINTS, ALERTS, CALLS = 100_000, 100, 400
 MUST = 5.0
 
 Work = Callable[[Side], float]
@@ -71,12 +72,14 @@ def measure_all(pairs: int, points: int, alerts: int, calls: int) -> list[Figure
         told = measure(off, on, 2 * alerts, lambda side: side.tell_alerts() + side.tell_alerts(), pairs)
         say("alerts are told")
         answered = measure(off, on, calls, lambda side: side.answer_calls(calls), pairs)
-    exported = len(spans(collector))
+        exported = len(spans(collector))
+        ignored, followed = (micros_of_a_span(collector, sampler) for sampler in ("always_off", "always_on"))
     return [
         taken.figure("a point, 1,000 in a write, until it's evaluated"),
         told.figure("an alert's message, from points of ten monitors in a write to the webhook"),
         answered.figure("a unary call, ListAlerts", is_judged=False),
         Figure("spans that the collector got", f"{exported:,}"),
+        Figure("a span by itself", f"{followed:.1f} µs CPU, followed and exported", f"{ignored:.1f} µs, not followed"),
     ]
 
 

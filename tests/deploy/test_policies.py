@@ -317,7 +317,8 @@ def test_secrets_out_of_a_store_are_there_for_the_migration_too() -> None:
 def test_a_pod_gets_only_the_secrets_that_it_has_use_for(name: str) -> None:
     assert "DATABASE_URL" not in secrets_of(pod_of(name, "evaluator"))
     signs = {"MONITORS_BRIDGE_SECRET"} if name == "mesh-sign-in" else set()
-    assert secrets_of(pod_of(name, "bridge")) == {"MONITORS_MCP_STATE_KEY"} | signs
+    exports = {"OTEL_EXPORTER_OTLP_HEADERS"} if name == "mesh-ha" else set()
+    assert secrets_of(pod_of(name, "bridge")) == {"MONITORS_MCP_STATE_KEY"} | signs | exports
     with_master_keys = [label for label, pod in pods(name) if "MONITORS_MASTER_KEYS" in secrets_of(pod)]
     assert with_master_keys == [f"{name}: Deployment/monitors-notifier"]
 
