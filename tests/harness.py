@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, TypeVar
@@ -25,6 +25,10 @@ class LoopThread:
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float = 60) -> T:
         """Runs a coroutine on the loop and waits for its answer."""
         return self.submit(coroutine).result(timeout)
+
+    def later(self, seconds: float, work: Callable[[], None]) -> None:
+        """Has something done on the loop after so many seconds."""
+        self._loop.call_soon_threadsafe(lambda: self._loop.call_later(seconds, work))
 
     @contextmanager
     def opened(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:

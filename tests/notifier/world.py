@@ -23,6 +23,7 @@ from monitors.mesh.quotas import Tiers
 from monitors.mesh.server import MeshServer
 from monitors.mesh.shared import Shared
 from monitors.mesh.times import SECOND, now_nanos, to_timestamp
+from monitors.notifier.delivery import STOP_SECONDS
 from monitors.notifier.main import Notifier, open_notifier
 from monitors.v1 import alert_pb2, rule_pb2
 from monitors.v1 import rule_service_pb2 as rules_pb
@@ -109,6 +110,8 @@ class PlayedRules(RuleServiceServicer):
         """Of every alert; None to answer with none, and not before `released`."""
         self.released = asyncio.Event()
         self.drawn: Record[rules_pb.DrawAlertRequest] = Record()
+        self.on_leaving: Callable[[], None] = lambda: None
+        """Called when the notifier takes nothing over any more."""
         self._outbox: asyncio.Queue[list[Notification]] = asyncio.Queue()
 
     def add_to(self, server: grpc.aio.Server) -> str:
@@ -122,10 +125,13 @@ class PlayedRules(RuleServiceServicer):
         self, request: rules_pb.LeaseNotificationsRequest, context: Any
     ) -> AsyncIterator[rules_pb.LeaseNotificationsResponse]:
         self.pages.add(request.channel_page)
-        yield rules_pb.LeaseNotificationsResponse()
-        while True:
-            notifications = await self._outbox.get()
-            yield rules_pb.LeaseNotificationsResponse(notifications=notifications, lease_token="token")
+        try:
+            yield rules_pb.LeaseNotificationsResponse()
+            while True:
+                notifications = await self._outbox.get()
+                yield rules_pb.LeaseNotificationsResponse(notifications=notifications, lease_token="token")
+        finally:
+            self.on_leaving()
 
     async def AcknowledgeNotifications(
         self, request: rules_pb.AcknowledgeNotificationsRequest, context: Any
@@ -235,6 +241,7 @@ def running(
     operator: str = "",
     chart_seconds: float = 2.0,
     shared: Shared | None = None,
+    stop_seconds: float = STOP_SECONDS,
 ) -> Iterator[World]:
     """Runs a notifier whose state lives in `folder`, and a client for the tenant `acme`. `console` prints instead of
     the record of lines."""
@@ -260,7 +267,9 @@ def running(
         address = f"unix:{folder / 'mesh.sock'}"
         async with (
             open_channel(address, "mesh") as channel,
-            open_notifier(settings, channel, closing, console or lines.add, clock, shared=shared) as notifier,
+            open_notifier(
+                settings, channel, closing, console or lines.add, clock, shared=shared, stop_seconds=stop_seconds
+            ) as notifier,
         ):
             server.host(played)
             server.host(notifier)

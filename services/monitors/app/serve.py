@@ -49,6 +49,8 @@ class Served(Hosted, Protocol):
 
 
 SERVICES = ("rules", "evaluator", "notifier")
+RECORDING_SECONDS = 5.0
+"""What a notifier that ends has for recording its last attempts, also if its database is started again just then."""
 
 
 def run_serve(settings: Settings, service: str) -> int:
@@ -173,11 +175,16 @@ async def _evaluator(
 async def _notifier(
     settings: Settings, closing: asyncio.Event, shared: Shared, certificates: Certificates | None
 ) -> AsyncIterator[tuple[Served, Authenticate]]:
+    from monitors.notifier.delivery import ATTEMPT_SECONDS
     from monitors.notifier.main import open_notifier
 
+    # Whoever ends a process of several has time, and what is cut off would be told twice.
+    stop_seconds = ATTEMPT_SECONDS + RECORDING_SECONDS
     async with open_channel(settings.rules_address, settings.service_token.reveal(), certificates) as rules:
         authenticate = with_service_token(settings.service_token.reveal(), _users(settings, shared, rules))
-        async with open_notifier(settings.notifier, rules, closing, _print_line, shared=shared) as notifier:
+        async with open_notifier(
+            settings.notifier, rules, closing, _print_line, shared=shared, stop_seconds=stop_seconds
+        ) as notifier:
             yield notifier, authenticate
 
 

@@ -40,6 +40,7 @@ ATTEMPT_SECONDS = 20.0
 MIN_LEASE = 20 * SECOND
 POLL = 10 * SECOND
 STOP_SECONDS = 3.0
+"""As long as a person at a terminal waits for an end."""
 PAUSE_AFTER_FAULT = 1.0
 ENOUGH = AT_ONCE // 2
 """So many attempts that have ended are worth a step of their own."""
@@ -80,7 +81,7 @@ class Dispatcher:
         self._finished: list[Finished] = []
         self._put_back: list[Claim] = []
         self._sending: dict[asyncio.Task[Outcome | None], Claim] = {}
-        self._stopping = False
+        self._stopping = self._is_last_step = False
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = 0
         self._limits = TimeLimits(ATTEMPT_SECONDS)
@@ -135,7 +136,7 @@ class Dispatcher:
                     log.warning("the delivery queue can't be written; trying again: %s", known.message)
                 else:
                     log.exception("the delivery queue can't be written; trying again")
-                if self._stopping:
+                if self._is_last_step:
                     return
                 await asyncio.sleep(PAUSE_AFTER_FAULT)
                 continue
@@ -145,11 +146,13 @@ class Dispatcher:
     def _is_done(self) -> bool:
         return self._stopping and not self._sending and not self._finished and not self._put_back
 
-    async def stop(self, running: asyncio.Task[None]) -> None:
-        """Lets what is being sent end, for a few seconds; what doesn't end is sent again by the next run."""
+    async def stop(self, running: asyncio.Task[None], seconds: float) -> None:
+        """Lets what is being sent end and be recorded, for so many seconds; what doesn't end is sent again by the next
+        run."""
         self._stopping = True
         self._wake.set()
-        await asyncio.wait([running], timeout=STOP_SECONDS)
+        await asyncio.wait([running], timeout=seconds)
+        self._is_last_step = True
         unfinished = dict(self._sending)
         for task in unfinished:
             task.cancel()

@@ -23,7 +23,7 @@ from monitors.notifier.channels.console.send import Printer
 from monitors.notifier.channels.email.send import Post
 from monitors.notifier.channels.senders import Senders
 from monitors.notifier.clock import Clock, WallClock
-from monitors.notifier.delivery import Dispatcher
+from monitors.notifier.delivery import STOP_SECONDS, Dispatcher
 from monitors.notifier.egress import Egress
 from monitors.notifier.flow import Flow
 from monitors.notifier.intake import Intake
@@ -100,8 +100,10 @@ async def open_notifier(
     *,
     shows_all: bool = False,
     shared: Shared | None = None,
+    stop_seconds: float = STOP_SECONDS,
 ) -> AsyncIterator[Notifier]:
-    """Opens the notifier and delivers for as long as it's open.
+    """Opens the notifier and delivers for as long as it's open. In the end it waits `stop_seconds` for what is being
+    sent; what doesn't end by then is sent again.
 
     `rules` is a channel to RuleService with the mesh's credential; RuleService needn't be there yet. `console` prints
     one line of plain text, which may hold square brackets and mustn't be read as markup; it's called in a thread. With
@@ -127,7 +129,9 @@ async def open_notifier(
         post = Post(settings.mailer, egress, MailLinks(settings.page.public_url, sealer))
         senders = Senders(egress, post, printer, apprise, pictures.of, shows_all)
         outages = Outages(operators, settings.operator_webhook)
-        running = _running(settings, sealer, database, senders, outages, rules, closing, clock, shared or Shared())
+        running = _running(
+            settings, sealer, database, senders, outages, rules, closing, clock, shared or Shared(), stop_seconds
+        )
         async with running as notifier:
             yield notifier
     finally:
@@ -148,6 +152,7 @@ async def _running(
     closing: asyncio.Event,
     clock: Clock,
     shared: Shared,
+    stop_seconds: float,
 ) -> AsyncIterator[Notifier]:
     stub = RuleServiceStub(rules)
     channels, requests = ChannelStore(sealer), RequestStore(sealer)
@@ -179,7 +184,9 @@ async def _running(
             await database.write(lambda session: queue.release_all(session, clock.now()))
         shortening = keep_audit(database, audit, settings.audit_kept)
         pulse = Pulse(database, Heartbeats(channels), stub, intake, dispatcher, clock)
-        async with _delivering(dispatcher, intake.run(), mirror.run(), reporter.run(), pulse.run(), shortening):
+        async with _delivering(
+            dispatcher, stop_seconds, intake.run(), mirror.run(), reporter.run(), pulse.run(), shortening
+        ):
             yield Notifier(service, changes, database, dispatcher, clock)
 
 
@@ -188,7 +195,9 @@ async def _kept_fingerprint_key(database: Database, sealer: Sealer) -> bytes:
 
 
 @asynccontextmanager
-async def _delivering(dispatcher: Dispatcher, *others: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def _delivering(
+    dispatcher: Dispatcher, stop_seconds: float, *others: Coroutine[Any, Any, None]
+) -> AsyncIterator[None]:
     delivering = asyncio.create_task(dispatcher.run())
     following = [asyncio.create_task(loop) for loop in others]
     try:
@@ -197,4 +206,4 @@ async def _delivering(dispatcher: Dispatcher, *others: Coroutine[Any, Any, None]
         for task in following:
             task.cancel()
         await asyncio.gather(*following, return_exceptions=True)
-        await dispatcher.stop(delivering)
+        await dispatcher.stop(delivering, stop_seconds)

@@ -1,0 +1,27 @@
+"""A notifier that ends while it sends."""
+
+from pathlib import Path
+
+from monitors.v1.notification_pb2 import DELIVERY_OUTCOME_OK
+from tests.harness import LoopThread
+from tests.notifier.test_delivery import make_webhook, outcomes
+from tests.notifier.world import PATIENCE, Receiver, Reply, notification, running
+
+ANSWER_SECONDS = 0.5
+"""How long a receiver goes on with a request after the notifier has begun to end."""
+
+
+def test_what_is_being_sent_is_sent_to_its_end_and_never_again(
+    loop_thread: LoopThread, receiver: Receiver, tmp_path: Path
+) -> None:
+    receiver.script = [Reply(hold=True)]
+    with running(loop_thread, tmp_path, stop_seconds=PATIENCE) as world:
+        make_webhook(world, receiver)
+        world.rules.on_leaving = lambda: loop_thread.later(ANSWER_SECONDS, receiver.released.set)
+        world.tell(notification("ntf_1"))
+        receiver.received.wait(lambda received: len(received) == 1)
+    with running(loop_thread, tmp_path) as world:
+        assert outcomes(world, "ntf_1") == [DELIVERY_OUTCOME_OK]
+        world.tell(notification("ntf_2"))
+        received = receiver.received.wait(lambda received: len(received) > 1)
+    assert [one.headers["webhook-id"].partition("_chan")[0] for one in received] == ["ntf_1", "ntf_2"]
