@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from monitors.bridge import limits
 from monitors.bridge.alive import Alive
+from monitors.bridge.https import https_context
 from monitors.bridge.incoming import ReadableBodies
 from monitors.bridge.keys import KeyGate, Keys
 from monitors.bridge.oauth.gate import Gate
@@ -63,7 +64,8 @@ def build_app(
 
 
 def server_config(app: ASGIApp, http: HttpSettings) -> uvicorn.Config:
-    """How uvicorn serves it: h11 alone, which has a limit for a request's head."""
+    """How uvicorn serves it: h11 alone, which has a limit for a request's head. Raises BadSetting."""
+    tls = https_context(http.tls) if http.tls else None
     return uvicorn.Config(
         app,
         http=limits.ImpatientProtocol,
@@ -74,5 +76,6 @@ def server_config(app: ASGIApp, http: HttpSettings) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
+        ssl_context_factory=(lambda *_: tls) if tls else None,
         timeout_graceful_shutdown=STOP_SECONDS,
     )

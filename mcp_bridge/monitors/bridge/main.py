@@ -27,7 +27,8 @@ EPILOG = (
     "key; default: the key in $MONITORS_HOME/key, ~/.monitors/key), MONITORS_MCP_PORT (default 9122), "
     "MONITORS_MCP_ALLOWED_HOSTS, MONITORS_MCP_MAX_CLIENTS (default 1000), MONITORS_MCP_STATE_KEY (at least 32 "
     "characters, the same for all processes that serve one address, so that each can read the answer to another's "
-    "question), MONITORS_TLS_CA_FILE, MONITORS_TLS_KEY_FILE and MONITORS_TLS_CERT_FILE for a mesh that speaks TLS; "
+    "question), MONITORS_MCP_TLS_CERT_FILE and MONITORS_MCP_TLS_KEY_FILE to be called by https; MONITORS_TLS_CA_FILE, "
+    "MONITORS_TLS_KEY_FILE and MONITORS_TLS_CERT_FILE for a mesh that speaks TLS; "
     "OTEL_EXPORTER_OTLP_ENDPOINT for a collector of spans (with monitors-mcp[telemetry]); "
     "with MONITORS_MCP_ISSUER it takes the access tokens of that issuer, see docs/remote-mcp.md"
 )
@@ -99,7 +100,7 @@ def serve_http(mesh: MeshSettings, http: HttpSettings, extend: Callable[[BridgeS
         port = listening.getsockname()[1]
         host = f"[{http.host}]" if ":" in http.host else http.host
         whose = f", for users of {oauth.issuer}" if oauth else ""
-        where = f"http://{host}:{port}{PATH}, for the mesh at {mesh.address}{whose}"
+        where = f"{http.scheme}://{host}:{port}{PATH}, for the mesh at {mesh.address}{whose}"
         print(f"monitors-mcp: {where}", file=sys.stderr, flush=True)  # noqa: T201
         server = Server(server_config(app, http))
         anyio.run(lambda: server.serve(sockets=[listening]))

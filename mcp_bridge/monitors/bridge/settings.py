@@ -13,6 +13,7 @@ DEFAULT_MAX_CLIENTS = 1000
 STATE_KEY_LENGTH = 32
 SECRETS_FOLDER = "MONITORS_SECRETS_DIR"
 TLS_FILES = ("MONITORS_TLS_CA_FILE", "MONITORS_TLS_KEY_FILE", "MONITORS_TLS_CERT_FILE")
+SERVED_FILES = ("MONITORS_MCP_TLS_CERT_FILE", "MONITORS_MCP_TLS_KEY_FILE")
 
 
 class BadSetting(Exception):
@@ -46,6 +47,18 @@ class MeshSettings:
 
 
 @dataclass(frozen=True)
+class ServedFiles:
+    """PEM files by which the bridge is called: a certificate, with what leads up to its authority, and its key."""
+
+    certificate: Path
+    key: Path
+
+    def stamp(self) -> tuple[tuple[int, int, int], ...]:
+        """Something else than before if either is another one. Raises OSError."""
+        return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in (self.certificate.stat(), self.key.stat()))
+
+
+@dataclass(frozen=True)
 class HttpSettings:
     """Where streamable HTTP is served. `allowed_hosts` are further names by which clients may call it, `max_clients` is
     how many connections, and how many sessions of the older protocol, may be open at once."""
@@ -56,6 +69,13 @@ class HttpSettings:
     max_clients: int = DEFAULT_MAX_CLIENTS
     state_keys: tuple[str, ...] = field(default=(), repr=False)
     """What seals the state between a question and its answer; the first seals, each unseals."""
+    tls: ServedFiles | None = None
+    """What it's served over TLS with; None for plain HTTP."""
+
+    @property
+    def scheme(self) -> str:
+        """Of its URL."""
+        return "https" if self.tls else "http"
 
     @property
     def is_local(self) -> bool:
@@ -116,7 +136,20 @@ def load_http_settings(environment: Mapping[str, str], host: str, port: str, all
         allowed_hosts=tuple(name for name in [*names, *allowed_hosts] if name),
         max_clients=_count("MONITORS_MCP_MAX_CLIENTS", environment.get("MONITORS_MCP_MAX_CLIENTS", "").strip()),
         state_keys=_state_keys(environment.get("MONITORS_MCP_STATE_KEY", "")),
+        tls=_served_files(environment),
     )
+
+
+def _served_files(environment: Mapping[str, str]) -> ServedFiles | None:
+    given = {name: environment.get(name, "").strip() for name in SERVED_FILES}
+    if not any(given.values()):
+        return None
+    for name, path in given.items():
+        if not path:
+            raise BadSetting(f"{name}: isn't set; HTTPS needs {' and '.join(SERVED_FILES)}, or neither")
+        if not Path(path).is_file():
+            raise BadSetting(f"{name}: there is no file {path}; name one in PEM")
+    return ServedFiles(*map(Path, given.values()))
 
 
 def _count(name: str, text: str) -> int:
