@@ -15,6 +15,7 @@ from monitors.notifier.flow import Flow
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.checks import new_webhook_secret
 from monitors.notifier.model.message import Kind
+from monitors.notifier.model.places import AT_ONCE
 from monitors.notifier.model.rates import Endpoint, Rates, Tokens
 from monitors.notifier.model.targets import ConsoleTarget, EmailTarget, SlackTarget, Target, WebhookTarget
 from monitors.notifier.store.claims import Claim, Part
@@ -134,6 +135,15 @@ def test_two_notifiers_together_send_no_more_than_one_may(loop_thread: LoopThrea
     lane = room.lane(channel(HOOK), 2, NOW, is_tried=False)
     assert not room.turns.has_room(lane)
     assert room.next_token() == pytest.approx(NOW + 10 * SECOND, abs=SECOND)
+
+
+def test_what_has_ended_takes_no_place_from_what_the_step_that_records_it_claims() -> None:
+    flow = Flow(Rates(webhook=0, tenant=0))
+    claims = [claim(number) for number in range(AT_ONCE)]
+    flow.begin(claims, flow.rooms(NOW)())
+    assert flow.is_busy(NOW)
+    assert flow.rooms(NOW)().turns.capacity == 0
+    assert flow.rooms(NOW, claims[:3])().turns.capacity == 3
 
 
 def test_what_another_notifier_leaves_no_token_for_waits_and_loses_no_attempt(

@@ -20,10 +20,11 @@ from monitors.notifier.clock import Clock
 from monitors.notifier.flow import Flow, Permit
 from monitors.notifier.model.bundle import Content
 from monitors.notifier.model.delivery import Arrival, Outcome, OutcomeKind, decide, explained
+from monitors.notifier.model.gathering import ENOUGH, patience
 from monitors.notifier.model.heartbeats import without_retry
 from monitors.notifier.model.message import Kind
 from monitors.notifier.model.minimal import minimal
-from monitors.notifier.model.places import AT_ONCE, LINGERS
+from monitors.notifier.model.places import LINGERS
 from monitors.notifier.model.room import Room
 from monitors.notifier.outage import Outages
 from monitors.notifier.spans import attempting
@@ -42,9 +43,6 @@ POLL = 10 * SECOND
 STOP_SECONDS = 3.0
 """As long as a person at a terminal waits for an end."""
 PAUSE_AFTER_FAULT = 1.0
-ENOUGH = AT_ONCE // 2
-"""So many attempts that have ended are worth a step of their own."""
-GATHER_SECONDS = 0.01
 FEW = 20
 TOO_LONG = Outcome(OutcomeKind.AMBIGUOUS, "it took too long; whether it has arrived is unknown")
 
@@ -81,7 +79,7 @@ class Dispatcher:
         self._finished: list[Finished] = []
         self._put_back: list[Claim] = []
         self._sending: dict[asyncio.Task[Outcome | None], Claim] = {}
-        self._stopping = self._is_last_step = False
+        self._stopping = self._is_last_step = self._is_stepping = False
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = 0
         self._limits = TimeLimits(ATTEMPT_SECONDS)
@@ -99,7 +97,7 @@ class Dispatcher:
         """Makes notifications our own. Returns when that is durable."""
         taken = asyncio.get_running_loop().create_future()
         self._inbox.append((arrivals, taken))
-        self._wake.set()
+        self._consider(is_news=True)
         await taken
 
     def beyond_quota(self, tenant: str) -> str:
@@ -129,6 +127,7 @@ class Dispatcher:
         while not self._is_done():
             self._wake.clear()
             try:
+                self._is_stepping = True
                 due = await self._step()
             except Exception as error:
                 known = storage_error(error)
@@ -140,6 +139,8 @@ class Dispatcher:
                     return
                 await asyncio.sleep(PAUSE_AFTER_FAULT)
                 continue
+            finally:
+                self._is_stepping = False
             if not self._is_done():
                 await self._wait(due)
 
@@ -176,7 +177,7 @@ class Dispatcher:
         finished, self._finished = self._finished, []
         put_back, self._put_back = self._put_back, []
         now = self._clock.now()
-        make_room = self._flow.rooms(now)
+        make_room = self._flow.rooms(now, [*(one.claim for one in finished), *put_back])
         token, unknown = secrets.token_hex(8), self._unknown
         looks_at, self._escalation_at = self._escalation_at, now + POLL
 
@@ -254,6 +255,7 @@ class Dispatcher:
 
     async def _wait(self, due: int) -> None:
         """Until something has come or is due. An alarm that is set for earlier is left: at worst it wakes in vain."""
+        self._consider()
         due = min(due, self._clock.now() + POLL)
         if self._alarm is None or self._alarm.done() or due < self._alarm_at:
             self._silence()
@@ -279,15 +281,20 @@ class Dispatcher:
         claim = self._sending.pop(task)
         self._limits.end(task)
         self._flow.end(claim, None if task.cancelled() or task.exception() else task.result())
-        self._gather()
+        self._consider()
 
-    def _gather(self) -> None:
-        """Lets what has ended wait a moment for what is about to end, or to come: a step costs nearly as much for one
-        attempt as for many."""
-        if not self._sending or len(self._finished) + len(self._put_back) >= ENOUGH:
+    def _consider(self, *, is_news: bool = False) -> None:
+        """Lets a step begin now, or a moment later along with what is about to end or to come."""
+        ended = len(self._finished) + len(self._put_back)
+        if self._is_stepping or (self._gathering and self._sending and ended < ENOUGH and not is_news):
+            return  # At the step's end, or after the moment, it's considered what has ended meanwhile.
+        seconds = patience(
+            ended, len(self._sending), lambda: self._flow.is_busy(self._clock.now()), has_come=bool(self._inbox)
+        )
+        if seconds == 0 or self._stopping:
             self._wake.set()
-        elif self._gathering is None:
-            self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._wake.set)
+        elif seconds and self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(seconds, self._wake.set)
 
     def _stop_gathering(self) -> None:
         if self._gathering is not None:

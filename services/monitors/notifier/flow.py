@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from monitors.mesh.limits import TokenBuckets
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
-from monitors.notifier.model.places import Attempt, Key, Places
+from monitors.notifier.model.places import AT_ONCE, Attempt, Key, Places
 from monitors.notifier.model.rates import Endpoint, Rates, Tokens
 from monitors.notifier.model.room import Room
 from monitors.notifier.model.targets import host_of
@@ -39,15 +39,22 @@ class Flow:
         """By the identity of the claim."""
         self._proven: set[Key] = set()
 
-    def rooms(self, now: int) -> Callable[[], Room]:
-        """Makes the room for a step that begins now; a new one each time that its transaction is tried."""
-        places = Places(self._going_on.values(), self._proven, now)
+    def rooms(self, now: int, over: Collection[Claim] = ()) -> Callable[[], Room]:
+        """Makes the room for a step that begins now; a new one each time that its transaction is tried. The claims
+        `over` take none any more, whether or not `end` was called of them."""
+        ended = {id(claim) for claim in over}
+        going_on = [attempt for claim, attempt in self._going_on.items() if claim not in ended]
+        places = Places(going_on, self._proven, now)
 
         def make() -> Room:
             turns = Turns(places.capacity, {}, places.begun, self._served)
             return Room(turns, places, self._rates, self._tokens, now)
 
         return make
+
+    def is_busy(self, now: int) -> bool:
+        """Whether so much has just begun that little of what comes now could go before some of that has ended."""
+        return Places(self._going_on.values(), self._proven, now).capacity < AT_ONCE // 2
 
     def begin(self, claims: Sequence[Claim], room: Room) -> list[Permit]:
         """Counts what was claimed in a room, until it has ended. Gives each claim's permit, to be asked for before it's
