@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.soak.trend import trend_of
+from tests.soak.trend import steadily_grown, trend_of
 
 SECONDS = [10.0 * number for number in range(90)]
 """A quarter of an hour."""
@@ -29,6 +29,14 @@ def test_a_leak_is_seen_through_noise() -> None:
     leaking = trend_of(SECONDS, [100 + swing + second / 60 for swing, second in zip(swings, SECONDS, strict=True)])
     assert leaking.slope == pytest.approx(60, rel=0.1)
     assert leaking.grown > 10
+
+
+def test_what_leaks_grows_steadily_and_what_is_kept_after_a_burst_does_not() -> None:
+    leaking = [100 + second / 60 for second in SECONDS]
+    burst = [100.0 + 10 * (300 <= second < 330) + 20 * (second >= 330) for second in SECONDS]
+    assert steadily_grown(SECONDS, leaking) == pytest.approx(SECONDS[-1] / 60, rel=0.05)
+    assert trend_of(SECONDS, burst).grown > 10
+    assert steadily_grown(SECONDS, burst) <= 0.01
 
 
 def test_of_two_values_there_is_no_trend() -> None:

@@ -21,7 +21,7 @@ class Trend:
 
     @property
     def grown(self) -> float:
-        """By how much it has grown at least in the time in which it was looked at; below 0 if it may have shrunk."""
+        """By how much it has grown at least in this time; below 0 if it may have shrunk."""
         return (self.slope - self.error) * self.hours
 
     def __str__(self) -> str:
@@ -39,3 +39,10 @@ def trend_of(seconds: Sequence[float], values: Sequence[float]) -> Trend:
     rest = measured - measured.mean() - slope * away
     error = float(np.sqrt(rest @ rest / (len(rest) - 2) / spread))
     return Trend(slope * HOUR, SURE * error * HOUR, float(times.max() - times.min()) / HOUR)
+
+
+def steadily_grown(seconds: Sequence[float], values: Sequence[float]) -> float:
+    """By how much it has grown at least, by the half in which it grew less: what leaks grows in both. What is kept
+    since there was more to do for a while, as when the machine was needed by others, grows in one."""
+    half = len(values) // 2
+    return 2 * min(trend_of(seconds[part], values[part]).grown for part in (slice(half), slice(half, None)))

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.measure import cpu_seconds
 from tests.soak.mesh import Mesh
-from tests.soak.trend import Trend, trend_of
+from tests.soak.trend import Trend, steadily_grown, trend_of
 
 MEGABYTE = 2**20
 TASKS = "monitors_asyncio_tasks"
@@ -24,6 +24,8 @@ BEHIND = {
     "oldest due delivery": ("notifier", "monitors_deliveries_oldest_due_age_seconds"),
 }
 """What says that work is left lying: in which service, and by which metric."""
+LOGS = "logs of databases, MB"
+"""What SQLite has yet to move into the databases."""
 HELD = ("RSS", "files", "sockets", "threads", "tasks")
 """What each process holds: megabytes, open files without sockets, sockets, threads, and asyncio tasks."""
 
@@ -44,6 +46,11 @@ class Course:
     def trend(self) -> Trend:
         """How it changes."""
         return trend_of(self.seconds, self.values)
+
+    @property
+    def grown(self) -> float:
+        """By how much it has steadily grown at least."""
+        return steadily_grown(self.seconds, self.values)
 
 
 Courses = Mapping[tuple[str, str], Course]
@@ -68,6 +75,8 @@ class Watch:
         for name, (service, metric) in BEHIND.items():
             self.courses["mesh", name].add(metrics[service].get(metric, 0.0))
         self.courses["mesh", "time to tell"].add(slowest)
+        logs = Path(self._mesh.served.home).glob("*.db-wal")
+        self.courses["mesh", LOGS].add(sum(path.stat().st_size for path in logs) / MEGABYTE)
 
     def files(self) -> dict[str, int]:
         """The bytes of each database, what SQLite hasn't moved into it yet included."""
