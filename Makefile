@@ -22,7 +22,8 @@ ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup run test test-servers fuzz crash crash-long soak scale lint format breaking clean images deploy check-deploy \
 	check-security \
-	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-notify bench-store bench-telemetry
+	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-notify \
+	bench-shares bench-store bench-telemetry capacity
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -141,6 +142,12 @@ bench-notify: setup ## Alerts to webhooks: in a burst and single, beside dead en
 
 bench-telemetry: setup ## What following one trace in twenty costs: CPU seconds a point, an alert and a call, with spans and without
 	@$(VENV)/bin/python -m benchmarks.telemetry $(ARGS)
+
+bench-shares: setup ## What it costs that several evaluators share the work: memory of each, and polls by name, e.g. make bench-shares ARGS=memory
+	@$(VENV)/bin/python -m benchmarks.shares $(ARGS)
+
+capacity: setup ## What so many rules and series take, e.g. make capacity ARGS="--rules 1000000 --series 5000000"; ARGS=--help
+	@$(VENV)/bin/python -m benchmarks.scaling $(ARGS)
 
 bench-app: setup ## The table of alerts in Chromium: 200 alerts, and how big the document is
 	@$(VENV)/bin/python -m benchmarks.app

@@ -1,7 +1,7 @@
 """The step by itself: `Evaluation.advance` on points that are arrays already; nothing is durable."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from monitors.evaluator.model.evaluation import NO_POINTS, Evaluation, Points
 from monitors.evaluator.model.machine import Changes, Transition, apply
 from monitors.evaluator.model.reading import Aggregation
 from monitors.evaluator.model.series import FieldType, Floats, Int64s, Series, SeriesKey
+from monitors.evaluator.model.shards import ALL_SHARDS
 from monitors.evaluator.model.spec import ConditionKind, RuleKey, RuleSpec
 from monitors.mesh.memory import give_back_freed_memory
 from monitors.mesh.times import MINUTE, SECOND
@@ -30,25 +31,27 @@ PAGE = 10_000
 FIRST_RULES = 1_000
 
 
-class Bed:
-    """An evaluation with one rule for each series of a load, firing and flipping as the load makes them."""
+def series_of(number: int) -> Series:
+    """A series of the load."""
+    return Series(number, SeriesKey(TENANT, monitor_name(number), MEASUREMENT, FIELD), FieldType.FLOAT)
 
-    def __init__(self, load: Load, cadence: int) -> None:
+
+class Bed:
+    """An evaluation with one rule for each series of a load, firing and flipping as the load makes them. Those of other
+    shards than `shards` are known, but not evaluated."""
+
+    def __init__(self, load: Load, cadence: int, shards: Iterable[int] = ALL_SHARDS) -> None:
         self.load, self.cadence = load, cadence
         self.now, self.tick = START, 0
-        self.evaluation = Evaluation(self.now)
+        self.evaluation = Evaluation(self.now, shards)
         self._series = np.arange(load.size, dtype=np.int32)
         self._seen = np.ones(load.size, dtype=np.bool_)
         for start in range(0, load.size, PAGE):
             numbers = range(start, min(start + PAGE, load.size))
-            self.evaluation.add_series(self.series(number) for number in numbers)
+            self.evaluation.add_series(map(series_of, numbers))
             thresholds = load.thresholds[numbers.start : numbers.stop].tolist()
             self.put([self.spec(*pair) for pair in zip(numbers, thresholds, strict=True)])
         say(f"{load.size:,} rules put in {time.process_time():.0f} CPU-s")
-
-    def series(self, number: int) -> Series:
-        """A series of the load."""
-        return Series(number, SeriesKey(TENANT, monitor_name(number), MEASUREMENT, FIELD), FieldType.FLOAT)
 
     def spec(self, number: int, threshold: float) -> RuleSpec:
         """The rule on one series."""
