@@ -15,6 +15,7 @@ from monitors.evaluator.model.spec import MissingPolicy, RuleKey, RuleSpec
 from monitors.evaluator.model.state import Status
 from monitors.mesh.times import HOUR
 from tests.evaluator.engine.comparing import by_time, plainly
+from tests.evaluator.engine.restarts import saved, taken_up
 from tests.evaluator.engine.scene import SECOND, START, Scene, absence, at, points, series, threshold, told
 from tests.evaluator.engine.strategies import VALUES, rules
 from tests.evaluator.engine.test_backtest import Rows, as_points, histories, live, seen
@@ -198,6 +199,18 @@ def test_what_is_pushed_with_a_time_to_come_waits_for_its_poll() -> None:
     scene = Polled(threshold())
     assert scene.poll((0, 50, 20), now=20, arrival=Arrival.AHEAD) == []
     assert scene.poll((0, 50, 20), now=60) == [("firing", 50, "")]
+
+
+def test_what_was_over_ahead_of_the_polls_does_not_begin_again_for_whoever_takes_it_up() -> None:
+    scene, fired = Polled(threshold()), points([(0, 8, 20)])
+    assert scene.poll((0, 8, 20), now=8, arrival=Arrival.AHEAD) == [("firing", 8, "")]
+    assert scene.poll((0, 8, 20), now=9) == []
+    assert scene.poll((0, 12, 5), now=12, arrival=Arrival.AHEAD) == [("condition", 12, "")]
+    successor, transitions = taken_up(saved(scene.evaluation), scene.known, [threshold()], [fired])
+    transitions += take(successor, batch(points([(0, 12, 5)]), at(25), Arrival.POLLED))
+    assert told(transitions) == []
+    transitions = take(successor, batch(points([(0, 26, 20)]), at(27), Arrival.POLLED))
+    assert told(transitions) == [("firing", 26, "")]
 
 
 @share(300)

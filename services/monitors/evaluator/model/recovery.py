@@ -23,8 +23,9 @@ OUTAGE_LIMIT = HOUR
 def checkpoint(evaluation: Evaluation, batch_number: int, shards: Iterable[int] = ALL_SHARDS) -> Checkpoint:
     """The state of shards after the batch of that number was evaluated.
 
-    It holds what doesn't rest, what fires at a level, and what changed without a point: how far the others were
-    evaluated is seen from their points. What else fires and rests is only named, since RuleService knows its episode.
+    It holds what doesn't rest, what fires at a level, and what changed without a point or ahead of the watermark: how
+    far the others were evaluated is seen from their points. What else fires and rests is only named, since RuleService
+    knows its episode.
     """
     plan, state = evaluation.plan, evaluation.state
     held = _mask(shards)
@@ -55,14 +56,16 @@ def checkpoints(evaluation: Evaluation, batch_number: int, shards: Iterable[int]
 
 def _restless_and_firing(evaluation: Evaluation) -> tuple[Places, Places]:
     """The places that are saved in full, and those that are named since they fire and rest."""
-    plan, columns, size = evaluation.plan, evaluation.state.instances, evaluation.plan.size
+    plan, state, size = evaluation.plan, evaluation.state, evaluation.plan.size
+    columns = state.instances
     status = columns.status[:size]
     stirring = (status == Status.PENDING) | columns.clocked[:size] | columns.silent[:size]
     newest = evaluation.window.newest[plan.instances.series[:size]]
     positions, rows = plan.further_inputs.follow(np.arange(size))
     np.maximum.at(newest, np.arange(size)[positions], evaluation.window.newest[rows])
-    without_point = columns.changed_at[:size] > newest
-    restless = stirring | without_point
+    changed_at = columns.changed_at[:size]
+    # What is evaluated again from the watermark on mustn't come to what was over before that.
+    restless = stirring | (changed_at > newest) | (changed_at > state.watermark)
     if plan.profiles.level_count:
         restless |= columns.level[:size] > 0
     there = plan.instances.rule[:size] >= 0
