@@ -61,10 +61,10 @@ async def send(url, host, port, loop):
     aiosmtplib.SMTP(hostname=host)
 
 
-def tell(secret, key, credential):
+def tell(secret, credential):
     # found: secret-told
     log.info("the secret is %s", secret.reveal())
-    shown = f"the key {key.text}"
+    shown = f"the key {secret.reveal()}"
     # found: secret-told
     print(shown)
     # found: secret-told
