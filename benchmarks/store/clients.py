@@ -62,9 +62,8 @@ class Client:
         """Makes one rule."""
         self.stub.CreateRule(pb.CreateRuleRequest(rule=rule_of(monitor)), metadata=self.tenant)
 
-    def record(self, transitions: Sequence[mesh_pb2.Transition]) -> None:
+    def record(self, request: pb.RecordTransitionsRequest) -> None:
         """Records transitions, all of which must be new."""
-        request = pb.RecordTransitionsRequest(transitions=transitions)
         results = self.stub.RecordTransitions(request, metadata=self.mesh).results
         if any(result.outcome != mesh_pb2.TRANSITION_OUTCOME_RECORDED for result in results):
             raise RuntimeError("a transition wasn't recorded")
@@ -99,22 +98,25 @@ def rule_of(monitor: str) -> rule_pb2.Rule:
     )
 
 
-def transitions_of(rules: Sequence[tuple[str, str]], kind: int, episode: int) -> list[mesh_pb2.Transition]:
-    """A transition of each rule, given with its monitor."""
-    return [
-        mesh_pb2.Transition(
-            tenant_id="local",
-            rule_id=rule_id,
-            monitor_id=monitor,
-            group={"host": f"h-{monitor}", "region": "eu-central"},
-            episode=episode,
-            kind=kind,  # type: ignore[arg-type]
-            time_nanos=episode + (kind == RESOLVED),
-            value=42.5,
-            reason="condition" if kind == RESOLVED else "",
-        )
-        for rule_id, monitor in rules
-    ]
+def recording_of(rules: Sequence[tuple[str, str]], kind: int, episode: int) -> pb.RecordTransitionsRequest:
+    """What records a transition of each rule, given with its monitor. It's made beforehand: what evaluators spend on it
+    isn't RuleService's."""
+    return pb.RecordTransitionsRequest(
+        transitions=[
+            mesh_pb2.Transition(
+                tenant_id="local",
+                rule_id=rule_id,
+                monitor_id=monitor,
+                group={"host": f"h-{monitor}", "region": "eu-central"},
+                episode=episode,
+                kind=kind,  # type: ignore[arg-type]
+                time_nanos=episode + (kind == RESOLVED),
+                value=42.5,
+                reason="condition" if kind == RESOLVED else "",
+            )
+            for rule_id, monitor in rules
+        ]
+    )
 
 
 def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

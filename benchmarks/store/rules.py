@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.store.clients import FIRING, RESOLVED, Client, Taken, batches, serving, timed, transitions_of
+from benchmarks.store.clients import FIRING, RESOLVED, Client, Taken, batches, recording_of, serving, timed
 from benchmarks.store.rows import ADD_TENANT, TENANT, Batches
 from benchmarks.store.targets import Bare, Target
 from monitors.mesh.ids import id_series
@@ -61,19 +61,27 @@ def measure(target: Target, singles: int, rules: int, rounds: int) -> Speeds:
 
 
 def _record(client: Client, rules: list[tuple[str, str]], rounds: int, singles: int) -> tuple[Taken, Taken]:
-    """Every other round ends what the one before has begun. The rounds of a kind are recorded by several at once."""
-    total, parts = Taken(0), list(batches(rules, TRANSITIONS_A_CALL))
-    for _ in range(rounds):
-        episode = now_nanos()
-        for kind in (FIRING, RESOLVED):
-            ready = [transitions_of(part, kind, episode) for part in parts]
-            taken = timed(client, len(rules), ready, client.record, EVALUATORS)
-            total.count, total.wall, total.cpu = (
-                total.count + taken.count, total.wall + taken.wall, total.cpu + taken.cpu,
-            )  # fmt: skip
-    episode = now_nanos()
-    ready = [[one] for kind in (FIRING, RESOLVED) for one in transitions_of(rules[: singles // 2], kind, episode)]
-    return total, timed(client, len(ready), ready, client.record)
+    """Each evaluator has rules of its own, whose transitions it records in order, a batch after the other: in every
+    round all that begins, and then its end."""
+    begun = now_nanos()
+    evaluators = [
+        [
+            recording_of(part, kind, begun + 2 * number)
+            for number in range(rounds)
+            for kind in (FIRING, RESOLVED)
+            for part in batches(rules[first::EVALUATORS], TRANSITIONS_A_CALL)
+        ]
+        for first in range(EVALUATORS)
+    ]
+
+    def record(requests: list[Any]) -> None:
+        for request in requests:
+            client.record(request)
+
+    recorded = timed(client, 2 * rounds * len(rules), evaluators, record, EVALUATORS)
+    begun = now_nanos()
+    ready = [recording_of([one], kind, begun) for kind in (FIRING, RESOLVED) for one in rules[: singles // 2]]
+    return recorded, timed(client, len(ready), ready, client.record)
 
 
 def _take_over(client: Client, count: int) -> Taken:
