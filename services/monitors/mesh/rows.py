@@ -100,7 +100,8 @@ def _insert_joined(connection: Connection, text: str, columns: Sequence[Sequence
 
 
 def _is_same(values: Sequence[Any]) -> bool:
-    return values.count(values[0]) == len(values)
+    # Where they differ, as keys do, the last one mostly tells it.
+    return values[0] == values[-1] and values.count(values[0]) == len(values)
 
 
 def _in_sizes(values: Sequence[T], most: int) -> Iterator[Sequence[T]]:
@@ -132,7 +133,7 @@ def update_rows(
         return
     for part in in_parts(listed, ROWS_A_STATEMENT):
         # What all have in common is sent once: the driver writes each value into the statement, in Python.
-        same = tuple([values.count(values[0]) == len(values) for values in zip(*part, strict=True)])
+        same = tuple(map(_is_same, zip(*part, strict=True)))
         changing = [value for row in part for value, is_same in zip(row, same, strict=True) if not is_same]
         named, new = (
             [value for value, is_same in zip(part[0][place], same[place], strict=True) if is_same]
