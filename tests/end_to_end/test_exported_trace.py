@@ -15,6 +15,8 @@ from google.protobuf import duration_pb2
 
 from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
+from monitors.v1.evaluator_service_pb2 import GetEvaluatorStatusRequest
+from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.bridge.conftest import HTTP_COMMAND, HttpBridge
 from tests.bridge.raw import http_call
@@ -59,6 +61,10 @@ def watching(home: Path, hook: Receiver, variables: dict[str, str], write: Any) 
             monitors = pb.ListMonitorsRequest()
             wait_for(lambda: rules.ListMonitors(monitors, metadata=metadata).monitors, "the monitor", 60)
             rules.CreateRule(pb.CreateRuleRequest(rule=rule), metadata=metadata)
+        with mesh.channel(mesh.evaluator) as opened:
+            # A point that comes before its rule is evaluated when the rule comes, which isn't the point's doing.
+            evaluator, asked = EvaluatorServiceStub(opened), GetEvaluatorStatusRequest()
+            wait_for(lambda: evaluator.GetEvaluatorStatus(asked, metadata=metadata).instance_count, "the rule", 60)
         yield mesh
 
 

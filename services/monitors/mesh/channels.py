@@ -6,11 +6,9 @@ from importlib.resources import files
 from typing import Any
 
 import grpc
-from opentelemetry.propagate import inject
-from opentelemetry.propagators.textmap import Setter
 
 from monitors.mesh.errors import MeshError, ServiceUnavailable, Unauthenticated, UnknownTenant
-from monitors.mesh.spans import is_traced
+from monitors.mesh.spans import PARENT, is_traced, traceparent_for_calls
 from monitors.mesh.tls import Certificates, RotatingChannel
 
 # An error of ours carries status details and its message is written for people; one that gRPC made doesn't.
@@ -73,14 +71,6 @@ def refusal_of(error: grpc.aio.AioRpcError) -> MeshError | None:
     return None
 
 
-class _Setter(Setter[grpc.aio.Metadata]):
-    def set(self, carrier: grpc.aio.Metadata, key: str, value: str) -> None:
-        carrier.add(key, value)
-
-
-_SETTER = _Setter()
-
-
 class _Bearer:
     # A channel registers an interceptor under the first kind that it matches, so each kind needs its own class.
     def __init__(self, credential: str) -> None:
@@ -92,7 +82,9 @@ class _Bearer:
         metadata.add("authorization", f"Bearer {self._credential}")
         if self._is_traced:
             # What the other service does belongs to the trace of whatever goes on here.
-            inject(metadata, setter=_SETTER)
+            traceparent = traceparent_for_calls()
+            if traceparent:
+                metadata.add(PARENT, traceparent)
         return grpc.aio.ClientCallDetails(
             details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
         )

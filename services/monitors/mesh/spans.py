@@ -43,14 +43,25 @@ def is_traced() -> bool:
 def traceparent_of(span: Span) -> str:
     """The `traceparent` of what follows from a span; empty if its trace isn't followed."""
     found = span.get_span_context()
-    if not found.trace_flags.sampled:
-        return ""
-    return f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"
+    return _text(found) if found.trace_flags.sampled else ""
 
 
 def current_traceparent() -> str:
     """The `traceparent` of what follows from the span that goes on now; empty if there is none that is followed."""
     return traceparent_of(get_current_span())
+
+
+def traceparent_for_calls() -> str:
+    """The same for whom is asked something now, who must know as well that it isn't followed; empty if there is none.
+
+    Nothing else of what a caller sent along is passed on: its size is the caller's to choose.
+    """
+    found = get_current_span().get_span_context()
+    return _text(found) if found.is_valid else ""
+
+
+def _text(place: SpanContext) -> str:
+    return f"00-{place.trace_id:032x}-{place.span_id:016x}-{place.trace_flags:02x}"
 
 
 def as_parent(traceparent: str) -> Context:
