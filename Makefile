@@ -20,7 +20,7 @@ ON_SERVERS ?= tests/rules tests/notifier tests/tenancy tests/identity tests/cli 
 # A file a core, in the order of tests/conftest.py: those that take longest come first.
 ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup run test test-servers fuzz crash crash-long soak scale lint format breaking clean images deploy check-deploy \
+.PHONY: help setup run test test-servers fuzz crash crash-long rolling soak scale lint format breaking clean images deploy check-deploy \
 	check-security \
 	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-notify \
 	bench-shares bench-store bench-telemetry capacity
@@ -46,9 +46,9 @@ run: setup ## Start the whole mesh with its collectors, e.g. make run ARGS="--ch
 	@$(VENV)/bin/monitors up $(ARGS)
 
 test: setup ## Run every test
-	$(VENV)/bin/pytest $(ALL_CORES) --ignore=tests/crash --ignore=tests/soak --ignore=tests/scale $(ARGS)
+	$(VENV)/bin/pytest $(ALL_CORES) --ignore=tests/crash --ignore=tests/soak --ignore=tests/scale --ignore=tests/rolling $(ARGS)
 	$(if $(ARGS),,$(VENV)/bin/pytest $(ALL_CORES) tests/soak tests/crash)
-	$(if $(ARGS),,$(VENV)/bin/pytest tests/scale)
+	$(if $(ARGS),,$(VENV)/bin/pytest tests/scale tests/rolling)
 
 test-servers: setup ## Run the tests of behaviour a second time, on MariaDB, Redis and InfluxDB
 	MONITORS_TESTS_BACKENDS=servers $(VENV)/bin/pytest $(ALL_CORES) $(ON_SERVERS) $(ARGS)
@@ -70,6 +70,9 @@ soak: setup ## Put an even load on the mesh for a long time: nothing of it may g
 
 scale: setup ## Kill, freeze, cut off, start and end evaluators, eight on real servers, e.g. make scale SEED=7; takes six minutes
 	@$(VENV)/bin/python -m tests.scale --seed $(SEED) --seconds 120 --broken no-fencing begin-anew keep-everything $(ARGS)
+
+rolling: setup ## Replace every pod of every service under load, e.g. make rolling ARGS="evaluator --logs pods.log"
+	@$(VENV)/bin/python -m tests.rolling $(ARGS)
 
 lint: setup breaking ## Check style, types, architecture and contract
 	$(VENV)/bin/ruff check

@@ -23,7 +23,7 @@ from tests.processes import wait_for
 from tests.served import free_port
 
 TAKEN, UNANSWERED, REFUSED = "taken", "unanswered", "refused"
-SLOWLY, SHARE_SLOW, SLOWEST_SECONDS = "/slow", 0.2, 8.0
+SLOWLY, SHARE_SLOW, SLOWEST_SECONDS = "/slow", 0.2, 5.0
 """Paths of which some requests are answered late."""
 SHARE_BUSY, SHARE_THROTTLED, SHARE_UNANSWERED = 0.05, 0.01, 0.02
 

@@ -50,9 +50,10 @@ class Cluster:
             for pod in self._running[part]:
                 wait_for(pod.is_ready, f"{part} to be ready", START_SECONDS)
 
-    def replace(self, part: str) -> None:
-        """One pod after the other, none before its successor is ready, as with `maxUnavailable: 0`."""
-        for old in list(self._running[part]):
+    def replace(self, part: str, pods: int = REPLICAS) -> None:
+        """One pod after the other, or the first so many, none before its successor is ready, as with
+        `maxUnavailable: 0`."""
+        for old in self._running[part][:pods]:
             new = self.pods.container(part, self.secrets)
             self._running[part].append(new)
             new.start()
