@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import settings
 
 from tests.harness import LoopThread
+from tests.schemas import copied, is_about_schemas
 from tests.servers.backends import ON_SERVERS
 from tests.servers.twice import is_another_on_servers
 
@@ -42,6 +44,13 @@ def loop_thread() -> Iterator[LoopThread]:
     thread = LoopThread()
     yield thread
     thread.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tables(request: pytest.FixtureRequest) -> Iterator[None]:
+    """New files get their tables as copies, but where tests are about how tables are made."""
+    with nullcontext() if is_about_schemas(request.path) else copied():
+        yield
 
 
 @pytest.fixture
