@@ -33,7 +33,7 @@ EVALUATORS = 8
 MONITORS = 240
 RATE, SHARE = 5.0, 0.021
 """Five times a second, five monitors cross their threshold."""
-LAUNCHER = (sys.executable, "-m", "tests.scale.launcher")
+BREAKER = (sys.executable, "-m", "tests.scale.launcher")
 KEYS = f"first:{base64.b64encode(b'0123456789abcdef' * 2).decode()}"
 START_SECONDS = 60
 POLLING = {"MONITORS_INFLUXDB_POLL_SECONDS": "0.5", "MONITORS_INFLUXDB_LATENESS_SECONDS": "2"}
@@ -125,9 +125,10 @@ class World:
 @contextmanager
 def running(home: Path, seed: int, loop: LoopThread, broken: str = "") -> Iterator[World]:
     """A mesh of two RuleServices, a notifier and eight evaluators, with its rules in force."""
+    command = BREAKER if broken else ()
     with backends() as servers, influx_server(home / "influx") as influx:
-        mesh = ServedMesh(home, _environment(servers, influx, broken), LAUNCHER)
-        rules = [mesh.rules, ServedProcess("rules", free_port(), {}, LAUNCHER)]
+        mesh = ServedMesh(home, _environment(servers, influx, broken), command)
+        rules = [mesh.rules, ServedProcess("rules", free_port(), {}, command)]
         metrics = [f"127.0.0.1:{free_port()}" for _ in rules]
         common = {**mesh.environment, "MONITORS_RULES_ADDRESS": "127.0.0.1:1"}
         for number, process in enumerate(rules):
@@ -142,7 +143,7 @@ def running(home: Path, seed: int, loop: LoopThread, broken: str = "") -> Iterat
         def of_evaluator(name: str) -> Mapping[str, str]:
             return {**common, "MONITORS_HOME": str(home / name), "MONITORS_HTTP_PORT": "0"}
 
-        fleet = Fleet(loop, [process.port for process in rules], of_evaluator, LAUNCHER)
+        fleet = Fleet(loop, [process.port for process in rules], of_evaluator, command)
         ledger = LedgerProcess(home / "ledger.jsonl", seed)
         load = Load(lambda _, lines: influx.write(lines), [TENANT], MONITORS, seed, RATE, SHARE)
         watcher = Watcher(servers.mariadb, DATABASE)
