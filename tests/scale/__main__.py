@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.crash.chaos import Chaos
 from tests.crash.invariants import check_told
 from tests.harness import LoopThread
+from tests.processes import wait_for
 from tests.scale.gaps import check_gaps
 from tests.scale.launcher import BREAKS
 from tests.scale.sharing import LEASE_SECONDS, check_epochs, check_sharing
@@ -70,18 +71,27 @@ def at_random(seconds: float) -> Plan:
 
 
 def all_at_once(world: World, seed: int) -> Mapping[str, int]:
-    """One is killed, one frozen and one cut off, all for longer than a lease, while a RuleService is killed as well.
-    Then one joins, another leaves, and shards find their places."""
+    """One is killed, one frozen and one cut off, all for longer than a lease, while a RuleService is killed as well, one
+    joins and another leaves. Then those that were away find themselves without shards, and get others."""
     fleet, choice = world.fleet, random.Random(seed)
     fleet.kill(choice)
     fleet.freeze(choice, LEASE_SECONDS + 3)
     fleet.cut_off(choice, LEASE_SECONDS + 3)
     world.kill_rules(choice)
     fleet.join()
-    fleet.wait_until_all_are_back()
     fleet.leave(choice)
+    fleet.wait_until_all_are_back()
+    wait_for(lambda: world.fenced >= 2, "who was frozen and who was cut off to find themselves without shards")
     _wait(SHARED_WITHIN + 2)
-    return {"everything": 1}
+    done = (
+        "kill an evaluator",
+        "freeze an evaluator",
+        "cut an evaluator off",
+        "kill a RuleService",
+        "scale up",
+        "scale down",
+    )
+    return dict.fromkeys(done, 1)
 
 
 def run(home: Path, seed: int, loop: LoopThread, plan: Plan, broken: str = "", slack: float = 0.0) -> str:
@@ -103,7 +113,7 @@ def run(home: Path, seed: int, loop: LoopThread, plan: Plan, broken: str = "", s
         gaps = check_gaps(told, LEASE_SECONDS + SOON + slack)
         shared = check_sharing(world.watcher.looks, SHARED_WITHIN + slack)
         check_epochs(world.watcher.looks)
-        fenced = world.fleet.text.count("lost to another evaluator")
+        fenced = world.fenced
     faults = ", ".join(f"{count} × {name}" for name, count in sorted(done.items()))
     return (
         f"seed {seed}: {len(told.expected):,} transitions, 0 lost, 0 doubled, 0 ghosts, {duplicates} messages twice; "

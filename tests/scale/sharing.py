@@ -37,7 +37,7 @@ class Look:
 @dataclass(frozen=True)
 class Shared:
     """What was seen: how often evaluators came or went, how many seconds it took at most until each had about its fair
-    share, and the largest share after that, as a multiple of the fair one."""
+    share, and the largest share then, as a multiple of the fair one."""
 
     changes: int
     slowest: float
@@ -47,21 +47,18 @@ class Shared:
 def check_sharing(looks: Sequence[Look], within: float) -> Shared:
     """S1: `within` seconds after evaluators came or went, and until others do, all shards are held and nobody has more
     than 1.3 times its fair share. Raises AssertionError."""
-    since, settled_at = looks[0].moment, 0.0
-    before = looks[0].alive
+    before, since, is_settled = looks[0].alive, looks[0].moment, False
     changes, slowest, worst = 0, 0.0, 0.0
     for look in looks:
         if look.alive != before:
-            before, since, settled_at, changes = look.alive, look.moment, 0.0, changes + 1
+            before, since, is_settled, changes = look.alive, look.moment, False, changes + 1
         age = look.moment - since
-        if look.worst <= MOST and not settled_at:
-            settled_at = look.moment
-            slowest = max(slowest, age)
-        if age > within:
-            assert look.worst <= MOST, (
-                f"S1: {age:.1f} s after the last of {len(look.alive)} evaluators came or went they hold {look.held}"
-            )
-            worst = max(worst, look.worst)
+        if look.worst <= MOST and not is_settled:
+            is_settled, slowest = True, max(slowest, age)
+        assert look.worst <= MOST or age <= within, (
+            f"S1: {age:.1f} s after the last of {len(look.alive)} evaluators came or went they hold {look.held}"
+        )
+        worst = max(worst, look.worst) if look.worst <= MOST else worst
     return Shared(changes, slowest, worst)
 
 

@@ -95,6 +95,11 @@ class World:
             "S1: the shards to be shared out", START_SECONDS, every=0.1,
         )  # fmt: skip
 
+    @property
+    def fenced(self) -> int:
+        """How often evaluators found that others have their shards."""
+        return self.fleet.text.count("lost to another evaluator")
+
     def calls(self) -> list[int]:
         """How many calls of evaluators each RuleService has answered."""
         return turns.calls(self.metrics)
