@@ -71,8 +71,8 @@ def at_random(seconds: float) -> Plan:
 
 
 def all_at_once(world: World, seed: int) -> Mapping[str, int]:
-    """One is killed, one frozen and one cut off, all for longer than a lease, while a RuleService is killed as well, one
-    joins and another leaves. Then those that were away find themselves without shards, and get others."""
+    """One is killed, one frozen and one cut off, all for longer than a lease, while a RuleService is killed as well,
+    one joins and another leaves. Then those that were away find themselves without shards, and get others."""
     fleet, choice = world.fleet, random.Random(seed)
     fleet.kill(choice)
     fleet.freeze(choice, LEASE_SECONDS + 3)
