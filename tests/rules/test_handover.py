@@ -64,6 +64,25 @@ def test_what_fires_and_ends_is_told_without_a_look_into_the_outbox(
         assert len(looks) == before
 
 
+def test_of_many_messages_several_batches_are_leased_by_one_transaction(
+    alone: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "LARGEST_BATCH", 2)
+    alerts = [alone.fire(alone.create(), now_nanos()) for _ in range(2 * pump.BATCHES + 1)]
+    sessions: list[object] = []
+    look = outbox.lease
+
+    def noted(session: Any, now: int, token: str) -> outbox.Batch:
+        sessions.append(session)
+        return look(session, now, token)
+
+    monkeypatch.setattr(outbox, "lease", noted)
+    with alone.notifications() as stream:
+        assert stream.told(len(alerts)) == [(FIRING, alert) for alert in alerts]
+    assert len(sessions) == pump.BATCHES + 1
+    assert len(set(sessions)) == 2
+
+
 def test_what_is_withdrawn_as_it_is_recorded_is_not_told(alone: Client) -> None:
     rule, begun = alone.create(), now_nanos() - 10 * MINUTE
     with alone.notifications() as stream:
