@@ -1,6 +1,7 @@
 """However much waits, what is sent next is found by an index, and what is given up is given up in one statement."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from monitors.notifier.model.turns import Lane
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.claims import Finished
 from monitors.notifier.store.lanes import next_due, waiting_lanes
-from monitors.notifier.store.log import Query, list_page, unreported
+from monitors.notifier.store.log import Query, list_page, mark_reported, unreported
 from monitors.notifier.store.queue import Queue
 from tests.harness import LoopThread
 from tests.notifier.test_queue import room
@@ -157,6 +158,42 @@ def test_what_waits_for_a_channel_is_given_up_in_one_statement(
         (State.SUPPRESSED, "it's gone", NOW + 1, 2)
     ] * 6
     assert len(loop_thread.run(database.read(lambda session: unreported(session, 10)))) == 6
+
+
+def test_what_was_reported_is_marked_together(loop_thread: LoopThread, queue: tuple[Database, Queue]) -> None:
+    database, tested = queue
+
+    @of_all
+    def mark(session: Session) -> list[str]:
+        arrivals = [Arrival("acme", f"m{n}", "al", Kind.FIRING, 1, (), f"t{n}", n, b"") for n in range(20)]
+        tested.take_in(session, arrivals, NOW)
+        tested.suppress_waiting(session, "acme", "chan_a", "it's gone", NOW)
+        known = unreported(session, 20)
+        return [statement for statement, _ in asked(session, lambda session: mark_reported(session, known))]
+
+    (statement,) = loop_thread.run(database.write(mark))
+    assert statement.count("?") == 1 + 2 + 20
+    assert len(loop_thread.run(database.read(lambda session: unreported(session, 30)))) == 6
+
+
+def test_nothing_is_asked_about_each_alert_where_none_inhibits_others(
+    loop_thread: LoopThread, queue: tuple[Database, Queue]
+) -> None:
+    database, tested = queue
+
+    @of_all
+    def take_in(session: Session, severity: int) -> list[Any]:
+        arrivals = [
+            Arrival("acme", f"m{n}", f"b{n}", Kind.FIRING, severity, (), f"t{n}", n, b"", monitor_id=f"mon{n}")
+            for n in (severity * 10, severity * 10 + 1)
+        ]
+        found = asked(session, lambda session: tested.take_in(session, arrivals, NOW))
+        return [values for statement, values in found if "FROM notifier_inhibiting" in statement]
+
+    high, _, medium = (loop_thread.run(database.write(partial(take_in, severity=severity))) for severity in (3, 4, 2))
+    assert [values[0] for values in high] == ["acme"]
+    # By now something critical fires.
+    assert len(medium) == 2
 
 
 def test_channels_and_their_breakers_are_looked_up_by_their_names(

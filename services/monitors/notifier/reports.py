@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
+BATCH = 1000
+"""As many as RuleService takes at once."""
 GATHER_SECONDS = 0.25
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 10.0

@@ -34,7 +34,13 @@ from monitors.notifier.store.tables import DeliveryRow, attempts, deliveries
 from monitors.notifier.store.timing import Timing
 
 FIRING_NEVER_TOLD = "that the alert fired was never told, so what became of it isn't either"
-_COLUMNS = tuple(column.name for column in deliveries.columns)
+# What was never tried has the same in the last ones.
+_COLUMNS = (
+    "tenant_id", "id", "notification_id", "alert_id", "channel_id", "channel_name", "kind", "severity", "stream_key",
+    "sequence", "payload", "state", "detail", "next_at", "report_due", "created_at", "updated_at", "group_key",
+    "attempt_count", "last_outcome", "lease_token", "leased_at", "lease_until", "version", "message_id",
+)  # fmt: skip
+_NOT_TRIED = (0, 0, "", 0, 0, 1, "")
 _ID = _COLUMNS.index("id")
 _GOES_ON = (*FOLLOWS, Kind.SEVERITY_CHANGED)
 """What goes to who has heard that the alert fires."""
@@ -207,7 +213,7 @@ def supersede_ends(session: Session, firings: Collection[tuple[str, str, str]], 
 def _row(
     delivery_id: str, arrival: Arrival, planned: Planned, told: Told, time: tuple[str, int], now: int
 ) -> tuple[object, ...]:
-    """A row in the table's order. What says that an alert fires is noted in `told`: its end may come along with it."""
+    """A row in the order of _COLUMNS. What says that an alert fires is noted in `told`: its end may come with it."""
     channel_id = _channel_id(planned)
     stream_key = stream_of(channel_id, arrival.stream_key)
     state, reason = planned.state, planned.reason
@@ -216,34 +222,13 @@ def _row(
         told.states.setdefault(alert, []).append(state)
     elif arrival.kind in FOLLOWS and state is State.PENDING and never_told(told.states.get(alert, [])):
         state, reason = State.SUPERSEDED, FIRING_NEVER_TOLD
-    values = {
-        "tenant_id": arrival.tenant,
-        "id": delivery_id,
-        "notification_id": arrival.notification_id,
-        "alert_id": arrival.alert_id,
-        "channel_id": channel_id,
-        "channel_name": planned.channel_name,
-        "kind": int(arrival.kind),
-        "severity": arrival.severity,
-        "stream_key": stream_key,
-        "sequence": arrival.sequence,
-        "payload": arrival.payload,
-        "state": int(state),
-        "detail": reason,
-        "attempt_count": 0,
-        "last_outcome": 0,
-        "next_at": time[1],
-        "lease_token": "",
-        "leased_at": 0,
-        "lease_until": 0,
-        "version": 1,
-        "report_due": state is not State.PENDING,
-        "created_at": now,
-        "updated_at": now,
-        "group_key": time[0],
-        "message_id": "",
-    }
-    return tuple([values[name] for name in _COLUMNS])
+    group_key, next_at = time
+    return (
+        arrival.tenant, delivery_id, arrival.notification_id, arrival.alert_id, channel_id, planned.channel_name,
+        int(arrival.kind), arrival.severity, stream_key, arrival.sequence, arrival.payload, int(state), reason, next_at,
+        state is not State.PENDING, now, now, group_key,
+        *_NOT_TRIED,
+    )  # fmt: skip
 
 
 def _channel_id(planned: Planned) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from monitors.mesh.rows import Row, change_rows, execute_rows, find_rows, in_parts, insert_rows, read_rows
+from monitors.mesh.rows import Row, change_rows, execute_rows, find_rows, in_parts, insert_rows, read_rows, read_value
 from monitors.notifier.model.delivery import Arrival, Planned
 from monitors.notifier.model.inhibitions import Inhibiting, Inhibition, Place, places_of_source, places_of_target
 from monitors.notifier.model.message import Kind
@@ -37,6 +37,7 @@ _FOUND = (
     .group_by(inhibiting.c.inhibition_key, inhibiting.c.is_target)
     .with_for_update(read=True)
 )
+_ANY = select(inhibiting.c.alert_id).where(_OF_TENANT).limit(1)
 _HELD = select(inhibited.c.alert_id).where(
     _IS_TARGETS, inhibited.c.inhibition_key.in_(bindparam("keys", expanding=True))
 )
@@ -88,10 +89,18 @@ def find(
     keys: Collection[str] = (),
 ) -> Inhibiting:
     """What inhibits the alerts that would be told, and what inhibits by keys."""
+    # Of most tenants nothing inhibits, and where a storm begins there are keys for each alert.
+    if not find_any(session, tenant):
+        return Inhibiting(inhibitions, {})
     asked = {place[0] for one in told for place, _ in places_of_target(inhibitions, one.facts)}.union(keys)
     rows = _read_in_parts(session, _FOUND, tenant, "keys", asked)
     found: dict[Place, str] = {(key, bool(is_target)): alert for key, is_target, alert in rows}
     return Inhibiting(inhibitions, found)
+
+
+def find_any(session: Session, tenant: str) -> bool:
+    """Whether any alert of a tenant inhibits others."""
+    return read_value(session, _ANY, {"tenant": tenant}) is not None
 
 
 def find_checked(

@@ -246,8 +246,9 @@ def unreported(session: Session, limit: int) -> list[Delivery]:
 @crosses_tenants("what became of all tenants' messages is reported together")
 def mark_reported(session: Session, known: Sequence[Delivery]) -> None:
     """RuleService knows these, unless they have changed since they were read."""
-    rows = [(one.tenant, one.id, one.version, False) for one in known]
-    update_rows(session, deliveries, ("tenant_id", "id", "version"), ("report_due",), rows)
+    # The id last: in most of them all else is the same, so that they're changed together.
+    rows = [(one.tenant, one.version, one.id, False) for one in known]
+    update_rows(session, deliveries, ("tenant_id", "version", "id"), ("report_due",), rows)
 
 
 def _attempts(session: Session, tenant: str, delivery_ids: Sequence[str]) -> dict[str, list[Attempt]]:

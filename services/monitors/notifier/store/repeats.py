@@ -25,7 +25,12 @@ Plans = Sequence[tuple[Arrival, Sequence[Planned]]]
 Made = Mapping[tuple[str, str, str], str]
 """The ids of deliveries that tell something or are muted, by tenant, notification and channel."""
 
-_COLUMNS = tuple(column.name for column in repeats.columns)
+# What was never told has the same in the last ones.
+_COLUMNS = (
+    "tenant_id", "alert_id", "channel_id", "severity", "repeat_interval", "due_at", "delivery_id", "muted_until",
+    "told_at", "quiet_until", "repeat_count",
+)  # fmt: skip
+_NOT_TOLD = (0, 0, 0)
 _KEY = ("tenant_id", "alert_id", "channel_id")
 _CHANGED = ("severity", "repeat_interval", "quiet_until", "told_at", "muted_until", "due_at")
 _CHUNK = 500
@@ -140,20 +145,12 @@ def _hearing(plans: Sequence[Planned]) -> list[Planned]:
 
 
 def _first_row(arrival: Arrival, channel_id: str, muted_until: int, made: Made) -> tuple[Any, ...]:
-    values = {
-        "tenant_id": arrival.tenant,
-        "alert_id": arrival.alert_id,
-        "channel_id": channel_id,
-        "severity": arrival.severity,
-        "repeat_interval": arrival.repeat_interval,
-        "told_at": 0,
-        "quiet_until": 0,
-        "due_at": muted_until or NEVER,
-        "delivery_id": made[arrival.tenant, arrival.notification_id, channel_id],
-        "repeat_count": 0,
-        "muted_until": muted_until,
-    }
-    return tuple([values[name] for name in _COLUMNS])
+    delivery_id = made[arrival.tenant, arrival.notification_id, channel_id]
+    return (
+        arrival.tenant, arrival.alert_id, channel_id, arrival.severity, arrival.repeat_interval, muted_until or NEVER,
+        delivery_id, muted_until,
+        *_NOT_TOLD,
+    )  # fmt: skip
 
 
 def _changed_row(row: Row, arrival: Arrival, plans: Sequence[Planned], now: int) -> tuple[Any, ...]:
