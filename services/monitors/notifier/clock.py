@@ -21,11 +21,8 @@ class WallClock:
     """The machine's clock, or another that `now` reads."""
 
     def __init__(self, now: Callable[[], int] = now_nanos) -> None:
-        self._now = now
-
-    def now(self) -> int:
+        self.now = now
         """Nanoseconds since 1970."""
-        return self._now()
 
     async def until(self, nanos: int) -> None:
         """Sleeps until then."""

@@ -271,7 +271,8 @@ class Dispatcher:
             self._alarm.cancel()
 
     def _begin(self, claims: Sequence[Claim], permits: Sequence[Permit]) -> None:
-        begun = {asyncio.create_task(self._attempt(*pair)): pair[0] for pair in zip(claims, permits, strict=True)}
+        create = asyncio.get_running_loop().create_task
+        begun = {create(self._attempt(*pair)): pair[0] for pair in zip(claims, permits, strict=True)}
         for task in begun:
             task.add_done_callback(self._ended)
         self._sending |= begun
@@ -329,7 +330,8 @@ class Dispatcher:
 
     async def _send(self, claim: Claim, now: int) -> Outcome:
         try:
-            content = await _content(claim)
+            # To put many together takes so long that others would wait for it.
+            content = _content(claim) if len(claim.parts) <= FEW else await asyncio.to_thread(_content, claim)
             if not self._is_traced:
                 return await self._senders.send(claim.channel, content, now)
             with attempting(claim, content) as (content, note):
@@ -347,9 +349,8 @@ class Dispatcher:
             return Outcome(OutcomeKind.RETRYABLE, "a fault of the notifier, which its log explains")
 
 
-async def _content(claim: Claim) -> Content:
-    """What is sent. To put many together takes so long that others would wait for it."""
+def _content(claim: Claim) -> Content:
+    """What is sent."""
     payloads = [part.payload for part in claim.parts]
-    compose = partial(content_of, payloads, claim.channel.id, claim.message_id, is_digest=claim.is_digest)
-    content = compose() if len(payloads) <= FEW else await asyncio.to_thread(compose)
+    content = content_of(payloads, claim.channel.id, claim.message_id, is_digest=claim.is_digest)
     return minimal(content) if claim.is_minimal else content

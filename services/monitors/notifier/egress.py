@@ -92,7 +92,7 @@ class Egress:
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Posts and returns the answer, whatever its status. Raises NotReached or Unanswered."""
-        until = asyncio.get_running_loop().time() + self._deadline
+        until = self._loop.time() + self._deadline
         try:
             place, start = _parse(url)
         except InvalidURL as error:
@@ -109,9 +109,13 @@ class Egress:
             raise Unanswered
         return answer
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
     async def _connect(self, place: Place, until: float) -> Connection:
         is_safe, host, port = place
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         try:
             async with asyncio.timeout_at(min(loop.time() + CONNECT_SECONDS, until)):
                 connected = await start_connection(
@@ -158,16 +162,14 @@ class Egress:
         if not connection.is_usable:
             connection.close()
             return
-        loop = asyncio.get_running_loop()
-        until = loop.time() + KEPT_SECONDS
+        until = self._loop.time() + KEPT_SECONDS
         self._kept.setdefault(place, []).append((connection, until))
         if self._letting_go is None:
-            self._letting_go = loop.call_at(until, self._let_go)
+            self._letting_go = self._loop.call_at(until, self._let_go)
 
     def _let_go(self) -> None:
         """Closes what has been kept for long enough."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = self._loop.time()
         left: dict[Place, list[tuple[Connection, float]]] = {}
         for place, kept in self._kept.items():
             for connection, until in kept:
@@ -177,7 +179,7 @@ class Egress:
                     connection.close()
         self._kept = left
         next_time = min((kept[0][1] for kept in left.values()), default=None)
-        self._letting_go = None if next_time is None else loop.call_at(next_time, self._let_go)
+        self._letting_go = None if next_time is None else self._loop.call_at(next_time, self._let_go)
 
     async def close(self) -> None:
         """Closes all connections that are kept."""

@@ -110,6 +110,9 @@ class Decision:
     """Why the channel is turned off; empty if it isn't."""
 
 
+DELIVERED = Decision(State.DELIVERED)
+
+
 def schedule_of(kind: str) -> Sequence[int]:
     """The waits before each attempt for a kind of channel, in nanoseconds."""
     return WEBHOOK_SCHEDULE if kind == "webhook" else CHAT_SCHEDULE
@@ -134,7 +137,7 @@ def decide(
     An endpoint that refuses the whole channel twice in a row turns the channel off: once may be a deployment.
     """
     if outcome.kind is OutcomeKind.OK:
-        return Decision(State.DELIVERED)
+        return DELIVERED
     if outcome.kind is OutcomeKind.ACCEPTED:
         return Decision(State.ACCEPTED)
     if outcome.kind is OutcomeKind.TOO_LARGE and not is_minimal:

@@ -63,12 +63,12 @@ class Claim:
     @property
     def attempt(self) -> int:
         """The number of the attempt for what was tried most often."""
-        return max(part.attempt for part in self.parts)
+        return max([part.attempt for part in self.parts])
 
     @property
     def fewest_attempts(self) -> int:
         """The number of the attempt for what was tried least often."""
-        return min(part.attempt for part in self.parts)
+        return min([part.attempt for part in self.parts])
 
 
 @dataclass(frozen=True)
