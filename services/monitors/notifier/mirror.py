@@ -87,8 +87,10 @@ class Mirror:
     async def run(self) -> None:
         """Publishes what has changed, until it's cancelled."""
         while True:
+            # asyncio.wait_for would forget a cancellation that comes along with the change.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), PAUSE_SECONDS)
+                async with asyncio.timeout(PAUSE_SECONDS):
+                    await self._changed.wait()
             self._changed.clear()
             try:
                 await self._publish_changed(wait=False)
