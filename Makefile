@@ -71,7 +71,7 @@ soak: setup ## Put an even load on the mesh for a long time: nothing of it may g
 scale: setup ## Kill, freeze, cut off, start and end evaluators, eight on real servers, e.g. make scale SEED=7; takes six minutes
 	@$(VENV)/bin/python -m tests.scale --seed $(SEED) --seconds 120 --broken no-fencing begin-anew keep-everything $(ARGS)
 
-rolling: setup ## Replace every pod of every service under load, e.g. make rolling ARGS="evaluator --logs pods.log"
+rolling: setup ## Replace every pod of every service under load, e.g. make rolling ARGS="--only evaluator"
 	@$(VENV)/bin/python -m tests.rolling $(ARGS)
 
 lint: setup breaking ## Check style, types, architecture and contract
