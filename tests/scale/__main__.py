@@ -37,7 +37,7 @@ Plan = Callable[[World, int], Mapping[str, int]]
 
 
 def at_random(seconds: float) -> Plan:
-    """One thing after the other, for so long."""
+    """One thing after the other, for so long, each when shards have found their places after the last."""
 
     def plan(world: World, seed: int) -> Mapping[str, int]:
         fleet = world.fleet
@@ -47,6 +47,8 @@ def at_random(seconds: float) -> Plan:
                 if len(fleet.well) <= FEWEST:
                     fleet.join(2)
                 work(choice)
+                # Who took something over and dies of the next fault, before it has caught up, costs another lease.
+                world.wait_until_balanced()
 
             return do
 
