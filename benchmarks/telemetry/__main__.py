@@ -14,8 +14,8 @@ from benchmarks.telemetry.sides import Side, opened
 from tests.collector import environment, spans
 from tests.processes import receiver
 
-PAIRS = 8
-POINTS, ALERTS, CALLS = 100_000, 100, 400
+PAIRS = 6
+POINTS, ALERTS, CALLS = 300_000, 100, 400
 MUST = 5.0
 
 Work = Callable[[Side], float]
