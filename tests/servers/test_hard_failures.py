@@ -124,6 +124,27 @@ def test_a_read_only_server_is_read_and_written_again_once_it_may(server: MariaD
     client.fire(rule)
 
 
+def test_what_a_notifier_left_behind_while_nothing_could_be_written_is_given_back_once_it_can(
+    server: MariaDB, client: Client
+) -> None:
+    ((name,),) = server.execute(f"SELECT DISTINCT db FROM information_schema.processlist WHERE user = '{USER}'")
+
+    def is_leased() -> bool:
+        return bool(server.execute("SELECT id FROM outbox WHERE lease_until > 0", database=name))
+
+    client.fire(client.create())
+    with client.notifications() as outbox:
+        next(outbox.batches())
+        assert is_leased()
+        server.execute("SET GLOBAL read_only = 1")
+        outbox.stream.cancel()
+        # A request after it is refused after what the end of the stream wanted to write was.
+        assert "the database is read-only" in told(client.create)
+        assert is_leased()
+    server.execute("SET GLOBAL read_only = 0")
+    wait_for(lambda: not is_leased(), "nothing that is leased, long before a lease ends", 15)
+
+
 @pytest.mark.parametrize("end", [MariaDB.stop, MariaDB.kill])
 def test_what_was_answered_outlives_a_server_that_ends_under_load(
     server: MariaDB, client: Client, end: Callable[[MariaDB], None]

@@ -89,6 +89,8 @@ class Core:
     """Called with what happened to alerts by transitions that were recorded."""
     outlets: Outlets = field(default_factory=Outlets)
     """The streams to notifiers."""
+    abandoned: set[str] = field(default_factory=set)
+    """The leases of notifiers that have gone, which are still to be given back."""
     recent: Recent = field(default_factory=Recent)
     """What was recorded last."""
     facts: FactsMemory = field(default_factory=FactsMemory)

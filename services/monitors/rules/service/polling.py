@@ -8,6 +8,7 @@ from contextlib import suppress
 from monitors.mesh.database import Session, storage_error
 from monitors.mesh.events import first_of
 from monitors.rules.service.base import Core
+from monitors.rules.service.pump import give_back_abandoned
 from monitors.rules.store import counters
 from monitors.rules.store.alerts import newest_sequence, tenants_since
 
@@ -40,6 +41,10 @@ async def follow_others(core: Core, seconds: float) -> None:
                 core.outbox_changed.wake()
             revision, sequence = seen
             is_failing = False
+            if core.abandoned:
+                # A database that is read may still refuse to be written: then the next look tries again.
+                with suppress(Exception):
+                    await give_back_abandoned(core)
         with suppress(TimeoutError):
             await asyncio.wait_for(core.closing.wait(), seconds)
 

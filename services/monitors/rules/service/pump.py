@@ -67,9 +67,23 @@ class Pump:
 
 
 async def give_back(core: Core, token: str) -> None:
-    """What was leased to a notifier that has gone is there for the next one, or for the same when it's back."""
+    """What was leased to a notifier that has gone is there for the next one, or for the same when it's back. Where the
+    database is away just now, as soon as that is back."""
+    core.abandoned.add(token)
     try:
-        await core.database.write(lambda session: outbox.give_back(session, token), repeatable=True)
+        await give_back_abandoned(core)
     except Exception:
-        log.warning("what a notifier left behind is sent again when its lease ends", exc_info=True)
+        log.warning("what a notifier left behind is given back later, or sent again when its lease ends", exc_info=True)
+
+
+async def give_back_abandoned(core: Core) -> None:
+    """Gives back all that notifiers have left behind."""
+    tokens = sorted(core.abandoned)
+
+    def work(session: Session) -> None:
+        for token in tokens:
+            outbox.give_back(session, token)
+
+    await core.database.write(work, repeatable=True)
+    core.abandoned.difference_update(tokens)
     core.outbox_changed.announce()
