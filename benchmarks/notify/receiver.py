@@ -51,8 +51,9 @@ class Receiver(asyncio.Protocol):
     def _answer(self, path: bytes, body: bytes) -> None:
         if path.startswith(b"/ok"):
             name, kind = ALERT.search(body), TYPE.search(body)
-            if name and kind:
-                arrived.append((name[1].decode(), kind[1].decode(), time.time()))
+            if name:
+                # Alertmanager's messages have no type.
+                arrived.append((name[1].decode(), kind[1].decode() if kind else "", time.time()))
             self._transport.write(OK)
         elif path.startswith(b"/throttled"):
             self._transport.write(THROTTLED)
