@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from monitors.mesh.rows import find_rows
 from monitors.mesh.times import MINUTE, SECOND, now_nanos
 from monitors.rules.service import base, outlets, pump, recording
 from monitors.rules.service.outlets import Outlets
@@ -72,15 +73,37 @@ def test_of_many_messages_several_batches_are_leased_by_one_transaction(
     sessions: list[object] = []
     look = outbox.lease
 
-    def noted(session: Any, now: int, token: str) -> outbox.Batch:
+    def noted(session: Any, now: int, token: str, *, is_further: bool = False) -> outbox.Batch:
         sessions.append(session)
-        return look(session, now, token)
+        return look(session, now, token, is_further=is_further)
 
     monkeypatch.setattr(outbox, "lease", noted)
     with alone.notifications() as stream:
         assert stream.told(len(alerts)) == [(FIRING, alert) for alert in alerts]
     assert len(sessions) == pump.BATCHES + 1
     assert len(set(sessions)) == 2
+
+
+def test_what_waits_for_messages_just_leased_is_not_looked_through_each_time(
+    alone: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "LARGEST_BATCH", 2)
+    rule, begun = alone.create(cooldown={}), now_nanos()
+    for episode in range(begun, begun + 40, 2):
+        alone.fire(rule, episode)
+        alone.record(alone.transition(rule, RESOLVED, episode + 1, episode=episode))
+    looked_at: list[int] = []
+    find = find_rows
+
+    def noted(session: Any, query: Any, given: Any, name: str, listed: Any) -> Any:
+        looked_at.append(len(listed))
+        return find(session, query, given, name, listed)
+
+    monkeypatch.setattr(outbox, "find_rows", noted)
+    with alone.notifications() as stream:
+        assert len(stream.told(40)) == 40
+    # Two that go, and two that wait for them.
+    assert sum(looked_at) <= 2 * 40
 
 
 def test_what_is_withdrawn_as_it_is_recorded_is_not_told(alone: Client) -> None:

@@ -37,13 +37,14 @@ class Pump:
             return found, False
         self._changed = self._core.outbox_changed.upcoming
         batches, due = await self._core.database.write(self._lease)
-        is_cut = batches[-1].is_cut
-        self._outlet.is_behind = is_cut
+        self._outlet.is_behind = is_cut = batches[-1].is_cut
+        # What waits for messages that have just been leased is looked for when they're acknowledged.
+        is_more = is_cut and (bool(batches[-1].leased) or len(batches) == 1)
         # A message that is held goes out when its time has come, not at the next look.
         seconds = POLL_SECONDS if due is None else (due - self._core.database.now()) / SECOND
         self._look_at = time.monotonic() + min(POLL_SECONDS, max(0.0, seconds))
         found += [self._message(batch.leased) for batch in batches if batch.leased]
-        return found, is_cut
+        return found, is_more
 
     def wait(self) -> float:
         """In how many seconds to look into the outbox at the latest."""
@@ -53,7 +54,9 @@ class Pump:
         now = self._core.database.now()
         batches = [outbox.lease(session, now, self._outlet.token)]
         while batches[-1].is_cut and len(batches) < BATCHES:
-            batches.append(outbox.lease(session, now, self._outlet.token))
+            batches.append(outbox.lease(session, now, self._outlet.token, is_further=True))
+            if not batches[-1].leased:
+                break
         return batches, outbox.next_due(session, now)
 
     def _message(self, leased: Sequence[outbox.Leased]) -> pb.LeaseNotificationsResponse:

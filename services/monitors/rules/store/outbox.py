@@ -260,11 +260,12 @@ _LEASE = (
 
 
 @crosses_tenants("the notifier tells for all tenants")
-def lease(session: Session, now: int, token: str) -> Batch:
+def lease(session: Session, now: int, token: str, *, is_further: bool = False) -> Batch:
     """Leases what is due, in order, for 30 seconds. A message waits while an earlier one of its stream is held or
-    leased; it may come in the same batch."""
+    leased; it may come in the same batch. A further batch is leased in the transaction of another, but nothing far
+    behind what waits for that."""
     counters.lock(session, counters.LEASES)
-    rows, is_cut = _due(session, now)
+    rows, is_cut = _due(session, now, near=is_further)
     batch: list[Leased] = []
     size = 0
     for row in rows[:LARGEST_BATCH]:
@@ -278,12 +279,12 @@ def lease(session: Session, now: int, token: str) -> Batch:
     return Batch(batch, is_cut=is_cut or len(batch) < len(rows))
 
 
-def _due(session: Session, now: int) -> tuple[list[Leased], bool]:
+def _due(session: Session, now: int, *, near: bool) -> tuple[list[Leased], bool]:
     """What is due, in order, and whether there may be more.
 
     Only those that came due first are looked at, so that it takes the same time however many there are. What isn't
     looked at together counts as held meanwhile, whatever becomes of it. Where all of them wait for others, more are
-    looked at.
+    looked at, unless only what is `near` is wanted.
     """
     most = LARGEST_BATCH
     while True:
@@ -296,7 +297,7 @@ def _due(session: Session, now: int) -> tuple[list[Leased], bool]:
             for part in chunks([row.sequence for row in front], LARGEST_BATCH)
             for row in find_rows(session, _DUE, {"now": now}, "sequences", part)
         ]
-        if rows or not is_cut:
+        if rows or near or not is_cut:
             return sorted(rows, key=lambda row: row.sequence), is_cut
         most *= 4
 
