@@ -12,7 +12,7 @@ from benchmarks.notify.alertmanager import Burst, NoAlertmanager
 from benchmarks.notify.endpoints import Endpoints, receiving
 from monitors.evaluator.model.series import Floats
 
-BURST = 10_000
+BURST, BURSTS = 10_000, 3
 RULES = 100_000
 ALERTS = 1_000
 PER_SECOND = 100.0
@@ -20,23 +20,34 @@ DEAD, STORM, WELL = 40, 50, 600
 
 
 def burst(endpoints: Endpoints, given: argparse.Namespace) -> list[Figure]:
-    """10,000 alerts at once, each a webhook of its own, beside Alertmanager."""
-    ours = mesh.measure_burst(endpoints, given.burst)
-    say(f"ours: {_told(ours)}")
+    """10,000 alerts at once, each a webhook of its own, beside Alertmanager: by turns, and of each the middle burst.
+    One of Alertmanager's lasts a second, and may cost a fifth more than the next."""
+    ours, peers = [], []
+    for _ in range(given.bursts):
+        ours.append(mesh.measure_burst(endpoints, given.burst))
+        say(f"ours: {_told(ours[-1])}")
+        if not given.no_peer:
+            peers.append(alertmanager.measure_burst(endpoints, given.burst))
+            say(f"Alertmanager: {_told(peers[-1])}")
+    slowest = max(ours, key=lambda one: one.seconds)
+    middle = _middle(ours)
     figures = [
         Figure(
             f"{given.burst:,} own-group alerts at once, until the last webhook",
-            f"{ours.seconds:.1f} s, {ours.count / ours.seconds:,.0f} a second",
-            judged=ours.seconds, must=8.0, unit="s", more_is_better=False,
+            f"{slowest.seconds:.1f} s, {slowest.count / slowest.seconds:,.0f} a second",
+            judged=slowest.seconds, must=8.0, unit="s", more_is_better=False,
         )
     ]  # fmt: skip
+    name = "webhooks per CPU second, durable"
     if given.no_peer:
-        return [*figures, Figure("webhooks per CPU second, durable", _told(ours))]
-    peer = alertmanager.measure_burst(endpoints, given.burst)
-    say(f"Alertmanager: {_told(peer)}")
-    ratio = ours.per_cpu_second / peer.per_cpu_second
-    durable = Figure("webhooks per CPU second, durable", _told(ours), _told(peer), ratio, must=0.5, stretch=1.0)
-    return [*figures, durable]
+        return [*figures, Figure(name, _told(middle))]
+    peer = _middle(peers)
+    ratio = middle.per_cpu_second / peer.per_cpu_second
+    return [*figures, Figure(name, _told(middle), _told(peer), ratio, must=0.5, stretch=1.0)]
+
+
+def _middle(bursts: Sequence[Burst]) -> Burst:
+    return sorted(bursts, key=lambda one: one.per_cpu_second)[len(bursts) // 2]
 
 
 def latency(endpoints: Endpoints, given: argparse.Namespace) -> list[Figure]:
@@ -84,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.notify", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all if none is named")
     parser.add_argument("--burst", type=int, default=BURST, help="alerts at once (%(default)s)")
+    parser.add_argument("--bursts", type=int, default=BURSTS, help="how many of them (%(default)s)")
     parser.add_argument("--rules", type=int, default=RULES, help="rules of the latency (%(default)s)")
     parser.add_argument("--alerts", type=int, default=ALERTS, help="alerts whose way is timed (%(default)s)")
     parser.add_argument("--dead", type=int, default=DEAD, help="dead channels (%(default)s)")
