@@ -46,15 +46,15 @@ class Costs:
     """From the start of an evaluator to the first step, for each rule."""
     rule_change_us: float = 1_600
     """Each evaluator: a rule that changed, until it's in force (99 of 100 take less)."""
-    record_us: float = 86
+    record_us: float = 75
     """RuleService: a transition recorded."""
-    hand_on_us: float = 66
+    hand_on_us: float = 38
     """RuleService: a message recorded, handed to a notifier, and its end taken."""
-    message_us: float = 341
+    message_us: float = 191
     """Notifier: a webhook."""
-    database_us: float = 122
+    database_us: float = 104
     """MySQL primary: a transition, with all its rows; wall clock, with two vCPUs that it shares with RuleService."""
-    delivery_us: float = 210
+    delivery_us: float = 192
     """MySQL primary: a delivery claimed and finished; as above, with the notifier."""
     base_gib: float = 0.15
     """Memory of a process that has nothing to do."""
