@@ -46,8 +46,10 @@ def at_random(seconds: float) -> Plan:
             def do(choice: random.Random) -> None:
                 if len(fleet.well) <= FEWEST:
                     fleet.join(2)
+                # Who took something over, or has come back for a share, and dies of the next fault before it has caught
+                # up costs another lease.
+                world.wait_until_balanced()
                 work(choice)
-                # Who took something over and dies of the next fault, before it has caught up, costs another lease.
                 world.wait_until_balanced()
 
             return do
