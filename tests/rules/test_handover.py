@@ -73,9 +73,9 @@ def test_of_many_messages_several_batches_are_leased_by_one_transaction(
     sessions: list[object] = []
     look = outbox.lease
 
-    def noted(session: Any, now: int, token: str, *, is_further: bool = False) -> outbox.Batch:
+    def noted(session: Any, now: int, token: str, former: outbox.Batch | None = None) -> outbox.Batch:
         sessions.append(session)
-        return look(session, now, token, is_further=is_further)
+        return look(session, now, token, former)
 
     monkeypatch.setattr(outbox, "lease", noted)
     with alone.notifications() as stream:

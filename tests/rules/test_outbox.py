@@ -174,6 +174,22 @@ def test_a_batch_is_bounded_and_blocked_messages_take_no_room(loop_thread: LoopT
     assert lease(loop_thread, database, NOW, "b") == list(range(2001 + most, 2031 + most))
 
 
+def test_a_further_batch_is_leased_from_as_far_behind_what_is_held_as_the_first(
+    loop_thread: LoopThread, database: Database
+) -> None:
+    most = outbox.LARGEST_BATCH
+    held = [waiting(number, number, due=NOW + 5) for number in range(1, most + 1)]
+    behind = [waiting(1000 + number, number) for number in range(1, most + 1)]
+    free = [waiting(2000 + number, 1000 + number) for number in range(2 * most)]
+    fill(loop_thread, database, held + behind + free)
+
+    def work(session: Session) -> list[int]:
+        first = outbox.lease(session, NOW, "a")
+        return [len(first.leased), len(outbox.lease(session, NOW, "a", first).leased)]
+
+    assert loop_thread.run(database.write(work)) == [most, most]
+
+
 def test_large_messages_come_in_smaller_batches(loop_thread: LoopThread, database: Database) -> None:
     rows = [
         outbox.Waiting("t", f"note_{n}", n, f"alert_{n}", EventKind.FIRING, str(n), NOW, bytes(10**6), NOW)

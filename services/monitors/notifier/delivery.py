@@ -292,7 +292,8 @@ class Dispatcher:
         seconds = patience(
             ended, len(self._sending), lambda: self._flow.is_busy(self._clock.now()), has_come=bool(self._inbox)
         )
-        if seconds == 0 or self._stopping:
+        # Who ends waits for nothing that may still come, but for what is being sent.
+        if seconds == 0 or (self._stopping and (ended or not self._sending)):
             self._wake.set()
         elif seconds and self._gathering is None:
             self._gathering = asyncio.get_running_loop().call_later(seconds, self._wake.set)

@@ -54,7 +54,7 @@ class Pump:
         now = self._core.database.now()
         batches = [outbox.lease(session, now, self._outlet.token)]
         while batches[-1].is_cut and len(batches) < BATCHES:
-            batches.append(outbox.lease(session, now, self._outlet.token, is_further=True))
+            batches.append(outbox.lease(session, now, self._outlet.token, batches[-1]))
             if not batches[-1].leased:
                 break
         return batches, outbox.next_due(session, now)

@@ -44,10 +44,11 @@ class Leased(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some of what was due; `is_cut`: there may be more."""
+    """Some of what was due; `is_cut`: there may be more. `looked_at` rows, those due first, were looked at for it."""
 
     leased: list[Leased]
     is_cut: bool
+    looked_at: int
 
 
 class Waiting(NamedTuple):
@@ -260,12 +261,12 @@ _LEASE = (
 
 
 @crosses_tenants("the notifier tells for all tenants")
-def lease(session: Session, now: int, token: str, *, is_further: bool = False) -> Batch:
+def lease(session: Session, now: int, token: str, former: Batch | None = None) -> Batch:
     """Leases what is due, in order, for 30 seconds. A message waits while an earlier one of its stream is held or
-    leased; it may come in the same batch. A further batch is leased in the transaction of another, but nothing far
-    behind what waits for that."""
+    leased; it may come in the same batch. A further batch is leased in the transaction of the `former`, but nothing
+    farther behind what waits for that."""
     counters.lock(session, counters.LEASES)
-    rows, is_cut = _due(session, now, near=is_further)
+    rows, is_cut, looked_at = _due(session, now, former.looked_at if former else 0)
     batch: list[Leased] = []
     size = 0
     for row in rows[:LARGEST_BATCH]:
@@ -276,29 +277,29 @@ def lease(session: Session, now: int, token: str, *, is_further: bool = False) -
     if batch:
         sequences = [each.sequence for each in batch]
         change_rows(session, _LEASE, {"sequences": sequences, "token": token, "until": now + LEASE})
-    return Batch(batch, is_cut=is_cut or len(batch) < len(rows))
+    return Batch(batch, is_cut=is_cut or len(batch) < len(rows), looked_at=looked_at)
 
 
-def _due(session: Session, now: int, *, near: bool) -> tuple[list[Leased], bool]:
-    """What is due, in order, and whether there may be more.
+def _due(session: Session, now: int, at_most: int = 0) -> tuple[list[Leased], bool, int]:
+    """What is due, in order, whether there may be more, and how many were looked at for it.
 
     Only those that came due first are looked at, so that it takes the same time however many there are. What isn't
     looked at together counts as held meanwhile, whatever becomes of it. Where all of them wait for others, more are
-    looked at, unless only what is `near` is wanted.
+    looked at, unless `at_most` so many may be.
     """
-    most = LARGEST_BATCH
+    most = at_most or LARGEST_BATCH
     while True:
         front = read_rows(session, _FRONT, {"now": now, "most": most})
         if not front:
-            return [], False
+            return [], False, most
         is_cut = len(front) == most
         rows = [
             Leased(*row)
             for part in chunks([row.sequence for row in front], LARGEST_BATCH)
             for row in find_rows(session, _DUE, {"now": now}, "sequences", part)
         ]
-        if rows or near or not is_cut:
-            return sorted(rows, key=lambda row: row.sequence), is_cut
+        if rows or at_most or not is_cut:
+            return sorted(rows, key=lambda row: row.sequence), is_cut, most
         most *= 4
 
 
