@@ -10,6 +10,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from monitors.mesh.master_keys import MasterKey
 from monitors.v1 import notification_pb2 as npb
 from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.notification_pb2 import Channel, ConsoleChannel, EmailChannel, SlackChannel, WebhookChannel
@@ -250,7 +251,7 @@ def test_with_another_master_key_a_channel_says_that_its_secrets_are_lost(
         create(world, "req", name="ops", webhook=WebhookChannel(url=URL))
         create(world, name="console", console=ConsoleChannel())
     (tmp_path / "master.key").unlink()
-    with running(loop_thread, tmp_path) as world:
+    with running(loop_thread, tmp_path, master_keys=(MasterKey("new", bytes(32)),)) as world:
         console, ops = world.stub.ListChannels(pb.ListChannelsRequest()).channels
         assert console.disabled_reason == ""
         assert "master key" in ops.disabled_reason

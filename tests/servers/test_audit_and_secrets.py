@@ -1,8 +1,10 @@
 """The audit and the rotation of master keys on a real MariaDB."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
@@ -10,9 +12,11 @@ from sqlalchemy.exc import DBAPIError
 from monitors.mesh.audit import Change, Query, Source, events_of
 from monitors.mesh.audit_keeping import forget_old
 from monitors.mesh.audit_table import append, list_events, page_of
+from monitors.mesh.config import NotifierSettings
 from monitors.mesh.database import Database, Session
-from monitors.mesh.master_keys import MasterKey
+from monitors.mesh.master_keys import KeyUnusable, MasterKey
 from monitors.mesh.secrets import Sealer
+from monitors.notifier.main import open_notifier
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.targets import ConsoleTarget
 from monitors.notifier.rotation import Rotation
@@ -120,3 +124,24 @@ def test_a_new_key_takes_the_place_of_an_old_one(loop_thread: LoopThread, databa
     only_new = Sealer((NEW,))
     kept = loop_thread.run(database.write(lambda session: keep_fingerprint_key(session, only_new)))
     assert kept == before.fingerprint_key
+
+
+def test_a_notifier_that_lacks_the_others_key_doesnt_take_its_share_of_the_messages(
+    loop_thread: LoopThread, tmp_path: Path
+) -> None:
+    url = server_database_url(tmp_path / "notifier.db", "notifier")
+
+    async def start(key_file: str, *keys: MasterKey) -> None:
+        settings = NotifierSettings(url, tmp_path / key_file, None, True, master_keys=keys)
+        async with (
+            grpc.aio.insecure_channel("127.0.0.1:1") as rules,
+            open_notifier(settings, rules, asyncio.Event(), lambda _: None),
+        ):
+            pass
+
+    for key_file in ("first.key", "first.key"):
+        loop_thread.run(start(key_file))
+    with pytest.raises(KeyUnusable, match="give all notifiers the same MONITORS_MASTER_KEYS"):
+        loop_thread.run(start("second.key"))
+    # Who has lost a key says so by naming another.
+    loop_thread.run(start("second.key", NEW))

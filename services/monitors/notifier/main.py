@@ -11,7 +11,7 @@ from monitors.mesh.audit_keeping import keep_audit
 from monitors.mesh.config import NotifierSettings
 from monitors.mesh.database import Database
 from monitors.mesh.limits import LocalBuckets
-from monitors.mesh.master_keys import key_ring
+from monitors.mesh.master_keys import KeyUnusable, key_ring
 from monitors.mesh.secrets import Sealer
 from monitors.mesh.shared import Shared
 from monitors.notifier.answers import Answers
@@ -45,7 +45,7 @@ from monitors.notifier.store.heartbeats import Heartbeats
 from monitors.notifier.store.notices import Notices
 from monitors.notifier.store.queue import Queue
 from monitors.notifier.store.requests import RequestStore
-from monitors.notifier.store.sealed import keep_fingerprint_key
+from monitors.notifier.store.sealed import is_ours, keep_fingerprint_key
 from monitors.notifier.store.tables import audit
 from monitors.v1 import mesh_pb2
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
@@ -123,7 +123,7 @@ async def open_notifier(
     printer = Printer(console)
     try:
         await asyncio.to_thread(database.prepare)
-        sealer.fingerprint_key = await _kept_fingerprint_key(database, sealer)
+        sealer.fingerprint_key = await _kept_fingerprint_key(settings, database, sealer)
         apprise = Apprise(allow_local=settings.allow_local_targets)
         pictures = Pictures(RuleServiceStub(rules), settings.chart_seconds)
         post = Post(settings.mailer, egress, MailLinks(settings.page.public_url, sealer))
@@ -190,7 +190,14 @@ async def _running(
             yield Notifier(service, changes, database, dispatcher, clock)
 
 
-async def _kept_fingerprint_key(database: Database, sealer: Sealer) -> bytes:
+async def _kept_fingerprint_key(settings: NotifierSettings, database: Database, sealer: Sealer) -> bytes:
+    if database.is_shared and not settings.master_keys and not await database.read(lambda s: is_ours(s, sealer)):
+        # It would take its share of the messages, and could send none of them.
+        raise KeyUnusable(
+            "what is secret in this database is sealed with another master key than the only one that this notifier "
+            f"has, {settings.master_key_file}: give all notifiers the same MONITORS_MASTER_KEYS, or the file of the first. "
+            "If its key is lost, name a new one in MONITORS_MASTER_KEYS, and enter the channels' secrets again"
+        )
     return await database.write(lambda session: keep_fingerprint_key(session, sealer), repeatable=True)
 
 

@@ -110,6 +110,15 @@ def standing(session: Session, sealer: Sealer) -> dict[str, Mapping[str, int]]:
     return found
 
 
+def is_ours(session: Session, sealer: Sealer) -> bool:
+    """Whether the keys that there are open what was sealed first in this database; so too if nothing was yet."""
+    row = session.get(SealedKeyRow, FINGERPRINTS)
+    try:
+        return row is None or bool(sealer.open(row.sealed, _associated(FINGERPRINTS)))
+    except SealBroken:
+        return False
+
+
 def keep_fingerprint_key(session: Session, sealer: Sealer) -> bytes:
     """The key that fingerprints are made with, as it was first of all. It's kept, sealed like everything else, so that
     fingerprints stay the same when the master keys are others; if it can't be opened any more, another one is."""
