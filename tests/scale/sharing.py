@@ -95,8 +95,11 @@ class Watcher:
 
     @property
     def is_balanced(self) -> bool:
-        """Whether all shards are shared out by now."""
-        return bool(self.looks) and self.looks[-1].worst <= MOST
+        """Whether all shards are shared out by now, and whoever is there has some."""
+        if not self.looks:
+            return False
+        newest = self.looks[-1]
+        return newest.worst <= MOST and newest.held.keys() == newest.alive
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY):
