@@ -194,9 +194,9 @@ async def _kept_fingerprint_key(settings: NotifierSettings, database: Database, 
     if database.is_shared and not settings.master_keys and not await database.read(lambda s: is_ours(s, sealer)):
         # It would take its share of the messages, and could send none of them.
         raise KeyUnusable(
-            "what is secret in this database is sealed with another master key than the only one that this notifier "
-            f"has, {settings.master_key_file}: give all notifiers the same MONITORS_MASTER_KEYS, or the file of the first. "
-            "If its key is lost, name a new one in MONITORS_MASTER_KEYS, and enter the channels' secrets again"
+            f"this notifier has no master key but {settings.master_key_file}, which opens no secret of this "
+            "database: give all notifiers the same MONITORS_MASTER_KEYS, or the first one's file. If its key is lost, "
+            "name a new one in MONITORS_MASTER_KEYS, and enter the channels' secrets again"
         )
     return await database.write(lambda session: keep_fingerprint_key(session, sealer), repeatable=True)
 
