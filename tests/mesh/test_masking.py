@@ -65,3 +65,18 @@ def test_no_password_whatever_is_shown(password: str, scheme: str) -> None:
 def test_a_text_is_shown_without_what_looks_like_a_secret(text: str, shown: str) -> None:
     assert without_secrets(text) == shown
     assert without_secrets(shown) == shown
+
+
+def test_the_signature_of_a_signed_url_is_masked() -> None:
+    told = without_secrets("told https://prod.logic.azure.com/workflows/x?api-version=1&sp=run&sig=Zm9vYmFyYmF6 twice")
+    assert "Zm9v" not in told
+    assert told.startswith("told https://prod.logic.azure.com/workflows/x?api-version=1&sp=run&sig=")
+    assert told.endswith(" twice")
+
+
+def test_a_long_word_in_front_of_a_url_is_no_part_of_its_scheme() -> None:
+    word = "x" * 200_000
+    assert without_secrets(f"{word} https://ann:hunter2@example.org/ {word}") == (
+        f"{word} {masked_url('https://ann:hunter2@example.org/')} {word}"
+    )
+    assert "hunter2" not in without_secrets(f"{word}https://ann:hunter2@example.org/")

@@ -9,7 +9,7 @@ MASK = "••••••••"
 _CREDENTIALS = re.compile(r"([\w.+-]+://[^:@]*:)(.*)@", re.DOTALL)
 # A URL whose `@` was forgotten has its password where a port belongs.
 _FORGOTTEN = re.compile(r"([\w.+-]+://[^:@/?#\[]*:)(?!\d*(?:[/?#]|\Z))[^@]*\Z", re.DOTALL)
-_PARAMETER = re.compile(r"([?&][^=&#]*(?:pass|secret|token|key|auth|credential)[^=&#]*=)[^&#]+", re.IGNORECASE)
+_PARAMETER = re.compile(r"([?&][^=&#]*(?:pass|secret|token|key|auth|credential|\bsig\b)[^=&#]*=)[^&#]+", re.IGNORECASE)
 
 # What is a secret wherever it stands: an API key, a webhook's secret or address, a token of three parts, a credential.
 _SECRETS = re.compile(
@@ -17,7 +17,8 @@ _SECRETS = re.compile(
     r"[\w+/=.~-]{8,}",
     re.IGNORECASE,
 )
-_URL = re.compile(r"[\w.+-]+://[^\s'\"<>]*[^\s'\"<>,;:.)\]]")
+# The scheme is bounded: of a long word each letter would else be tried as its beginning, to the word's end.
+_URL = re.compile(r"[a-zA-Z][\w.+-]{0,30}://[^\s'\"<>]*[^\s'\"<>,;:.)\]]")
 
 
 class Secret:
