@@ -82,7 +82,7 @@ def failure_of(error: grpc.RpcError, address: str, missing_key: str) -> Failure:
         return Failure(missing_key, code)
     if status is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Failure(f"the mesh at {address} took too long to answer; look at `monitors status` and try again", code)
-    if status is grpc.StatusCode.UNAVAILABLE and not _from_the_mesh(error):
+    if broke_off(error):
         return Failure(
             f"the mesh at {address} can't be reached; start it with `monitors up`, "
             "or set MONITORS_SERVER to where it runs",
@@ -95,6 +95,11 @@ def failure_of(error: grpc.RpcError, address: str, missing_key: str) -> Failure:
             code,
         )
     return Failure(_in_commands(error.details() or f"the call failed with {status.name}"), code)
+
+
+def broke_off(error: grpc.RpcError) -> bool:
+    """Whether it was the connection that failed, or none could be made, rather than the mesh that refused."""
+    return error.code() is grpc.StatusCode.UNAVAILABLE and not _from_the_mesh(error)
 
 
 def pause_asked(error: grpc.RpcError) -> float:
