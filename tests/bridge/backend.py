@@ -58,6 +58,10 @@ class Backend(RuleServiceServicer):
     """How many streams of WatchAlerts are open."""
     unwatched: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the last of them ends."""
+    speaking: asyncio.Event = field(default_factory=lambda: _set(asyncio.Event()))
+    """Set while they come to their first message."""
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Ends those that began with it, once it's set."""
 
     def add_to(self, server: grpc.aio.Server) -> str:
         add_RuleServiceServicer_to_server(self, server)
@@ -234,9 +238,11 @@ class Backend(RuleServiceServicer):
     async def WatchAlerts(self, request: pb.WatchAlertsRequest, context: Any) -> AsyncIterator[pb.WatchAlertsResponse]:
         self.watchers += 1
         self.unwatched.clear()
+        ending = self.ending
         try:
+            await self.speaking.wait()
             yield pb.WatchAlertsResponse()
-            await asyncio.Event().wait()
+            await ending.wait()
         finally:
             self.watchers -= 1
             if not self.watchers:
@@ -277,6 +283,11 @@ class Backend(RuleServiceServicer):
         alert.fire_time.seconds = alert.active_time.seconds = FIRED_AT
         self.alerts[alert.id] = alert
         return alert.id
+
+
+def _set(event: asyncio.Event) -> asyncio.Event:
+    event.set()
+    return event
 
 
 def _terms(text: str) -> dict[str, str]:

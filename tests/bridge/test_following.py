@@ -1,6 +1,7 @@
 """How the bridge follows RuleService for those who listen: once, only meanwhile, and through what breaks."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -47,6 +48,12 @@ async def _listening_within(settings: MeshSettings) -> AsyncIterator[Listener]:
     """Listens at a bridge in this process."""
     async with Client(build_server(settings)) as client, listening(client) as listener:
         yield listener
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(20):
+        while not condition():
+            await anyio.lowlevel.checkpoint()
 
 
 def test_a_connection_that_has_died_silently_is_made_anew(
@@ -111,6 +118,42 @@ def test_who_signed_in_is_followed_with_one_statement_after_another_and_misses_n
         return fewest
 
     assert loop_thread.run(scenario()) == 1
+
+
+@pytest.mark.parametrize("has_begun", [False, True], ids=["before it begins", "after it has begun"])
+def test_what_a_stream_that_breaks_beside_its_successor_did_not_tell_is_told(
+    has_begun: bool,
+    backend: Backend,
+    settings: MeshSettings,
+    loop_thread: LoopThread,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(push, "RENEW_SECONDS", 0.3)
+    monkeypatch.setattr(push, "OVERLAP_SECONDS", 60.0)
+    monkeypatch.setattr(bridge_client, "STREAM_SILENCE_SECONDS", 60.0)
+    told = anyio.Event()
+
+    async def scenario() -> None:
+        async with bridge_client.open_mesh(settings) as mesh, anyio.create_task_group() as tasks:
+            feed = push.Feed(bridge_client.Caller(mesh, vouch=lambda: "local-key"))
+            feed.bus.subscribe(lambda _: told.set())
+            tasks.start_soon(feed.run)
+            await feed.ready()
+            monkeypatch.setattr(push, "RENEW_SECONDS", 60.0)
+            first, backend.ending = backend.ending, asyncio.Event()
+            if not has_begun:
+                backend.speaking.clear()
+            await _until(lambda: backend.watchers > 1)
+            both = backend.watchers
+            first.set()
+            await _until(lambda: backend.watchers < both)
+            assert has_begun or not told.is_set()
+            backend.speaking.set()
+            with anyio.fail_after(20):
+                await told.wait()
+            feed.scope.cancel()
+
+    loop_thread.run(scenario())
 
 
 def test_listening_ends_when_what_is_stated_is_not_believed_any_more(

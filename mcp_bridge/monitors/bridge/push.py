@@ -104,15 +104,17 @@ class Feed:
     """Follows the alerts of one caller and tells that caller's listeners that they changed."""
 
     def __init__(self, caller: Caller) -> None:
-        self._bus = InMemorySubscriptionBus()
-        self.streams = ListenHandler(self._bus, max_subscriptions=MOST_LISTENERS)
+        self.bus = InMemorySubscriptionBus()
+        """What its listeners are told by."""
+        self.streams = ListenHandler(self.bus, max_subscriptions=MOST_LISTENERS)
         self.listeners = 0
         self.scope = anyio.CancelScope()
         self._caller = caller
         self._settled = anyio.Event()
         self._changed = anyio.Event()
         self._refusal: BridgeError | None = None
-        self._is_connected = False
+        # How many streams have begun and go on.
+        self._following = 0
         self._retry = FIRST_RETRY_SECONDS
 
     async def ready(self) -> None:
@@ -145,19 +147,25 @@ class Feed:
                 # It would end the server, whose other callers have nothing to do with it.
                 log.exception("following alerts failed")
                 return BridgeError("Alerts can't be followed by a fault of the bridge; its log says why.")
-            self._is_connected = False
             await anyio.sleep(self._retry * random.uniform(0.5, 1))
             self._retry = min(2 * self._retry, LONGEST_RETRY_SECONDS)
 
     async def _follow_stream(self, began: Callable[[], None] | None = None) -> None:
         """Follows one stream until the mesh ends it; `began` is called at its first message. Raises RpcFailed."""
         changes = self._caller.follow(self._caller.stub.WatchAlerts, pb.WatchAlertsRequest())
-        async with aclosing(changes):
-            async for change in changes:
-                self._note(change)
-                if began:
-                    began()
-                    began = None
+        has_begun = False
+        try:
+            async with aclosing(changes):
+                async for change in changes:
+                    if not has_begun:
+                        has_begun = True
+                        self._note_beginning()
+                        if began:
+                            began()
+                    if change.HasField("alert"):
+                        self._changed.set()
+        finally:
+            self._following -= has_begun
 
     async def _follow_in_turns(self) -> None:
         """Follows one stream after another, each with a statement of its own, until the newest ends. Raises
@@ -186,6 +194,9 @@ class Feed:
                             failures.append(error)
                 if turn is turns[-1]:
                     tasks.cancel_scope.cancel()
+                elif self._following and not turn.cancelled_caught:
+                    # A change from before the newest began may be what it didn't come to tell.
+                    self._changed.set()
                 turns.remove(turn)
 
             while True:
@@ -195,19 +206,19 @@ class Feed:
         if failures:
             raise failures[0]
 
-    def _note(self, change: pb.WatchAlertsResponse) -> None:
+    def _note_beginning(self) -> None:
         # What happened while nobody followed isn't known, so whoever listened meanwhile must look.
-        missed = self._settled.is_set() and not self._is_connected
-        if missed or change.HasField("alert"):
+        if self._settled.is_set() and not self._following:
             self._changed.set()
         self._settled.set()
-        self._is_connected, self._retry = True, FIRST_RETRY_SECONDS
+        self._following += 1
+        self._retry = FIRST_RETRY_SECONDS
 
     async def _tell(self) -> None:
         while True:
             await self._changed.wait()
             self._changed = anyio.Event()
-            await self._bus.publish(ResourceUpdated(uri=FIRING))
+            await self.bus.publish(ResourceUpdated(uri=FIRING))
             await anyio.sleep(PAUSE_SECONDS)
 
 
