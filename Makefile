@@ -15,13 +15,13 @@ EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
 ON_SERVERS ?= tests/rules tests/notifier tests/tenancy tests/identity tests/cli tests/bridge tests/end_to_end \
 	tests/evaluator/engine
-# The simulation runs by itself, since it looks at how soon things happen: a dozen processes are enough for a machine. The
-# crash test and the soak wait most of the time.
-# A file a core, in the order of tests/conftest.py: those that take longest come first.
+# A file a worker, in the order of tests/conftest.py, which also says how many there are: those that take longest come first.
 ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
+# They look at how soon things happen, and start a dozen processes each: two at once, or one by itself, are enough.
+SIMULATIONS := tests/soak tests/crash tests/scale tests/rolling
 
-.PHONY: help setup run test test-servers fuzz crash crash-long rolling soak scale lint format breaking clean images deploy check-deploy \
-	check-security \
+.PHONY: help setup run test test-parts test-simulations test-servers fuzz crash crash-long rolling soak scale lint format breaking \
+	clean images deploy check-deploy check-security \
 	bench bench-app bench-bridge bench-latency bench-conditions bench-eval bench-history bench-influx bench-ingest bench-notify \
 	bench-shares bench-store bench-telemetry capacity
 .DEFAULT_GOAL := help
@@ -46,9 +46,15 @@ run: setup ## Start the whole mesh with its collectors, e.g. make run ARGS="--ch
 	@$(VENV)/bin/monitors up $(ARGS)
 
 test: setup ## Run every test
-	$(VENV)/bin/pytest $(ALL_CORES) --ignore=tests/crash --ignore=tests/soak --ignore=tests/scale --ignore=tests/rolling $(ARGS)
-	$(if $(ARGS),,$(VENV)/bin/pytest $(ALL_CORES) tests/soak tests/crash)
-	$(if $(ARGS),,$(VENV)/bin/pytest tests/scale tests/rolling)
+	@$(MAKE) test-parts
+	@$(if $(ARGS),,$(MAKE) test-simulations)
+
+test-parts: setup ## Run every test but the simulations
+	$(VENV)/bin/pytest $(ALL_CORES) $(SIMULATIONS:%=--ignore=%) $(ARGS)
+
+test-simulations: setup ## Run the simulations, each in its short form: soak, crash, scale, rolling
+	$(VENV)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/soak tests/crash $(ARGS)
+	$(VENV)/bin/pytest tests/scale tests/rolling $(ARGS)
 
 test-servers: setup ## Run the tests of behaviour a second time, on MariaDB, Redis and InfluxDB
 	MONITORS_TESTS_BACKENDS=servers $(VENV)/bin/pytest $(ALL_CORES) $(ON_SERVERS) $(ARGS)
