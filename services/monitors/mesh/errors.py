@@ -189,6 +189,15 @@ class Unauthenticated(MeshError):
     code, reason = "UNAUTHENTICATED", "UNAUTHENTICATED"
 
 
+class StatementOver(MeshError):
+    """The statement that a bridge began a stream with is over. Only the stream is: who it's for is asked anew."""
+
+    code, reason = "ABORTED", "STATEMENT_OVER"
+
+    def __init__(self) -> None:
+        super().__init__("the bridge's statement that began this stream is over; begin another with a fresh one")
+
+
 class TooManyFailures(MeshError):
     """A credential isn't valid, and too many that weren't have come from its address."""
 

@@ -21,10 +21,19 @@ from grpc_status import rpc_status
 
 from monitors.mesh.audit import source_of
 from monitors.mesh.database import storage_error
-from monitors.mesh.errors import CallTooLong, ForeignCertificate, InvalidField, MeshError, MissingScope, Unauthenticated
+from monitors.mesh.errors import (
+    CallTooLong,
+    ForeignCertificate,
+    InvalidField,
+    MeshError,
+    MissingScope,
+    StatementOver,
+    Unauthenticated,
+)
 from monitors.mesh.guesses import Guesses, address_of_peer
 from monitors.mesh.identity import Authenticate, Principal, bind_principal
 from monitors.mesh.scopes import ANYBODY, SERVICE_ONLY, scope_of
+from monitors.mesh.statements import is_statement
 from monitors.mesh.times import to_duration
 from monitors.mesh.tls import Certificates
 
@@ -241,7 +250,8 @@ class Identity(AroundInterceptor):
 
     def _again(self, credential: str, scope: str) -> Again:
         """A stream may go on for days, but not with a credential that has ended meanwhile, as a bridge's statement does
-        within a minute: the bridge begins another stream with another one."""
+        within a minute: the bridge begins another stream with another one. It's told so, and not that its user isn't
+        known any more, which would end the user's listening."""
         due = time.monotonic() + AGAIN_SECONDS
 
         async def again() -> None:
@@ -250,6 +260,10 @@ class Identity(AroundInterceptor):
                 return
             try:
                 check_scope(await self._authenticate(credential), scope)
+            except Unauthenticated:
+                if is_statement(credential):
+                    raise StatementOver from None
+                raise
             except MeshError as error:
                 # While nobody can say whose it is, it stays what it was.
                 if error.code != "UNAVAILABLE":
