@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitors.mesh.config import load_settings
 from monitors.mesh.limits import LocalBuckets
 from monitors.mesh.masking import Secret
-from monitors.mesh.shared import Shared
+from monitors.mesh.redis import link
+from monitors.mesh.shared import Shared, open_shared
 from monitors.mesh.times import SECOND
+from monitors.notifier import delivery
 from monitors.notifier.flow import Flow
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.checks import new_webhook_secret
@@ -26,6 +29,8 @@ from monitors.v1.notification_pb2 import Channel as ChannelProto
 from tests.harness import LoopThread
 from tests.notifier.test_delivery import make_webhook, outcomes
 from tests.notifier.world import MovableClock, Receiver, World, notification, running
+from tests.processes import wait_for
+from tests.servers.redis import redis_server
 
 NOW = 1_800_000_000 * SECOND
 HOOK = WebhookTarget(Secret("https://example.org/hook?token=1"), new_webhook_secret())
@@ -164,6 +169,30 @@ def test_what_another_notifier_leaves_no_token_for_waits_and_loses_no_attempt(
         loop_thread.run(forget(others))
         clock.advance(3600)
         world.wait_for_states(("note_1", "DELIVERED"), ("note_2", "DELIVERED"))
+        assert outcomes(world, "note_1") == [DELIVERY_OUTCOME_OK]
+
+
+def test_what_runs_out_of_time_waiting_for_a_shared_token_is_given_back_at_once(
+    loop_thread: LoopThread,
+    tmp_path: Path,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(link, "CALL_SECONDS", 60.0)
+    monkeypatch.setattr(delivery, "ATTEMPT_SECONDS", 0.2)
+    with (
+        redis_server() as redis,
+        loop_thread.opened(open_shared(load_settings({"REDIS_URL": redis.url}).redis)) as shared,
+        running(loop_thread, tmp_path, shared=shared) as world,
+    ):
+        make_webhook(world, receiver, "hook")
+        wait_for(lambda: shared.redis and shared.redis.is_used, "the way to Redis")
+        with redis.slow():
+            world.tell(notification("note_1"))
+            wait_for(lambda: "waited too long" in caplog.text, "an attempt without a token in time")
+        # Its lease would have lasted longer than this waits.
+        world.wait_for_states(("note_1", "DELIVERED"))
         assert outcomes(world, "note_1") == [DELIVERY_OUTCOME_OK]
 
 

@@ -305,13 +305,10 @@ class Dispatcher:
 
     async def _attempt(self, claim: Claim, permit: Permit) -> Outcome | None:
         """Gives what came of it; None if none was made."""
-        if not await self._flow.may_send(permit, self._clock.now()):
+        if not await self._may_send(claim, permit):
             self._put_back.append(claim)
             return None
         started = self._clock.now()
-        if claim.lease_until - started < MIN_LEASE:
-            log.warning("delivery %s waited too long under its lease and is left to the next", claim.delivery_id)
-            return None
         outcome = explained(await self._send(claim, started), is_minimal=claim.is_minimal)
         ended = self._clock.now()
         decision = decide(
@@ -328,6 +325,22 @@ class Dispatcher:
             decision = without_retry(decision)
         self._finished.append(Finished(claim, outcome, decision, started, ended))
         return outcome
+
+    async def _may_send(self, claim: Claim, permit: Permit) -> bool:
+        """Whether there are tokens, and so soon that the lease lasts for the attempt: else whoever claims it next has
+        a lease that does."""
+        try:
+            if not await self._flow.may_send(permit, self._clock.now()):
+                return False
+        except asyncio.CancelledError:
+            if not self._limits.has_run_out():
+                raise
+            is_late = True
+        else:
+            is_late = claim.lease_until - self._clock.now() < MIN_LEASE
+        if is_late:
+            log.warning("delivery %s waited too long for the limits of its channel and is put back", claim.delivery_id)
+        return not is_late
 
     async def _send(self, claim: Claim, now: int) -> Outcome:
         try:
