@@ -1,6 +1,6 @@
 """An address gets nothing but a code until its owner has said yes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -10,7 +10,7 @@ from monitors.mesh.config import SmtpSettings
 from monitors.mesh.masking import Secret
 from monitors.mesh.times import DAY, MINUTE, SECOND
 from monitors.v1 import notifier_service_pb2 as pb
-from monitors.v1.notification_pb2 import Channel, EmailChannel
+from monitors.v1.notification_pb2 import Channel, ConsoleChannel, EmailChannel
 from tests.harness import LoopThread
 from tests.notifier.mailboxes import code_of, text_of, verify
 from tests.notifier.test_email import Mailbox, listening
@@ -139,6 +139,17 @@ def test_five_wrong_codes_make_the_right_one_void(world: World, mailbox: Mailbox
     ask_again(world)
     enter(world, codes(mailbox)[1])
     assert waiting(world) == []
+
+
+@pytest.mark.parametrize("call", [enter, ask_again])
+def test_a_channel_that_is_not_of_mail_has_no_address_to_verify(world: World, call: Callable[..., object]) -> None:
+    world.stub.CreateChannel(pb.CreateChannelRequest(channel=Channel(name="mail", console=ConsoleChannel())))
+    refused = refusal(call, world, *(["k7qf-2m9x"] if call is enter else []))
+    assert refused.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.details() == (
+        "channel_id: the channel 'mail' is of the kind 'console', and only e-mail channels have addresses to verify; "
+        "name one of those, or see with `monitors channels test mail` whether this one works"
+    )
 
 
 def test_a_code_is_over_after_a_day(world: World, mailbox: Mailbox) -> None:

@@ -111,7 +111,7 @@ def own_requests(a: Tenant) -> dict[str, Message]:
         ),
         "DeleteChannel": notifier.DeleteChannelRequest(channel_id=a.ids["channel"], etag="stale"),
         "TestChannel": notifier.TestChannelRequest(channel_id=a.ids["channel"]),
-        # Of a channel that isn't of e-mail, of which nothing waits.
+        # Of a channel that isn't of e-mail, which is refused.
         "VerifyChannel": notifier.VerifyChannelRequest(channel_id=a.ids["channel"], code="0000-0000"),
         "SendVerification": notifier.SendVerificationRequest(channel_id=a.ids["channel"]),
         "CreateSilence": notifier.CreateSilenceRequest(silence=silence),

@@ -28,6 +28,7 @@ from tests.tenancy.world import METHODS, Tenant, World
 ENDS = {
     "DeleteRule": "ABORTED", "DeleteChannel": "ABORTED", "ResolveAlert": "FAILED_PRECONDITION",
     "CreateChannel": "ALREADY_EXISTS", "RetryDelivery": "FAILED_PRECONDITION",
+    "VerifyChannel": "INVALID_ARGUMENT", "SendVerification": "INVALID_ARGUMENT",
     "DeleteSilence": "ABORTED", "DeleteMuteTiming": "ABORTED", "CreateMuteTiming": "ALREADY_EXISTS",
     "DeleteRoute": "ABORTED", "CreateRoute": "ALREADY_EXISTS",
     "DeleteEscalationPolicy": "ABORTED", "CreateEscalationPolicy": "ALREADY_EXISTS",

@@ -11,7 +11,7 @@ from monitors.mesh.tenancy import of_tenant
 from monitors.notifier.auditing import Actor, audited
 from monitors.notifier.clock import Clock
 from monitors.notifier.mail_links import MailLink, mark
-from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.channel import Channel, mail_target
 from monitors.notifier.model.delivery import Planned, State
 from monitors.notifier.model.notices import has_unsubscribed, listeners
 from monitors.notifier.model.targets import EmailTarget
@@ -61,14 +61,14 @@ class Answers:
 
     async def enter(self, actor: Actor, id_or_name: str, text: str) -> Channel:
         """Takes a code that somebody enters for a channel, and gives the channel. If nothing of it waits, nothing is
-        done. Raises NotFound, InvalidField and WrongState."""
+        done. Raises NotFound, InvalidField (also if it isn't of e-mail) and WrongState."""
         now, code = self._clock.now(), read_code(text)
 
         def work(session: Session) -> tuple[tuple[Channel, MeshError | None], list[Change]]:
             self._channels.lock(session, actor.tenant)
             channel = self._channels.get(session, actor.tenant, id_or_name)
-            target = channel.target
-            if not isinstance(target, EmailTarget) or not target.waiting:
+            target = mail_target(channel)
+            if not target.waiting:
                 return (channel, None), []
             standings = [self._addresses.get(session, actor.tenant, one) for one in target.waiting]
             if not any(one.awaits(now) for one in standings):

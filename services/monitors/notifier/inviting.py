@@ -22,7 +22,7 @@ from monitors.notifier.channels.email.letters import Letter
 from monitors.notifier.channels.email.send import Post
 from monitors.notifier.channels.email.verification import render
 from monitors.notifier.clock import Clock
-from monitors.notifier.model.channel import Channel
+from monitors.notifier.model.channel import Channel, mail_target
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 from monitors.notifier.model.targets import EmailTarget
 from monitors.notifier.model.verification import CODE_LIFETIME
@@ -83,12 +83,13 @@ class Inviter:
 
     async def ask_again(self, actor: Actor, id_or_name: str) -> tuple[Channel, list[str]]:
         """Mails a new code to each address of a channel that waits. If none does, nothing is done. Gives what went
-        wrong. Raises NotFound and QuotaExceeded."""
+        wrong. Raises NotFound, InvalidField if it isn't of e-mail, WrongState and QuotaExceeded."""
         channel = await self._database.read(lambda session: self._channels.get(session, actor.tenant, id_or_name))
-        if not isinstance(channel.target, EmailTarget) or not channel.target.waiting:
+        waiting = mail_target(channel).waiting
+        if not waiting:
             return channel, []
         warnings = await self._ask(actor.tenant, channel.id, again=True)
-        asked = Change("channel", channel.id, None, {"askedAgain": list(channel.target.waiting)})
+        asked = Change("channel", channel.id, None, {"askedAgain": list(waiting)})
         await audited(self._database, actor, "SendVerification", self._clock.now(), lambda _: (None, [asked]))
         return channel, warnings
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from monitors.mesh.errors import EtagMismatch, InvalidField
+from monitors.mesh.errors import EtagMismatch, InvalidField, WrongState
 from monitors.notifier.model.checks import shorten
 from monitors.notifier.model.grouping import GroupBy, Grouping, default_grouping
 from monitors.notifier.model.targets import LOST_REASON, EmailTarget, LostTarget, PagerDutyTarget, Target
@@ -107,6 +107,20 @@ class Change:
     grouping: Grouping | None = None
     title_template: str | None = None
     body_template: str | None = None
+
+
+def mail_target(channel: Channel) -> EmailTarget:
+    """The addresses of a channel, each of which is verified. Raises InvalidField if it isn't of e-mail, and WrongState
+    if they can't be read."""
+    if isinstance(channel.target, EmailTarget):
+        return channel.target
+    if channel.kind == EmailTarget.kind:
+        raise WrongState(f"the channel {channel.name!r}: {LOST_REASON}", metadata={"state": "lost"})
+    raise InvalidField(
+        "channel_id",
+        f"the channel {channel.name!r} is of the kind {channel.kind!r}, and only e-mail channels have addresses to "
+        f"verify; name one of those, or see with `monitors channels test {channel.name}` whether this one works",
+    )
 
 
 def apply_change(channel: Channel, change: Change, etag: str) -> Channel:
