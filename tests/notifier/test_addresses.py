@@ -1,5 +1,6 @@
 """The way out: no address inside of a network is connected to, by whatever spelling."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,8 +18,10 @@ from monitors.mesh.errors import InvalidField
 from monitors.mesh.outbound import AddressRefused
 from monitors.notifier.egress import Answer, Egress, NotReached, Unanswered
 from monitors.notifier.model.checks import Policy, check_url
+from monitors.v1 import notifier_service_pb2 as pb
+from monitors.v1.notification_pb2 import DELIVERY_OUTCOME_CONFIGURATION_BROKEN, Channel, WebhookChannel
 from tests.harness import LoopThread
-from tests.notifier.world import Receiver, Reply
+from tests.notifier.world import Receiver, Reply, running
 
 INSIDE = [
     "127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254",
@@ -158,6 +161,29 @@ def test_a_name_that_turns_inwards_after_it_was_looked_at_is_not_connected_to(
 
     loop_thread.run(twice())
     assert len(receiver.received.items) == 1
+
+
+def test_a_name_that_leads_inwards_looks_like_one_that_leads_nowhere(loop_thread: LoopThread) -> None:
+    async def refusals() -> list[object]:
+        opened = Egress(allow_local=False, resolver=ChangingNames(*INSIDE))
+        posts = [opened.post("https://inside.example.org/", b"{}", {}) for _ in INSIDE]
+        return [type(one) for one in await asyncio.gather(*posts, return_exceptions=True)]
+
+    assert loop_thread.run(refusals()) == [NotReached] * len(INSIDE)
+
+
+def test_a_url_that_names_a_host_inside_is_told_apart_with_the_setting(
+    loop_thread: LoopThread, tmp_path: Path, receiver: Receiver
+) -> None:
+    with running(loop_thread, tmp_path) as world:
+        channel = Channel(name="hook", webhook=WebhookChannel(url=receiver.url))
+        world.stub.CreateChannel(pb.CreateChannelRequest(channel=channel))
+    with running(loop_thread, tmp_path, allow_local=False) as world:
+        attempt = world.stub.TestChannel(pb.TestChannelRequest(channel_id="hook")).attempt
+        assert attempt.outcome == DELIVERY_OUTCOME_CONFIGURATION_BROKEN
+        assert "MONITORS_ALLOW_LOCAL_TARGETS" in attempt.detail
+        assert receiver.url.removeprefix("http://") not in attempt.detail
+    assert receiver.received.items == []
 
 
 def test_a_proxy_in_the_environment_is_ignored(

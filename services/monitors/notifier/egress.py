@@ -20,7 +20,7 @@ from aiohttp import InvalidURL
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from monitors.mesh.addresses import may_connect
+from monitors.mesh.addresses import may_connect, may_name
 from monitors.mesh.outbound import AddressInfo, checking
 from monitors.notifier.connection import Answer as Answer
 from monitors.notifier.connection import Connection
@@ -44,6 +44,11 @@ Place = tuple[bool, str, int]
 
 class NotReached(Exception):
     """Nothing was sent: the endpoint can't be reached, or may not be. The two look the same to a tenant."""
+
+
+class Forbidden(NotReached):
+    """The URL itself names what is inside of a network, as no channel may be made any more. It's told apart, for that
+    says nothing of where a name leads."""
 
 
 class Unanswered(Exception):
@@ -83,6 +88,7 @@ class Egress:
     def __init__(
         self, *, allow_local: bool, deadline: float = DEADLINE_SECONDS, resolver: AbstractResolver | None = None
     ) -> None:
+        self._allow_local = allow_local
         self._socket = checking(lambda address: may_connect(address, allow_local))
         self._deadline = deadline
         self._resolver = resolver or _Names()
@@ -91,10 +97,10 @@ class Egress:
         self._letting_go: asyncio.TimerHandle | None = None
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Posts and returns the answer, whatever its status. Raises NotReached or Unanswered."""
+        """Posts and returns the answer, whatever its status. Raises NotReached, Forbidden or Unanswered."""
         until = self._loop.time() + self._deadline
         try:
-            place, start = _parse(url)
+            place, start = _parse(url, self._allow_local)
         except InvalidURL as error:
             raise NotReached from error
         request = _request(start, body, headers)
@@ -193,8 +199,8 @@ class Egress:
 
 
 @lru_cache(maxsize=1024)
-def _parse(url: str) -> tuple[Place, str]:
-    """Where a URL leads, and how a request to it starts. Raises InvalidURL."""
+def _parse(url: str, allow_local: bool) -> tuple[Place, str]:
+    """Where a URL leads, and how a request to it starts. Raises InvalidURL and Forbidden."""
     if not url.startswith(SCHEMES):
         # What has another scheme was let in by an older version.
         raise InvalidURL(url)
@@ -204,6 +210,8 @@ def _parse(url: str) -> tuple[Place, str]:
         raise InvalidURL(url) from error
     if not parsed.raw_host or not parsed.port:
         raise InvalidURL(url)
+    if not may_name(parsed.raw_host, allow_local):
+        raise Forbidden
     start = f"POST {parsed.raw_path_qs or '/'} HTTP/1.1\r\nhost: {parsed.host_port_subcomponent}\r\n{FIXED_HEADERS}"
     return (parsed.scheme == "https", parsed.raw_host, parsed.port), start
 

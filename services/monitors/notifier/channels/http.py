@@ -11,11 +11,15 @@ from urllib.parse import urlsplit
 from monitors.mesh.masking import MASK, Secret
 from monitors.mesh.times import SECOND
 from monitors.notifier.channels.text import clean, shorten
-from monitors.notifier.egress import Answer, Egress, NotReached, Unanswered
+from monitors.notifier.egress import Answer, Egress, Forbidden, NotReached, Unanswered
 from monitors.notifier.model.delivery import Outcome, OutcomeKind
 
 MAX_EXCERPT = 200
 JSON = {"content-type": "application/json; charset=utf-8"}
+FORBIDDEN = (
+    "the channel's URL names a host inside of a network, where this notifier may not send: update the channel with the "
+    "URL of an endpoint on the internet, or have the operator set MONITORS_ALLOW_LOCAL_TARGETS"
+)
 THROTTLING = frozenset({429, 503})
 _TOO_LARGE = re.compile(rb"too[ _-]?(large|long|big)|exceed(s|ed)? .{0,40}(size|length|limit|maximum)")
 
@@ -31,6 +35,8 @@ async def post(
     """Posts and returns what came of it, the URL's secret parts and other `secrets` removed from the words."""
     try:
         answer = await egress.post(url.reveal(), body, headers)
+    except Forbidden:
+        return Outcome(OutcomeKind.CONFIGURATION_BROKEN, FORBIDDEN)
     except NotReached:
         return Outcome(OutcomeKind.RETRYABLE, "the endpoint can't be reached, or its address isn't allowed")
     except Unanswered:
