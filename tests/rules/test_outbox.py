@@ -190,6 +190,17 @@ def test_a_further_batch_is_leased_from_as_far_behind_what_is_held_as_the_first(
     assert loop_thread.run(database.write(work)) == [most, most]
 
 
+def test_few_that_may_go_among_many_that_wait_do_not_make_a_batch_of_a_handful(
+    loop_thread: LoopThread, database: Database
+) -> None:
+    most = outbox.LARGEST_BATCH
+    held = [waiting(number, number, due=NOW + 5) for number in range(1, most)]
+    behind = [waiting(1000 + number, number) for number in range(1, most)]
+    free = [waiting(2000 + number, 1000 + number) for number in range(2 * most)]
+    fill(loop_thread, database, held + behind + free)
+    assert lease(loop_thread, database, NOW, "a") == list(range(2000, 2000 + most))
+
+
 def test_large_messages_come_in_smaller_batches(loop_thread: LoopThread, database: Database) -> None:
     rows = [
         outbox.Waiting("t", f"note_{n}", n, f"alert_{n}", EventKind.FIRING, str(n), NOW, bytes(10**6), NOW)

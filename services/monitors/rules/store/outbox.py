@@ -284,8 +284,8 @@ def _due(session: Session, now: int, at_most: int = 0) -> tuple[list[Leased], bo
     """What is due, in order, whether there may be more, and how many were looked at for it.
 
     Only those that came due first are looked at, so that it takes the same time however many there are. What isn't
-    looked at together counts as held meanwhile, whatever becomes of it. Where all of them wait for others, more are
-    looked at, unless `at_most` so many may be.
+    looked at together counts as held meanwhile, whatever becomes of it. Where most of them wait for others, more are
+    looked at, unless `at_most` so many may be; else each transaction would look at them again for a handful.
     """
     most = at_most or LARGEST_BATCH
     while True:
@@ -298,7 +298,8 @@ def _due(session: Session, now: int, at_most: int = 0) -> tuple[list[Leased], bo
             for part in chunks([row.sequence for row in front], LARGEST_BATCH)
             for row in find_rows(session, _DUE, {"now": now}, "sequences", part)
         ]
-        if rows or at_most or not is_cut:
+        is_worth_it = len(rows) * 4 >= LARGEST_BATCH or (bool(rows) and most > LARGEST_BATCH)
+        if is_worth_it or at_most or not is_cut:
             return sorted(rows, key=lambda row: row.sequence), is_cut, most
         most *= 4
 
