@@ -52,6 +52,20 @@ def test_the_filter_carries_every_option(mesh: MemoryMesh, monitors: Command) ->
     )
 
 
+def test_who_was_not_told_learns_why(mesh: MemoryMesh, monitors: Command) -> None:
+    held = "cooldown: another message about the same went out within the rule's cooldown, "
+    mesh.rules.alerts[FIRST] = alert(1, suppress_reason="cooldown")
+    mesh.notifier.deliveries = []
+    waits = held + "and it's told then if it still fires"
+    assert waits in " ".join(monitors("alerts", "show", FIRST).stdout.split())
+    asked = ("deliveries", "list", "--alert", FIRST)
+    assert monitors(*asked).stderr == f"No delivery matches.\nThe alert's message isn't there: {waits}\n"
+    mesh.rules.alerts[FIRST].state = AlertState.ALERT_STATE_RESOLVED
+    assert "and it was over before that ended, so nobody was told" in monitors(*asked).stderr
+    mesh.rules.alerts[FIRST].suppress_reason = ""
+    assert monitors(*asked).stderr == "No delivery matches.\n"
+
+
 def test_an_empty_list_is_an_empty_document_or_a_sentence(monitors: Command) -> None:
     assert monitors("alerts", "list", "--json").document["alerts"] == []
     outcome = monitors("alerts", "list")

@@ -46,7 +46,11 @@ def test_status_names_the_service_that_is_absent(loop_thread: LoopThread, monito
     assert outcome.code == ExitCode.FAILED
     assert outcome.document["services"]["evaluator"] == "absent"
     assert outcome.document["evaluator"] is None
-    assert outcome.document["problems"] == ["the evaluator service is absent"]
+    (problem,) = outcome.document["problems"]
+    assert problem == (
+        "the evaluator service is absent; services that run on their own are asked together: "
+        "`monitors status --at HOST:PORT`, with an --at for each"
+    )
 
 
 def test_status_of_a_mesh_that_is_away_is_unreachable(monitors: Command) -> None:

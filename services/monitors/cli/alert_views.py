@@ -12,6 +12,10 @@ from monitors.v1.alert_pb2 import AlertState as State
 from monitors.v1.rule_pb2 import Severity
 from monitors.v1.rule_service_pb2 import GetAlertResponse
 
+HOLDS = {
+    "cooldown": "another message about the same went out within the rule's cooldown",
+    "snoozed": "the rule was snoozed",
+}
 SHOWN_ANNOTATIONS = ("summary", "runbook_url")
 
 
@@ -31,6 +35,18 @@ def place_of(alert: Alert) -> str:
     """The monitor with the tags that tell this instance from others."""
     tags = format_pairs(alert.group)
     return f"{alert.monitor_id} {tags}" if tags else alert.monitor_id
+
+
+def held_back(alert: Alert) -> str:
+    """Why nobody is, or was, told that it fires, in words; empty if nothing held that back."""
+    reason = alert.suppress_reason
+    if not reason:
+        return ""
+    resolved = alert.state == State.ALERT_STATE_RESOLVED
+    end = (
+        "and it was over before that ended, so nobody was told" if resolved else "and it's told then if it still fires"
+    )
+    return f"{reason}: {HOLDS.get(reason, 'its message was held back')}, {end}"
 
 
 def alert_row(alert: Alert) -> tuple[str, ...]:
@@ -65,7 +81,7 @@ def show_alert(response: GetAlertResponse) -> None:
             "Fired": f"{time_text(alert, 'fire_time')}, {format_age(from_timestamp(alert.fire_time), now)}",
             "Resolved": resolved,
             "Acknowledged": acknowledgement,
-            "Held back": alert.suppress_reason,
+            "Held back": held_back(alert),
             "Labels": format_pairs(alert.labels),
             "Summary": alert.annotations.get("summary", ""),
             "Runbook": alert.annotations.get("runbook_url", ""),

@@ -5,9 +5,11 @@ from typing import Annotated
 import typer
 
 from monitors.cli import documents
+from monitors.cli.alert_views import held_back
 from monitors.cli.choices import DeliveryState, word_of
 from monitors.cli.client import Mesh, connected, new_request_id
 from monitors.cli.durations import format_age, format_duration
+from monitors.cli.failures import ExitCode, Failure, NotServed
 from monitors.cli.options import AsJson, Limit, PageToken, read_duration
 from monitors.cli.output import print_facts, print_json, print_table, say, tell
 from monitors.mesh.times import MINUTE, from_duration, from_timestamp, now_nanos, to_timestamp
@@ -15,6 +17,7 @@ from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.alert_pb2 import AlertEventKind
 from monitors.v1.alert_pb2 import DeliveryState as State
 from monitors.v1.notification_pb2 import Delivery, DeliveryAttempt, DeliveryOutcome, Escalation
+from monitors.v1.rule_service_pb2 import GetAlertRequest
 
 app = typer.Typer(no_args_is_help=True, help="What was sent, waits or failed.")
 
@@ -37,7 +40,7 @@ def list_deliveries(
     page_token: PageToken = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show the deliveries, newest first."""
+    """Show the deliveries, newest first. What a cooldown or a snooze holds back isn't there: `alerts show` says so."""
     request = pb.ListDeliveriesRequest(
         alert_id=alert,
         channel=channel,
@@ -50,18 +53,33 @@ def list_deliveries(
         request.state = state.proto
     with connected() as mesh:
         response = mesh.call(mesh.notifier.ListDeliveries, request)
+        held = "" if as_json or response.deliveries or not alert else _held_back(mesh, alert)
     if as_json:
         items = [documents.delivery_document(delivery) for delivery in response.deliveries]
         print_json({"deliveries": items, "next_page_token": response.next_page_token})
         return
     if not response.deliveries:
         tell("Nothing was sent." if not (alert or channel or state or told_with) else "No delivery matches.")
+        if held:
+            tell(f"The alert's message isn't there: {held}")
         return
     now = now_nanos()
     rows = [delivery_row(delivery, now) for delivery in response.deliveries]
     print_table(DELIVERY_COLUMNS, rows, whole=DELIVERY_WHOLE)
     if response.next_page_token:
         tell(f"There are more: use a larger --limit, or --page-token {response.next_page_token}")
+
+
+def _held_back(mesh: Mesh, alert_id: str) -> str:
+    """Why there is no message about an alert; empty if nothing holds it back, or there is no such alert. Raises
+    Failure."""
+    try:
+        return held_back(mesh.call(mesh.rules.GetAlert, GetAlertRequest(alert_id=alert_id)).alert)
+    except Failure as failure:
+        # Services that run on their own: this one knows no alerts.
+        if failure.code is ExitCode.NOT_FOUND or isinstance(failure, NotServed):
+            return ""
+        raise
 
 
 def delivery_row(delivery: Delivery, now: int) -> tuple[str, ...]:

@@ -15,6 +15,9 @@ from monitors.v1.monitor_pb2 import FieldType, Monitor, MonitorField
 from monitors.v1.rule_service_pb2 import ListMonitorsRequest
 
 FIELDS_SHOWN = 8
+NO_MONITOR = (
+    "No monitor yet: it comes with the first points that are written. `monitors up --check URL` also watches a URL."
+)
 
 
 def list_monitors(
@@ -38,7 +41,7 @@ def list_monitors(
         )
         return
     if not response.monitors:
-        tell("No monitor matches." if query else "No monitor yet: write points, or start the mesh with --check URL.")
+        tell("No monitor matches." if query else NO_MONITOR)
         return
     now = now_nanos()
     if fields or len(response.monitors) == 1:

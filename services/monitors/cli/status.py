@@ -26,6 +26,7 @@ SERVICES = {
 }
 SERVING = "serving"
 ABSENT = "absent"
+ASK_ALL = "services that run on their own are asked together: `monitors status --at HOST:PORT`, with an --at for each"
 # Health isn't part of the contract's service config, so it has no deadline there.
 HEALTH_SECONDS = 5.0
 
@@ -126,7 +127,10 @@ def _problems(servers: Sequence[Server]) -> list[str]:
     if any("unreachable" in server.services.values() for server in servers):
         return told
     absent = [name for name in SERVICES if all(server.services[name] == ABSENT for server in servers)]
-    return [f"the {name} service is {ABSENT}" for name in absent] + told
+    missing = [f"the {name} service is {ABSENT}" for name in absent]
+    if missing:
+        missing[-1] += f"; {ASK_ALL}"
+    return missing + told
 
 
 def read_server(mesh: Mesh) -> Server:
