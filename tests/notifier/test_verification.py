@@ -118,7 +118,7 @@ def test_rules_are_told_whether_anybody_hears_of_them(world: World, mailbox: Mai
     create(world, "ann@example.org")
     assert world.rules.states.items[-1] == {"mail": "CHANNEL_STATE_UNVERIFIED"}
     enter(world, codes(mailbox)[0])
-    world.rules.states.wait(lambda states: states[-1] == {"mail": "CHANNEL_STATE_UNSPECIFIED"})
+    world.rules.states.wait(lambda states: states[-1] == {"mail": "CHANNEL_STATE_WORKS"})
 
 
 def test_a_code_is_read_however_it_is_typed(world: World, mailbox: Mailbox) -> None:

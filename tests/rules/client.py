@@ -95,7 +95,7 @@ class Client:
         return list(self.mesh(pb.ReportSeriesRequest(tenant_id=self.tenant, series=series)).types)
 
     def mirror(
-        self, *channels: tuple[str, bool], state: "mesh_pb2.ChannelState.ValueType" = mesh_pb2.CHANNEL_STATE_UNSPECIFIED
+        self, *channels: tuple[str, bool], state: "mesh_pb2.ChannelState.ValueType" = mesh_pb2.CHANNEL_STATE_WORKS
     ) -> None:
         names = [
             mesh_pb2.ChannelName(name=name, kind="webhook", is_default=default, state=state)

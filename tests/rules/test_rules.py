@@ -188,6 +188,17 @@ def test_a_channel_that_tells_nobody_is_a_warning(client: Client) -> None:
     assert "nobody is told now" in all_of_them
 
 
+def test_what_an_older_notifier_does_not_say_of_a_channel_stays_known(client: Client) -> None:
+    client.mirror(("mail", False), ("ops", False), state=mesh_pb2.CHANNEL_STATE_UNVERIFIED)
+    client.mirror(("mail", True), ("new", False), state=mesh_pb2.CHANNEL_STATE_UNSPECIFIED)
+    names = client.call(pb.ListChannelNamesRequest()).channels
+    assert [(one.name, one.is_default, mesh_pb2.ChannelState.Name(one.state)) for one in names] == [
+        ("mail", True, "CHANNEL_STATE_UNVERIFIED"), ("new", False, "CHANNEL_STATE_WORKS"),
+    ]  # fmt: skip
+    client.mirror(("mail", True), state=mesh_pb2.CHANNEL_STATE_WORKS)
+    assert not client.call(creation(notify=["mail"])).warnings
+
+
 def test_every_window_that_may_hold_too_few_points_is_a_warning(client: Client) -> None:
     slots = {"interval": Duration(seconds=60), "evaluation_mode": rule_pb2.EVALUATION_MODE_INTERVAL}
     text = "rate(cpu_percent, 30s) > 1 and rate(cpu_percent, 90s) > 1 and rate(cpu_percent, 2m) > cpu_percent"

@@ -24,9 +24,9 @@ UNWORDED = {
 class Reach(IntEnum):
     """Whom a channel reaches; the values are those of the contract's ChannelState."""
 
-    ALL = 0
     UNVERIFIED = 1
     NOBODY = 2
+    ALL = 3
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """What RuleService knows of the channels that rules tell."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from monitors.rules.model.quantities import listed
 
 
 class ChannelState(IntEnum):
-    """Whether a channel tells anybody; the values are the contract's."""
+    """Whether a channel tells anybody; the values are those at rest."""
 
     WORKS = 0
     UNVERIFIED = 1
@@ -23,6 +23,15 @@ class KnownChannel:
     kind: str
     is_default: bool
     state: ChannelState = ChannelState.WORKS
+
+
+def with_known_states(
+    channels: Collection[KnownChannel], unsaid: Collection[str], known: Collection[KnownChannel]
+) -> list[KnownChannel]:
+    """The channels, of which those whose state is `unsaid` keep the one that is known, unless they are of another kind
+    now."""
+    states = {(each.name, each.kind): each.state for each in known if each.name in unsaid}
+    return [replace(each, state=states.get((each.name, each.kind), each.state)) for each in channels]
 
 
 _WHY = {

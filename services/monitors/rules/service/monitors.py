@@ -13,8 +13,9 @@ from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Caller, Part, fitting
 from monitors.rules.service.evaluator import series_of
 from monitors.rules.store import monitors as store
+from monitors.rules.translate.channels import channel_to_proto
 from monitors.rules.translate.monitors import field_from_proto, monitor_to_proto
-from monitors.v1 import mesh_pb2, monitor_pb2
+from monitors.v1 import monitor_pb2
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.evaluator_service_pb2 import SeriesInfo
 
@@ -79,17 +80,7 @@ class MonitorCalls(Part):
         """The channels that rules can tell."""
         tenant = current_tenant()
         channels = await self.core.database.read(lambda session: store.list_channels(session, tenant))
-        return pb.ListChannelNamesResponse(
-            channels=[
-                mesh_pb2.ChannelName(
-                    name=each.name,
-                    kind=each.kind,
-                    is_default=each.is_default,
-                    state=mesh_pb2.ChannelState.ValueType(each.state),
-                )
-                for each in channels
-            ]
-        )
+        return pb.ListChannelNamesResponse(channels=[channel_to_proto(each) for each in channels])
 
 
 def _check_room(session: Session, who: Caller) -> None:

@@ -14,6 +14,7 @@ from monitors.rules.service.base import Part
 from monitors.rules.service.pump import Pump, give_back
 from monitors.rules.store import deliveries, monitors, outbox, shards
 from monitors.rules.translate.alerts import delivery_from_proto
+from monitors.rules.translate.channels import state_from_proto
 from monitors.v1 import rule_service_pb2 as pb
 
 MOST_REPORTS = 1000
@@ -86,20 +87,21 @@ class NotifierCalls(Part):
             raise error
         if len(request.channels) > MOST_CHANNELS:
             raise InvalidField("channels", f"there are {len(request.channels):,}; at most {MOST_CHANNELS:,}")
-        channels = {}
+        channels: dict[str, KnownChannel] = {}
+        unsaid: set[str] = set()
         for number, each in enumerate(request.channels):
             for error in check_line(f"channels[{number}].name", each.name, 64, "send the channel's name"):
                 raise error
-            channels[each.name] = KnownChannel(each.name, each.kind[:40], each.is_default, _state(each.state))
+            state = state_from_proto(each.state)
+            channels[each.name] = KnownChannel(
+                each.name, each.kind[:40], each.is_default, ChannelState.WORKS if state is None else state
+            )
+            if state is None:
+                unsaid.add(each.name)
 
         def replace(session: Session) -> None:
             with of_tenant(session, request.tenant_id):
-                monitors.replace_channels(session, request.tenant_id, list(channels.values()))
+                monitors.replace_channels(session, request.tenant_id, channels.values(), unsaid)
 
         await self.core.database.write(replace, repeatable=True)
         return pb.MirrorChannelsResponse()
-
-
-def _state(said: int) -> ChannelState:
-    # A newer notifier may know more states than these.
-    return ChannelState(said) if said in set(ChannelState) else ChannelState.WORKS

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from monitors.mesh.patterns import matches_stars
 from monitors.mesh.rows import insert_rows
 from monitors.rules.model.catalogue import Field, FieldType
-from monitors.rules.model.channels import ChannelState, KnownChannel
+from monitors.rules.model.channels import ChannelState, KnownChannel, with_known_states
 from monitors.rules.model.drafting import Surroundings
 from monitors.rules.model.rule import is_pattern
 from monitors.rules.store.paging import chunks
@@ -190,8 +190,12 @@ def list_channels(session: Session, tenant: str) -> list[KnownChannel]:
     return [KnownChannel(row.name, row.kind, row.is_default, ChannelState(row.state)) for row in session.execute(query)]
 
 
-def replace_channels(session: Session, tenant: str, channels: Sequence[KnownChannel]) -> None:
-    """Remembers these channels of a tenant, and no others."""
+def replace_channels(
+    session: Session, tenant: str, channels: Collection[KnownChannel], unsaid: Collection[str]
+) -> None:
+    """Remembers these channels of a tenant, and no others; those whose state is `unsaid` keep theirs."""
+    if unsaid:
+        channels = with_known_states(channels, unsaid, list_channels(session, tenant))
     session.execute(delete(channel_names).where(channel_names.c.tenant_id == tenant))
     if channels:
         rows = [
