@@ -176,7 +176,8 @@ class Engine:
 
     async def explain(self, key: RuleKey, monitors: Collection[str]) -> list[Explanation]:
         """Why a rule's instances, or those of some monitors, are as they are; firing ones first."""
-        return await self._core.call(lambda evaluation: explain(evaluation, key, monitors))
+        polled = self._history.keeps_time
+        return await self._core.call(lambda evaluation: explain(evaluation, key, monitors, is_polled=polled))
 
     def _evaluated_to(self) -> int:
         return self._core.progress.evaluated_to

@@ -184,6 +184,29 @@ def test_an_instance_says_what_it_is_and_what_happens_next(
     assert after(spec, *rows, now=now) == expected
 
 
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (threshold(low=10.0), "nothing is known: {}. It fires once it is > 10"),
+        (absence(60), "{}; only what has been heard of once can fall silent"),
+    ],
+)
+def test_what_is_polled_is_said_to_be_waited_for_as_long_as_no_poll_has_brought_a_point(
+    spec: RuleSpec, expected: str
+) -> None:
+    scene = Scene(spec)
+    scene.until(2)
+    (found,) = explain(scene.evaluation, spec.key, is_polled=True)
+    waits = f"it waits for the poll that brings its first point; what was polled is evaluated up to {HOUR}00:02Z"
+    assert found.text == expected.format(waits)
+
+
+def test_a_rule_whose_past_is_still_read_says_so() -> None:
+    scene, spec = Scene(), threshold(low=10.0)
+    scene.evaluation.put_rule(spec, at(0))
+    assert explained(scene, spec)[2].startswith("nothing is known: its points from before are being read first.")
+
+
 def test_firing_ones_come_first_and_others_can_be_left_out() -> None:
     spec = replace(threshold(low=10.0), monitor="*")
     known = [series(0, monitor="a"), series(1, monitor="b")]

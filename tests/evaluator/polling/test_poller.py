@@ -13,6 +13,7 @@ from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.history import ReadWindow
 from monitors.evaluator.model.horizon import Horizon
 from monitors.evaluator.model.series import Arrival, Batch, Series
+from monitors.evaluator.model.wording import at as said_at
 from monitors.evaluator.monitor_tags import MonitorTags
 from monitors.evaluator.newest import Newest
 from monitors.evaluator.polling.acquaintance import Acquaintance
@@ -247,6 +248,21 @@ def test_an_outage_is_told_apart_in_what_is_evaluated_and_in_the_status(bench: B
     assert bench.poller.problems == []
     bench.write("m", 3)
     assert bench.poll() == [("m", 3, POLLED)]
+
+
+def test_a_source_is_said_to_have_answered_only_if_it_has(bench: Bench) -> None:
+    bench.server.faults.statuses = [503] * 10
+    bench.poll()
+    assert "it hasn't answered since this evaluator began" in bench.poller.problems[0]
+    bench.server.faults.statuses = []
+    before = time.time_ns()
+    bench.poll()
+    bench.server.faults.statuses = [503] * 10
+    bench.poll()
+    answered_at = bench.history.horizon.answered_at
+    assert answered_at
+    assert before <= answered_at
+    assert f"it answered last at {said_at(answered_at)}" in bench.poller.problems[0]
 
 
 def test_what_is_too_long_ago_to_be_evaluated_is_read_only_as_far_as_rules_look_back(bench: Bench) -> None:

@@ -40,9 +40,17 @@ class Explanation:
 
 
 def explain(
-    evaluation: Evaluation, key: RuleKey, monitors: Collection[str] = (), most: int = MOST_EXPLAINED
+    evaluation: Evaluation,
+    key: RuleKey,
+    monitors: Collection[str] = (),
+    most: int = MOST_EXPLAINED,
+    *,
+    is_polled: bool = False,
 ) -> list[Explanation]:
-    """The first instances of a rule, or of those on some monitors: firing ones come first, then pending ones."""
+    """The first instances of a rule, or of those on some monitors: firing ones come first, then pending ones.
+
+    `is_polled` says that what hasn't come yet may be there already: it's read later than it was measured.
+    """
     plan = evaluation.plan
     if key not in plan:
         return []
@@ -51,7 +59,7 @@ def explain(
     instances = sorted(zip(order, plan.keys_of(places), places.tolist(), strict=True))
     wanted = (place for _, instance, place in instances if not monitors or instance.monitor in monitors)
     # The evaluation waits meanwhile: of thousands nobody reads more than the first ones.
-    return [_explain(evaluation, spec, place) for place in islice(wanted, most)]
+    return [_explain(evaluation, spec, place, is_polled=is_polled) for place in islice(wanted, most)]
 
 
 @dataclass(frozen=True)
@@ -71,13 +79,15 @@ class _Situation:
     level: int
     inputs: str
     """With a formula: what its parts come to."""
+    unheard: str
+    """Why there is nothing, if no point of it has ever been evaluated."""
 
 
-def _explain(evaluation: Evaluation, spec: RuleSpec, place: int) -> Explanation:
+def _explain(evaluation: Evaluation, spec: RuleSpec, place: int, *, is_polled: bool) -> Explanation:
     plan, state, now = evaluation.plan, evaluation.state, evaluation.evaluated_to(place)
     where, at = np.array([place]), np.array([now])
     found = truths(plan, evaluation.window, state, where, at)
-    told_inputs = tell(evaluation, place) if spec.formula is not None else ""
+    told_inputs = tell(evaluation, place, is_polled=is_polled) if spec.formula is not None else ""
     value = None if np.isnan(found.values[0]) else float(found.values[0])
     instances = state.instances
     names = ("active_at", "fired_at", "false_since", "frozen_since", "missing_since")
@@ -93,10 +103,19 @@ def _explain(evaluation: Evaluation, spec: RuleSpec, place: int) -> Explanation:
         silent=bool(instances.silent[place]),
         level=int(instances.level[place]),
         inputs=told_inputs,
+        unheard=_unheard(now, is_live=bool(plan.instances.live[place]), is_polled=is_polled),
     )
     key, since, text = plan.key_of(place), _since(situation), _text(situation, now)
     told = None if spec.of_text else value
     return Explanation(key, situation.status, told, now, since, text, situation.level)
+
+
+def _unheard(now: int, *, is_live: bool, is_polled: bool) -> str:
+    if not is_live:
+        return "its points from before are being read first"
+    if is_polled:
+        return f"it waits for the poll that brings its first point; what was polled is evaluated up to {said_at(now)}"
+    return "no point has come yet"
 
 
 def _since(one: _Situation) -> int | None:
@@ -167,7 +186,7 @@ def _of_level(one: _Situation, value: str) -> str:
 def _of_absence(one: _Situation) -> str:
     silence = format_duration(one.spec.absent_for)
     if one.newest == UNSET:
-        return "no point has come yet; only what has been heard of once can fall silent"
+        return f"{one.unheard}; only what has been heard of once can fall silent"
     last = f"the newest point is from {said_at(one.newest)}"
     if one.status is Status.FIRING:
         return f"{last}; it fires since {said_at(one.clocks['fired_at'])}, and is resolved with the next point"
@@ -182,7 +201,7 @@ def _of_absence(one: _Situation) -> str:
 def _why_unknown(one: _Situation, now: int) -> str:
     spec = one.spec
     if one.newest == UNSET:
-        return "nothing is known: no point has come yet"
+        return f"nothing is known: {one.unheard}"
     if spec.formula is not None:
         return f"it isn't known: {one.inputs}"
     if now - one.newest > spec.window + spec.offset:

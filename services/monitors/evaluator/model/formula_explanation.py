@@ -46,12 +46,13 @@ _SIGNS = {
 _COMPARISONS = {1: ">", 2: ">=", 3: "<", 4: "<=", 5: "==", 6: "!="}
 
 
-def tell(evaluation: Evaluation, place: int) -> str:
+def tell(evaluation: Evaluation, place: int, *, is_polled: bool = False) -> str:
     """What each part of an instance's formula comes to, up to where everything has been evaluated."""
     columns = evaluation.plan.instances
     program = evaluation.plan.profiles.program(int(columns.profile[place]))
     view = scenery(evaluation.plan, evaluation.window, evaluation.state)
-    teller = _Teller(program, view, evaluation.evaluated_to(place))
+    unheard = f"no point has {'been polled' if is_polled else 'come'} yet"
+    teller = _Teller(program, view, evaluation.evaluated_to(place), unheard)
     node, row = program.nodes[-1], int(columns.row[place])
     if isinstance(node, Bounded | Versus | Quiet | Junction | Negation):
         return teller.condition(node, row)
@@ -63,6 +64,7 @@ class _Teller:
     program: Program
     scenery: Scenery
     now: int
+    unheard: str
 
     def condition(self, node: Condition, row: int) -> str:
         """What a condition says of a row."""
@@ -102,7 +104,7 @@ class _Teller:
         times = np.full(len(series), self.now, dtype=np.int64)
         rows = np.array(series, dtype=np.intp)
         newest = int(self.scenery.window.newest_until(rows, times).max(initial=UNSET))
-        last = "no point has come yet" if newest == UNSET else f"the newest point is from {at(newest)}"
+        last = self.unheard if newest == UNSET else f"the newest point is from {at(newest)}"
         return f"{last} on {node.reading.field or 'any field'}"
 
     def inputs(self, node: Expression, row: int) -> Iterator[str]:

@@ -32,9 +32,11 @@ class Horizon:
     def __init__(self, complete_to: int, allowance: int) -> None:
         self.complete_to = complete_to
         self.away_since: int | None = None
-        """When the source answered last, if it doesn't now."""
+        """Since when what the source had may not have been everything, if it doesn't answer now."""
+        self.answered_at: int | None = None
+        """When it was last asked something that it answered; None if it never has."""
         self._allowance = allowance
-        self._answered_at = complete_to
+        self._known_to = complete_to
         self._outages: list[Outage] = []
 
     def answered(self, asked_at: int) -> None:
@@ -42,15 +44,16 @@ class Horizon:
         if self.away_since is not None:
             self._outages.append(Outage(self.away_since, asked_at))
             self.away_since = None
-        self._answered_at = max(self._answered_at, asked_at)
+        self._known_to = max(self._known_to, asked_at)
+        self.answered_at = max(self.answered_at or asked_at, asked_at)
         self._outages = [one for one in self._outages if one.end > self.complete_to - CATCH_UP]
 
     def failed(self) -> None:
         """Notes that the source hasn't answered."""
         if self.away_since is not None:
             return
-        self.away_since = self._answered_at
-        if self._outages and self._answered_at < self._outages[-1].end + self._allowance:
+        self.away_since = self._known_to
+        if self._outages and self._known_to < self._outages[-1].end + self._allowance:
             # It was back for so short a time that its writers may still have what they kept.
             self.away_since = self._outages.pop().start
 

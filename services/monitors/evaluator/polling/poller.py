@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
@@ -15,7 +14,9 @@ from monitors.evaluator.catalogue import Catalogue
 from monitors.evaluator.history import ReadWindow
 from monitors.evaluator.intake import Evaluation, Sink
 from monitors.evaluator.model.evaluation import CATCH_UP
+from monitors.evaluator.model.horizon import Horizon
 from monitors.evaluator.model.series import Arrival, Batch, Series
+from monitors.evaluator.model.wording import at
 from monitors.evaluator.polling.acquaintance import Acquaintance, announce
 from monitors.evaluator.polling.cadence import Cadence
 from monitors.evaluator.polling.history import PolledHistory
@@ -97,12 +98,12 @@ class Poller:
         found = [self._problem, self._acquaintance.problem]
         if horizon.away_since is not None:
             found.append(
-                f"{self._reason}; it answered last at {_clock(horizon.away_since)}. Until it does, no alert fires or "
-                "resolves; then what was written meanwhile is evaluated"
+                f"{self._reason}; {_last_answer(horizon)}. Until it does, no alert fires or resolves; then what was "
+                "written meanwhile is evaluated"
             )
         elif now - horizon.complete_to > self._allowance + slack_of(self._interval):
             found.append(
-                f"what InfluxDB has is evaluated up to {_clock(horizon.complete_to)}: it's read more slowly than it "
+                f"what InfluxDB has is evaluated up to {at(horizon.complete_to)}: it's read more slowly than it "
                 "grows, or its writers still have time for what they kept while it was away"
             )
         return [one for one in found if one]
@@ -197,7 +198,10 @@ class Poller:
     def _note_answer(self, asked_at: int) -> None:
         horizon = self._history.horizon
         if horizon.away_since is not None:
-            log.warning("InfluxDB answers again, after %.0f s", (asked_at - horizon.away_since) / SECOND)
+            if horizon.answered_at is None:
+                log.warning("InfluxDB answers now, which it hadn't since this evaluator began")
+            else:
+                log.warning("InfluxDB answers again, after %.0f s", (asked_at - horizon.answered_at) / SECOND)
         horizon.answered(asked_at)
         self._problem, self._failures = "", 0
 
@@ -259,5 +263,7 @@ def slack_of(interval: float) -> int:
     return 3 * int(interval * SECOND) + LATE
 
 
-def _clock(moment: int) -> str:
-    return f"{datetime.fromtimestamp(moment // SECOND, UTC):%H:%M:%S} UTC"
+def _last_answer(horizon: Horizon) -> str:
+    if horizon.answered_at is None:
+        return "it hasn't answered since this evaluator began"
+    return f"it answered last at {at(horizon.answered_at)}"
