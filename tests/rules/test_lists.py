@@ -40,6 +40,18 @@ def test_rules_are_found_by_what_they_are(client: Client) -> None:
     assert titles(client, "notify=ops AND label.team=x") == set()
 
 
+def test_rules_of_a_monitor_are_also_those_whose_pattern_covers_it(client: Client) -> None:
+    for monitor in ("mon_a1", "mon_a2"):
+        client.report(monitor, [("cpu", "cpu_percent", "FIELD_TYPE_FLOAT")])
+    client.create(title="all", monitor_id="mon_*")
+    client.create(title="a", monitor_id="mon_a*")
+    client.create(title="one", monitor_id="mon_a1")
+    assert titles(client, "monitor_id=mon_a1") == {"all", "a", "one"}
+    assert titles(client, "monitor_id=mon_a2 AND title=a") == {"all", "a"}
+    assert titles(client, "monitor_id=mon_b") == {"all"}
+    assert titles(client, "monitor_id=mon_a*") == {"a"}
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

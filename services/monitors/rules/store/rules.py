@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from monitors.mesh.patterns import matches_stars
 from monitors.mesh.rows import find_rows, find_tuples, insert_rows, read_rows
 from monitors.rules.model.filters import Term
 from monitors.rules.model.rule import Rule, Severity
@@ -139,7 +140,7 @@ def list_rules(
     session: Session, tenant: str, terms: Sequence[Term], after: tuple[int, str] | None, limit: int
 ) -> tuple[list[StoredRule], int]:
     """At most `limit` rules, newest first, after the place `after` (creation time and id); how many match in all."""
-    conditions = [rules.c.tenant_id == tenant, *(_matches(tenant, term) for term in terms)]
+    conditions = [rules.c.tenant_id == tenant, *(_matches(session, tenant, term) for term in terms)]
     total = session.scalar(select(func.count()).select_from(rules).where(*conditions)) or 0
     if after:
         time, rule_id = after
@@ -150,10 +151,10 @@ def list_rules(
     return _stored(session.execute(query)), total
 
 
-def _matches(tenant: str, term: Term) -> ColumnElement[bool]:
+def _matches(session: Session, tenant: str, term: Term) -> ColumnElement[bool]:
     match term.name:
         case "monitor_id":
-            return rules.c.monitor_id == term.value
+            return rules.c.monitor_id.in_([term.value, *_patterns_for(session, tenant, term.value)])
         case "severity":
             return rules.c.severity == int(Severity[term.value.upper()])
         case "enabled":
@@ -176,6 +177,14 @@ def _matches(tenant: str, term: Term) -> ColumnElement[bool]:
                 rule_attributes.c.name == term.name,
                 rule_attributes.c.value == term.value,
             )
+
+
+def _patterns_for(session: Session, tenant: str, monitor_id: str) -> list[str]:
+    """The patterns of rules that watch a monitor; none if it's a pattern itself."""
+    if "*" in monitor_id:
+        return []
+    query = select(rules.c.monitor_id).where(rules.c.tenant_id == tenant, rules.c.is_pattern).distinct()
+    return [pattern for pattern in session.scalars(query) if matches_stars(monitor_id, pattern)]
 
 
 def holders_of(session: Session, tenant: str, keys: Iterable[str]) -> dict[str, str]:
