@@ -327,6 +327,12 @@ def test_a_preview_explains_and_saves_nothing(client: Client) -> None:
     assert preview.rule.title == saved.title
 
 
+def test_of_a_rule_that_waits_for_silence_it_is_not_said_what_no_data_means_besides(client: Client) -> None:
+    for condition, says in (("no data for 10m", False), ("cpu_percent > 5", True)):
+        told = client.call(pb.PreviewRuleRequest(rule=creation(condition_text=condition).rule)).explanation
+        assert ("While no series has data, it stays as it is." in told) is says
+
+
 def test_a_backtest_without_an_evaluator_is_a_warning_and_an_explanation_an_error(client: Client) -> None:
     request = pb.PreviewRuleRequest(rule=creation().rule, backtest_window=to_duration(7 * DAY))
     preview = client.call(request)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from monitors.rules.conditions.wording import condition_in_words, level_in_words
-from monitors.rules.model.condition import Comparison
+from monitors.rules.model.condition import Absence, Comparison
 from monitors.rules.model.quantities import duration_in_words, listed
 from monitors.rules.model.rule import MissingPolicy, Rule
 
@@ -27,7 +27,9 @@ def explain_rule(rule: Rule) -> str:
     if rule.keep_firing_for:
         ends += f" for {duration_in_words(rule.keep_firing_for)}"
     sentences.append(f"{ends}.")
-    sentences.append(f"While no series has data, {_NO_DATA[rule.no_data_policy]}.")
+    # Of a rule that waits for silence it's the condition that says what no data means.
+    if not isinstance(rule.condition, Absence):
+        sentences.append(f"While no series has data, {_NO_DATA[rule.no_data_policy]}.")
     sentences.append(f"Tells {', '.join(rule.notify) if rule.notify else 'the default channels'}{_how_often(rule)}.")
     if not rule.enabled:
         sentences.append("It is turned off.")
