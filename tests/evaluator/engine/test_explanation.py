@@ -207,6 +207,17 @@ def test_a_rule_whose_past_is_still_read_says_so() -> None:
     assert explained(scene, spec)[2].startswith("nothing is known: its points from before are being read first.")
 
 
+def test_what_was_heard_of_before_anything_was_read_is_not_said_to_be_of_a_time() -> None:
+    scene, silent, low = Scene(), absence(60), replace(threshold(low=10.0), rule_id="rule_2")
+    for spec in (silent, low):
+        fill, _ = scene.evaluation.put_rule(spec, at(600))
+        scene.evaluation.filled(fill, [True])
+        scene.evaluation.activate([spec.key])
+    scene.until(900)
+    assert "the newest point is from 2023-11-14T22:54:59.999Z or before; it fires since" in explained(scene, silent)[2]
+    assert "the newest point is from 2023-11-14T22:54:59.999Z or before, and only" in explained(scene, low)[2]
+
+
 def test_firing_ones_come_first_and_others_can_be_left_out() -> None:
     spec = replace(threshold(low=10.0), monitor="*")
     known = [series(0, monitor="a"), series(1, monitor="b")]

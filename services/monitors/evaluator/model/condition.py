@@ -122,6 +122,13 @@ def newest_of_inputs(plan: Plan, window: Window, places: Places, times: Int64s) 
     return newest
 
 
+def inputs_of(plan: Plan, place: int) -> Places:
+    """The series that an instance reads."""
+    where = np.array([place])
+    own = where[:0] if place in plan.bindings.bare else plan.instances.series[where]
+    return np.append(own, plan.further_inputs.follow(where)[1]).astype(np.intp)
+
+
 def _is_absent(plan: Plan, window: Window, state: State, places: Places, times: Int64s) -> Booleans:
     newest = newest_of_inputs(plan, window, places, times)
     seen = newest != UNSET

@@ -7,9 +7,9 @@ from itertools import islice
 import numpy as np
 
 from monitors.evaluator.model.arrays import NEVER, UNSET
-from monitors.evaluator.model.condition import newest_of_inputs, truths
+from monitors.evaluator.model.condition import inputs_of, newest_of_inputs, truths
 from monitors.evaluator.model.evaluation import Evaluation
-from monitors.evaluator.model.formula_explanation import tell
+from monitors.evaluator.model.formula_explanation import last_heard, tell
 from monitors.evaluator.model.machine import MISSING_INTERVALS
 from monitors.evaluator.model.reading import Aggregation, Function
 from monitors.evaluator.model.spec import ConditionKind, InstanceKey, RuleKey, RuleSpec, Severity
@@ -73,6 +73,8 @@ class _Situation:
     """None if it's unknown; of a text its code."""
     is_unknown: bool
     newest: int
+    heard: str
+    """From when the newest point is."""
     clocks: dict[str, int]
     due: int
     silent: bool
@@ -98,6 +100,7 @@ def _explain(evaluation: Evaluation, spec: RuleSpec, place: int, *, is_polled: b
         value=value,
         is_unknown=bool(found.unknown[0]),
         newest=int(newest_of_inputs(plan, evaluation.window, where, at)[0]),
+        heard=last_heard(evaluation.window, inputs_of(plan, place), now),
         clocks={name: int(getattr(instances, name)[place]) for name in names},
         due=int(instances.due[place]),
         silent=bool(instances.silent[place]),
@@ -187,7 +190,7 @@ def _of_absence(one: _Situation) -> str:
     silence = format_duration(one.spec.absent_for)
     if one.newest == UNSET:
         return f"{one.unheard}; only what has been heard of once can fall silent"
-    last = f"the newest point is from {said_at(one.newest)}"
+    last = one.heard
     if one.status is Status.FIRING:
         return f"{last}; it fires since {said_at(one.clocks['fired_at'])}, and is resolved with the next point"
     if one.status is Status.PENDING:
@@ -206,7 +209,7 @@ def _why_unknown(one: _Situation, now: int) -> str:
         return f"it isn't known: {one.inputs}"
     if now - one.newest > spec.window + spec.offset:
         counts = f"only those of the last {format_duration(spec.window)} count"
-        return f"nothing is known: the newest point is from {said_at(one.newest)}, and {counts}"
+        return f"nothing is known: {one.heard}, and {counts}"
     if spec.function in (Function.CHANGE, Function.PERCENT_CHANGE):
         return f"nothing is known: there's no value of {format_duration(spec.since)} before, or it's 0"
     if spec.aggregation is Aggregation.LATEST:

@@ -6,7 +6,7 @@ from math import isnan
 
 import numpy as np
 
-from monitors.evaluator.model.arrays import UNSET
+from monitors.evaluator.model.arrays import UNSET, Places
 from monitors.evaluator.model.bounds import Bounds
 from monitors.evaluator.model.condition import scenery
 from monitors.evaluator.model.evaluation import Evaluation
@@ -25,6 +25,7 @@ from monitors.evaluator.model.formula import (
 )
 from monitors.evaluator.model.programs import Program, Scenery
 from monitors.evaluator.model.reading import LOOK_BACK, Aggregation, Function, Reading
+from monitors.evaluator.model.window import Window
 from monitors.evaluator.model.wording import at, in_bounds
 from monitors.mesh.quantities import format_duration, format_number
 
@@ -57,6 +58,17 @@ def tell(evaluation: Evaluation, place: int, *, is_polled: bool = False) -> str:
     if isinstance(node, Bounded | Versus | Quiet | Junction | Negation):
         return teller.condition(node, row)
     return ", ".join(teller.inputs(node, row))
+
+
+def last_heard(window: Window, rows: Places, now: int) -> str:
+    """From when the newest point of any of these series is; empty if there is none."""
+    newest, values = window.newest_points(rows, np.full(len(rows), now, dtype=np.int64))
+    if newest.max(initial=UNSET) == UNSET:
+        return ""
+    last = int(newest.argmax())
+    # What is older than was read is known to have been there, and not when.
+    before = " or before" if isnan(values[last]) else ""
+    return f"the newest point is from {at(int(newest[last]))}{before}"
 
 
 @dataclass(frozen=True)
@@ -101,10 +113,7 @@ class _Teller:
         return f" {node.operator.name.lower()} ".join(told)
 
     def _quiet(self, node: Quiet, series: list[int]) -> str:
-        times = np.full(len(series), self.now, dtype=np.int64)
-        rows = np.array(series, dtype=np.intp)
-        newest = int(self.scenery.window.newest_until(rows, times).max(initial=UNSET))
-        last = self.unheard if newest == UNSET else f"the newest point is from {at(newest)}"
+        last = last_heard(self.scenery.window, np.array(series, dtype=np.intp), self.now) or self.unheard
         return f"{last} on {node.reading.field or 'any field'}"
 
     def inputs(self, node: Expression, row: int) -> Iterator[str]:

@@ -232,9 +232,10 @@ class Window(RingRows):
 
     def newest_until(self, rows: Places, times: Int64s) -> Int64s:
         """The time of each row's newest point at or before its `times` entry, UNSET if there is none."""
-        return self._newest_until(rows, times)[0]
+        return self.newest_points(rows, times)[0]
 
-    def _newest_until(self, rows: Places, times: Int64s) -> tuple[Int64s, Floats]:
+    def newest_points(self, rows: Places, times: Int64s) -> tuple[Int64s, Floats]:
+        """The same with its value, which isn't a number where the point only stands for what is older than was read."""
         some = selection(rows)
         newest, values = np.array(self._rows.newest[some]), np.array(self._rows.newest_value[some])
         late = np.flatnonzero(newest > times)
@@ -249,7 +250,7 @@ class Window(RingRows):
         """For each entry what is measured of the closed window [t − span, t]; NaN where that is unknown."""
         since = times - spans
         if measure.aggregation == Aggregation.LATEST:
-            newest, values = self._newest_until(rows, times)
+            newest, values = self.newest_points(rows, times)
             values[newest < since] = np.nan
             return values
         result = np.full(len(rows), np.nan)
