@@ -3,13 +3,15 @@
 import asyncio
 import stat
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from sqlalchemy import select
 
-from monitors.mesh.config import RulesSettings
+from monitors.app.serve import make_tenants
+from monitors.mesh.config import RulesSettings, load_settings
 from monitors.mesh.database import Database, DatabaseUnusable, Session, sqlite_url
 from monitors.mesh.errors import Unauthenticated
 from monitors.mesh.identity import ORDINARY_SCOPES, SCOPES, new_api_key
@@ -204,6 +206,70 @@ def test_the_key_in_the_file_survives_a_lost_pepper(loop_thread: LoopThread, tmp
     key = loop_thread.run(key_under("o" * 32))
     assert loop_thread.run(key_under()) == key
     assert loop_thread.run(key_under("n" * 32)) == key
+
+
+def test_of_all_that_serve_a_database_one_makes_the_first_key_and_the_others_say_where(
+    loop_thread: LoopThread, tmp_path: Path
+) -> None:
+    url = database_url(tmp_path / "rules.db")
+    files = [tmp_path / name / "key" for name in ("one", "two", "three")]
+
+    async def places() -> list[str]:
+        async with AsyncExitStack() as stack:
+            opening = [open_rules(RulesSettings(url), asyncio.Event(), None) for _ in files]
+            served = [await stack.enter_async_context(each) for each in opening]
+            making = (one.first_keys.ensure("acme", file) for one, file in zip(served, files, strict=True))
+            return await asyncio.gather(*making)
+
+    found = loop_thread.run(places())
+    (made,) = [file for file in files if file.exists()]
+    assert [place == "" for place in found] == [file == made for file in files]
+    assert {place for place in found if place} == {f"{made} on {gethostname()}"}
+    made_again = made.read_text()
+    # Those that have their key make it known; and nothing is made when all start again.
+    assert loop_thread.run(places()) == found
+    assert made.read_text() == made_again
+
+
+def test_a_first_key_whose_file_is_lost_is_made_anew(loop_thread: LoopThread, tmp_path: Path) -> None:
+    here, there = tmp_path / "here" / "key", tmp_path / "there" / "key"
+
+    async def work() -> None:
+        async with peppered(tmp_path) as rules:
+            ensure = rules.first_keys.ensure
+            assert await ensure("acme", here) == ""
+            first = here.read_text().strip()
+            here.unlink()
+            assert await ensure("acme", here) == ""
+            assert here.read_text().strip() != first
+            assert await ensure("acme", there) != ""
+            # Another tenant's isn't this one's.
+            assert await ensure("globex", tmp_path / "globex") == ""
+            assert await ensure("acme", there, anew=True) == ""
+            for text in (first, here.read_text().strip(), there.read_text().strip()):
+                assert (await rules.authenticate(text)).tenant == "acme"
+
+    loop_thread.run(work())
+
+
+def test_a_second_service_prints_where_the_first_keys_are_unless_it_shall_make_them(
+    loop_thread: LoopThread, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def told(home: str, **more: str) -> str:
+        folder = tmp_path / home
+        settings = load_settings({"MONITORS_HOME": str(folder), "MONITORS_TENANTS": "acme", **more})
+        async with peppered(tmp_path) as rules:
+            await make_tenants(rules, settings)
+        return capsys.readouterr().out
+
+    assert loop_thread.run(told("one")) == ""
+    local, acme = loop_thread.run(told("two")).splitlines()
+    assert f"the first key of local was put into {tmp_path}/one/key on {gethostname()}" in local
+    assert f"the first key of acme was put into {tmp_path}/one/tenants/acme.key on" in acme
+    assert "MONITORS_MAKE_FIRST_KEYS=again" in acme
+    assert not (tmp_path / "two" / "key").exists()
+    assert loop_thread.run(told("two", MONITORS_MAKE_FIRST_KEYS="again")) == ""
+    assert (tmp_path / "two" / "key").exists()
 
 
 def test_a_revoked_key_is_refused_and_listed_as_such(client: Client) -> None:

@@ -16,12 +16,13 @@ from monitors.app.tls import certificates_of, https_of
 from monitors.app.tracing import tracing
 from monitors.app.waiting import opened_in_time
 from monitors.mesh.channels import open_channel, refusal_of, unavailable
-from monitors.mesh.config import BadSetting, Settings
+from monitors.mesh.config import LOCAL_TENANT, BadSetting, Settings
 from monitors.mesh.errors import MeshError
 from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import Authenticate, Principal, with_service_token
 from monitors.mesh.known_callers import remembered
 from monitors.mesh.principals import principal_from_proto
+from monitors.mesh.quotas import UNLIMITED
 from monitors.mesh.request_quota import RequestQuota
 from monitors.mesh.server import Hosted, MeshServer, waiting
 from monitors.mesh.shared import Shared, open_shared
@@ -128,13 +129,13 @@ async def _rules(
         open_channel(settings.evaluator_address, settings.service_token.reveal(), certificates) as evaluator,
         open_rules(settings.rules, closing, evaluator, shared.wakeups) as rules,
     ):
-        await _make_tenants(rules, settings)
+        await make_tenants(rules, settings)
         users = remembered(rules.authenticate, shared, settings.service_token.reveal())
         vouched = with_statements([each.reveal() for each in settings.rules.bridge_secrets], rules.tier_of, users)
         yield rules, with_service_token(settings.service_token.reveal(), vouched)
 
 
-async def _make_tenants(rules: "Rules", settings: Settings) -> None:
+async def make_tenants(rules: "Rules", settings: Settings) -> None:
     """With their first keys, unless these are the operator's to make: a replica's folder ends with it, and each would
     leave a key behind that nobody has."""
     if not settings.rules.makes_first_keys:
@@ -142,9 +143,16 @@ async def _make_tenants(rules: "Rules", settings: Settings) -> None:
         for tenant in settings.rules.tenants:
             await rules.ensure_tenant(tenant, settings.rules.tier_of(tenant))
         return
-    await rules.ensure_local_key(settings.key_file)
-    for tenant in settings.rules.tenants:
-        await rules.ensure_key(tenant, settings.tenant_key_file(tenant), settings.rules.tier_of(tenant))
+    files = {LOCAL_TENANT: (settings.key_file, UNLIMITED)} | {
+        tenant: (settings.tenant_key_file(tenant), settings.rules.tier_of(tenant)) for tenant in settings.rules.tenants
+    }
+    for tenant, (file, tier) in files.items():
+        anew = settings.rules.makes_first_keys_anew
+        if elsewhere := await rules.first_keys.ensure(tenant, file, tier, anew=anew):
+            _print_line(
+                f"the first key of {tenant} was put into {elsewhere}; if it's lost there, start this once with "
+                "MONITORS_MAKE_FIRST_KEYS=again"
+            )
 
 
 @asynccontextmanager

@@ -2,26 +2,23 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 
-from monitors.mesh.audit import Change
 from monitors.mesh.audit_keeping import keep_audit
 from monitors.mesh.config import LOCAL_TENANT, RulesSettings
 from monitors.mesh.database import Database, Session, storage_error
-from monitors.mesh.errors import Unauthenticated
-from monitors.mesh.identity import SCOPES, ApiKey, parse_api_key
+from monitors.mesh.identity import ApiKey
 from monitors.mesh.quotas import UNLIMITED
 from monitors.mesh.tenancy import of_tenant
 from monitors.mesh.times import DAY
 from monitors.mesh.wakeups import ALERTS, NOTIFICATIONS, RULES, LocalWakeups, Wakeups
 from monitors.rules.identity.api_keys import ApiKeys
+from monitors.rules.identity.first_keys import FirstKeys, adopt_key, made_change, read_key, wanted_key, write_key
 from monitors.rules.identity.opening import open_identity
 from monitors.rules.identity.tenants import Tenants, keep_changes, put_tenant
 from monitors.rules.service import Core, RuleService, add_to_server
@@ -29,7 +26,6 @@ from monitors.rules.service.polling import follow_others, wake_watchers
 from monitors.rules.store import keys, outbox, requests, shards, watching
 from monitors.rules.store.monitors import find_monitor
 from monitors.rules.store.tables import audit
-from monitors.rules.translate.keys import key_to_proto
 from monitors.v1.evaluator_service_pb2_grpc import EvaluatorServiceStub
 
 if TYPE_CHECKING:
@@ -54,6 +50,7 @@ class Rules:
         self._database = core.database
         self._service = RuleService(core)
         self._api_keys = core.api_keys
+        self.first_keys = FirstKeys(core.database, core.api_keys)
         self.tier_of = tenants.tier_of
         """A tenant's tier, empty if it has none of its own; None if there is no such tenant."""
         self.authenticate = core.authenticate
@@ -75,7 +72,7 @@ class Rules:
 
     async def ensure_tenant(self, tenant: str, tier: str = "") -> None:
         """Makes a tenant unless it's there, with a tier, and no key: the operator makes that."""
-        maker = _first_key(tenant, self._database.now())
+        maker = wanted_key(tenant, self._database.now())
 
         def work(session: Session) -> None:
             with of_tenant(session, tenant):
@@ -95,32 +92,29 @@ class Rules:
     async def ensure_key(self, tenant: str, path: Path, tier: str = "") -> str:
         """A tenant's first key, from the file (mode 0600) or new; the tenant is made too, and gets its tier. A key
         that the database doesn't know, because the database was moved away, is made known again."""
-        key = await asyncio.to_thread(_read_key, path)
+        key = await asyncio.to_thread(read_key, path)
         if key is None:
             text = await self.add_tenant(tenant, tier)
-            await asyncio.to_thread(_write_key, path, text)
+            await asyncio.to_thread(write_key, path, text)
             return text
-        wanted = _first_key(tenant, self._database.now())
+        wanted = wanted_key(tenant, self._database.now())
 
         def work(session: Session) -> None:
             with of_tenant(session, tenant):
-                changes = put_tenant(session, tenant, tier, wanted.create_time)
-                if self._api_keys.adopt(session, key, wanted):
-                    changes.append(_made(key, wanted))
-                keep_changes(session, tenant, wanted.creator, wanted.create_time, changes)
+                adopt_key(session, self._api_keys, key, wanted, tier)
 
         await self._database.write(work)
         return key.text
 
     async def add_tenant(self, tenant: str, tier: str = "") -> str:
         """Makes a tenant unless it's there, with a tier, and an API key of its with all scopes, which is returned."""
-        wanted = _first_key(tenant, self._database.now())
+        wanted = wanted_key(tenant, self._database.now())
 
         def work(session: Session) -> ApiKey:
             with of_tenant(session, tenant):
                 changes = put_tenant(session, tenant, tier, wanted.create_time)
                 key = self._api_keys.make(session, wanted)
-                changes.append(_made(key, wanted))
+                changes.append(made_change(key, wanted))
                 keep_changes(session, tenant, wanted.creator, wanted.create_time, changes)
             return key
 
@@ -242,35 +236,3 @@ def _api_keys(database: Database, settings: RulesSettings) -> ApiKeys:
 def _knows_accounts(settings: RulesSettings) -> bool:
     sessions = settings.identity.sessions
     return sessions is not None and bool(sessions.database_url)
-
-
-def _first_key(tenant: str, now: int) -> keys.StoredKey:
-    return keys.StoredKey(tenant, "", SCOPES, None, title=tenant, creator="operator", create_time=now)
-
-
-def _made(key: ApiKey, wanted: keys.StoredKey) -> Change:
-    return Change("key", key.key_id, None, key_to_proto(replace(wanted, id=key.key_id)))
-
-
-def _read_key(path: Path) -> ApiKey | None:
-    """The key in a file; None if there is none, or none that is whole."""
-    try:
-        return parse_api_key(path.read_text().strip())
-    except FileNotFoundError:
-        return None
-    except Unauthenticated:
-        log.warning("%s holds no whole API key and is replaced by a new one", path)
-        return None
-
-
-def _write_key(path: Path, text: str) -> None:
-    """Writes a key so that nobody else can read it and the file is never half written."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.parent.chmod(0o700)
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(f"{text}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)

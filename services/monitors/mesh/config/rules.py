@@ -33,6 +33,8 @@ class RulesSettings:
     """Whether keys are taken that were made, and last used, before there was a pepper."""
     makes_first_keys: bool = True
     """Whether a tenant that is made gets an API key in a file, as is of use where that file stays."""
+    makes_first_keys_anew: bool = False
+    """Whether it gets one also where another RuleService has made one, whose file is lost."""
     audit_kept: int = AUDIT_KEPT
     """How long the audit is kept, in nanoseconds; 0 for ever."""
     quotas: Tiers = field(default_factory=Tiers)
@@ -53,6 +55,7 @@ def read_rules(env: Env, url: SecretUrl, shared: Shared) -> RulesSettings:
     takes_bare = env.bool("MONITORS_TAKE_BARE_KEYS", True)
     if not (peppers or takes_bare):
         raise EnvError("MONITORS_TAKE_BARE_KEYS is off, but MONITORS_KEY_PEPPER isn't set; set it, or no key is taken")
+    makes_anew = env.str("MONITORS_MAKE_FIRST_KEYS", "").strip().lower() == "again"
     tenants = dict(map(_tenant_and_tier, values.listed(env, "MONITORS_TENANTS", _check_tenant)))
     return RulesSettings(
         database_url=url,
@@ -62,7 +65,8 @@ def read_rules(env: Env, url: SecretUrl, shared: Shared) -> RulesSettings:
         bridge_secrets=tuple(map(Secret, values.listed(env, "MONITORS_BRIDGE_SECRET", values.check_secret))),
         key_peppers=peppers,
         takes_bare_keys=takes_bare,
-        makes_first_keys=env.bool("MONITORS_MAKE_FIRST_KEYS", True),
+        makes_first_keys=makes_anew or env.bool("MONITORS_MAKE_FIRST_KEYS", True),
+        makes_first_keys_anew=makes_anew,
         audit_kept=shared.audit_kept,
         quotas=shared.quotas,
         poll_seconds=env.float("MONITORS_POLL_SECONDS", POLL_SECONDS, **values.SECONDS),

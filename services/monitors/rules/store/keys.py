@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -69,6 +69,25 @@ def tier_of(session: Session, tenant: str) -> str | None:
     return (row.tier or "") if row else None
 
 
+def first_key_place(session: Session, tenant: str, now: int) -> str:
+    """Where the first key of a tenant was made; empty if none was, or it has ended. Until the transaction ends nobody
+    else learns it, or makes one."""
+    row = session.execute(
+        select(tenants.c.first_key_id, tenants.c.first_key_place).where(tenants.c.id == tenant).with_for_update()
+    ).first()
+    if row is None or row.first_key_id is None:
+        return ""
+    of_key = keys.c.tenant_id == tenant, keys.c.id == row.first_key_id
+    is_live = session.scalar(select(func.count()).where(*of_key, _has_not_ended(now)))
+    return (row.first_key_place or "") if is_live else ""
+
+
+def note_first_key(session: Session, tenant: str, key_id: str, place: str) -> None:
+    """Remembers where the first key of a tenant was made."""
+    changed = {"first_key_id": key_id, "first_key_place": place}
+    session.execute(update(tenants).where(tenants.c.id == tenant).values(changed))
+
+
 def add_key(session: Session, digest: bytes, stored: StoredKey) -> None:
     """Remembers a new key."""
     session.execute(
@@ -114,8 +133,11 @@ def set_digest(session: Session, key_id: str, digest: bytes) -> bool:
 
 def count_live(session: Session, tenant: str, now: int) -> int:
     """How many keys of the tenant haven't ended."""
-    has_not_ended = and_(keys.c.revoke_time.is_(None), or_(keys.c.expire_time.is_(None), keys.c.expire_time > now))
-    return session.scalar(select(func.count()).where(keys.c.tenant_id == tenant, has_not_ended)) or 0
+    return session.scalar(select(func.count()).where(keys.c.tenant_id == tenant, _has_not_ended(now))) or 0
+
+
+def _has_not_ended(now: int) -> ColumnElement[bool]:
+    return and_(keys.c.revoke_time.is_(None), or_(keys.c.expire_time.is_(None), keys.c.expire_time > now))
 
 
 def list_keys(session: Session, tenant: str, after: tuple[int, str] | None, limit: int) -> list[StoredKey]:

@@ -42,6 +42,9 @@ tenants = Table(
     Column("create_time", BigInteger, nullable=False),
     # None for the one that the operator gives to those without.
     Column("tier", String(20)),
+    # The key that a RuleService has made for it, and the file, so that no other one makes another; None without.
+    Column("first_key_id", ID),
+    Column("first_key_place", Text),
     info={TENANT_COLUMN: "id"},
 )
 
