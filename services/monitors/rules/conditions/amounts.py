@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from lark import Token
 
+from monitors.rules.conditions.units import plain
 from monitors.rules.model.condition import (
     Age,
     Arithmetic,
@@ -39,7 +40,11 @@ class Amount:
         named = f"`{unit}`" if self.unit == "%" else shown(unit)
         belongs = "percent goes with a change, as `change(price, 1h) < -5%`, or a share, as `used > 90% of size`"
         if self.unit == "s":
-            belongs = "a duration goes with an age, as `age(last_backup) > 1d`"
+            seconds, milliseconds = plain(self.value), plain(self.value * 1000)
+            belongs = (
+                f"{token[:20]} is {seconds} in a field of seconds and {milliseconds} in one of milliseconds; a "
+                "duration goes with an age, as `age(last_backup) > 1d`"
+            )
         return Unreadable(
             f"can't be read at {shown(unit)} (character {place}): a threshold is a plain number in the field's own "
             f"unit: leave {named} out; {belongs}"

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from lark import UnexpectedCharacters, UnexpectedToken
 
 from monitors.rules.conditions.canonical import RESERVED
+from monitors.rules.conditions.units import in_plain, is_size, leave_out
 from monitors.rules.model.quantities import shown
 
 _EXPECTED = {
@@ -33,6 +34,7 @@ _FUNCTIONS = (
     "delta", "deriv", "changes", "resets", "change", "age", "forecast", "anomaly",
 )  # fmt: skip
 _SPELLINGS = {**{name: name for name in _FUNCTIONS}, "average": "avg", "minimum": "min", "maximum": "max"}
+_LONGEST_EXAMPLE = 200
 _JOINS = ("and", "or", "unless", "but", "except", "while")
 
 
@@ -47,6 +49,10 @@ def explain(text: str, error: UnexpectedCharacters | UnexpectedToken) -> tuple[s
     match = _WORD.search(text, place)
     seen = match[0] if match and not at_end else ""
     before = text[:place].rstrip()
+    if unit := _unit(text, place, seen, before):
+        number, example = unit
+        wanted = f"{leave_out(number, seen)}. Write for example `{example}`"
+        return f"can't be read at {shown(seen)} (character {place + 1}): {wanted}", place + 1
     special = _special(text, place, seen, before)
     wanted = special or f"expected {_words_for(expected)}"
     saw = f"at {shown(seen)} (character {place + 1})" if seen else "at the end"
@@ -60,13 +66,20 @@ def _special(text: str, place: int, seen: str, before: str) -> str:
         return _unknown_function(previous[1])
     if seen.lower() in _JOINS and re.search(r"\bfor\s+(?:\S+\s*){1,3}$", before, re.IGNORECASE):
         return "`for` holds for the whole condition; say it once, at the end"
-    if re.search(r"\d$", before) and re.fullmatch(r"[^\W\d]\w*|%", seen) and seen.lower() not in RESERVED - {"percent"}:
-        if text[place - 1 : place].isdigit() or seen.lower() == "percent":
-            return f"a threshold is a plain number in the field's own unit: leave {shown(seen)} out"
-        return ""
     if not seen and re.search(r"\bor\s+(?:\"[^\"]*\"|'[^']*')$", before, re.IGNORECASE):
         return 'several texts are a list, as `state in ("failed", "unknown")`'
     return ""
+
+
+def _unit(text: str, place: int, seen: str, before: str) -> tuple[str, str] | None:
+    """The number before a unit that shouldn't be there, and an example without it; None if it's none."""
+    number = re.search(r"((?:\d+(?:_\d+)*(?:\.\d+)?|\.\d+)(?:e[+\-]?\d+)?)$", before, re.IGNORECASE)
+    if not number or not re.fullmatch(r"[^\W\d]\w*|%", seen) or seen.lower() in RESERVED - {"percent"}:
+        return None
+    if not (text[place - 1 : place].isdigit() or seen.lower() == "percent" or is_size(seen)):
+        return None
+    meant = f"{before[: number.start()]}{in_plain(number[1], seen)}{text[place + len(seen) :]}"
+    return number[1], meant if len(meant) <= _LONGEST_EXAMPLE else _example(text)
 
 
 def _unknown_function(name: str) -> str:
