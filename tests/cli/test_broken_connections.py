@@ -17,14 +17,14 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceServicer, add_RuleServi
 class Breaking(RuleServiceServicer):
     """Fails the first calls as gRPC itself does when a connection breaks: without a word of the mesh."""
 
-    def __init__(self, breaks: int) -> None:
-        self.breaks = breaks
+    def __init__(self, breaks: int, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
+        self.breaks, self.code = breaks, code
         self.request_ids: list[str] = []
 
     def DeleteRule(self, request: pb.DeleteRuleRequest, context: Any) -> pb.DeleteRuleResponse:
         self.request_ids.append(request.request_id)
         if len(self.request_ids) <= self.breaks:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "Connection reset by peer")
+            context.abort(self.code, "Connection reset by peer")
         return pb.DeleteRuleResponse(resolved_alert_count=2)
 
 
@@ -42,8 +42,9 @@ def calling(service: Breaking) -> Iterator[Callable[[str], pb.DeleteRuleResponse
         server.stop(None).wait()
 
 
-def test_a_change_is_asked_for_again_under_its_id() -> None:
-    service = Breaking(2)  # type: ignore[abstract]
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+def test_a_change_is_asked_for_again_under_its_id(code: grpc.StatusCode) -> None:
+    service = Breaking(2, code)  # type: ignore[abstract]
     with calling(service) as delete:
         assert delete("once").resolved_alert_count == 2
     assert service.request_ids == ["once"] * 3

@@ -28,6 +28,7 @@ NAME = "monitors-rules.monitors.svc"
 METADATA = (("authorization", "Bearer reader"),)
 
 Call = Callable[[], Awaitable[object]]
+Client = Callable[[str, AsyncExitStack, Path], Call]
 
 
 def of_the_services(target: str, stack: AsyncExitStack, home: Path) -> Call:
@@ -50,7 +51,7 @@ def of_the_command(target: str, stack: AsyncExitStack, home: Path) -> Call:
 
 @pytest.mark.parametrize("client", [of_the_services, of_the_bridge, of_the_command])
 def test_new_replicas_are_found_when_all_old_ones_have_gone(
-    client: Callable[[str, AsyncExitStack, Path], Call], loop_thread: LoopThread, tmp_path: Path
+    client: Client, loop_thread: LoopThread, tmp_path: Path
 ) -> None:
     async def scenario(names: Names) -> None:
         network, port = loopback_network(), free_port()

@@ -9,8 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from monitors.mesh.channels import open_channel
-from monitors.notifier import acknowledging
+from monitors.mesh.channels import AWAY, open_channel
 from monitors.notifier.acknowledging import Acknowledger
 from monitors.v1.rule_service_pb2 import AcknowledgeNotificationsRequest, AcknowledgeNotificationsResponse
 from monitors.v1.rule_service_pb2_grpc import RuleServiceServicer, RuleServiceStub, add_RuleServiceServicer_to_server
@@ -78,7 +77,7 @@ def test_what_was_taken_over_under_a_lease_is_acknowledged_in_one_call(loop_thre
     assert asked == [("lease_a", ["note_1", "note_3", "note_4"]), ("lease_b", ["note_2"])]
 
 
-@pytest.mark.parametrize("code", acknowledging.AWAY)
+@pytest.mark.parametrize("code", AWAY)
 def test_while_nobody_hears_it_it_is_said_again(loop_thread: LoopThread, tmp_path: Path, code: grpc.StatusCode) -> None:
     rules = answering(code, code)
     with acknowledging_to(loop_thread, tmp_path, rules, [("lease_a", ["note_1"])]):

@@ -45,6 +45,8 @@ OPTIONS = [
 # A write is repeated only under its request_id, which makes that harmless.
 READ_RETRY_DELAYS = (0.5,)
 WRITE_RETRY_DELAYS = (0.1, 0.4, 1.0)
+# A server that ends cancels what has only just come to it.
+BROKEN_OFF = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 # A stream gives a sign of life within ten seconds, or its connection is dead without our having been told.
 STREAM_SILENCE_SECONDS = 15.0
 
@@ -142,7 +144,7 @@ class Caller:
                 if not reloaded and self._finds_another_key(code, key):
                     reloaded = True
                     continue
-                if code is grpc.StatusCode.UNAVAILABLE and not is_from_service(error):
+                if code in BROKEN_OFF and not is_from_service(error):
                     sent_before = sent_before or not never_sent(error)
                     delay = next(delays, None)
                     if delay is not None:

@@ -134,7 +134,7 @@ def _from_grpc(error: grpc.aio.AioRpcError, address: str, method: str, in_doubt:
                 f"The mesh at {address} can't be reached{unchanged}. Start it with `make run` or `monitors up`, "
                 "or set MONITORS_SERVER to its address, then try again."
             )
-        case grpc.StatusCode.UNAVAILABLE:
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
             return f"The connection to the mesh at {address} broke; `monitors up` starts it again."
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return f"The mesh at {address} didn't answer in time; try again later."

@@ -24,7 +24,7 @@ from monitors.mesh.known_callers import remembered
 from monitors.mesh.principals import principal_from_proto
 from monitors.mesh.quotas import UNLIMITED
 from monitors.mesh.request_quota import RequestQuota
-from monitors.mesh.server import Hosted, MeshServer, waiting
+from monitors.mesh.server import DRAIN_SECONDS, Hosted, MeshServer, waiting
 from monitors.mesh.shared import Shared, open_shared
 from monitors.mesh.statements import with_statements
 from monitors.mesh.tls import Certificates
@@ -115,8 +115,8 @@ async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> No
             settle()
             telling = asyncio.create_task(server.tell_readiness(hosted.is_ready, hosted.why_unready))
             await closing.wait()
+            await server.stop(DRAIN_SECONDS)
             await telling
-            await server.stop()
 
 
 @asynccontextmanager

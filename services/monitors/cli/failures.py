@@ -32,6 +32,7 @@ CODES = {
     grpc.StatusCode.UNAUTHENTICATED: ExitCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED: ExitCode.UNAUTHENTICATED,
     grpc.StatusCode.UNAVAILABLE: ExitCode.UNREACHABLE,
+    grpc.StatusCode.CANCELLED: ExitCode.UNREACHABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: ExitCode.UNREACHABLE,
     grpc.StatusCode.ABORTED: ExitCode.CONFLICT,
     grpc.StatusCode.ALREADY_EXISTS: ExitCode.CONFLICT,
@@ -46,6 +47,7 @@ COMMANDS = {
     "ListChannels": "monitors channels list",
     "ListKeys": "monitors keys list",
 }
+BROKEN_OFF = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 _CALL = re.compile(rf"\b(?:{'|'.join(COMMANDS)})\b")
 
 
@@ -98,8 +100,9 @@ def failure_of(error: grpc.RpcError, address: str, missing_key: str) -> Failure:
 
 
 def broke_off(error: grpc.RpcError) -> bool:
-    """Whether it was the connection that failed, or none could be made, rather than the mesh that refused."""
-    return error.code() is grpc.StatusCode.UNAVAILABLE and not _from_the_mesh(error)
+    """Whether it was the connection that failed, or none could be made, rather than the mesh that refused. A server
+    that ends cancels what has only just come to it."""
+    return error.code() in BROKEN_OFF and not _from_the_mesh(error)
 
 
 def pause_asked(error: grpc.RpcError) -> float:

@@ -9,6 +9,7 @@ from monitors.cli import documents
 from monitors.cli.alert_views import live_line
 from monitors.cli.choices import word_of
 from monitors.cli.client import Mesh, connected
+from monitors.cli.failures import BROKEN_OFF
 from monitors.cli.options import AsJson
 from monitors.cli.output import SEVERITY_STYLES, print_json, say, tell
 from monitors.v1.alert_pb2 import AlertEventKind, AlertState
@@ -40,7 +41,7 @@ def changes(mesh: Mesh) -> Iterator[WatchAlertsResponse]:
                 if change.HasField("alert") and _is_news(change, firing):
                     yield change
         except grpc.RpcError as error:
-            if not connected_before or error.code() is not grpc.StatusCode.UNAVAILABLE:
+            if not connected_before or error.code() not in BROKEN_OFF:
                 raise mesh.failure(error) from None
         tell(f"The connection to {mesh.address} has ended; waiting for the mesh to come back …")
         connected_before = True

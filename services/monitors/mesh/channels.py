@@ -13,6 +13,15 @@ from monitors.mesh.tls import Certificates, RotatingChannel
 
 # An error of ours carries status details and its message is written for people; one that gRPC made doesn't.
 DETAILS_KEY = "grpc-status-details-bin"
+AWAY = (
+    grpc.StatusCode.UNAVAILABLE,
+    # So a server that ends refuses what has only just come to it.
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    # So it does while it can't look credentials up.
+    grpc.StatusCode.UNAUTHENTICATED,
+)
+"""How a call fails while a service is away: the same may succeed later."""
 OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
+from grpc_health.v1.health_pb2 import DESCRIPTOR as HEALTH
 from grpc_reflection.v1alpha import reflection
 
 from monitors.mesh.errors import MeshError
 from monitors.mesh.guesses import Guesses
+from monitors.mesh.health import ALIVE, Health
 from monitors.mesh.identity import Authenticate
 from monitors.mesh.interceptors import Errors, Identity, to_status
 from monitors.mesh.request_quota import RequestQuota
@@ -44,10 +44,10 @@ MOST_CALLS = 10_000
 """How many calls a server has open at once, streams included. What is beyond that is refused with RESOURCE_EXHAUSTED
 before anybody asks whose it is. A tenant alone never has that many: see RequestQuota."""
 GRACE_SECONDS = 5.0
+DRAIN_SECONDS = 0.5
+"""How long a server that ends goes on taking calls, while those who watch its health learn to go elsewhere. A call that
+meets gRPC's own end is cancelled, whatever it is (https://github.com/grpc/grpc/issues/41785)."""
 READINESS_SECONDS = 2.0
-ALIVE = "alive"
-"""Under this name health says that the process is alive, whether or not it can serve. Whatever else it says is whether
-it can."""
 
 
 class PortTaken(Exception):
@@ -81,13 +81,17 @@ class MeshServer:
         if quota:
             surroundings.append(quota)
         self._server = _bounded_server(surroundings)
-        self._health = HealthServicer()
+        self._health = Health()
         self._closing = closing
         self._names: list[str] = []
         self._with_reflection = with_reflection
         self._certificates = certificates
         self._plain_health: grpc.aio.Server | None = None
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._health.add_to(self._server)
+
+    @property
+    def _all_names(self) -> tuple[str, ...]:
+        return ("", *self._names)
 
     def host(self, service: Hosted) -> None:
         """Adds a service; only before `start`."""
@@ -99,11 +103,10 @@ class MeshServer:
         ports = [_listen(self._server, address, variable, self._certificates) for address in addresses]
         self._plain_health = await _plainly_healthy(self._health, health_address)
         if self._with_reflection:
-            names = (*self._names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+            names = (*self._names, HEALTH.services_by_name["Health"].full_name)
             reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
+        self._health.tell(ALIVE, *self._all_names, serving=True)
         await self._server.start()
-        for name in ("", ALIVE, *self._names):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return ports
 
     async def tell_readiness(self, is_ready: Callable[[], Awaitable[bool]], why_not: str) -> None:
@@ -115,16 +118,18 @@ class MeshServer:
             if ready != said:
                 said = ready
                 log.warning("ready" if ready else f"not ready: {why_not}")
-                status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-                for name in ("", *self._names):
-                    await self._health.set(name, status)
+                self._health.tell(*self._all_names, serving=ready)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), READINESS_SECONDS)
 
-    async def stop(self) -> None:
-        """Refuses new calls, lets streams end, and waits a few seconds for what is being served."""
-        await self._health.enter_graceful_shutdown()
+    async def stop(self, drain: float = 0.0) -> None:
+        """Lets streams end, refuses new calls, and waits a few seconds for what is being served. Before it refuses any,
+        those who watch its health have `drain` seconds to go elsewhere."""
+        self._health.leave()
         self._closing.set()
+        if self._health.watcher_count:
+            await asyncio.sleep(drain)
+        self._health.end()
         await self._server.stop(GRACE_SECONDS)
         if self._plain_health:
             await self._plain_health.stop(None)
@@ -143,19 +148,18 @@ async def waiting(
     """Answers at an address until the context is left, for a service that can't serve yet: every call with the reason,
     and health with NOT_SERVING, but that the process is alive. Certificates and `health_address` are as MeshServer has
     them. Raises PortTaken, which names `variable` as the fix."""
-    server, health = _bounded_server(), HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    server, health = _bounded_server(), Health()
+    health.add_to(server)
     server.add_generic_rpc_handlers([_Refusing(reason)])
     _listen(server, address, variable, certificates)
     plain_health = await _plainly_healthy(health, health_address)
+    health.tell("", name, serving=False)
+    health.tell(ALIVE, serving=True)
     await server.start()
     try:
-        for each in ("", name):
-            await health.set(each, health_pb2.HealthCheckResponse.NOT_SERVING)
-        await health.set(ALIVE, health_pb2.HealthCheckResponse.SERVING)
         yield
     finally:
-        await health.enter_graceful_shutdown()
+        health.end()
         await server.stop(None)
         if plain_health:
             await plain_health.stop(None)
@@ -178,12 +182,12 @@ def _bounded_server(interceptors: Sequence[grpc.aio.ServerInterceptor] = ()) -> 
     return grpc.aio.server(interceptors=interceptors, options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
 
 
-async def _plainly_healthy(health: HealthServicer, address: str) -> grpc.aio.Server | None:
+async def _plainly_healthy(health: Health, address: str) -> grpc.aio.Server | None:
     """A server at an address for health alone, without TLS: who asks for an orchestrator has no certificate."""
     if not address:
         return None
     server = _bounded_server()
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    health.add_to(server)
     _listen(server, address, "MONITORS_HEALTH_PORT", None)
     await server.start()
     return server

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from monitors.mesh.channels import AWAY
 from monitors.v1.rule_service_pb2 import AcknowledgeNotificationsRequest
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ GATHER_SECONDS = 0.1
 ANSWER_SECONDS = 30.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAUTHENTICATED)
 
 
 class Acknowledger:

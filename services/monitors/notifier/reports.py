@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from monitors.mesh.channels import AWAY
 from monitors.mesh.database import Database
 from monitors.notifier.store import log as delivery_log
 from monitors.notifier.store.log import Delivery
@@ -23,7 +24,6 @@ BATCH = 1000
 GATHER_SECONDS = 0.25
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 10.0
-AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAUTHENTICATED)
 
 
 class Reporter:
