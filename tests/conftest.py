@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import gc
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
@@ -10,6 +11,7 @@ from hypothesis import settings
 from tests.harness import LoopThread
 from tests.schemas import copied, is_about_schemas
 from tests.servers.backends import ON_SERVERS
+from tests.servers.mariadb import quick_connections
 from tests.servers.twice import is_another_on_servers
 
 # How fast the machine is says nothing about the code.
@@ -44,6 +46,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     same = [item for item in items if not is_another_on_servers(item)]
     config.hook.pytest_deselected(items=same)
     items[:] = [item for item in items if item not in set(same)]
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays to the end: the collector needn't walk half a million objects of it again and again."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def connections() -> Iterator[None]:
+    """Connections to MariaDB cost no more than they have to."""
+    with quick_connections():
+        yield
 
 
 @pytest.fixture(scope="session")
