@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from monitors.mesh.database import Database, sqlite_url
 from monitors.rules.model.alert import Held
 from monitors.rules.model.episodes import Known
-from monitors.rules.store import alerts, outbox
+from monitors.rules.store import alerts, outbox, past
 from monitors.rules.store.transitions import load_open, load_over
 from tests.harness import LoopThread
 from tests.tenants import of_all
@@ -75,6 +75,13 @@ def plan_of(session: Session, work: Callable[[Session], object]) -> list[str]:
         ),
         (lambda session: alerts.timeline(session, "t", "alert_1"), ["(tenant_id=? AND alert_id=?)"]),
         (lambda session: alerts.events_since(session, "t", 1, 10), ["(tenant_id=? AND sequence>?)"]),
+        (lambda session: outbox.waited_for(session, "t", [HELD]), ["(tenant_id=? AND stream_key=?)"]),
+        (lambda session: past.tenants_with_alerts(session), ["(tenant_id>?)"]),
+        (
+            lambda session: past.past_alerts(session, "t", 5),
+            ["(tenant_id=? AND fire_time>? AND fire_time<?)"],
+        ),
+        (lambda session: past.forget(session, "t", 5, ["alert_1"]), ["(tenant_id=? AND id=?)"]),
     ],
 )
 def test_a_query_on_the_way_of_an_alert_has_its_index(

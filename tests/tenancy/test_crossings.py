@@ -11,6 +11,7 @@ KNOWN = {
     ("mesh/audit_table.py", "forget_before"),
     ("mesh/audit_table.py", "tenants_with_old"),
     ("mesh/database/schema.py", "upgrade"),
+    ("mesh/keeping.py", "tenants_in"),
     ("notifier/store/channels.py", "versions"),
     ("notifier/store/breakers.py", "count_open"),
     ("notifier/store/escalating.py", "count_waiting"),

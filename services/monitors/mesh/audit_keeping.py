@@ -1,29 +1,22 @@
 """How long the audit is kept: the one way in which anything of it goes."""
 
-import asyncio
-import logging
-
 from sqlalchemy import Table
 
 from monitors.mesh.audit_table import forget_before, tenants_with_old
 from monitors.mesh.database import Database
-from monitors.mesh.times import HOUR, SECOND
-
-log = logging.getLogger(__name__)
+from monitors.mesh.keeping import keep
+from monitors.mesh.times import HOUR
 
 PAUSE = 6 * HOUR
+# Where the operator lets nobody delete from the table, that is what is told.
+PROBLEM = "the audit can't be shortened; MONITORS_AUDIT_DAYS=0 keeps all of it"
 
 
 async def keep_audit(database: Database, table: Table, kept: int) -> None:
     """Forgets, from time to time, what is older than `kept` nanoseconds; nothing at all if that's 0. Runs until it's
     cancelled."""
-    while kept:
-        try:
-            await forget_old(database, table, database.now() - kept)
-        except Exception:
-            # Where the operator lets nobody delete from the table, that is what is told.
-            log.warning("the audit can't be shortened; MONITORS_AUDIT_DAYS=0 keeps all of it", exc_info=True)
-        await asyncio.sleep(PAUSE / SECOND)
+    if kept:
+        await keep(lambda: forget_old(database, table, database.now() - kept), PAUSE, PROBLEM)
 
 
 async def forget_old(database: Database, table: Table, time: int) -> None:

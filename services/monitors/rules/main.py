@@ -21,6 +21,7 @@ from monitors.rules.identity.api_keys import ApiKeys
 from monitors.rules.identity.first_keys import FirstKeys, adopt_key, made_change, read_key, wanted_key, write_key
 from monitors.rules.identity.opening import open_identity
 from monitors.rules.identity.tenants import Tenants, keep_changes, put_tenant
+from monitors.rules.keeping import keep_alerts
 from monitors.rules.service import Core, RuleService, add_to_server
 from monitors.rules.service.polling import follow_others, wake_watchers
 from monitors.rules.store import keys, outbox, requests, shards, watching
@@ -214,19 +215,21 @@ async def open_rules(
 
 @asynccontextmanager
 async def _kept(opened: Rules, core: Core, settings: RulesSettings) -> AsyncIterator[None]:
-    """What goes on beside the service: it looks for others' changes, tidies up, and shortens the audit."""
+    """What goes on beside the service: it looks for others' changes, tidies up, and forgets what isn't kept any
+    longer."""
     ended = asyncio.Event()
     polling = asyncio.create_task(follow_others(core, settings.poll_seconds))
     waking = asyncio.create_task(wake_watchers(core))
     housekeeping = asyncio.create_task(opened.keep_house(ended))
     shortening = asyncio.create_task(keep_audit(core.database, audit, settings.audit_kept))
+    forgetting = asyncio.create_task(keep_alerts(core.database, settings.alerts_kept, core.on_forgotten))
     try:
         yield
     finally:
         ended.set()
-        for task in (shortening, polling, waking):
+        for task in (shortening, forgetting, polling, waking):
             task.cancel()
-        await asyncio.gather(housekeeping, shortening, polling, waking, return_exceptions=True)
+        await asyncio.gather(housekeeping, shortening, forgetting, polling, waking, return_exceptions=True)
 
 
 def _api_keys(database: Database, settings: RulesSettings) -> ApiKeys:

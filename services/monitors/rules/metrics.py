@@ -28,7 +28,13 @@ def export(metrics: Metrics, core: Core) -> None:
         for kind, number in Counts(event.kind for event in events).items():
             recorded.labels(kind.name.lower()).inc(number)
 
+    deleted = Counter(
+        "monitors_alerts_deleted",
+        "Alerts that were deleted, with their timelines, as they had been over for longer than alerts are kept.",
+        registry=metrics.registry,
+    )
     core.on_recorded.append(count)
+    core.on_forgotten.append(deleted.inc)
     metrics.follow("rules", lambda: _read(core), KEPT_SECONDS)
 
 

@@ -10,8 +10,10 @@ from monitors.mesh.config.shared import AUDIT_KEPT, CONNECTIONS, Shared
 from monitors.mesh.identity.settings import NOBODY_ELSE, IdentitySettings, read_identity
 from monitors.mesh.masking import Secret, SecretUrl
 from monitors.mesh.quotas import DEFAULTS, Tiers
+from monitors.mesh.times import DAY
 
 POLL_SECONDS = 0.25
+ALERTS_KEPT = 90 * DAY
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class RulesSettings:
     """Whether it gets one also where another RuleService has made one, whose file is lost."""
     audit_kept: int = AUDIT_KEPT
     """How long the audit is kept, in nanoseconds; 0 for ever."""
+    alerts_kept: int = ALERTS_KEPT
+    """How long alerts that are over are kept, in nanoseconds; 0 for ever."""
     quotas: Tiers = field(default_factory=Tiers)
     """What each tier allows."""
     poll_seconds: float = POLL_SECONDS
@@ -68,6 +72,7 @@ def read_rules(env: Env, url: SecretUrl, shared: Shared) -> RulesSettings:
         makes_first_keys=makes_anew or env.bool("MONITORS_MAKE_FIRST_KEYS", True),
         makes_first_keys_anew=makes_anew,
         audit_kept=shared.audit_kept,
+        alerts_kept=int(env.float("MONITORS_ALERT_DAYS", ALERTS_KEPT / DAY, **values.ALERT_DAYS) * DAY),
         quotas=shared.quotas,
         poll_seconds=env.float("MONITORS_POLL_SECONDS", POLL_SECONDS, **values.SECONDS),
         identity=read_identity(env),

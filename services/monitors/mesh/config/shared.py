@@ -28,7 +28,7 @@ def read_shared(env: Env) -> Shared:
     """Reads the environment. Raises EnvError."""
     return Shared(
         connections=env.int("MONITORS_DATABASE_CONNECTIONS", CONNECTIONS, **values.CONNECTION_COUNT),
-        audit_kept=int(env.float("MONITORS_AUDIT_DAYS", AUDIT_KEPT / DAY, **values.AUDIT_DAYS) * DAY),
+        audit_kept=int(env.float("MONITORS_AUDIT_DAYS", AUDIT_KEPT / DAY, **values.KEPT_DAYS) * DAY),
         quotas=_quotas(env),
     )
 

@@ -31,15 +31,21 @@ RATE = _bounded(0, 100_000, "must be a number of messages a second, 0 to 100000 
 SHARE = _bounded(0, 1, "must be a share, 0 to 1, such as 0.05")
 CONNECTION_COUNT = _bounded(2, 1000, "must be a whole number, 2 to 1000")
 
-MORE_DAYS = "must be a number of days, 1 to 36500, or 0 for ever"
+
+def _days_or_ever(least: int) -> dict[str, Any]:
+    """For how long something is kept."""
+    accepted = f"must be a number of days, {least} to 36500, or 0 for ever"
+
+    def check(days: float) -> None:
+        if days and not least <= days <= 36_500:
+            raise ValidationError(accepted)
+
+    return {"validate": check, "error_messages": {"invalid": accepted}}
 
 
-def _check_audit_days(days: float) -> None:
-    if days and not 1 <= days <= 36_500:
-        raise ValidationError(MORE_DAYS)
-
-
-AUDIT_DAYS: dict[str, Any] = {"validate": _check_audit_days, "error_messages": {"invalid": MORE_DAYS}}
+KEPT_DAYS = _days_or_ever(1)
+# As long as a cooldown may be, which is counted from the former alert, and as evaluators are told what people resolved.
+ALERT_DAYS = _days_or_ever(7)
 
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 LOCAL_TENANT = "local"

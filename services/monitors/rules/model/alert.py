@@ -14,6 +14,8 @@ from monitors.rules.model.rule import Severity
 from monitors.rules.model.texts import instance_json
 
 SHARDS = 256
+UNFINISHED = (1, 2)
+"""The states of deliveries, as numbers of monitors.v1.DeliveryState, of which more is to come: pending, in flight."""
 IMPORTED = "imported"
 """Why an alert of another product's history was resolved, and how its events' once keys begin."""
 
@@ -76,6 +78,11 @@ def shard_of(tenant: str, monitor_id: str) -> int:
     return crc32(f"{tenant}\0{monitor_id}".encode()) % SHARDS
 
 
+def stream_of(rule_id: str, instance_key: str) -> str:
+    """The stream in which an instance's messages are told in order."""
+    return f"{rule_id}/{instance_key}"
+
+
 class Alert(NamedTuple):
     """One episode of one instance."""
 
@@ -123,7 +130,7 @@ class Alert(NamedTuple):
     @property
     def stream_key(self) -> str:
         """The stream in which its messages are told in order: one for each instance."""
-        return f"{self.rule_id}/{self.instance_key}"
+        return stream_of(self.rule_id, self.instance_key)
 
     @property
     def held(self) -> "Held":

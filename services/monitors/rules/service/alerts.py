@@ -139,7 +139,8 @@ class AlertCalls(Part):
                         alert=alert_to_proto(known[event.alert_id], now), event=event_to_proto(event)
                     )
                     for event in events
-                    if not event.is_imported
+                    # Who is far behind may find an alert deleted meanwhile that has long been over.
+                    if not event.is_imported and event.alert_id in known
                 ],
                 len(events) == PAGE_OF_EVENTS,
             )

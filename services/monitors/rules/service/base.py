@@ -87,6 +87,8 @@ class Core:
     """The pages of the notifiers that are there, by the lease of each."""
     on_recorded: list[Callable[[Sequence[Event]], None]] = field(default_factory=list)
     """Called with what happened to alerts by transitions that were recorded."""
+    on_forgotten: list[Callable[[int], None]] = field(default_factory=list)
+    """Called with how many alerts were deleted, as they had been over for longer than they're kept."""
     outlets: Outlets = field(default_factory=Outlets)
     """The streams to notifiers."""
     abandoned: set[str] = field(default_factory=set)

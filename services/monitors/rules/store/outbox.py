@@ -166,6 +166,7 @@ _OF_ALERTS = (
     outbox.c.stream_key.in_(bindparam("streams", expanding=True)),
     outbox.c.alert_id.in_(bindparam("ids", expanding=True)),
 )
+_WAITED_FOR = select(outbox.c.alert_id).where(*_OF_ALERTS, _IS_WAITING)
 _SUPPRESS = update(outbox).where(*_OF_ALERTS, _IS_WAITING).values(state=SUPPRESSED)
 _RESCHEDULE = update(outbox).where(*_OF_ALERT, _IS_HELD, outbox.c.lease_token == "").values(due_time=bindparam("due"))
 # Also those that aren't released are locked: they mustn't go out while it's decided what becomes of them.
@@ -181,6 +182,12 @@ def suppress(session: Session, held: Sequence[Held]) -> None:
     for tenant, of_tenant in _by_tenant(held).items():
         for part in chunks(of_tenant):
             change_rows(session, _SUPPRESS, {"tenant": tenant, **_named(part)})
+
+
+def waited_for(session: Session, tenant: str, held: Sequence[Held]) -> set[str]:
+    """The ids of those of a tenant's alerts of which something waits to be told."""
+    rows = read_rows(session, _WAITED_FOR, {"tenant": tenant, **_named(held)}) if held else []
+    return {row.alert_id for row in rows}
 
 
 def reschedule(session: Session, held: Sequence[tuple[Held, int]]) -> None:
