@@ -31,6 +31,8 @@ def test_beside_an_influxdb_the_endpoint_moves_out_of_its_way() -> None:
         ("MONITORS_AUDIT_DAYS", "a year", "1 to 36500, or 0 for ever"),
         ("MONITORS_ALERT_DAYS", "6", "7 to 36500, or 0 for ever"),
         ("MONITORS_ALERT_DAYS", "90d", "7 to 36500, or 0 for ever"),
+        ("MONITORS_DELIVERY_DAYS", "0.5", "1 to 36500, or 0 for ever"),
+        ("MONITORS_DEAD_DELIVERY_DAYS", "-1", "1 to 36500, or 0 for ever"),
         ("MONITORS_HISTORY_GB", "0", "0.01 to 1000000"),
         ("MONITORS_HISTORY_GB", "10 GB", "0.01 to 1000000"),
         ("MONITORS_MAX_INSTANCES", "0", "1 to 100000000"),

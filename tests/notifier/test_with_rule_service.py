@@ -13,8 +13,11 @@ import pytest
 
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import LOCAL_TENANT, NotifierSettings, RulesSettings
+from monitors.mesh.config.notifier import DELIVERIES_KEPT
 from monitors.mesh.identity import with_service_token
 from monitors.mesh.server import MeshServer
+from monitors.mesh.times import SECOND
+from monitors.notifier import keeping
 from monitors.notifier.main import open_notifier
 from monitors.rules.main import open_rules
 from monitors.v1 import alert_pb2, mesh_pb2, monitor_pb2, rule_pb2
@@ -26,6 +29,7 @@ from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
 from tests.harness import LoopThread
 from tests.notifier.world import PATIENCE, Receiver, Record, as_tenant
 from tests.servers.backends import database_url, refusing
+from tests.waiting import wait_for
 
 
 @dataclass
@@ -35,11 +39,12 @@ class Opened:
 
 
 @asynccontextmanager
-async def both(folder: Path, lines: Record[str]) -> AsyncIterator[Opened]:
+async def both(folder: Path, lines: Record[str], deliveries_kept: int = DELIVERIES_KEPT) -> AsyncIterator[Opened]:
     """Both services on one server, as `monitors up` opens them."""
     is_closing = asyncio.Event()
     address = f"unix:{folder / 'mesh.sock'}"
-    settings = NotifierSettings(database_url(folder / "notifier.db", "notifier"), folder / "master.key", None, True)
+    url = database_url(folder / "notifier.db", "notifier")
+    settings = NotifierSettings(url, folder / "master.key", None, True, deliveries_kept=deliveries_kept)
     async with (
         open_channel(address, "mesh") as channel,
         open_rules(RulesSettings(database_url(folder / "rules.db")), is_closing, None) as rules,
@@ -147,3 +152,40 @@ def test_what_cannot_be_stored_is_a_problem_until_it_is_told(
         assert lines.items == []
         refused.end()
         assert len(lines.wait_for_count(1)) == 1
+
+
+def test_what_tells_of_an_alert_goes_once_rule_service_says_that_it_is_over(
+    loop_thread: LoopThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "PAUSE", SECOND // 20)
+    lines: Record[str] = Record()
+    with (
+        loop_thread.opened(both(tmp_path, lines, deliveries_kept=1)) as opened,
+        grpc.insecure_channel(f"127.0.0.1:{opened.port}") as raw,
+    ):
+        rules, mesh = RuleServiceStub(as_tenant(raw, opened.key)), RuleServiceStub(as_tenant(raw, "mesh"))
+        notifier = NotifierServiceStub(as_tenant(raw, opened.key))
+        field = monitor_pb2.MonitorField(measurement="cpu", field="cpu_percent", type=monitor_pb2.FIELD_TYPE_FLOAT)
+        rules.RegisterMonitor(rules_pb.RegisterMonitorRequest(monitor_id="mon_host", fields=[field]))
+        rule = rule_pb2.Rule(monitor_id="mon_host", title="CPU is hot", condition_text="cpu_percent > 90")
+        ids = [rules.CreateRule(rules_pb.CreateRuleRequest(rule=rule)).rule.id for _ in range(2)]
+        now = time.time_ns()
+
+        def record(kind: alert_pb2.AlertEventKind.ValueType, *rule_ids: str) -> list[str]:
+            transitions = [transition(rule_id, kind, now) for rule_id in rule_ids]
+            results = mesh.RecordTransitions(rules_pb.RecordTransitionsRequest(transitions=transitions)).results
+            return [result.alert_id for result in results]
+
+        def told() -> set[str]:
+            return {one.alert_id for one in notifier.ListDeliveries(pb.ListDeliveriesRequest()).deliveries}
+
+        over, still = record(alert_pb2.ALERT_EVENT_KIND_FIRING, *ids)
+        lines.wait_for_count(2)
+        record(alert_pb2.ALERT_EVENT_KIND_RESOLVED, ids[0])
+        lines.wait_for_count(3)
+        wait_for(lambda: over not in told(), "what isn't kept to go")
+        assert told() == {still}
+        # Its end is told to who has heard of it, and then that goes, too.
+        record(alert_pb2.ALERT_EVENT_KIND_RESOLVED, ids[1])
+        assert lines.wait_for_count(4)[-1].split()[1] == "RESOLVED"
+        wait_for(lambda: not told(), "what isn't kept to go")

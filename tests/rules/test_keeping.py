@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from monitors.mesh.database import Database
-from monitors.mesh.times import DAY
+from monitors.mesh.times import DAY, SECOND, now_nanos
 from monitors.rules.keeping import forget_over
 from monitors.rules.model.alert import Alert, Event, EventKind
 from monitors.rules.model.rule import Severity
@@ -20,7 +20,9 @@ from monitors.rules.store import outbox, past
 from monitors.rules.store.alerts import event_rows, insert_alerts, insert_events, new_rows
 from monitors.rules.store.tables import alert_events, alerts, deliveries, manual_resolutions
 from monitors.rules.store.tables import outbox as waiting
+from monitors.v1 import rule_service_pb2 as pb
 from tests.harness import LoopThread
+from tests.rules.client import RESOLVED, Client
 from tests.servers.backends import database_url
 from tests.tenants import of_all
 
@@ -145,6 +147,27 @@ def test_what_changed_since_it_was_looked_for_stays(loop_thread: LoopThread, dat
     assert loop_thread.run(database.write(of_all(lambda session: past.forget(session, "acme", TIME, ids)))) == 1
     rows = loop_thread.run(database.read(of_all(left)))["alerts"]
     assert rows == [("acme", "alert_002"), ("globex", "alert_003")]
+
+
+def test_an_alert_is_unfinished_until_it_is_over_and_a_notifier_has_taken_over_what_is_told_of_it(
+    client: Client,
+) -> None:
+    def unfinished(*ids: str, tenant: str = client.tenant) -> list[str]:
+        return list(client.mesh(pb.CheckAlertsRequest(tenant_id=tenant, alert_ids=ids)).unfinished_ids)
+
+    rule, began = client.create(), now_nanos()
+    alert_id = client.fire(rule, began)
+    with client.notifications() as outbox_:
+        outbox_.take(1)
+        assert unfinished(alert_id, "alert_none") == [alert_id]
+        assert unfinished(alert_id, tenant="another") == []
+        client.record(client.transition(rule, RESOLVED, began + SECOND, episode=began))
+        assert unfinished(alert_id) == [alert_id]
+        outbox_.take(1)
+        assert unfinished(alert_id, alert_id) == []
+    assert "alert_ids" in client.refused(pb.CheckAlertsRequest(tenant_id="t", alert_ids=["a"] * 1001), True).message
+    assert "tenant_id" in client.refused(pb.CheckAlertsRequest(alert_ids=["a"]), True).message
+    assert client.refused(pb.CheckAlertsRequest(tenant_id=client.tenant)).code == "PERMISSION_DENIED"
 
 
 def test_several_replicas_forget_at_the_same_time(loop_thread: LoopThread, database: Database) -> None:

@@ -13,7 +13,8 @@ _SCOPES = {
         "admin": "CreateKey ListKeys RevokeKey ListAuditEvents ImportAlerts",
         ANYBODY: "Authenticate",
         SERVICE_ONLY: "WatchRules LeaseShards LoadShardStates SaveShardState RecordTransitions ReportSeries "
-        "LeaseNotifications AcknowledgeNotifications ReportDeliveries MirrorChannels CheckEvaluation DrawAlert",
+        "LeaseNotifications AcknowledgeNotifications ReportDeliveries MirrorChannels CheckEvaluation "
+        "CheckAlerts DrawAlert",
     },
     "monitors.v1.EvaluatorService": {
         "samples:write": "WriteSamples",

@@ -28,6 +28,7 @@ from monitors.notifier.egress import Egress
 from monitors.notifier.flow import Flow
 from monitors.notifier.intake import Intake
 from monitors.notifier.inviting import Inviter
+from monitors.notifier.keeping import DeliveryKeeper
 from monitors.notifier.mail_links import MailLinks
 from monitors.notifier.making import ChannelMaker
 from monitors.notifier.mirror import Mirror
@@ -60,19 +61,26 @@ class Notifier:
     why_unready = "the database doesn't answer"
 
     def __init__(
-        self, service: NotifierService, changes: Changes, database: Database, dispatcher: Dispatcher, clock: Clock
+        self,
+        service: NotifierService,
+        changes: Changes,
+        database: Database,
+        dispatcher: Dispatcher,
+        keeper: DeliveryKeeper,
+        clock: Clock,
     ) -> None:
         self._service = service
         self._database = database
         self._changes = changes
         self._dispatcher = dispatcher
+        self._keeper = keeper
         self._clock = clock
 
     def export(self, metrics: "Metrics") -> None:
         """Counts what happens from now on, and lets it be read how it fares."""
         from monitors.notifier.metrics import export
 
-        export(metrics, self._dispatcher, self._database, self._clock)
+        export(metrics, self._dispatcher, self._keeper, self._database, self._clock)
 
     async def is_ready(self) -> bool:
         """Whether it can serve: its database answers."""
@@ -184,10 +192,11 @@ async def _running(
             await database.write(lambda session: queue.release_all(session, clock.now()))
         shortening = keep_audit(database, audit, settings.audit_kept)
         pulse = Pulse(database, Heartbeats(channels), stub, intake, dispatcher, clock)
+        keeper = DeliveryKeeper(database, stub, settings, clock)
         async with _delivering(
-            dispatcher, stop_seconds, intake.run(), mirror.run(), reporter.run(), pulse.run(), shortening
+            dispatcher, stop_seconds, intake.run(), mirror.run(), reporter.run(), pulse.run(), shortening, keeper.run()
         ):
-            yield Notifier(service, changes, database, dispatcher, clock)
+            yield Notifier(service, changes, database, dispatcher, keeper, clock)
 
 
 async def _kept_fingerprint_key(settings: NotifierSettings, database: Database, sealer: Sealer) -> bytes:

@@ -11,6 +11,7 @@ from monitors.mesh.metrics.exposition import Metrics
 from monitors.mesh.times import SECOND
 from monitors.notifier.clock import Clock
 from monitors.notifier.delivery import Dispatcher
+from monitors.notifier.keeping import DeliveryKeeper
 from monitors.notifier.model.delivery import UNFINISHED
 from monitors.notifier.store import breakers, escalating, totals
 from monitors.notifier.store.claims import Finished
@@ -20,7 +21,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 KIND = "channel_kind"
 
 
-def export(metrics: Metrics, dispatcher: Dispatcher, database: Database, clock: Clock) -> None:
+def export(metrics: Metrics, dispatcher: Dispatcher, keeper: DeliveryKeeper, database: Database, clock: Clock) -> None:
     """Counts attempts and what came of them, and reads how the queue stands."""
     dispatcher.on_finished.append(_Attempts(metrics).note)
     Gauge(
@@ -28,6 +29,12 @@ def export(metrics: Metrics, dispatcher: Dispatcher, database: Database, clock: 
         "Tenants for whom something waits that goes beyond what their tier allows to be told.",
         registry=metrics.registry,
     ).set_function(lambda: dispatcher.tenants_beyond_quota)
+    deleted = Counter(
+        "monitors_deliveries_deleted",
+        "Deliveries that were deleted, with their attempts, as they had ended longer ago than deliveries are kept.",
+        registry=metrics.registry,
+    )
+    keeper.on_forgotten.append(deleted.inc)
     metrics.follow("notifier", lambda: _read(database, clock), KEPT_SECONDS)
 
 

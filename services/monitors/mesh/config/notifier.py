@@ -12,6 +12,10 @@ from monitors.mesh.config.shared import AUDIT_KEPT, CONNECTIONS, Shared
 from monitors.mesh.masking import Secret, SecretUrl
 from monitors.mesh.master_keys import FORM, KeysMalformed, MasterKey, read_keys
 from monitors.mesh.quotas import Tiers
+from monitors.mesh.times import DAY
+
+DELIVERIES_KEPT = 30 * DAY
+DEAD_KEPT = 90 * DAY
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,10 @@ class NotifierSettings:
     """What secrets are sealed with: the first one seals, all open, and the file's besides. None for the file alone."""
     audit_kept: int = AUDIT_KEPT
     """How long the audit is kept, in nanoseconds; 0 for ever."""
+    deliveries_kept: int = DELIVERIES_KEPT
+    """How long deliveries that have ended are kept, in nanoseconds; 0 for ever."""
+    dead_kept: int = DEAD_KEPT
+    """The same for those that were given up, which can be retried by hand."""
     quotas: Tiers = field(default_factory=Tiers)
     """What each tier allows."""
     database_connections: int = CONNECTIONS
@@ -87,6 +95,8 @@ def read_notifier(env: Env, default_url: SecretUrl, home: Path, host: str, share
         page=_page(env, host),
         master_keys=_master_keys(env),
         audit_kept=shared.audit_kept,
+        deliveries_kept=int(env.float("MONITORS_DELIVERY_DAYS", DELIVERIES_KEPT / DAY, **values.KEPT_DAYS) * DAY),
+        dead_kept=int(env.float("MONITORS_DEAD_DELIVERY_DAYS", DEAD_KEPT / DAY, **values.KEPT_DAYS) * DAY),
         quotas=shared.quotas,
         database_connections=shared.connections,
         webhook_rate=env.float("MONITORS_WEBHOOK_PER_SECOND", NotifierSettings.webhook_rate, **values.RATE),

@@ -133,6 +133,12 @@ def find_sources(session: Session, inhibition: Inhibition, compose: Compose) -> 
         insert_rows(session, inhibiting, _SOURCE, _sources(inhibition.tenant, [inhibition], firing))
 
 
+def forget(session: Session, tenant: str, alert_ids: Collection[str]) -> None:
+    """Alerts are forgotten that are over: should a notifier of the former version not have noted their end, they don't
+    inhibit any more."""
+    _leave(session, tenant, alert_ids)
+
+
 def _sources(
     tenant: str, inhibitions: Sequence[Inhibition], firing: Iterable[Arrival]
 ) -> Iterator[tuple[str, str, str, bool]]:

@@ -6,19 +6,21 @@ from typing import Any
 
 from monitors.mesh.database import Session
 from monitors.mesh.errors import InvalidField
+from monitors.mesh.keeping import within
 from monitors.mesh.tenancy import of_tenant
 from monitors.rules.model.alert import Delivery
 from monitors.rules.model.channels import ChannelState, KnownChannel
 from monitors.rules.model.rule import check_line
 from monitors.rules.service.base import Part
 from monitors.rules.service.pump import Pump, give_back
-from monitors.rules.store import deliveries, monitors, outbox, shards
+from monitors.rules.store import deliveries, monitors, outbox, past, shards
 from monitors.rules.translate.alerts import delivery_from_proto
 from monitors.rules.translate.channels import state_from_proto
 from monitors.v1 import rule_service_pb2 as pb
 
 MOST_REPORTS = 1000
 MOST_CHANNELS = 1000
+MOST_CHECKED = 1000
 
 
 class NotifierCalls(Part):
@@ -80,6 +82,16 @@ class NotifierCalls(Part):
         now = self.core.database.now()
         problem = await self.core.database.read(lambda session: shards.check_evaluation(session, now))
         return pb.CheckEvaluationResponse(problem=problem)
+
+    async def CheckAlerts(self, request: pb.CheckAlertsRequest, context: Any) -> pb.CheckAlertsResponse:
+        """Which alerts aren't over and told."""
+        for error in check_line("tenant_id", request.tenant_id, 40, "send the tenant that the alerts belong to"):
+            raise error
+        if len(request.alert_ids) > MOST_CHECKED:
+            raise InvalidField("alert_ids", f"there are {len(request.alert_ids):,}; at most {MOST_CHECKED:,}")
+        ids = list(dict.fromkeys(request.alert_ids))
+        found = await self.core.database.read(within(request.tenant_id, past.unfinished, ids))
+        return pb.CheckAlertsResponse(unfinished_ids=sorted(found))
 
     async def MirrorChannels(self, request: pb.MirrorChannelsRequest, context: Any) -> pb.MirrorChannelsResponse:
         """Records a tenant's channels."""

@@ -166,7 +166,11 @@ _OF_ALERTS = (
     outbox.c.stream_key.in_(bindparam("streams", expanding=True)),
     outbox.c.alert_id.in_(bindparam("ids", expanding=True)),
 )
-_WAITED_FOR = select(outbox.c.alert_id).where(*_OF_ALERTS, _IS_WAITING)
+_WAITED_FOR = (
+    select(outbox.c.alert_id)
+    .with_hint(outbox, "FORCE INDEX (ix_outbox_stream)", "mysql")
+    .where(*_OF_ALERTS, _IS_WAITING)
+)
 _SUPPRESS = update(outbox).where(*_OF_ALERTS, _IS_WAITING).values(state=SUPPRESSED)
 _RESCHEDULE = update(outbox).where(*_OF_ALERT, _IS_HELD, outbox.c.lease_token == "").values(due_time=bindparam("due"))
 # Also those that aren't released are locked: they mustn't go out while it's decided what becomes of them.

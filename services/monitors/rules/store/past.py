@@ -10,6 +10,7 @@ from monitors.mesh.keeping import tenants_in
 from monitors.mesh.rows import change_rows, find_rows, read_rows
 from monitors.rules.model.alert import UNFINISHED, Held, stream_of
 from monitors.rules.store import outbox
+from monitors.rules.store.paging import chunks
 from monitors.rules.store.tables import alert_events, alerts, deliveries, manual_resolutions
 
 MOST = 100
@@ -24,9 +25,9 @@ class Place(NamedTuple):
 
 
 FIRST = Place(-1, "")
+# What is open has no time of its end. To ask for its key as well would have SQLite read all that is over by that index.
 # Taken in from another product long after its end, it's history for as long as if it had ended then.
 _IS_PAST = (
-    alerts.c.open_key.is_(None),
     alerts.c.resolve_time < bindparam("time"),
     alerts.c.record_time < bindparam("time"),
 )
@@ -61,6 +62,7 @@ _LOCKED = (
     .where(*_OF_ALERTS[alerts], *_IS_PAST)
     .with_for_update(skip_locked=True)
 )
+_STANDING = select(alerts.c.id, alerts.c.rule_id, alerts.c.instance_key, alerts.c.open_key).where(*_OF_ALERTS[alerts])
 _WAITED_FOR = (
     select(deliveries.c.alert_id).where(*_OF_ALERTS[deliveries], deliveries.c.state.in_(list(map(int, UNFINISHED)))),
     # Evaluators may have to be told still.
@@ -95,6 +97,15 @@ def forget(session: Session, tenant: str, time: int, ids: Sequence[str]) -> int:
     for statement in _FORGET if gone else ():
         change_rows(session, statement, {"tenant": tenant, "ids": gone})
     return len(gone)
+
+
+def unfinished(session: Session, tenant: str, ids: Sequence[str]) -> set[str]:
+    """Those of a tenant's alerts that are open, or of which something waits for a notifier."""
+    # In this order: what is over by the first look has told that by the second one.
+    rows = [row for part in chunks(ids, MOST) for row in find_rows(session, _STANDING, {"tenant": tenant}, "ids", part)]
+    held = [Held(tenant, stream_of(row.rule_id, row.instance_key), row.id) for row in rows]
+    waiting = [outbox.waited_for(session, tenant, part) for part in chunks(held, MOST)]
+    return {row.id for row in rows if row.open_key is not None}.union(*waiting)
 
 
 def _ids(held: Sequence[Held]) -> list[str]:
