@@ -219,6 +219,7 @@ def test_which_rule_must_be_clear(tools: Tools) -> None:
     assert first in text
     assert second in text
     assert "Similar ones" in tools.error("update_alert_rule", title="CPU", severity="low")
+    assert f"{second} 'CPU is high'" in tools.error("update_alert_rule", title="cpu is hihg", severity="low")
     quoted = tools.success("create_alert_rule", **{**RULE, "title": r'say "x" \ y'}).data["rule"]["id"]
     answer = tools.success("update_alert_rule", title=r'Say "X" \ Y', severity="low")
     assert answer.data["rule"]["id"] == quoted

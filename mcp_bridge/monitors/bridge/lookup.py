@@ -1,6 +1,6 @@
 """Finds what a caller names: a rule by id or title, the monitors that can be watched; and words a filter."""
 
-from difflib import SequenceMatcher
+from difflib import SequenceMatcher, get_close_matches
 from fnmatch import fnmatchcase
 
 from monitors.bridge.client import Caller
@@ -12,7 +12,7 @@ from monitors.v1 import rule_pb2
 from monitors.v1 import rule_service_pb2 as pb
 
 _PAGE = 50
-_MONITORS_CONSIDERED = 200
+_MONITORS_CONSIDERED = _RULES_CONSIDERED = 200
 _FIELDS_IN_ERROR = 6
 _RULES_IN_ERROR = 3
 _NAME_IN_ERROR = 50
@@ -39,6 +39,8 @@ async def find_rule(caller: Caller, rule_id: str | None, title: str | None) -> r
     exact = [rule for rule in similar if _same(rule.title, title)]
     if len(exact) == 1:
         return exact[0]
+    if not similar:
+        similar = await _rules_spelled_alike(caller, title)
     listed = "; ".join(
         f"{rule.id} {clean(rule.title, _NAME_IN_ERROR)!r} on {named(clean(rule.monitor_id, _NAME_IN_ERROR))}"
         for rule in (exact or similar)[:_RULES_IN_ERROR]
@@ -48,6 +50,16 @@ async def find_rule(caller: Caller, rule_id: str | None, title: str | None) -> r
         raise BridgeError(f"title: {len(exact)} rules are called {shown}: {listed}. Give the rule_id.")
     hint = f"Similar ones: {listed}." if similar else "list_alert_rules shows those that exist."
     raise BridgeError(f"title: no rule is called {shown}. {hint}")
+
+
+async def _rules_spelled_alike(caller: Caller, title: str) -> list[rule_pb2.Rule]:
+    """Of the newest rules those whose titles are nearly `title`, the likest first."""
+    response = await caller.read(caller.stub.ListRules, pb.ListRulesRequest(page_size=_RULES_CONSIDERED))
+    titles = {rule.id: rule.title.casefold() for rule in response.rules}
+    likest = get_close_matches(title.strip().casefold(), set(titles.values()), n=_RULES_IN_ERROR)
+    return sorted(
+        (rule for rule in response.rules if titles[rule.id] in likest), key=lambda rule: likest.index(titles[rule.id])
+    )
 
 
 async def rules_with_title(caller: Caller, title: str, monitor: str = "") -> list[rule_pb2.Rule]:
