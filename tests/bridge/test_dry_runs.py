@@ -116,6 +116,24 @@ def test_of_an_hour_nothing_is_said_about_a_day(tools: Tools) -> None:
     assert len(backtest["curves"][0]["values"]) < 24
 
 
+@pytest.mark.parametrize(
+    ("condition", "unit"),
+    [
+        ("change(x, 2m) < -5%", "percent"),
+        ("change(x, 2m) outside -5%..5%", "percent"),
+        ("change(x, 2m) < -5", None),
+        ("rate(x, 5m) > 1", "rises per second"),
+        ("anomaly(x, 1d) > 4", "robust standard deviations"),
+        ("age(x) > 1d", "seconds"),
+        ("x > 5", None),
+    ],
+)
+def test_values_have_a_unit_where_they_are_not_the_fields_own(tools: Tools, condition: str, unit: str | None) -> None:
+    answer = tools.success("create_alert_rule", monitor="young", title="Y", condition=condition, dry_run=True)
+    assert answer.data["backtest"].get("unit") == unit
+    assert (f"Values and thresholds are {unit}." in answer.text) is bool(unit)
+
+
 def test_a_change_is_tried_before_it_is_made(tools: Tools) -> None:
     rule_id = tools.success("create_alert_rule", **RULE).data["rule"]["id"]
     change = {"rule_id": rule_id, "condition": "response_time > 80", "dry_run": True}

@@ -60,6 +60,8 @@ class Backtest(Output):
     """Left out where there were none, or less than a day's data, which says nothing about a day."""
     firing_total: str
     firing_longest: str
+    unit: str | None = None
+    """What all values and thresholds are in, if that isn't the field's own unit."""
     value_now: Value | None = None
     intervals: list[FiringInterval]
     """The latest ones, oldest first."""

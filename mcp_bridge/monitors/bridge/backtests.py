@@ -8,14 +8,24 @@ from monitors.bridge.backtest_models import Backtest, Curve, FiringInterval, Thr
 from monitors.bridge.convert import clean, pairs_of
 from monitors.bridge.curves import known_part, shortened, sparkline, thinned
 from monitors.bridge.values import DAY, SECOND, format_duration, from_duration, iso, measured, to_timestamp
-from monitors.v1 import evaluator_service_pb2
+from monitors.v1 import condition_pb2, evaluator_service_pb2
 
 SHOWN_INTERVALS = 10
 SHOWN_CURVES = 2
+_UNITS: dict[int, str] = {
+    condition_pb2.AGGREGATION_RATE: "rises per second",
+    condition_pb2.AGGREGATION_DERIVATIVE: "slopes per second",
+    condition_pb2.AGGREGATION_COUNT: "points",
+    condition_pb2.AGGREGATION_CHANGES: "changes",
+    condition_pb2.AGGREGATION_RESETS: "resets",
+}
 
 
-def backtest_detail(backtest: evaluator_service_pb2.BacktestResponse, window: int, now: int) -> Backtest:
-    """What a rule would have done in the last `window` nanoseconds; of the intervals the latest ones."""
+def backtest_detail(
+    backtest: evaluator_service_pb2.BacktestResponse, condition: condition_pb2.Condition, window: int, now: int
+) -> Backtest:
+    """What a rule of that condition would have done in the last `window` nanoseconds; of the intervals the latest
+    ones."""
     suggestions = [
         ThresholdSuggestion(threshold=measured(one.threshold), alerts_per_day=round(one.alerts_per_day, 2))
         for one in backtest.suggestions
@@ -27,12 +37,27 @@ def backtest_detail(backtest: evaluator_service_pb2.BacktestResponse, window: in
         alerts_per_day=round(backtest.count / (tried / DAY), 2) if backtest.count and tried >= DAY else None,
         firing_total=_measured(backtest.total),
         firing_longest=_measured(backtest.longest),
+        unit=_unit(condition),
         value_now=measured(backtest.current_value) if backtest.HasField("current_value") else None,
         intervals=[_interval(one) for one in backtest.intervals[-SHOWN_INTERVALS:]],
         suggestions=suggestions or None,
         curves=[_curve(curve) for curve in backtest.curves[:SHOWN_CURVES] if is_known(curve)] or None,
         warnings=[clean(warning) for warning in backtest.warnings] or None,
     )
+
+
+def _unit(condition: condition_pb2.Condition) -> str | None:
+    compared = condition.range.expression if condition.HasField("range") else condition.comparison.left
+    match compared.WhichOneof("kind"):
+        case "change" if compared.change.percent:
+            return "percent"
+        case "anomaly":
+            return "robust standard deviations"
+        case "age":
+            return "seconds"
+        case "input":
+            return _UNITS.get(compared.input.aggregation)
+    return None
 
 
 def is_known(curve: evaluator_service_pb2.Curve) -> bool:

@@ -72,7 +72,9 @@ def _trial(checked: pb.PreviewRuleResponse, window: int, now: int) -> Trial:
     is_drawn = bool(checked.chart) and any(map(is_known, checked.backtest.curves))
     return Trial(
         checked,
-        backtest_detail(checked.backtest, window, now) if checked.HasField("backtest") else None,
+        backtest_detail(checked.backtest, checked.rule.condition, window, now)
+        if checked.HasField("backtest")
+        else None,
         picture(checked.chart) if is_drawn else None,
         [clean(warning) for warning in checked.warnings],
     )

@@ -17,6 +17,8 @@ def backtest_lines(backtest: Backtest, now: int) -> list[str]:
     lengths = f"for {backtest.firing_total} in all and {backtest.firing_longest} at the longest"
     often = f"{count(backtest.alerts, 'time')}{a_day}, {lengths}" if backtest.alerts else f"0 times{a_day}"
     lines = [f"In the last {backtest.window} it would have fired {often}."]
+    if backtest.unit is not None:
+        lines.append(f"Values and thresholds are {backtest.unit}.")
     if backtest.value_now is not None:
         lines.append(f"The value now: {number(backtest.value_now)}")
     intervals = backtest.intervals or []
