@@ -116,6 +116,17 @@ def test_of_an_hour_nothing_is_said_about_a_day(tools: Tools) -> None:
     assert len(backtest["curves"][0]["values"]) < 24
 
 
+def test_a_rule_that_reads_nothing_is_saved_with_a_warning(tools: Tools) -> None:
+    lost = {"condition": 'x{host="a"} > 5', "title": "Lost"}
+    warning = "it matches no series that has reported yet; 'host' is no tag there"
+    made = tools.success("create_alert_rule", monitor="young", **lost)
+    assert made.data["warnings"] == [warning]
+    changed = tools.success("update_alert_rule", title="Lost", condition='x{host="b"} > 5')
+    assert changed.data["warnings"] == [warning]
+    assert f"Warning: {warning}" in changed.text
+    tools.success("delete_alert_rule", title="Lost", confirm_title="Lost")
+
+
 @pytest.mark.parametrize(
     ("condition", "unit"),
     [

@@ -114,7 +114,10 @@ def test_a_preview_shows_what_it_matches_now(caller: Client, is_there: bool) -> 
         assert tags == [{"cpu": "1"}]
         rule.condition_text = 'cpu_percent{cpu="9"} > 1'
         again = caller.call(pb.PreviewRuleRequest(rule=rule))
-        assert any("matches no series" in warning for warning in again.warnings)
+        assert "it matches no series that has reported yet; 'cpu' is '0', '1' there" in again.warnings
+        rule.condition_text = 'cpu_percent{core="0"} > 1'
+        again = caller.call(pb.PreviewRuleRequest(rule=rule))
+        assert "it matches no series that has reported yet; 'core' is no tag there, its tags: cpu" in again.warnings
     else:
         assert tags == []
         assert any("couldn't be checked" in warning for warning in preview.warnings)

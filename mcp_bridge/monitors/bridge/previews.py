@@ -80,10 +80,16 @@ def _trial(checked: pb.PreviewRuleResponse, window: int, now: int) -> Trial:
     )
 
 
-async def meaning_of(caller: Caller, rule_id: str) -> str | None:
-    """A saved rule in words; None if that can't be had, which is no reason to call a change that was made failed."""
+async def look_at_saved(caller: Caller, rule_id: str) -> tuple[str | None, list[str]]:
+    """A saved rule in words, and what there is to warn of; nothing if that can't be had, which is no reason to call a
+    change that was made failed."""
     try:
         response = await preview(caller, rule_pb2.Rule(id=rule_id))
     except BridgeError:
-        return None
-    return clean(response.explanation, 1_000) or None
+        return None, []
+    return clean(response.explanation, 1_000) or None, [clean(warning) for warning in response.warnings]
+
+
+def all_of(*warnings: list[str]) -> list[str]:
+    """Warnings of several answers, each once."""
+    return list(dict.fromkeys(warning for some in warnings for warning in some))

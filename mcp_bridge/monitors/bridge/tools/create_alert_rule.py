@@ -14,7 +14,7 @@ from monitors.bridge.errors import BridgeError, RpcFailed
 from monitors.bridge.lookup import check_monitor, rules_with_title
 from monitors.bridge.models import CreatedRule
 from monitors.bridge.parameters import Arguments, Nanoseconds, Text, Title
-from monitors.bridge.previews import Trial, preview, trial, untried
+from monitors.bridge.previews import Trial, all_of, preview, trial, untried
 from monitors.bridge.rule_settings import RuleSettings, same_settings
 from monitors.bridge.toolkit import Hints, ToolContext, answer, caller_of, make_tool, now_nanos
 from monitors.v1 import rule_pb2
@@ -80,7 +80,7 @@ async def create_alert_rule(arguments: CreateArguments, context: ToolContext) ->
     elif equal is None:
         response = await caller.write(caller.stub.CreateRule, pb.CreateRuleRequest(rule=rule, request_id=uuid4().hex))
         output.saved, output.rule = True, rule_detail(response.rule, now)
-        warnings = [clean(warning) for warning in response.warnings]
+        warnings = all_of([clean(warning) for warning in response.warnings], warnings)
     if equal is not None:
         output.add_note(f"This rule is there already as {equal.id}; no second one was made.")
     elif twins:

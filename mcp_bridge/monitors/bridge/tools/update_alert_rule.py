@@ -15,7 +15,7 @@ from monitors.bridge.errors import BridgeError
 from monitors.bridge.lookup import find_rule
 from monitors.bridge.models import Change, Rule, UpdatedRule
 from monitors.bridge.parameters import Arguments, Nanoseconds, Text, Title
-from monitors.bridge.previews import meaning_of, preview, trial, untried
+from monitors.bridge.previews import all_of, look_at_saved, preview, trial, untried
 from monitors.bridge.rule_settings import RuleSettings, has_for_clause, without_for_clause
 from monitors.bridge.toolkit import Hints, ToolContext, answer, caller_of, make_tool, now_nanos
 from monitors.bridge.values import parse_instant, to_timestamp
@@ -130,12 +130,13 @@ async def _update(caller: Caller, draft: rule_pb2.Rule, paths: list[str], now: i
     request = pb.UpdateRuleRequest(rule=draft, update_mask=FieldMask(paths=paths), request_id=uuid4().hex)
     response = await caller.write(caller.stub.UpdateRule, request)
     after = rule_detail(response.rule, now)
+    meaning, warnings = await look_at_saved(caller, response.rule.id)
     return UpdatedRule(
         saved=True,
         changes=_changes(rule_detail(response.previous, now), after),
         rule=after,
-        meaning=await meaning_of(caller, response.rule.id),
-        warnings=[clean(warning) for warning in response.warnings] or None,
+        meaning=meaning,
+        warnings=all_of([clean(warning) for warning in response.warnings], warnings) or None,
     )
 
 

@@ -9,6 +9,7 @@ from monitors.mesh.errors import InvalidField, ServiceUnavailable
 from monitors.mesh.times import to_timestamp
 from monitors.rules.model.condition import Condition, Target
 from monitors.rules.model.condition_parts import targets_of
+from monitors.rules.model.quantities import listed, shown
 from monitors.v1 import evaluator_service_pb2 as pb
 from monitors.v1 import rule_pb2
 
@@ -19,6 +20,7 @@ DEADLINE_SECONDS = 1.0
 BACKTEST_SECONDS = 30.0
 MOST_SERIES = 10_000
 MOST_MATCHES = 100
+MOST_VALUES = 10
 
 
 async def series_of(
@@ -36,24 +38,36 @@ async def series_of(
         return None
 
 
-async def matching_series(
-    evaluator: "EvaluatorServiceAsyncStub | None", tenant: str, condition: Condition, monitor_ids: Sequence[str]
-) -> list[pb.SeriesInfo] | None:
-    """The series that a condition looks at, at most 100; None if the evaluator can't be asked."""
-    series = await series_of(evaluator, tenant, monitor_ids)
+def matching_series(series: Sequence[pb.SeriesInfo], condition: Condition) -> list[pb.SeriesInfo]:
+    """Those that a condition looks at, at most 100."""
     targets = list(targets_of(condition))
-    if series is None or not targets:
-        return series and series[:MOST_MATCHES]
+    if not targets:
+        return list(series[:MOST_MATCHES])
     found = [each for each in series if any(_is_looked_at(each, target) for target in targets)]
     return found[:MOST_MATCHES]
 
 
+def without_match(series: Sequence[pb.SeriesInfo], condition: Condition) -> str:
+    """What to tell of a condition that looks at none of the series: which values the tags have that it filters by."""
+    told = []
+    for target in targets_of(condition):
+        fields = [each for each in series if _is_of_field(each, target)]
+        for tag in dict.fromkeys(each.tag for each in target.filters):
+            values = sorted({each.key.tags[tag] for each in fields if tag in each.key.tags})
+            others = sorted({name for each in fields for name in each.key.tags})
+            if values:
+                told.append(f"{shown(tag)} is {listed([repr(value) for value in values[:MOST_VALUES]])} there")
+            elif fields:
+                told.append(f"{shown(tag)} is no tag there" + (f", its tags: {listed(others)}" if others else ""))
+    return "; ".join(["it matches no series that has reported yet", *dict.fromkeys(told)])
+
+
+def _is_of_field(series: pb.SeriesInfo, target: Target) -> bool:
+    return series.key.field == target.field and target.measurement in ("", series.key.measurement)
+
+
 def _is_looked_at(series: pb.SeriesInfo, target: Target) -> bool:
-    return (
-        series.key.field == target.field
-        and target.measurement in ("", series.key.measurement)
-        and all(tag_filter.passes(series.key.tags) for tag_filter in target.filters)
-    )
+    return _is_of_field(series, target) and all(one.passes(series.key.tags) for one in target.filters)
 
 
 async def tried(

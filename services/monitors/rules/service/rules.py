@@ -21,7 +21,7 @@ from monitors.rules.service import batch_changes, rule_changes
 from monitors.rules.service.alerts import existing_alerts
 from monitors.rules.service.base import Part, fitting
 from monitors.rules.service.batch_changes import LARGEST_BATCH
-from monitors.rules.service.evaluator import explained, matching_series, tried
+from monitors.rules.service.evaluator import explained, matching_series, series_of, tried, without_match
 from monitors.rules.store.monitors import surroundings
 from monitors.rules.store.rules import count_open_alerts, count_rules, list_rules
 from monitors.rules.translate.charts import chart_of
@@ -151,14 +151,13 @@ class RuleCalls(Part):
             return rule, list(around.monitor_ids), warnings
 
         rule, monitor_ids, warnings = await self.core.database.read(work)
-        matches = await matching_series(self.core.evaluator, tenant, rule.condition, monitor_ids)
-        if matches is None:
+        series = await series_of(self.core.evaluator, tenant, monitor_ids)
+        matches = matching_series(series or (), rule.condition)
+        if series is None:
             warnings.append("what it matches now couldn't be checked: the evaluator can't be reached")
         elif not matches:
-            warnings.append("it matches no series that has reported yet")
-        response = pb.PreviewRuleResponse(
-            rule=rule_to_proto(rule), explanation=explain_rule(rule), matches=matches or ()
-        )
+            warnings.append(without_match(series, rule.condition))
+        response = pb.PreviewRuleResponse(rule=rule_to_proto(rule), explanation=explain_rule(rule), matches=matches)
         if window:
             backtest = await tried(self.core.evaluator, tenant, response.rule, now - window)
             if backtest is None:
