@@ -1,5 +1,6 @@
 """How long deliveries are kept: what ended long ago goes with its attempts, and nothing that is still needed does."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,6 +162,25 @@ def test_what_changed_since_it_was_looked_for_stays(loop_thread: LoopThread, dat
     pairs = select(inhibiting.c.tenant_id, inhibiting.c.alert_id)
     inhibits = loop_thread.run(database.read(of_all(lambda session: set(map(tuple, session.execute(pairs))))))
     assert inhibits == {("acme", "alert_8"), ("acme", "alert_9"), ("globex", "alert_7")}
+
+
+def test_several_notifiers_forget_at_the_same_time(loop_thread: LoopThread, database: Database) -> None:
+    kinds = (Kind.FIRING, Kind.STILL_FIRING, Kind.RESOLVED)
+    endings_ = [
+        Ended(f"alert_{number // 3 + 7}", kinds[number % 3], State.DELIVERED, -9, -9, False) for number in range(300)
+    ]
+    found = {("acme", number): one for number, one in enumerate(endings_)}
+    loop_thread.run(database.write(of_all(lambda session: fill(session, found))))
+    deleted: list[int] = []
+
+    async def both() -> None:
+        await asyncio.gather(
+            *(forget_ended(database, HORIZON, find_unfinished, [deleted.append], rest=0) for _ in range(2))
+        )
+
+    loop_thread.run(both())
+    assert loop_thread.run(database.read(of_all(left))) == (set(), set())
+    assert sum(deleted) == 300
 
 
 def test_what_is_past_is_found_by_an_index(loop_thread: LoopThread, tmp_path: Path) -> None:

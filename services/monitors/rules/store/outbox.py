@@ -114,11 +114,13 @@ def insert_waiting(
     return [Leased(row.tenant, row.id, before + row.sequence, row.body) for row in leased]
 
 
+# Left to choose, MariaDB reads all rows of a tenant for each stream.
+_BY_STREAM = ("FORCE INDEX (ix_outbox_stream)", "mysql")
 _OCCUPIED = (
     select(outbox.c.stream_key)
     # Of an instance's messages of a week hardly ever one still waits.
     .with_hint(outbox, "INDEXED BY ix_outbox_stream", "sqlite")
-    .with_hint(outbox, "FORCE INDEX (ix_outbox_stream)", "mysql")
+    .with_hint(outbox, *_BY_STREAM)
     .where(
         outbox.c.tenant_id == bindparam("tenant"),
         outbox.c.stream_key.in_(bindparam("streams", expanding=True)),
@@ -166,11 +168,7 @@ _OF_ALERTS = (
     outbox.c.stream_key.in_(bindparam("streams", expanding=True)),
     outbox.c.alert_id.in_(bindparam("ids", expanding=True)),
 )
-_WAITED_FOR = (
-    select(outbox.c.alert_id)
-    .with_hint(outbox, "FORCE INDEX (ix_outbox_stream)", "mysql")
-    .where(*_OF_ALERTS, _IS_WAITING)
-)
+_WAITED_FOR = select(outbox.c.alert_id).with_hint(outbox, *_BY_STREAM).where(*_OF_ALERTS, _IS_WAITING)
 _SUPPRESS = update(outbox).where(*_OF_ALERTS, _IS_WAITING).values(state=SUPPRESSED)
 _RESCHEDULE = update(outbox).where(*_OF_ALERT, _IS_HELD, outbox.c.lease_token == "").values(due_time=bindparam("due"))
 # Also those that aren't released are locked: they mustn't go out while it's decided what becomes of them.
@@ -235,8 +233,6 @@ _FRONT = (
 )
 _OTHER = outbox.alias()
 _LISTED: BindParameter[int] = bindparam("sequences", expanding=True)
-# Left to choose, MariaDB reads all rows of a tenant for each that is due.
-_BY_STREAM = ("FORCE INDEX (ix_outbox_stream)", "mysql")
 _DUE = (
     select(outbox.c.tenant_id, outbox.c.id, outbox.c.sequence, outbox.c.body)
     .where(
