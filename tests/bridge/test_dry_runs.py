@@ -121,6 +121,8 @@ def test_a_rule_that_reads_nothing_is_saved_with_a_warning(tools: Tools) -> None
     warning = "it matches no series that has reported yet; 'host' is no tag there"
     made = tools.success("create_alert_rule", monitor="young", **lost)
     assert made.data["warnings"] == [warning]
+    explained = tools.success("list_alerts", rule_id=made.data["rule"]["id"], explain=True)
+    assert "Nothing of this rule is evaluated: it matches no series" in explained.text
     changed = tools.success("update_alert_rule", title="Lost", condition='x{host="b"} > 5')
     assert changed.data["warnings"] == [warning]
     assert f"Warning: {warning}" in changed.text

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from monitors.bridge.values import SECOND, parse_duration
+from monitors.bridge.values import SECOND, ago, parse_duration
 from monitors.rules.conditions.parse import parse_condition
 from monitors.rules.model.condition_parts import targets_of
 from monitors.v1 import monitor_pb2
@@ -120,3 +120,15 @@ def test_spellings_of_severities_mean_the_same(real: Tools) -> None:
         for spelling in spellings:
             rule = {"monitor": "mon_web", "title": "T", "condition": "load > 5", "dry_run": True}
             assert real.success("create_alert_rule", **rule, severity=spelling).data["rule"]["severity"] == severity
+
+
+def test_nothing_that_is_made_while_a_call_goes_on_is_said_to_be_in_the_future() -> None:
+    made = "2026-12-01T01:15:13Z"
+    at = 1_796_087_713 * SECOND
+    assert [ago(made, at + seconds * SECOND) for seconds in (-6, -5, -1, 0, 1)] == [
+        "in 6 s",
+        "now",
+        "now",
+        "now",
+        "1 s ago",
+    ]

@@ -107,9 +107,15 @@ def iso(moment: Timestamp) -> str:
     return datetime.fromtimestamp(moment.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+_CLOCKS_DIFFER = 5
+"""Seconds by which the mesh's clock may be ahead of ours, or a call may have taken: nothing was made in the future."""
+
+
 def ago(moment: str, now: int) -> str:
     """How long ago an RFC 3339 time is, in its greatest unit: `12 min ago`, `in 2 h`."""
     seconds = now // SECOND - int(datetime.fromisoformat(moment).timestamp())
+    if -_CLOCKS_DIFFER <= seconds < 0:
+        return "now"
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
         if abs(seconds) >= size:
             count = abs(seconds) // size

@@ -37,6 +37,8 @@ _STATES = {
     "resolved": ["state=resolved"],
 }
 # The evaluator may be away or not able to explain yet; the timeline and the deliveries are worth having without it.
+_NOT_KNOWN = "How the rule is now can't be said: the evaluator can't be reached."
+_NOTHING_EVALUATED = "Nothing of this rule is evaluated: it matches no series that has reported, or it's turned off."
 _WITHOUT_INSTANCES = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAVAILABLE)
 
 
@@ -133,7 +135,9 @@ async def _explanations(caller: Caller, arguments: ListArguments, output: AlertL
         return list(await asyncio.gather(*(_explanation(caller, alert_id) for alert_id in ids)))
     if arguments.rule_id:
         instances = await instances_of(caller, pb.ExplainRuleRequest(rule_id=arguments.rule_id))
-        return [Explanation(rule_id=arguments.rule_id, instances=instances)] if instances else []
+        if instances:
+            return [Explanation(rule_id=arguments.rule_id, instances=instances)]
+        output.add_note(_NOT_KNOWN if instances is None else _NOTHING_EVALUATED)
     return []
 
 
