@@ -45,12 +45,13 @@ $(VENV)/.ready: pyproject.toml uv.lock */pyproject.toml protos/hatch_build.py $(
 run: setup ## Start the whole mesh with its collectors, e.g. make run ARGS="--check https://example.org"
 	@$(VENV)/bin/monitors up $(ARGS)
 
+# The simulations wait most of the time, and look at how soon things happen: they go on beside all the rest, which gives way to
+# them.
 test: setup ## Run every test
-	@$(MAKE) test-parts
-	@$(if $(ARGS),,$(MAKE) test-simulations)
+	@$(if $(ARGS),$(MAKE) test-parts,$(MAKE) --jobs=2 --output-sync=target test-simulations test-parts)
 
 test-parts: setup ## Run every test but the simulations
-	$(VENV)/bin/pytest $(ALL_CORES) $(SIMULATIONS:%=--ignore=%) $(ARGS)
+	nice -n 19 $(VENV)/bin/pytest $(ALL_CORES) $(SIMULATIONS:%=--ignore=%) $(ARGS)
 
 test-simulations: setup ## Run the simulations, each in its short form: soak, crash, scale, rolling
 	$(VENV)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/soak tests/crash $(ARGS)
