@@ -38,6 +38,7 @@ _CALLS = {
 # A field is told from a user's own words by its `rule.`, or by its place before a colon at the start of a violation.
 _FIELD = re.compile(r"\brule\.([a-z_]+)|(?:^|(?<=; ))([a-z_]+)(?=: )")
 _MISSING = re.compile(r"^there is no (rule|alert) ")
+_GIVEN = re.compile(r"^there is no (rule|alert) ['\"](rule_|alert_)?")
 _LEVEL = re.compile(r"(?:rule\.)?\blevels\[\d+\]\.\w+")
 _CALL = re.compile(rf"\b(?:{'|'.join(_CALLS)})\b")
 
@@ -69,8 +70,25 @@ def in_tool_words(message: str) -> str:
         name = match.group(1) or match.group(2)
         return _PARAMETERS.get(name, name)
 
-    message = _MISSING.sub(r"\1_id: \g<0>", message)
+    message = _MISSING.sub(r"\1_id: \g<0>", message) + _what_else_it_is(message)
     return _CALL.sub(lambda match: _CALLS[match.group()], _FIELD.sub(parameter, _LEVEL.sub("levels", message)))
+
+
+def _what_else_it_is(message: str) -> str:
+    """Where what was given for an id belongs, if it's plainly something else."""
+    match _GIVEN.match(message):
+        case None:
+            return ""
+        case found:
+            kind, prefix = found.groups()
+    match kind, prefix:
+        case "alert", "rule_":
+            return "; this is a rule's id, and list_alerts with rule_id shows its alerts"
+        case "rule", "alert_":
+            return "; this is an alert's id, and list_alerts with alert_id names its rule"
+        case "rule", None:
+            return "; an id begins with rule_, and list_alert_rules with query finds the one of a title"
+    return ""
 
 
 def is_from_service(error: grpc.aio.AioRpcError) -> bool:
