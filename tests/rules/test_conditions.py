@@ -406,6 +406,8 @@ def test_the_first_products_json_is_understood(text: str, expected: str) -> None
         ("disk_bytes > 1.5TB", "'TB'", "1.5 TB is 1500000000000 in a field of bytes"),
         ("disk_bytes > 1.5e3 TB", "'TB'", "`disk_bytes > 1500000000000000`"),
         ("disk_bytes > 1e308GB", "'GB'", "leave 'GB' out"),
+        ("disk_percent < 10 by path", "'by'", "`sum by (host) (disk_percent) < 10`"),
+        ("cpu above 90 in the night", "'in'", "Write for example `cpu > 90`"),
         ("speed > 90rpm", "'rpm'", "leave 'rpm' out. Write for example `speed > 90`"),
         ("cpu > 90 for ever", "'ever'", "a duration such as `5m`"),
         ("x outside 5", "at the end", "two bounds as `20..400`"),

@@ -97,24 +97,31 @@ def _words_for(expected: set[str]) -> str:
 
 
 def _example(text: str) -> str:
-    """An example of the same kind with the field's name that was written, if one can be made out."""
+    """An example of the same kind with the field's name and the bound that were written, if they can be made out."""
     if re.search(r"\b(no|data|missing|absent)\b", text, re.IGNORECASE):
         return "no data for 15m"
     # Names, but not those of functions, nor what is in quotes.
     names = re.findall(r"[^\W\d]\w*(?:\.\w+)*\b(?!\s*\()", re.sub(r"\"[^\"]*\"?|'[^']*'?", " ", text))
     words = [word for word in names if word.lower() not in _PLAIN_WORDS]
     field = words[0][:60] if words else "response_time"
+    bound = _bound(text)
     if re.search(r"\b(inside|outside|between)\b", text, re.IGNORECASE):
         return f"avg({field}, 5m) outside 20..400"
     if re.search(r"\b(by|without|per)\b", text, re.IGNORECASE):
-        return f"sum by (host) ({field}) > 500"
+        return f"sum by (host) ({field}) {bound}"
     if "{" in text:
         return f'avg({field}{{cpu="0"}}, 5m) > 90'
     if re.search(r"[\"']", text):
         return f'{field} == "down"'
     if re.search(r"\b(and|or|unless)\b", text, re.IGNORECASE):
-        return f"{field} > 500 and {words[1][:60] if len(words) > 1 else 'load1'} > 8"
-    return f"avg({field}, 5m) > 500 for 2m" if "(" in text or "for" in text.lower() else f"{field} > 500"
+        return f"{field} {bound} and {words[1][:60] if len(words) > 1 else 'load1'} > 8"
+    return f"avg({field}, 5m) {bound} for 2m" if "(" in text or "for" in text.lower() else f"{field} {bound}"
+
+
+def _bound(text: str) -> str:
+    sign = "<" if re.search(r"<|\b(?:below|under|less|lower|drops|falls)\b", text, re.IGNORECASE) else ">"
+    number = re.search(r"(?<![\w.])[0-9]{1,12}(?:\.[0-9]{1,6})?(?![\w.])", text)
+    return f"{sign} {number[0] if number else 500}"
 
 
 # A name that is one of these is hardly a field's.
