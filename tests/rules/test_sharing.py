@@ -1,7 +1,8 @@
 """Several evaluators and one RuleService: shards change hands, and what is decided is recorded by who holds them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from monitors.mesh.database import Database
 from monitors.mesh.times import SECOND, now_nanos
 from monitors.rules.model import leases as lease_model
 from monitors.rules.service import evaluators
+from monitors.rules.store.tables import evaluators as evaluators_table
 from monitors.rules.store.tables import shards
 from monitors.v1 import rule_service_pb2 as pb
 from monitors.v1.rule_service_pb2_grpc import RuleServiceStub
@@ -91,12 +93,17 @@ class Evaluator:
 
 @asynccontextmanager
 async def evaluator(
-    stage: Stage, name: str, *, exclusive: bool = False, beats: bool = True
+    stage: Stage,
+    name: str,
+    *,
+    exclusive: bool = False,
+    beats: bool = True,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Evaluator]:
     """`beats` False: it calls only when the test lets it."""
     async with open_channel(stage.address, SERVICE_TOKEN) as channel:
         stub = RuleServiceStub(channel)
-        held = Leases(stub, f"address of {name}", name, exclusive=exclusive)
+        held = Leases(stub, f"address of {name}", name, exclusive=exclusive, clock=clock)
         made = Evaluator(held, Recorder(stub, held, lambda *_: None))
         works = [made.follow(), made.recorder.run()] + ([held.run()] if beats else [])
         tasks = [asyncio.create_task(work) for work in works]
@@ -204,6 +211,81 @@ def test_a_lease_that_only_lapsed_is_no_change_and_one_that_was_voided_is(play: 
             await asyncio.gather(one.until(256, 2), one.leases.renew())
             assert [(len(each.lost), len(each.gained)) for each in one.changes] == [(0, 256), (256, 256)]
             assert {lease.epoch for lease in one.leases.held.values()} == {4}
+
+    play.run(scenario())
+    database.close()
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_who_cannot_renew_its_leases_in_time_is_unknown_until_it_can(play: Stage) -> None:
+    clock, length = Clock(), lease_model.LEASE / SECOND
+
+    async def scenario() -> None:
+        async with evaluator(play, "one", beats=False, clock=clock) as one:
+            assert one.leases.why_unknown == leases.LAPSED
+            await one.leases.renew()
+            assert one.leases.why_unknown == ""
+            alone_since = one.leases.alone_since
+            clock.now += length - 0.1
+            await one.leases.renew()
+            clock.now += length - 0.1
+            assert (one.leases.why_unknown, one.leases.alone_since) == ("", alone_since)
+            # As after a process stood still: nothing has run since.
+            clock.now += 0.1
+            assert one.leases.why_unknown == leases.LAPSED
+            await one.leases.renew()
+            assert one.leases.why_unknown == ""
+            assert alone_since
+            assert one.leases.alone_since
+            assert one.leases.alone_since > alone_since
+            await one.leases.leave()
+            assert one.leases.why_unknown == leases.LAPSED
+
+    play.run(scenario())
+
+
+def test_the_time_that_an_answer_takes_is_not_of_the_lease(play: Stage) -> None:
+    ticks = iter([100.0, 105.0, 109.9, 110.0])
+
+    async def scenario() -> None:
+        async with evaluator(play, "one", beats=False, clock=lambda: next(ticks)) as one:
+            await one.leases.renew()
+            assert [one.leases.why_unknown, one.leases.why_unknown] == ["", leases.LAPSED]
+
+    play.run(scenario())
+
+
+def test_who_comes_back_is_unknown_until_the_others_have_given_it_its_share(play: Stage, tmp_path: Path) -> None:
+    database = Database(database_url(tmp_path / "rules.db"), name="lapse", migrations="monitors.rules.migrations")
+    clock = Clock()
+
+    async def scenario() -> None:
+        async with (
+            evaluator(play, "one", beats=False, clock=clock) as one,
+            evaluator(play, "two", beats=False) as two,
+        ):
+            await one.leases.renew()
+            clock.now += lease_model.LEASE / SECOND
+            await database.write(lambda session: session.execute(update(shards).values(expire_time=1)))
+            await database.write(lambda session: session.execute(update(evaluators_table).values(expire_time=1)))
+            await two.leases.renew()
+            assert (two.leases.why_unknown, len(two.leases.held)) == ("", 256)
+            await one.leases.renew()
+            assert one.leases.why_unknown == leases.WITHOUT_SHARE
+            # It hears that there is another, and gives it half.
+            await two.leases.renew()
+            assert two.leases.alone_since is None
+            await two.until(128, 2)
+            await one.leases.renew()
+            assert one.leases.why_unknown == ""
 
     play.run(scenario())
     database.close()

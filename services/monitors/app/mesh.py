@@ -82,7 +82,7 @@ async def _opened(
         server = MeshServer(
             authenticate, closing, quota, guesses, outermost=counting(metrics), certificates=certificates_of(settings)
         )
-        evaluator_settings = dataclasses.replace(settings.evaluator, address=target)
+        evaluator_settings = dataclasses.replace(settings.evaluator, address=target, is_only=not rules.is_shared)
         notifier_settings = dataclasses.replace(settings.notifier, allow_local_targets=True)
         try:
             async with (

@@ -39,11 +39,8 @@ if TYPE_CHECKING:
 class Served(Hosted, Protocol):
     """A service in a process of its own."""
 
-    why_unready: str
-    """What keeps it from serving when it isn't ready."""
-
-    async def is_ready(self) -> bool:
-        """Whether it can serve now."""
+    async def why_unready(self) -> str:
+        """What keeps it from serving now; empty if nothing does."""
 
     def export(self, metrics: "Metrics") -> None:
         """Counts what happens from now on, and lets it be read how it fares."""
@@ -113,7 +110,7 @@ async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> No
             await server.start([address], variable="MONITORS_GRPC_PORT", health_address=settings.health_address)
             print(f"monitors {service} on {address}", flush=True)  # noqa: T201
             settle()
-            telling = asyncio.create_task(server.tell_readiness(hosted.is_ready, hosted.why_unready))
+            telling = asyncio.create_task(server.tell_readiness(hosted.why_unready))
             await closing.wait()
             await server.stop(DRAIN_SECONDS)
             await telling

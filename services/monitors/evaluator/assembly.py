@@ -30,6 +30,8 @@ class Assembly:
     stop_taking: Callable[[], None] = lambda: None
     farewell: Work = nothing
     """Done when all others have ended."""
+    why_not: Callable[[], str] = lambda: ""
+    """Why no points are taken now; empty if they are."""
     on_head: Callable[[str, Head], None] = lambda _tenant, _head: None
     """Hears of the heads of the lines that come."""
 

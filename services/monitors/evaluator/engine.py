@@ -118,10 +118,9 @@ class Engine:
         return self._leases.alone_since
 
     @property
-    def has_its_share(self) -> bool:
-        """Whether it has held its share of the shards once, so that the others know of it; an exclusive one has none to
-        wait for."""
-        return self._follower is None or self._leases.had_share
+    def why_unknown(self) -> str:
+        """Why other evaluators may not reckon with it, so that points are better taken by them; empty if they do."""
+        return self._leases.why_unknown
 
     @property
     def saved_batch(self) -> int:

@@ -56,21 +56,21 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Ingest:
-    """The handlers. `healthy` tells whether what is taken is also evaluated."""
+    """The handlers. `trouble` says what keeps points from being evaluated; empty if nothing does."""
 
     def __init__(
         self,
         intake: Sink,
         reader: LineReader,
         authenticate: Authenticate,
-        healthy: Callable[[], bool],
+        trouble: Callable[[], str],
         quota: RequestQuota | None = None,
         guesses: Guesses | None = None,
     ) -> None:
         self._intake = intake
         self._reader = reader
         self._authenticate = authenticate
-        self._healthy = healthy
+        self._trouble = trouble
         self._quota = quota
         self._guesses = guesses
         self._is_traced = is_traced()
@@ -159,18 +159,17 @@ class Ingest:
 
     async def health(self, request: web.Request) -> web.Response:
         """InfluxDB 2's health document."""
-        healthy = self._healthy()
-        status = "pass" if healthy else "fail"
-        message = "points are evaluated" if healthy else "points are stored, but not evaluated yet"
+        trouble = self._trouble()
+        status = "fail" if trouble else "pass"
         document = {
             "name": "monitors",
-            "message": "ready for writes" if healthy else message,
+            "message": trouble or "ready for writes",
             "status": status,
             "version": VERSION,
             "commit": BUILD,
-            "checks": [{"name": "evaluation", "status": status, "message": message}],
+            "checks": [{"name": "evaluation", "status": status, "message": trouble or "points are evaluated"}],
         }
-        code = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
+        code = HTTPStatus.SERVICE_UNAVAILABLE if trouble else HTTPStatus.OK
         return web.json_response(document, status=code, headers=version_headers())
 
     async def query(self, request: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ RENEW_TIMEOUT = 3.0
 MARGIN = 0.02
 """How much later than another's lease ends it's asked for: timers may be early."""
 FAREWELL_TIMEOUT = 1.0
+LAPSED = "RuleService doesn't renew its leases, so others may evaluate its monitors without the points that it takes"
+WITHOUT_SHARE = "it doesn't hold its share of the shards yet"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,9 @@ class Leases:
 
     A shard that this evaluator lost only because nobody renewed it in time, and that nobody else has had since, is
     held again under its next epoch, and that is no change: an epoch grows by one with each evaluator that gets it.
+
+    How long the leases are good for is told by `clock`, in seconds, which goes on while the process stands still. They
+    count from when they were asked for, so that they end here before they do for the others.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class Leases:
         *,
         exclusive: bool = False,
         evaluated_to: Callable[[], int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.held: dict[int, mesh_pb2.ShardLease] = {}
         self.share = SHARD_COUNT
@@ -68,8 +75,6 @@ class Leases:
         """Set while all shards are held."""
         self.alone_since: int | None = None
         """Since when there has been no other evaluator, in nanoseconds; None while there is one."""
-        self.had_share = False
-        """Whether it has ever held all that is its own."""
         self.renewed = Changes()
         """Announced after each answer of RuleService."""
         self.gained_count = self.lost_count = 0
@@ -77,7 +82,10 @@ class Leases:
         self.problem = ""
         self._rules = rules
         self._name, self._address, self._exclusive = name or evaluator_id(), address, exclusive
-        self._evaluated_to = evaluated_to
+        self._evaluated_to, self._clock = evaluated_to, clock
+        self._good_until = -math.inf
+        self._had_share = False
+        """Whether it has held all that is its own since its leases were last out of date."""
         self._one_at_a_time = asyncio.Lock()
         self._released: set[int] = set()
         self._lost: set[int] = set()
@@ -88,6 +96,14 @@ class Leases:
         self._next_end = math.inf
         """In how many seconds another evaluator is gone, by the last answer."""
         self._changed = asyncio.Event()
+
+    @property
+    def why_unknown(self) -> str:
+        """Why other evaluators may not reckon with it: then one that thinks it's alone evaluates what is pushed to it
+        before earlier points that were taken here. Empty if they do."""
+        if self._clock() >= self._good_until:
+            return LAPSED
+        return "" if self._had_share else WITHOUT_SHARE
 
     async def run(self) -> None:
         """Renews for ever; what fails is tried again."""
@@ -132,8 +148,10 @@ class Leases:
             )
             if self._evaluated_to:
                 request.evaluated_time.CopyFrom(to_timestamp(self._evaluated_to()))
+            asked_at = self._clock()
             response = await self._rules.LeaseShards(request, timeout=RENEW_TIMEOUT, wait_for_ready=True)
             self._released -= released
+            self._note_time(response, asked_at)
             self._take(response)
 
     async def release(self, shards: Iterable[int]) -> None:
@@ -151,9 +169,16 @@ class Leases:
         """Gives everything back, so that the others needn't wait for the leases' end. Raises AioRpcError."""
         request = pb.LeaseShardsRequest(evaluator_id=self._name, address=self._address, leaving=True)
         async with self._one_at_a_time:
-            self.held, self.alone_since = {}, None
+            self.held, self.alone_since, self._good_until = {}, None, -math.inf
             self.complete.clear()
             await self._rules.LeaseShards(request, timeout=FAREWELL_TIMEOUT)
+
+    def _note_time(self, response: pb.LeaseShardsResponse, asked_at: float) -> None:
+        if self._clock() >= self._good_until:
+            # Others may have come meanwhile, taken points and gone.
+            self._had_share, self.alone_since = False, None
+        length = from_timestamp(response.expire_time) - from_timestamp(response.server_time)
+        self._good_until = asked_at + length / SECOND
 
     def _take(self, response: pb.LeaseShardsResponse) -> None:
         before, self.held = self.held, {
@@ -165,7 +190,7 @@ class Leases:
         self._next_end = left / SECOND + MARGIN if response.HasField("next_end_time") else math.inf
         missing = self.share - len(self.held)
         self.problem = f"{missing} of {self.share} shards are held by another evaluator" if missing > 0 else ""
-        self.had_share = self.had_share or missing <= 0
+        self._had_share = self._had_share or missing <= 0
         if len(self.held) == SHARD_COUNT:
             self.complete.set()
         else:

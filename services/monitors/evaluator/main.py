@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import grpc
 
-from monitors.evaluator.assembly import Work
+from monitors.evaluator.assembly import Assembly, Work
 from monitors.evaluator.backing import Parts
 from monitors.evaluator.embedded import embedded
 from monitors.evaluator.engine import Engine
@@ -36,12 +36,10 @@ MEMORY_SECONDS = 60.0
 class Evaluator:
     """The evaluator as a server hosts it. Points are taken at once; they're evaluated from `ready` on."""
 
-    why_unready = "it doesn't hold its share of the shards yet"
-
-    def __init__(self, parts: Parts, engine: Engine, http_port: int) -> None:
+    def __init__(self, parts: Parts, engine: Engine, http_port: int, why_not: Callable[[], str]) -> None:
         self._service = EvaluatorService(parts)
         self._parts = parts
-        self._engine = engine
+        self._engine, self._why_not = engine, why_not
         self.ready = engine.ready
         self.http_port = http_port
 
@@ -51,10 +49,10 @@ class Evaluator:
 
         export(metrics, self._parts, self._engine)
 
-    async def is_ready(self) -> bool:
-        """Whether it can serve. One that keeps its points takes them as soon as it's open; of several the others must
-        know first that points come another way, too."""
-        return self._engine.has_its_share
+    async def why_unready(self) -> str:
+        """Why it can't serve; empty if it can. One that keeps its points takes them as soon as it's open; of several
+        the others must know that points come another way, too."""
+        return self._why_not()
 
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds the servicer and returns the service's full name."""
@@ -84,14 +82,14 @@ async def open_evaluator(
             taking = tasks.create_task(_run(made.taking), name="taking")
             evaluating = tasks.create_task(_evaluate(made.engine), name="engine")
             helpers = [tasks.create_task(_run(work)) for work in (*made.helpers, _give_back_memory)]
-            ready, parts = made.engine.ready, replace(made.parts, shared=shared or Shared())
+            parts = replace(made.parts, shared=shared or Shared())
             try:
                 quota = RequestQuota(parts.shared.buckets, settings.quotas)
                 guesses = Guesses(parts.shared.buckets)
                 reader = LineReader(parts.catalogue, made.on_head)
-                ingest = Ingest(parts.intake, reader, authenticate, ready.is_set, quota, guesses)
+                ingest = Ingest(parts.intake, reader, authenticate, lambda: _trouble(made), quota, guesses)
                 async with listening(ingest, settings.http_host, settings.http_port, tls) as port:
-                    yield Evaluator(parts, made.engine, port)
+                    yield Evaluator(parts, made.engine, port, made.why_not)
             finally:
                 made.stop_taking()
                 for helper in helpers:
@@ -104,6 +102,14 @@ async def open_evaluator(
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from None
         raise
+
+
+def _trouble(made: Assembly) -> str:
+    """What keeps points from being evaluated; empty if nothing does."""
+    why = made.why_not()
+    if why:
+        return f"no points are taken: {why}"
+    return "" if made.engine.ready.is_set() else "points are stored, but not evaluated yet"
 
 
 async def _run(work: Work) -> None:

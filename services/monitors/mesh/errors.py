@@ -270,6 +270,19 @@ class ServiceUnavailable(MeshError):
         )
 
 
+class NotTaken(MeshError):
+    """An evaluator takes no points now. What was sent may be sent again, also if some of it was written before."""
+
+    code, reason = "UNAVAILABLE", "SERVICE_UNAVAILABLE"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"this evaluator takes no points now: {why}. Send the same again in a few seconds, or to another evaluator",
+            metadata={"service": "evaluator"},
+            retry_after=2.0,
+        )
+
+
 class IdentityUnavailable(MeshError):
     """Whose a credential is can't be found out now: `what` is away. Nobody is let in on a guess."""
 

@@ -109,16 +109,16 @@ class MeshServer:
         await self._server.start()
         return ports
 
-    async def tell_readiness(self, is_ready: Callable[[], Awaitable[bool]], why_not: str) -> None:
-        """Lets health say whether the services can serve, as `is_ready` finds every few seconds, until the server
+    async def tell_readiness(self, why_unready: Callable[[], Awaitable[str]]) -> None:
+        """Lets health say whether the services can serve, as `why_unready` finds every few seconds, until the server
         stops; the log says why they can't. That the process is alive stays said."""
-        said = True
+        said = ""
         while not self._closing.is_set():
-            ready = await is_ready()
-            if ready != said:
-                said = ready
-                log.warning("ready" if ready else f"not ready: {why_not}")
-                self._health.tell(*self._all_names, serving=ready)
+            why = await why_unready()
+            if why != said:
+                said = why
+                log.warning("%s", f"not ready: {why}" if why else "ready")
+                self._health.tell(*self._all_names, serving=not why)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), READINESS_SECONDS)
 

@@ -58,8 +58,6 @@ if TYPE_CHECKING:
 class Notifier:
     """A running notifier."""
 
-    why_unready = "the database doesn't answer"
-
     def __init__(
         self,
         service: NotifierService,
@@ -82,9 +80,9 @@ class Notifier:
 
         export(metrics, self._dispatcher, self._keeper, self._database, self._clock)
 
-    async def is_ready(self) -> bool:
-        """Whether it can serve: its database answers."""
-        return await self._database.is_reached()
+    async def why_unready(self) -> str:
+        """Why it can't serve; empty if it can."""
+        return "" if await self._database.is_reached() else "the database doesn't answer"
 
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds NotifierService to a server and returns its full name."""

@@ -44,8 +44,6 @@ WRITE_CACHE = 32 * 1024 * 1024
 class Rules:
     """RuleService, open."""
 
-    why_unready = "the database doesn't answer"
-
     def __init__(self, core: Core, tenants: Tenants) -> None:
         self._core = core
         self._database = core.database
@@ -57,9 +55,9 @@ class Rules:
         self.authenticate = core.authenticate
         """Who a credential belongs to. Raises Unauthenticated, or IdentityUnavailable if that can't be found out."""
 
-    async def is_ready(self) -> bool:
-        """Whether it can serve: its database answers."""
-        return await self._database.is_reached()
+    async def why_unready(self) -> str:
+        """Why it can't serve; empty if it can."""
+        return "" if await self._database.is_reached() else "the database doesn't answer"
 
     def add_to(self, server: grpc.aio.Server) -> str:
         """Adds the servicer and returns the service's full name."""

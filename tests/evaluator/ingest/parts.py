@@ -94,7 +94,7 @@ class Evaluated:
     """Stands where the engine stands and keeps what it's told, in order."""
 
     told: list[tuple[str, Any]] = field(default_factory=list)
-    healthy: bool = True
+    trouble: str = ""
     relieved: asyncio.Event = field(default_factory=asyncio.Event)
     """Unset while it takes no more."""
 
@@ -161,7 +161,7 @@ async def ways_in(folder: Path, *, max_series: int = 100, max_waiting: int = 1_0
         intake = Intake(store, catalogue, newest, Registry(channel), evaluated, RETENTION, max_waiting=max_waiting)
         housekeeping = Housekeeping(store, newest, Limits(RETENTION, 10**9), lambda: 0)
         running = asyncio.create_task(intake.run())
-        ingest = Ingest(intake, LineReader(catalogue), authenticate, lambda: evaluated.healthy)
+        ingest = Ingest(intake, LineReader(catalogue), authenticate, lambda: evaluated.trouble)
         http_port = await stack.enter_async_context(listening(ingest, "127.0.0.1", 0))
         server = MeshServer(with_service_token(TOKEN, authenticate), asyncio.Event())
         backtests = Backtests(store, catalogue, newest, AMPLE)

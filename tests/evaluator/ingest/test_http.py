@@ -91,9 +91,10 @@ def test_the_official_client_is_content_with_ping_health_and_version(client: Inf
     assert client.version() == VERSION
     with pytest.warns(DeprecationWarning, match="ping"):
         assert client.health().status == "pass"
-    opened.evaluated.healthy = False
+    opened.evaluated.trouble = "points are stored, but not evaluated yet"
     answer = call(opened, "/health", method="GET", headers={})
     assert (answer.status, answer.json["status"], answer.json["checks"][0]["name"]) == (503, "fail", "evaluation")
+    assert answer.json["message"] == opened.evaluated.trouble
 
 
 def test_the_official_client_understands_the_errors(client: InfluxDBClient, opened: WaysIn) -> None:
@@ -287,7 +288,7 @@ def test_a_fault_of_ours_leaks_nothing(opened: WaysIn) -> None:
 def test_a_taken_port_names_itself_and_the_fix(loop_thread: LoopThread, opened: WaysIn) -> None:
     async def start_second() -> None:
         async with listening(
-            Ingest(opened.intake, LineReader(opened.catalogue), authenticate, lambda: True),
+            Ingest(opened.intake, LineReader(opened.catalogue), authenticate, str),
             "127.0.0.1",
             opened.http_port,
         ):
@@ -299,7 +300,7 @@ def test_a_taken_port_names_itself_and_the_fix(loop_thread: LoopThread, opened: 
 
 def test_a_tenant_that_writes_too_often_is_told_when_to_try_again(loop_thread: LoopThread, opened: WaysIn) -> None:
     quota = RequestQuota(LocalBuckets(), Tiers(changed_quotas(["free.requests=1"]), default="free"))
-    ingest = Ingest(opened.intake, LineReader(opened.catalogue), authenticate, lambda: True, quota)
+    ingest = Ingest(opened.intake, LineReader(opened.catalogue), authenticate, str, quota)
     with loop_thread.opened(listening(ingest, "127.0.0.1", 0)) as port:
         limited = replace(opened, http_port=port)
         answers = [call(limited, "/api/v2/write", "m x=1") for _ in range(40)]
@@ -314,7 +315,7 @@ def test_an_address_that_guesses_keys_is_told_to_wait_and_a_good_key_from_there_
     loop_thread: LoopThread, opened: WaysIn
 ) -> None:
     guesses = Guesses(LocalBuckets())
-    ingest = Ingest(opened.intake, LineReader(opened.catalogue), authenticate, lambda: True, guesses=guesses)
+    ingest = Ingest(opened.intake, LineReader(opened.catalogue), authenticate, str, guesses=guesses)
     with loop_thread.opened(listening(ingest, "127.0.0.1", 0)) as port:
         limited = replace(opened, http_port=port)
         answers = [

@@ -51,7 +51,7 @@ def endpoint(
     authority = Authority(tmp_path / "authority")
     certificate, key = authority.issue(tmp_path / "evaluator", NAME)
     certificates = Certificates(TlsSettings(certificate, key, authority.file, frozenset({NAME})))
-    ingest = Ingest(opened.intake, LineReader(opened.catalogue), authenticate, lambda: True)
+    ingest = Ingest(opened.intake, LineReader(opened.catalogue), authenticate, str)
     with loop_thread.opened(listening(ingest, "127.0.0.1", 0, https_context(certificates))) as port:
         yield Endpoint(authority, tmp_path / "evaluator", port)
 

@@ -100,7 +100,9 @@ async def opened(
         await rules.void_leases()
         key = await rules.ensure_local_key(folder / "key")
         authenticate = with_service_token(TOKEN, rules.authenticate)
-        settings = EvaluatorSettings(sqlite_url(folder / "samples.db"), "127.0.0.1", 0, 30 * DAY, target, poll=poll)
+        settings = EvaluatorSettings(
+            sqlite_url(folder / "samples.db"), "127.0.0.1", 0, 30 * DAY, target, poll=poll, is_only=True
+        )
         server = MeshServer(authenticate, closing)
         polling = Polling(lambda: open_source(influx), owners)
         try:

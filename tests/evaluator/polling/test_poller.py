@@ -31,7 +31,7 @@ from monitors.evaluator.sources.settings import InfluxSettings
 from monitors.evaluator.watch import RuleChanges
 from monitors.mesh.channels import open_channel
 from monitors.mesh.config import PollSettings
-from monitors.mesh.errors import ServiceUnavailable
+from monitors.mesh.errors import NotTaken, ServiceUnavailable
 from monitors.mesh.masking import Secret
 from monitors.mesh.times import DAY, HOUR, MINUTE, SECOND
 from tests.evaluator.engine.scene import absence
@@ -129,7 +129,8 @@ async def opened(server: Influx2, folder: Path, allowance: int) -> AsyncIterator
         horizon = Horizon(time.time_ns() - allowance, allowance)
         history = PolledHistory(source, acquaintance, catalogue, interest, newest, horizon, DAY)
         poll = PollSettings(interval=0.2, allowance=allowance)
-        target = Target(source, catalogue, owners, Registrar(catalogue, Registry(channel)))
+        registrar = Registrar(catalogue, Registry(channel))
+        target = Target(source, catalogue, owners, registrar, lambda: evaluated.trouble)
         tags = MonitorTags()
         ahead = RunningAhead(history, evaluated, slack_of(poll.interval))
         sink = WriteThrough(target, history, newest, tags, evaluated, ahead, DAY)
@@ -394,6 +395,23 @@ def test_while_nobody_knows_whose_monitors_are_nothing_is_written(bench: Bench) 
     bench.look()
     bench.owners.away = True
     with pytest.raises(ServiceUnavailable):
+        bench.push("host,monitor_id=m cpu=1")
+    assert not bench.server.buckets["monitors"].series
+
+
+def test_who_is_not_to_take_points_writes_none_also_if_that_comes_while_they_wait(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.evaluated.trouble = "its leases are over"
+    with pytest.raises(NotTaken, match=r"takes no points now: its leases are over\. Send the same again"):
+        bench.push("host,monitor_id=m cpu=1")
+    bench.evaluated.trouble = ""
+
+    async def room() -> None:
+        bench.evaluated.trouble = "its leases are over"
+
+    monkeypatch.setattr(bench.evaluated, "room", room)
+    with pytest.raises(NotTaken):
         bench.push("host,monitor_id=m cpu=1")
     assert not bench.server.buckets["monitors"].series
 

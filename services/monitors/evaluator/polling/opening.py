@@ -62,13 +62,17 @@ async def polled(
         on_rules=interest.follow,
     )
     history.held = lambda: engine.held_shards
-    target = Target(source, catalogue, polling.owners, registrar)
+
+    def why_not() -> str:
+        return "" if settings.is_only else engine.why_unknown
+
+    target = Target(source, catalogue, polling.owners, registrar, why_not)
     ahead = RunningAhead(history, engine, slack_of(poll.interval))
     sink = WriteThrough(target, history, newest, tags, engine, ahead, settings.retention)
     poller = Poller(source, history, acquaintance, catalogue, engine, poll, sink, settings.retention)
     backtests = Backtests(history, catalogue, newest, capacity)
     parts = Parts(history, catalogue, newest, sink, engine, poller, backtests, now_nanos())
     try:
-        yield Assembly(parts, engine, helpers=(poller.run, ahead.run), on_head=tags.learn)
+        yield Assembly(parts, engine, helpers=(poller.run, ahead.run), why_not=why_not, on_head=tags.learn)
     finally:
         await source.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from monitors.evaluator.sources.errors import SourceError, WriteRefused
 from monitors.evaluator.sources.line_text import Named, key_of, lines_of, named
 from monitors.evaluator.sources.port import Source
 from monitors.evaluator.turns import Turns
+from monitors.mesh.errors import NotTaken
 from monitors.mesh.identity.owners import Owners
 from monitors.mesh.spans import current_traceparent, is_traced
 from monitors.mesh.times import now_nanos
@@ -51,12 +52,14 @@ class _Known(NamedTuple):
 
 @dataclass(frozen=True)
 class Target:
-    """Where points are written, and who is asked before."""
+    """Where points are written, and who is asked before. `why_not` says why nothing may be written now; empty if it
+    may."""
 
     source: Source
     catalogue: Catalogue
     owners: Owners
     registrar: Registrar
+    why_not: Callable[[], str]
 
 
 class WriteThrough:
@@ -77,7 +80,7 @@ class WriteThrough:
         retention: int,
     ) -> None:
         self._source, self._catalogue = target.source, target.catalogue
-        self._owners, self._registrar = target.owners, target.registrar
+        self._owners, self._registrar, self._why_not = target.owners, target.registrar, target.why_not
         self._history, self._newest, self._tags, self._evaluation = history, newest, tags, evaluation
         self._ahead, self._retention = ahead, retention
         self._turns = Turns(WRITES_AT_ONCE, WRITES_OF_TENANT)
@@ -89,7 +92,8 @@ class WriteThrough:
 
     async def write(self, submission: Submission) -> Written:
         """See Sink. Raises WriteRefused with the source's words, SourceUnavailable, ServiceUnavailable if there are
-        new series and RuleService is away, IdentityUnavailable if it can't be told whose monitors are."""
+        new series and RuleService is away, IdentityUnavailable if it can't be told whose monitors are, and NotTaken."""
+        self._check()
         now = now_nanos()
         points, refusals = timely(submission.points, now - self._retention, now + AHEAD)
         points, misfits = await self._checked(points, submission)
@@ -108,6 +112,11 @@ class WriteThrough:
         return written
 
     # --- what may be written ---
+
+    def _check(self) -> None:
+        why = self._why_not()
+        if why:
+            raise NotTaken(why)
 
     async def _checked(self, points: Points, submission: Submission) -> tuple[Points, list[Refusal]]:
         """The points that are the tenant's and that the source can keep. No word tells whether others are anybody's."""
@@ -154,6 +163,8 @@ class WriteThrough:
                 pieces = await asyncio.to_thread(lambda: list(lines_of(points, names, which)))
             try:
                 for piece in pieces:
+                    # It may have waited for long, or the process may have stood still.
+                    self._check()
                     await self._source.write(piece)
             except SourceError as error:
                 self._note(error, len(points))

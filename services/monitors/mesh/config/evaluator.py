@@ -51,6 +51,8 @@ class EvaluatorSettings:
     quotas: Tiers = field(default_factory=Tiers)
     """What each tier allows."""
     poll: PollSettings = PollSettings()
+    is_only: bool = False
+    """Whether there can be no other evaluator, as RuleService is in the same process and keeps its tables in a file."""
 
 
 def read_evaluator(env: Env, default_url: SecretUrl, host: str, port: int, shared: Shared) -> EvaluatorSettings:
