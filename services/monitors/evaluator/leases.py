@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from monitors.evaluator.model.shards import SHARD_COUNT
-from monitors.mesh.channels import evaluator_id
+from monitors.mesh.channels import evaluator_id, failure_of
 from monitors.mesh.events import Changes
 from monitors.mesh.times import SECOND, from_timestamp, now_nanos, to_timestamp
 from monitors.v1 import mesh_pb2
@@ -113,7 +113,7 @@ class Leases:
                 pause = HEARTBEAT if len(self.held) >= self.share else IMPATIENT_HEARTBEAT
                 await asyncio.sleep(min(pause, self._next_end))
             except grpc.aio.AioRpcError as error:
-                self.problem = f"RuleService doesn't renew the leases ({error.code().name}); trying again"
+                self.problem = f"RuleService doesn't renew the leases ({failure_of(error)}); trying again"
                 await asyncio.sleep(PAUSE_AFTER_FAILURE)
 
     async def changes(self) -> AsyncIterator[LeaseChange]:

@@ -14,6 +14,7 @@ from monitors.evaluator.model.arrays import NEVER
 from monitors.evaluator.model.spec import RuleKey, RuleSpec
 from monitors.evaluator.model.state import OpenEpisode
 from monitors.evaluator.translate import to_open_episode, to_spec
+from monitors.mesh.channels import failure_of
 from monitors.mesh.collector import collector_paused
 from monitors.mesh.quantities import format_duration
 from monitors.v1 import mesh_pb2
@@ -78,7 +79,7 @@ class RuleWatch:
                 if error.code() is grpc.StatusCode.OUT_OF_RANGE:
                     self._revision = 0
                     continue
-                self.problem = f"RuleService can't be followed ({error.code().name}); rules may be out of date"
+                self.problem = f"RuleService can't be followed ({failure_of(error)}); rules may be out of date"
                 log.warning("%s", self.problem)
             await asyncio.sleep(PAUSE)
 

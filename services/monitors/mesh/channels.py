@@ -6,8 +6,10 @@ from importlib.resources import files
 from typing import Any
 
 import grpc
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
 
-from monitors.mesh.errors import MeshError, ServiceUnavailable, Unauthenticated, UnknownTenant
+from monitors.mesh.errors import MeshError, ServiceUnavailable, TooManyFailures, Unauthenticated, UnknownTenant
 from monitors.mesh.spans import PARENT, is_traced, traceparent_for_calls
 from monitors.mesh.tls import Certificates, RotatingChannel
 
@@ -78,6 +80,25 @@ def refusal_of(error: grpc.aio.AioRpcError) -> MeshError | None:
             refused.code, refused.reason = UnknownTenant.code, UnknownTenant.reason
             return refused
     return None
+
+
+def failure_of(error: grpc.aio.AioRpcError) -> str:
+    """What a call to RuleService failed with, for the log of the service that made it: the status, and what to do if
+    it's the service itself that isn't let in. RuleService tells nobody that it looks for a token."""
+    name = error.code().name
+    if error.code() is grpc.StatusCode.UNAUTHENTICATED or TooManyFailures.reason in _reasons_of(error):
+        return f"{name}: RuleService has another MONITORS_SERVICE_TOKEN; give all services of the mesh the same"
+    return name
+
+
+def _reasons_of(error: grpc.aio.AioRpcError) -> set[str]:
+    # It has all that is asked of a call.
+    call: Any = error
+    status, found, info = rpc_status.from_call(call), set(), ErrorInfo()
+    for detail in status.details if status else ():
+        if detail.Unpack(info):
+            found.add(info.reason.removeprefix("ERROR_REASON_"))
+    return found
 
 
 class _Bearer:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from monitors.mesh.channels import evaluator_id
+from monitors.mesh.channels import evaluator_id, failure_of
 from monitors.mesh.database import storage_error
 from monitors.mesh.errors import ServiceUnavailable
 from monitors.mesh.spans import is_traced
@@ -72,7 +72,7 @@ class Intake:
             try:
                 await self._follow()
             except (grpc.aio.AioRpcError, ServiceUnavailable, TimeoutError) as error:
-                self._tell_problem(error.code().name if isinstance(error, grpc.aio.AioRpcError) else "no answer")
+                self._tell_problem(failure_of(error) if isinstance(error, grpc.aio.AioRpcError) else "no answer")
             except Exception as error:
                 self._tell_fault(error)
             await asyncio.sleep(self._pause)

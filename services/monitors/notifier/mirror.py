@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from monitors.mesh.channels import unavailable
+from monitors.mesh.channels import failure_of, unavailable
 from monitors.mesh.database import Database, Session
 from monitors.mesh.errors import ServiceUnavailable
 from monitors.mesh.tenancy import of_tenant
@@ -60,7 +60,7 @@ class Mirror:
         try:
             await self._rules.MirrorChannels(request, timeout=TIMEOUT_SECONDS, wait_for_ready=wait)
         except grpc.aio.AioRpcError as error:
-            log.warning("channel names can't be mirrored: %s %s", error.code().name, error.details())
+            log.warning("channel names can't be mirrored: %s", failure_of(error))
             raise unavailable(error, "rules") from error
 
     async def publish_stored(self, tenant: str, *, wait: bool = False) -> None:
