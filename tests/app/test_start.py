@@ -11,6 +11,7 @@ import uvloop
 
 from monitors.app.home import HomeUnusable, held_home
 from monitors.app.lifetime import new_loop, run_until_closed
+from monitors.app.serve import run_serve
 from monitors.app.up import connect_command
 from monitors.mesh.config import load_settings
 from monitors.mesh.database import Database, sqlite_url
@@ -89,3 +90,14 @@ def test_a_fault_of_ours_is_not_hidden() -> None:
 
     with pytest.raises(ValueError, match="ours"):
         run_until_closed(main)
+
+
+@pytest.mark.parametrize("service", ["evaluator", "notifier"])
+def test_a_service_that_isnt_told_where_rule_service_is_doesnt_ask_itself(
+    service: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings({"MONITORS_HOME": str(tmp_path), "MONITORS_SERVICE_TOKEN": "token"})
+    assert run_serve(settings, service) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"monitors: MONITORS_RULES_ADDRESS is not set; the {service} needs")
+    assert "host:port" in said

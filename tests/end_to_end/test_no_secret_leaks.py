@@ -297,7 +297,10 @@ def test_a_wrong_setting_is_told_without_what_is_secret_in_it(tmp_path: Path) ->
         home = {"MONITORS_HOME": str(tmp_path / name.replace(" ", "-")), "MONITORS_GRPC_PORT": str(free_port())}
         done = subprocess.run(
             [MONITORS, "serve", service],
-            env={"PATH": "/usr/bin:/bin", "MONITORS_SERVICE_TOKEN": "x" * 32, **home, **variables},
+            env={
+                "PATH": "/usr/bin:/bin", "MONITORS_SERVICE_TOKEN": "x" * 32,
+                "MONITORS_RULES_ADDRESS": "127.0.0.1:1", **home, **variables,
+            },
             capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert done.returncode != 0, name

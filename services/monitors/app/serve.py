@@ -53,16 +53,27 @@ RECORDING_SECONDS = 5.0
 
 def run_serve(settings: Settings, service: str) -> int:
     """Runs `rules`, `evaluator` or `notifier` until a signal ends it. Returns the exit code."""
-    if not settings.service_token:
-        return explain(
-            BadSetting(
-                "MONITORS_SERVICE_TOKEN is not set; give the three services the same long random token "
-                "(for example from `openssl rand -hex 32`), by which they know each other"
-            )
-        )
+    missing = _missing(settings, service)
+    if missing:
+        return explain(BadSetting(missing))
     log_to_terminal(settings.log_format)
     with tracing(settings.tracing, f"monitors-{service}"):
         return run_until_closed(lambda closing: _serve(settings, service, closing))
+
+
+def _missing(settings: Settings, service: str) -> str:
+    """What isn't set and has to be; empty if all is."""
+    if not settings.service_token:
+        return (
+            "MONITORS_SERVICE_TOKEN is not set; give the three services the same long random token "
+            "(for example from `openssl rand -hex 32`), by which they know each other"
+        )
+    if service != "rules" and not settings.rules_address:
+        return (
+            f"MONITORS_RULES_ADDRESS is not set; the {service} needs RuleService's gRPC address: host:port, such as "
+            "127.0.0.1:50051, or dns:///rules:50051 for all addresses of a name"
+        )
+    return ""
 
 
 async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> None:
