@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased,
 from opentelemetry.trace import set_tracer_provider
 
 from monitors.mesh.config import TracingSettings
+from monitors.mesh.export_outages import TellingOutages
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def provider_for(settings: TracingSettings, service: str) -> TracerProvider:
     provider = TracerProvider(sampler=sampler_of(settings), resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(
         BatchSpanProcessor(
-            exporter,
+            TellingOutages(exporter),
             max_queue_size=settings.most_waiting,
             schedule_delay_millis=settings.delay * 1000,
             max_export_batch_size=min(MOST_AT_ONCE, settings.most_waiting),
