@@ -81,12 +81,19 @@ def find_credentials(environment: Mapping[str, str]) -> grpc.ChannelCredentials 
     paths = [environment.get(name, "") for name in TLS_FILES]
     if not any(paths):
         return None
+    missing = [name for name, path in zip(TLS_FILES, paths, strict=True) if not path]
+    if missing:
+        raise Failure(
+            f"{' and '.join(missing)} isn't set; for a mesh that speaks TLS set {', '.join(TLS_FILES)} together, or "
+            "none of them for plain text",
+            ExitCode.USAGE,
+        )
     contents = []
     for name, path in zip(TLS_FILES, paths, strict=True):
         try:
             contents.append(Path(path).read_bytes())
         except OSError as error:
-            raise Failure(f"{name}: {path or 'it'} can't be read ({error.strerror})", ExitCode.USAGE) from None
+            raise Failure(f"{name}: {path} can't be read ({error.strerror})", ExitCode.USAGE) from None
     return grpc.ssl_channel_credentials(*contents)
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from monitors.bridge.settings import BadSetting as BadBridgeSetting
 from monitors.bridge.settings import load_mesh_settings
+from monitors.cli.client import find_credentials
+from monitors.cli.failures import Failure
 from monitors.mesh.config import BadSetting, load_settings
 
 FILES = ("MONITORS_TLS_CERT_FILE", "MONITORS_TLS_KEY_FILE", "MONITORS_TLS_CA_FILE")
@@ -41,6 +43,17 @@ def test_half_of_them_are_refused_by_the_name_of_the_other_half(environment: dic
         load_settings(environment)
     with pytest.raises(BadBridgeSetting, match=missing):
         load_mesh_settings(environment)
+
+
+def test_an_authority_alone_is_refused_with_all_that_belongs_to_it(tmp_path: Path) -> None:
+    alone = {"MONITORS_TLS_CA_FILE": str(tmp_path / "ca.pem")}
+    together = (
+        r"CERT_FILE and MONITORS_TLS_KEY_FILE isn't set; .*MONITORS_TLS_CA_FILE and MONITORS_TLS_SERVICES together"
+    )
+    with pytest.raises(BadSetting, match=together):
+        load_settings(alone)
+    with pytest.raises(Failure, match=r"KEY_FILE and MONITORS_TLS_CERT_FILE isn't set; .*_CA_FILE, .* together"):
+        find_credentials(alone)
 
 
 def test_a_file_that_is_not_there_is_refused(environment: dict[str, str], tmp_path: Path) -> None:

@@ -29,9 +29,13 @@ def read_tls(env: Env) -> TlsSettings | None:
     services = frozenset(values.listed(env, "MONITORS_TLS_SERVICES", str))
     if not any(given.values()):
         return None
+    missing = [name for name, path in given.items() if not path]
+    if missing:
+        raise EnvError(
+            f"{' and '.join(missing)} isn't set; for TLS set {', '.join(FILES)} and MONITORS_TLS_SERVICES together, "
+            "or none of them for plain text"
+        )
     for name, path in given.items():
-        if not path:
-            raise EnvError(f"{name} isn't set; TLS needs {', '.join(FILES)}, or none of them")
         if not Path(path).is_file():
             raise EnvError(f"{name}: there is no file {path}; name one in PEM")
     if not services:
