@@ -243,6 +243,8 @@ class Backend(RuleServiceServicer):
             await self.speaking.wait()
             yield pb.WatchAlertsResponse()
             await ending.wait()
+            # At a message it's found out whether the key is still good.
+            yield pb.WatchAlertsResponse()
         finally:
             self.watchers -= 1
             if not self.watchers:

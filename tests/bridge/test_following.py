@@ -14,6 +14,7 @@ from monitors.bridge import push
 from monitors.bridge.errors import BridgeError
 from monitors.bridge.server import build_server
 from monitors.bridge.settings import MeshSettings
+from monitors.mesh import interceptors
 from tests.bridge.backend import Backend
 from tests.bridge.conftest import HttpBridge
 from tests.bridge.listening import Listener, client_over, listening
@@ -150,6 +151,31 @@ def test_what_a_stream_that_breaks_beside_its_successor_did_not_tell_is_told(
             assert has_begun or not told.is_set()
             backend.speaking.set()
             with anyio.fail_after(20):
+                await told.wait()
+            feed.scope.cancel()
+
+    loop_thread.run(scenario())
+
+
+def test_what_changed_while_the_key_was_replaced_is_told(
+    backend: Backend, tmp_path: Path, loop_thread: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interceptors, "AGAIN_SECONDS", 0.0)
+    told = anyio.Event()
+
+    async def scenario() -> None:
+        (tmp_path / "key").write_text("local-key")
+        settings = MeshSettings(f"127.0.0.1:{backend.port}", key_file=tmp_path / "key")
+        async with bridge_client.open_mesh(settings) as mesh, anyio.create_task_group() as tasks:
+            feed = push.Feed(bridge_client.Caller(mesh))
+            feed.bus.subscribe(lambda _: told.set())
+            tasks.start_soon(feed.run)
+            await feed.ready()
+            (tmp_path / "key").write_text("new-key")
+            backend.keys = {"new-key"}
+            first, backend.ending = backend.ending, asyncio.Event()
+            first.set()
+            with anyio.fail_after(10):
                 await told.wait()
             feed.scope.cancel()
 

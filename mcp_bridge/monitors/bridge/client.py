@@ -155,11 +155,12 @@ class Caller:
     async def follow(
         self, method: StreamMethod[RequestT, ResponseT], request: RequestT
     ) -> AsyncGenerator[ResponseT, None]:
-        """The messages of a stream, until the service ends it. Raises RpcFailed, also when it has fallen silent.
+        """The messages of a stream, until the service ends it, or another key has taken the place of the one that it
+        began with. Raises RpcFailed, also when it has fallen silent.
 
         Whoever stops before the end closes it, as with `contextlib.aclosing`.
         """
-        reloaded = False
+        reloaded = began = False
         while True:
             key = self._key()
             call = method(request, metadata=_metadata(key, self.source))
@@ -168,10 +169,14 @@ class Caller:
                     message = await _outcome(call, call.read(), within=STREAM_SILENCE_SECONDS)
                     if message is grpc.aio.EOF:
                         return
+                    began = True
                     yield cast("ResponseT", message)
             except grpc.aio.AioRpcError as error:
                 if reloaded or not self._finds_another_key(error.code(), key):
                     raise self._failed(error, request, writes=False) from None
+                if began:
+                    # What comes between this stream and another is missed, which whoever follows must know.
+                    return
                 reloaded = True
             finally:
                 call.cancel()
