@@ -113,3 +113,24 @@ def test_a_name_that_was_never_told_isnt_known_and_may_come(loop_thread: LoopThr
             assert (await health.Check(HealthCheckRequest(service="x"))).status == NOT_SERVING
 
     loop_thread.run(scenario())
+
+
+def test_a_service_that_cant_serve_yet_never_says_that_it_can(loop_thread: LoopThread) -> None:
+    async def scenario() -> None:
+        server = MeshServer(with_service_token("mesh-token", authenticate), asyncio.Event())
+        server.host(Probe())  # type: ignore[abstract]  # what it lacks answers UNIMPLEMENTED
+        (port,) = await server.start(["127.0.0.1:0"], variable="MONITORS_GRPC_PORT", why_unready="it has no shards yet")
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(LONG):
+            health: Any = HealthStub(channel)
+            watching = health.Watch(HealthCheckRequest(service="monitors.v1.RuleService"))
+            assert (await watching.read()).status == NOT_SERVING
+            assert (await health.Check(HealthCheckRequest(service=ALIVE))).status == SERVING
+            telling = asyncio.create_task(server.tell_readiness(ready))
+            assert (await watching.read()).status == SERVING
+            await server.stop()
+            await telling
+
+    async def ready() -> str:
+        return ""
+
+    loop_thread.run(scenario())

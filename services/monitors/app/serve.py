@@ -118,7 +118,12 @@ async def _serve(settings: Settings, service: str, closing: asyncio.Event) -> No
             if metrics:
                 hosted.export(metrics)
                 _print_line(f"metrics are read at {metrics.url}")
-            await server.start([address], variable="MONITORS_GRPC_PORT", health_address=settings.health_address)
+            await server.start(
+                [address],
+                variable="MONITORS_GRPC_PORT",
+                health_address=settings.health_address,
+                why_unready=await hosted.why_unready(),
+            )
             print(f"monitors {service} on {address}", flush=True)  # noqa: T201
             settle()
             telling = asyncio.create_task(server.tell_readiness(hosted.why_unready))

@@ -84,43 +84,45 @@ class MeshServer:
         self._health = Health()
         self._closing = closing
         self._names: list[str] = []
+        self._why_unready = ""
         self._with_reflection = with_reflection
         self._certificates = certificates
         self._plain_health: grpc.aio.Server | None = None
         self._health.add_to(self._server)
 
-    @property
-    def _all_names(self) -> tuple[str, ...]:
-        return ("", *self._names)
-
     def host(self, service: Hosted) -> None:
         """Adds a service; only before `start`."""
         self._names.append(service.add_to(self._server))
 
-    async def start(self, addresses: Sequence[str], *, variable: str, health_address: str = "") -> list[int]:
+    async def start(
+        self, addresses: Sequence[str], *, variable: str, health_address: str = "", why_unready: str = ""
+    ) -> list[int]:
         """Listens on the addresses and returns their ports; at `health_address`, health alone is answered in plain
-        text. Raises PortTaken, which names `variable` as the fix."""
+        text. `why_unready` says what keeps the services from serving yet, so that health doesn't say for a moment that
+        they can. Raises PortTaken, which names `variable` as the fix."""
         ports = [_listen(self._server, address, variable, self._certificates) for address in addresses]
         self._plain_health = await _plainly_healthy(self._health, health_address)
         if self._with_reflection:
             names = (*self._names, HEALTH.services_by_name["Health"].full_name)
             reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
-        self._health.tell(ALIVE, *self._all_names, serving=True)
+        self._health.tell(ALIVE, "", *self._names, serving=True)
+        self._tell_whether_ready(why_unready)
         await self._server.start()
         return ports
 
     async def tell_readiness(self, why_unready: Callable[[], Awaitable[str]]) -> None:
         """Lets health say whether the services can serve, as `why_unready` finds every few seconds, until the server
         stops; the log says why they can't. That the process is alive stays said."""
-        said = ""
         while not self._closing.is_set():
-            why = await why_unready()
-            if why != said:
-                said = why
-                log.warning("%s", f"not ready: {why}" if why else "ready")
-                self._health.tell(*self._all_names, serving=not why)
+            self._tell_whether_ready(await why_unready())
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), READINESS_SECONDS)
+
+    def _tell_whether_ready(self, why_not: str) -> None:
+        if why_not != self._why_unready:
+            self._why_unready = why_not
+            log.warning("%s", f"not ready: {why_not}" if why_not else "ready")
+            self._health.tell("", *self._names, serving=not why_not)
 
     async def stop(self, drain: float = 0.0) -> None:
         """Lets streams end, refuses new calls, and waits a few seconds for what is being served. Before it refuses any,
