@@ -54,6 +54,8 @@ def test_what_can_not_be_opened_is_told(operator: Command, tmp_path: Path) -> No
     rotated = operator("secrets", "rotate", ok=False, MONITORS_MASTER_KEYS=keys)
     assert rotated.code == ExitCode.FAILED
     assert "can't be opened by any key" in rotated.stderr
+    given_up = operator("secrets", "rotate", "--give-up-lost", MONITORS_MASTER_KEYS=keys)
+    assert "enter the secrets again" in given_up.stderr
 
 
 @pytest.mark.parametrize("command", ["status", "rotate"])

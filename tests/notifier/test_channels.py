@@ -16,6 +16,7 @@ from monitors.v1 import notifier_service_pb2 as pb
 from monitors.v1.notification_pb2 import Channel, ConsoleChannel, EmailChannel, SlackChannel, WebhookChannel
 from monitors.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from tests.harness import LoopThread
+from tests.notifier.test_rotation import rotate
 from tests.notifier.world import Receiver, Reply, World, as_tenant, running
 from tests.servers.backends import everything_in
 
@@ -251,7 +252,9 @@ def test_with_another_master_key_a_channel_says_that_its_secrets_are_lost(
         create(world, "req", name="ops", webhook=WebhookChannel(url=URL))
         create(world, name="console", console=ConsoleChannel())
     (tmp_path / "master.key").unlink()
-    with running(loop_thread, tmp_path, master_keys=(MasterKey("new", bytes(32)),)) as world:
+    new = MasterKey("new", bytes(32))
+    assert loop_thread.run(rotate(tmp_path, new, give_up_lost=True)).lost
+    with running(loop_thread, tmp_path, master_keys=(new,)) as world:
         console, ops = world.stub.ListChannels(pb.ListChannelsRequest()).channels
         assert console.disabled_reason == ""
         assert "master key" in ops.disabled_reason

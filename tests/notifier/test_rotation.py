@@ -48,9 +48,9 @@ def settings(folder: Path, *keys: MasterKey) -> NotifierSettings:
     )
 
 
-async def rotate(folder: Path, *keys: MasterKey) -> Rotated:
+async def rotate(folder: Path, *keys: MasterKey, give_up_lost: bool = False) -> Rotated:
     async with open_rotation(settings(folder, *keys)) as opened:
-        return await opened.run()
+        return await opened.run(give_up_lost=give_up_lost)
 
 
 async def look(folder: Path, *keys: MasterKey) -> Standing:

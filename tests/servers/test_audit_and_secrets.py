@@ -19,7 +19,7 @@ from monitors.mesh.secrets import Sealer
 from monitors.notifier.main import open_notifier
 from monitors.notifier.model.channel import Channel
 from monitors.notifier.model.targets import ConsoleTarget
-from monitors.notifier.rotation import Rotation
+from monitors.notifier.rotation import Rotation, open_rotation
 from monitors.notifier.store.channels import ChannelStore
 from monitors.notifier.store.sealed import keep_fingerprint_key
 from monitors.notifier.store.tables import audit
@@ -143,5 +143,16 @@ def test_a_notifier_that_lacks_the_others_key_doesnt_take_its_share_of_the_messa
         loop_thread.run(start(key_file))
     with pytest.raises(KeyUnusable, match="give all notifiers the same MONITORS_MASTER_KEYS"):
         loop_thread.run(start("second.key"))
-    # Who has lost a key says so by naming another.
-    loop_thread.run(start("second.key", NEW))
+    with pytest.raises(KeyUnusable, match=r"no key in MONITORS_MASTER_KEYS .*rotate --give-up-lost"):
+        loop_thread.run(start("second.key", NEW))
+    # A new key may come first while the old one is behind it.
+    loop_thread.run(start("first.key", NEW))
+
+    async def give_up() -> None:
+        settings = NotifierSettings(url, tmp_path / "no.key", None, True, master_keys=(NEW,))
+        async with open_rotation(settings) as rotation:
+            assert (await rotation.run(give_up_lost=True)).lost == 1
+
+    # Who has lost a key says so.
+    loop_thread.run(give_up())
+    loop_thread.run(start("no.key", NEW))

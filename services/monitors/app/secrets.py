@@ -18,9 +18,9 @@ def look(settings: Settings) -> Standing:
     return _at(settings, Rotation.look)
 
 
-def rotate(settings: Settings) -> Rotated:
-    """Seals everything anew that isn't under the first key. Raises DatabaseUnusable and KeyUnusable."""
-    return _at(settings, Rotation.run)
+def rotate(settings: Settings, *, give_up_lost: bool = False) -> Rotated:
+    """Seals everything anew that isn't under the first key; see Rotation. Raises DatabaseUnusable and KeyUnusable."""
+    return _at(settings, lambda rotation: rotation.run(give_up_lost=give_up_lost))
 
 
 def _at(settings: Settings, work: Callable[[Rotation], Awaitable[T]]) -> T:

@@ -1,7 +1,8 @@
 """`monitors secrets`: master keys, and what stands under which. For the operator, beside the notifier."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -35,12 +36,18 @@ def status(home: Home = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def rotate(home: Home = None, as_json: AsJson = False) -> None:
+def rotate(
+    home: Home = None,
+    as_json: AsJson = False,
+    give_up_lost: Annotated[
+        bool, typer.Option("--give-up-lost", help="Have notifiers start though the key is lost that sealed first.")
+    ] = False,
+) -> None:
     """Seal everything with the first master key. The notifier may run; what was stopped goes on when it's run again."""
     from monitors.app.secrets import rotate as work
 
     with failures_told():
-        rotated = _run(work, read_settings(home))
+        rotated = _run(partial(work, give_up_lost=give_up_lost), read_settings(home))
     standing = rotated.standing
     if as_json:
         print_json({"resealed": rotated.resealed, "lost": rotated.lost, "keys": standing.keys, "rows": _rows(standing)})
@@ -51,7 +58,9 @@ def rotate(home: Home = None, as_json: AsJson = False) -> None:
         if unused:
             names = ", ".join(unused)
             tell(f"No row stands under {names} any more. Links to the page may, until they're 10 minutes old.")
-    if rotated.lost:
+    if rotated.lost and give_up_lost:
+        tell(f"{rotated.lost} can't be opened by any key: enter the secrets again of channels that say so")
+    elif rotated.lost:
         tell(f"warning: {rotated.lost} can't be opened by any key and were left as they are")
         raise typer.Exit(ExitCode.FAILED)
 

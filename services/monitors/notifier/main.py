@@ -198,12 +198,18 @@ async def _running(
 
 
 async def _kept_fingerprint_key(settings: NotifierSettings, database: Database, sealer: Sealer) -> bytes:
-    if database.is_shared and not settings.master_keys and not await database.read(lambda s: is_ours(s, sealer)):
+    if database.is_shared and not await database.read(lambda s: is_ours(s, sealer)):
         # It would take its share of the messages, and could send none of them.
+        which = (
+            "no key in MONITORS_MASTER_KEYS (or the file that MONITORS_MASTER_KEYS_FILE names) opens what is sealed in "
+            "this database: give all notifiers the same keys, a new one beside the old one until all is sealed anew"
+            if settings.master_keys
+            else f"this notifier has no master key but {settings.master_key_file}, which opens no secret of this "
+            "database: give all notifiers the same MONITORS_MASTER_KEYS, or the first one's file"
+        )
         raise KeyUnusable(
-            f"this notifier has no master key but {settings.master_key_file}, which opens no secret of this "
-            "database: give all notifiers the same MONITORS_MASTER_KEYS, or the first one's file. If its key is lost, "
-            "name a new one in MONITORS_MASTER_KEYS, and enter the channels' secrets again"
+            f"{which}. If the key is lost, name a new one in MONITORS_MASTER_KEYS, run `monitors secrets rotate "
+            "--give-up-lost` with it, and enter the channels' secrets again"
         )
     return await database.write(lambda session: keep_fingerprint_key(session, sealer), repeatable=True)
 

@@ -8,7 +8,7 @@ from monitors.mesh.config import NotifierSettings
 from monitors.mesh.database import Database
 from monitors.mesh.master_keys import KeyUnusable, key_ring
 from monitors.mesh.secrets import Sealer
-from monitors.notifier.store.sealed import PLACES, reseal, standing
+from monitors.notifier.store.sealed import PLACES, keep_fingerprint_key, reseal, standing
 
 # A write of so many rows holds up the others for some milliseconds.
 BATCH = 100
@@ -53,8 +53,9 @@ class Rotation:
         rows = await self._database.read(lambda session: standing(session, self._sealer))
         return Standing(self._sealer.key_names, rows)
 
-    async def run(self) -> Rotated:
-        """Seals everything anew that isn't under the first key. It may be stopped at any time and run again."""
+    async def run(self, *, give_up_lost: bool = False) -> Rotated:
+        """Seals everything anew that isn't under the first key. It may be stopped at any time and run again. With
+        `give_up_lost` notifiers start from now on though no key opens what was sealed first."""
         resealed = lost = 0
         for place in PLACES:
             after: tuple[str, ...] | None = None
@@ -66,6 +67,8 @@ class Rotation:
                 resealed, lost, after = resealed + batch.resealed, lost + batch.lost, batch.last
                 if after is None:
                     break
+        if give_up_lost:
+            await self._database.write(lambda session: keep_fingerprint_key(session, self._sealer), repeatable=True)
         return Rotated(resealed, lost, await self.look())
 
 
