@@ -144,7 +144,7 @@ class Replica:
         (home / "sitecustomize.py").write_text(SHIFTED.format(seconds=seconds))
         environment = {
             "MONITORS_HOME": str(home), "MONITORS_SERVICE_TOKEN": SERVICE_TOKEN, "DATABASE_URL": url,
-            "PYTHONPATH": str(home),
+            "PYTHONPATH": str(home), "MONITORS_MAKE_FIRST_KEYS": "again",
         }  # fmt: skip
         self.process = ServedProcess("rules", free_port(), environment)
         self.process.launch()
