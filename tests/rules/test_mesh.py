@@ -5,6 +5,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import select
 
 from monitors.mesh.database import Database, Session
@@ -57,6 +58,13 @@ def test_shards_pass_from_one_to_the_other_under_a_new_epoch(loop_thread: LoopTh
 
     loop_thread.run(database.write(work))
     database.close()
+
+
+@pytest.mark.parametrize("seconds", [-1, 9_223_372_037])
+def test_a_time_that_no_database_keeps_is_refused_of_an_evaluator(client: Client, seconds: int) -> None:
+    request = pb.LeaseShardsRequest(evaluator_id="one", address="a", evaluated_time=Timestamp(seconds=seconds))
+    error = client.refused(request, as_mesh=True)
+    assert (error.code, error.metadata["field"]) == ("INVALID_ARGUMENT", "evaluated_time")
 
 
 def test_states_are_saved_under_a_lease_and_loaded_by_the_next_owner(client: Client, loop_thread: LoopThread) -> None:

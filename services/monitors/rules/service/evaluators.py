@@ -21,7 +21,7 @@ from monitors.rules.service.recording import WORTH_A_THREAD, Batch, Recorded, re
 from monitors.rules.store import alerts as alert_store
 from monitors.rules.store import monitors, outbox, shards
 from monitors.rules.store.paging import chunks
-from monitors.rules.translate.alerts import episode_to_proto, results_to_proto, transition_from_proto
+from monitors.rules.translate.alerts import check_time, episode_to_proto, results_to_proto, transition_from_proto
 from monitors.rules.translate.leases import state_to_proto
 from monitors.rules.translate.monitors import field_from_proto
 from monitors.v1 import evaluator_service_pb2, mesh_pb2
@@ -44,6 +44,8 @@ class EvaluatorCalls(Part):
                 raise error
         now = self.core.database.now()
         evaluated = from_timestamp(request.evaluated_time) if request.HasField("evaluated_time") else None
+        if evaluated is not None:
+            check_time("evaluated_time", evaluated)
         call = Call(request.evaluator_id, frozenset(request.released), request.exclusive, request.leaving, evaluated)
         leased = await self.core.database.write(
             lambda session: shards.lease_shards(session, call, request.address, now), repeatable=True

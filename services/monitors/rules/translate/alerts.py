@@ -114,7 +114,7 @@ def delivery_from_proto(message: pb.AlertDelivery) -> Delivery:
         if not 1 <= len(value) <= most:
             raise InvalidField(f"reports.delivery.{name}", f"has {len(value)} characters; send 1 to {most}")
     time = from_timestamp(message.time)
-    _check_time("reports.delivery.time", time)
+    check_time("reports.delivery.time", time)
     return Delivery(
         notification_id=message.notification_id,
         channel=message.channel,
@@ -200,8 +200,8 @@ def transition_from_proto(message: mesh_pb2.Transition, number: int) -> Transiti
         )
     group, episode, time = message.group, message.episode, message.time_nanos
     if not (0 <= episode <= _LATEST_TIME and 0 <= time <= _LATEST_TIME):
-        _check_time(f"transitions[{number}].episode", episode)
-        _check_time(f"transitions[{number}].time_nanos", time)
+        check_time(f"transitions[{number}].episode", episode)
+        check_time(f"transitions[{number}].time_nanos", time)
     # In order: every transition is read here, and to name the fields takes longer than to make it.
     return Transition(
         Instance.of(tenant, rule_id, monitor_id, {name: group[name] for name in group}),
@@ -216,7 +216,8 @@ def transition_from_proto(message: mesh_pb2.Transition, number: int) -> Transiti
     )
 
 
-def _check_time(path: str, nanos: int) -> None:
+def check_time(path: str, nanos: int) -> None:
+    """Raises InvalidField for nanoseconds since 1970 that no clock shows, and no database keeps."""
     # Room for a cooldown after it.
     if not 0 <= nanos <= _LATEST_TIME:
         raise InvalidField(path, f"{nanos} is out of bounds; send nanoseconds since 1970")
