@@ -52,6 +52,20 @@ def test_every_unary_method_has_a_deadline(method: MethodDescriptor) -> None:
     assert (method.containing_service.full_name, method.name) in listed
 
 
+def test_no_stream_of_a_callers_is_repeated_by_grpc() -> None:
+    # It loses messages of a stream that broke off while it was being sent, and answers as if all had come.
+    config = json.loads((files("monitors.v1") / "service_config.json").read_text())
+    repeated = {
+        (name["service"], name["method"])
+        for entry in config["methodConfig"]
+        if "retryPolicy" in entry
+        for name in entry["name"]
+    }
+    streams = {(method.containing_service.full_name, method.name) for method in METHODS if method.client_streaming}
+    assert streams
+    assert not streams & repeated
+
+
 @pytest.mark.parametrize("method", [m for m in METHODS if m.name.startswith(CHANGES)], ids=path_of)
 def test_a_change_can_be_repeated(method: MethodDescriptor) -> None:
     if method.name not in NOT_REPEATABLE:
