@@ -57,6 +57,8 @@ def running(
         process.environment = {
             **mesh.environment,
             "MONITORS_HOME": str(home / name.replace(" ", "-")) if name.endswith("2") else str(home),
+            # The first of several makes the keys that are read below.
+            "MONITORS_MAKE_FIRST_KEYS": "false" if name.endswith("2") else "true",
             "MONITORS_TENANTS": ",".join(TENANTS),
             "MONITORS_ALLOW_LOCAL_TARGETS": "1",
             "MONITORS_MASTER_KEYS": KEYS,
