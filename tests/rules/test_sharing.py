@@ -230,7 +230,7 @@ def test_who_cannot_renew_its_leases_in_time_is_unknown_until_it_can(play: Stage
 
     async def scenario() -> None:
         async with evaluator(play, "one", beats=False, clock=clock) as one:
-            assert one.leases.why_unknown == leases.LAPSED
+            assert one.leases.why_unknown == leases.WITHOUT_SHARE
             await one.leases.renew()
             assert one.leases.why_unknown == ""
             alone_since = one.leases.alone_since
@@ -247,7 +247,7 @@ def test_who_cannot_renew_its_leases_in_time_is_unknown_until_it_can(play: Stage
             assert one.leases.alone_since
             assert one.leases.alone_since > alone_since
             await one.leases.leave()
-            assert one.leases.why_unknown == leases.LAPSED
+            assert one.leases.why_unknown == leases.WITHOUT_SHARE
 
     play.run(scenario())
 

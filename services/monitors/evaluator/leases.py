@@ -101,7 +101,7 @@ class Leases:
     def why_unknown(self) -> str:
         """Why other evaluators may not reckon with it: then one that thinks it's alone evaluates what is pushed to it
         before earlier points that were taken here. Empty if they do."""
-        if self._clock() >= self._good_until:
+        if self._clock() >= self._good_until and self._good_until > -math.inf:
             return LAPSED
         return "" if self._had_share else WITHOUT_SHARE
 
@@ -169,7 +169,8 @@ class Leases:
         """Gives everything back, so that the others needn't wait for the leases' end. Raises AioRpcError."""
         request = pb.LeaseShardsRequest(evaluator_id=self._name, address=self._address, leaving=True)
         async with self._one_at_a_time:
-            self.held, self.alone_since, self._good_until = {}, None, -math.inf
+            self.held, self.alone_since = {}, None
+            self._good_until, self._had_share = -math.inf, False
             self.complete.clear()
             await self._rules.LeaseShards(request, timeout=FAREWELL_TIMEOUT)
 
