@@ -101,9 +101,14 @@ class Leases:
     def why_unknown(self) -> str:
         """Why other evaluators may not reckon with it: then one that thinks it's alone evaluates what is pushed to it
         before earlier points that were taken here. Empty if they do."""
-        if self._clock() >= self._good_until and self._good_until > -math.inf:
+        if self.have_lapsed:
             return LAPSED
         return "" if self._had_share else WITHOUT_SHARE
+
+    @property
+    def have_lapsed(self) -> bool:
+        """Whether they weren't renewed in time; not so if none was ever held, or all were given back."""
+        return -math.inf < self._good_until <= self._clock()
 
     async def run(self) -> None:
         """Renews for ever; what fails is tried again."""
