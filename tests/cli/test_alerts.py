@@ -1,5 +1,6 @@
 """`monitors alerts`: list, show, acknowledge. (Watching is tried with a real process.)"""
 
+from monitors.mesh.errors import MissingScope
 from monitors.mesh.times import to_timestamp
 from monitors.v1.alert_pb2 import AlertState
 from monitors.v1.monitor_pb2 import FieldType, Monitor, MonitorField
@@ -64,6 +65,12 @@ def test_who_was_not_told_learns_why(mesh: MemoryMesh, monitors: Command) -> Non
     assert "and it was over before that ended, so nobody was told" in monitors(*asked).stderr
     mesh.rules.alerts[FIRST].suppress_reason = ""
     assert monitors(*asked).stderr == "No delivery matches.\n"
+
+
+def test_a_key_that_may_not_read_alerts_lists_deliveries_all_the_same(mesh: MemoryMesh, monitors: Command) -> None:
+    mesh.notifier.deliveries = []
+    mesh.rules.failure = MissingScope("alerts:read")
+    assert monitors("deliveries", "list", "--alert", FIRST).stderr == "No delivery matches.\n"
 
 
 def test_an_empty_list_is_an_empty_document_or_a_sentence(monitors: Command) -> None:
