@@ -73,6 +73,19 @@ def test_what_grpc_says_stays_inside(code: grpc.StatusCode, writes: bool) -> Non
     assert ("isn't certain" in text) == (writes and code is not grpc.StatusCode.UNIMPLEMENTED)
 
 
+def test_a_call_that_no_replica_was_asked_for_has_changed_nothing() -> None:
+    told = "connections to all backends failing; last error: ipv4:10.0.0.1:50051: backend unhealthy"
+    error = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), details=told)
+    text = str(explain(error, address="mesh:50051", method="CreateRule", writes=True))
+    assert "nothing was changed" in text
+    assert "isn't certain" not in text
+
+
+def test_a_call_that_a_mesh_breaks_off_as_it_stops_isnt_a_mesh_to_be_started() -> None:
+    error = grpc.aio.AioRpcError(grpc.StatusCode.CANCELLED, grpc.aio.Metadata(), grpc.aio.Metadata(), details="")
+    assert "as it does when it stops" in str(explain(error, address="mesh:50051", method="GetRule", writes=False))
+
+
 def test_the_services_fields_get_the_tools_names() -> None:
     message = "rule.condition_text: 'x' is wrong; rule.cooldown: -1; page_token: bad; send next_page_token; etag: old"
     translated = in_tool_words(message)

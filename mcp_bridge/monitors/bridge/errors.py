@@ -152,7 +152,7 @@ def _from_grpc(error: grpc.aio.AioRpcError, address: str, method: str, in_doubt:
                 f"The mesh at {address} can't be reached{unchanged}. Start it with `make run` or `monitors up`, "
                 "or set MONITORS_SERVER to its address, then try again."
             )
-        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
+        case grpc.StatusCode.UNAVAILABLE:
             return f"The connection to the mesh at {address} broke; `monitors up` starts it again."
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return f"The mesh at {address} didn't answer in time; try again later."
@@ -166,5 +166,6 @@ def _from_grpc(error: grpc.aio.AioRpcError, address: str, method: str, in_doubt:
 
 
 def never_sent(error: grpc.aio.AioRpcError) -> bool:
-    """Whether the connection couldn't even be made. gRPC says so in words only."""
-    return "failed to connect" in (error.details() or "").lower()
+    """Whether no connection could be made, or none to a replica that takes calls. gRPC says so in words only."""
+    details = (error.details() or "").lower()
+    return "failed to connect" in details or "backend unhealthy" in details
