@@ -30,7 +30,7 @@ from monitors.evaluator.reader import LineReader
 from monitors.evaluator.spans import describe_write, write_span
 from monitors.evaluator.turns import Turns
 from monitors.mesh.database import storage_error
-from monitors.mesh.errors import MeshError, Unauthenticated
+from monitors.mesh.errors import MeshError, NotTaken, Unauthenticated
 from monitors.mesh.guesses import Guesses, counted_address
 from monitors.mesh.identity import Authenticate
 from monitors.mesh.interceptors import check_scope
@@ -189,7 +189,11 @@ async def _answer_errors(request: web.Request, handler: _Handler) -> web.StreamR
     except HttpError as error:
         return error_response(request.path, error)
     except MeshError as error:
-        return error_response(request.path, from_mesh_error(error))
+        response = error_response(request.path, from_mesh_error(error))
+        if isinstance(error, NotTaken):
+            # A connection that is kept leads here for ever, a new one to an evaluator that is ready.
+            response.force_close()
+        return response
     except web.HTTPRequestEntityTooLarge:
         return error_response(request.path, too_large())
     except web.HTTPNotFound:
