@@ -15,7 +15,7 @@ EXAMPLES ?= 100000
 SEED ?= $(shell date +%s)
 ON_SERVERS ?= tests/rules tests/notifier tests/tenancy tests/identity tests/cli tests/bridge tests/end_to_end \
 	tests/evaluator/engine
-# A file a worker, in the order of tests/conftest.py, which also says how many there are: those that take longest come first.
+# A file a core, in the order of tests/conftest.py: those that take longest come first.
 ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 # They look at how soon things happen, and start a dozen processes each: two at once, or one by itself, are enough.
 SIMULATIONS := tests/soak tests/crash tests/scale tests/rolling
@@ -45,13 +45,12 @@ $(VENV)/.ready: pyproject.toml uv.lock */pyproject.toml protos/hatch_build.py $(
 run: setup ## Start the whole mesh with its collectors, e.g. make run ARGS="--check https://example.org"
 	@$(VENV)/bin/monitors up $(ARGS)
 
-# The simulations wait most of the time, and look at how soon things happen: they go on beside all the rest, which gives way to
-# them.
 test: setup ## Run every test
-	@$(if $(ARGS),$(MAKE) test-parts,$(MAKE) --jobs=2 --output-sync=target test-simulations test-parts)
+	@$(MAKE) test-parts
+	@$(if $(ARGS),,$(MAKE) test-simulations)
 
 test-parts: setup ## Run every test but the simulations
-	nice -n 19 $(VENV)/bin/pytest $(ALL_CORES) $(SIMULATIONS:%=--ignore=%) $(ARGS)
+	$(VENV)/bin/pytest $(ALL_CORES) $(SIMULATIONS:%=--ignore=%) $(ARGS)
 
 test-simulations: setup ## Run the simulations, each in its short form: soak, crash, scale, rolling
 	$(VENV)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/soak tests/crash $(ARGS)

@@ -20,15 +20,7 @@ settings.load_profile("untimed")
 
 LONGEST_FIRST = ("soak", "end_to_end", "bridge", "servers", "app")
 """Folders whose files take long, whose tests start processes."""
-WAITING = 2
-"""So many workers wait at most times."""
 MAY_NOT_SKIP = bool(os.environ.get("MONITORS_TESTS_MAY_NOT_SKIP"))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """More workers than cores: those whose tests wait for processes and timers leave their cores to others."""
-    return (yield) + WAITING
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

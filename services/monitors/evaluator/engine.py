@@ -123,11 +123,6 @@ class Engine:
         return self._leases.why_unknown
 
     @property
-    def is_cut_off(self) -> bool:
-        """Whether RuleService hasn't renewed its leases in time."""
-        return self._leases.have_lapsed
-
-    @property
     def saved_batch(self) -> int:
         """No batch up to this one is ever evaluated again: the state after it has been saved."""
         return self._saver.saved_batch

@@ -30,7 +30,6 @@ RENEW_TIMEOUT = 3.0
 MARGIN = 0.02
 """How much later than another's lease ends it's asked for: timers may be early."""
 FAREWELL_TIMEOUT = 1.0
-LAPSED = "RuleService doesn't renew its leases, so others may evaluate its monitors without the points that it takes"
 WITHOUT_SHARE = "it doesn't hold its share of the shards yet"
 
 
@@ -85,7 +84,7 @@ class Leases:
         self._evaluated_to, self._clock = evaluated_to, clock
         self._good_until = -math.inf
         self._had_share = False
-        """Whether it has held all that is its own since its leases were last out of date."""
+        """Whether it has ever held all that is its own."""
         self._one_at_a_time = asyncio.Lock()
         self._released: set[int] = set()
         self._lost: set[int] = set()
@@ -101,14 +100,7 @@ class Leases:
     def why_unknown(self) -> str:
         """Why other evaluators may not reckon with it: then one that thinks it's alone evaluates what is pushed to it
         before earlier points that were taken here. Empty if they do."""
-        if self.have_lapsed:
-            return LAPSED
         return "" if self._had_share else WITHOUT_SHARE
-
-    @property
-    def have_lapsed(self) -> bool:
-        """Whether they weren't renewed in time; not so if none was ever held, or all were given back."""
-        return -math.inf < self._good_until <= self._clock()
 
     async def run(self) -> None:
         """Renews for ever; what fails is tried again."""
@@ -182,7 +174,7 @@ class Leases:
     def _note_time(self, response: pb.LeaseShardsResponse, asked_at: float) -> None:
         if self._clock() >= self._good_until:
             # Others may have come meanwhile, taken points and gone.
-            self._had_share, self.alone_since = False, None
+            self.alone_since = None
         length = from_timestamp(response.expire_time) - from_timestamp(response.server_time)
         self._good_until = asked_at + length / SECOND
 

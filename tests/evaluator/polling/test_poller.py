@@ -20,7 +20,7 @@ from monitors.evaluator.polling.acquaintance import Acquaintance
 from monitors.evaluator.polling.connecting import Connecting
 from monitors.evaluator.polling.history import READS_AT_ONCE, PolledHistory
 from monitors.evaluator.polling.interest import Interest
-from monitors.evaluator.polling.poller import CUT_OFF, Poller, slack_of
+from monitors.evaluator.polling.poller import Poller, slack_of
 from monitors.evaluator.polling.running_ahead import RunningAhead
 from monitors.evaluator.polling.writing import Target, WriteThrough
 from monitors.evaluator.reader import LineReader
@@ -62,7 +62,6 @@ class Met(Evaluated):
 
     before_reading: Callable[[], None] = staticmethod(lambda: None)
     alone_since: int | None = 0
-    is_cut_off = False
 
     async def meet_series(self, series: Sequence[Series], until: int, read: ReadWindow) -> None:
         rows = [one.index for one in series]
@@ -135,9 +134,7 @@ async def opened(server: Influx2, folder: Path, allowance: int) -> AsyncIterator
         tags = MonitorTags()
         ahead = RunningAhead(history, evaluated, slack_of(poll.interval))
         sink = WriteThrough(target, history, newest, tags, evaluated, ahead, DAY)
-        poller = Poller(
-            source, history, acquaintance, catalogue, evaluated, poll, sink, DAY, lambda: evaluated.is_cut_off
-        )
+        poller = Poller(source, history, acquaintance, catalogue, evaluated, poll, sink, DAY)
         reader = LineReader(catalogue, tags.learn)
         yield partial(Bench, server, book, poller, sink, reader, history, interest, catalogue, owners, evaluated)
         await source.close()
@@ -252,22 +249,6 @@ def test_an_outage_is_told_apart_in_what_is_evaluated_and_in_the_status(bench: B
     assert bench.poller.problems == []
     bench.write("m", 3)
     assert bench.poll() == [("m", 3, POLLED)]
-
-
-def test_while_no_points_are_taken_time_stands_still_and_what_senders_kept_is_no_silence(bench: Bench) -> None:
-    bench.interest.follow(RuleChanges(put=[rule("m")]))
-    bench.look()
-    bench.poll()
-    bench.evaluated.is_cut_off = True
-    stood_at = bench.history.horizon.complete_to
-    assert bench.poll() == []
-    assert bench.history.horizon.complete_to == stood_at
-    assert CUT_OFF in bench.poller.problems[0]
-    bench.evaluated.is_cut_off = False
-    bench.write("m", 1)
-    found = bench.poll() + bench.poll()
-    assert found == [("m", 1, AFTER_OUTAGE)]
-    assert bench.poller.problems == []
 
 
 def test_a_source_is_said_to_have_answered_only_if_it_has(bench: Bench) -> None:

@@ -66,13 +66,10 @@ async def polled(
     def why_not() -> str:
         return "" if settings.is_only else engine.why_unknown
 
-    def is_cut_off() -> bool:
-        return not settings.is_only and engine.is_cut_off
-
     target = Target(source, catalogue, polling.owners, registrar, why_not)
     ahead = RunningAhead(history, engine, slack_of(poll.interval))
     sink = WriteThrough(target, history, newest, tags, engine, ahead, settings.retention)
-    poller = Poller(source, history, acquaintance, catalogue, engine, poll, sink, settings.retention, is_cut_off)
+    poller = Poller(source, history, acquaintance, catalogue, engine, poll, sink, settings.retention)
     backtests = Backtests(history, catalogue, newest, capacity)
     parts = Parts(history, catalogue, newest, sink, engine, poller, backtests, now_nanos())
     try:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -42,7 +42,6 @@ POLLS_BETWEEN_FULL_LOOKS = 12
 """What was written with times of long ago is found that seldom at most."""
 LATE = 10 * SECOND
 """What takes longer than three polls and this has fallen behind."""
-CUT_OFF = "RuleService doesn't renew the leases, so no points are taken"
 
 
 class PolledEvaluation(Evaluation, Protocol):
@@ -53,11 +52,7 @@ class PolledEvaluation(Evaluation, Protocol):
 
 
 class Poller:
-    """Polls a source, and looks what is new there at most `retention` nanoseconds ago.
-
-    While `is_cut_off`, what is pushed isn't taken: its senders keep it, as they do while the source is away. So time
-    stands still then too, or it would pass for silence, and they have the allowance again afterwards.
-    """
+    """Polls a source, and looks what is new there at most `retention` nanoseconds ago."""
 
     def __init__(
         self,
@@ -69,10 +64,8 @@ class Poller:
         settings: PollSettings,
         counts: Sink,
         retention: int,
-        is_cut_off: Callable[[], bool],
     ) -> None:
         self._source, self._history, self._acquaintance = source, history, acquaintance
-        self._is_cut_off = is_cut_off
         self._catalogue, self._evaluation, self._counts = catalogue, evaluation, counts
         self._interval, self._allowance, self._retention = settings.interval, settings.allowance, retention
         self._cadence = Cadence()
@@ -104,9 +97,9 @@ class Poller:
         horizon, now = self._history.horizon, now_nanos()
         found = [self._problem, self._acquaintance.problem]
         if horizon.away_since is not None:
-            why = self._reason if self._reason == CUT_OFF else f"{self._reason}; {_last_answer(horizon)}"
             found.append(
-                f"{why}. Until it does, no alert fires or resolves; then what was written meanwhile is evaluated"
+                f"{self._reason}; {_last_answer(horizon)}. Until it does, no alert fires or resolves; then what was "
+                "written meanwhile is evaluated"
             )
         elif now - horizon.complete_to > self._allowance + slack_of(self._interval):
             found.append(
@@ -129,9 +122,6 @@ class Poller:
     async def poll(self) -> None:
         """Reads on up to what is complete by now."""
         asked_at = now_nanos()
-        if self._is_cut_off():
-            self._stand_still(CUT_OFF)
-            return
         try:
             with poll_span() if self._is_traced else nullcontext():
                 async with self._history.reading:
@@ -199,22 +189,16 @@ class Poller:
             self._note_away(error)
 
     def _note_away(self, error: SourceError) -> None:
-        self._stand_still(error.message)
-        self._failures += 1
-
-    def _stand_still(self, reason: str) -> None:
         horizon = self._history.horizon
         if horizon.away_since is None:
-            log.warning("%s; until that ends, no alert fires or resolves", reason)
+            log.warning("%s; until it answers, no alert fires or resolves", error.message)
         horizon.failed()
-        self._reason = reason
+        self._reason, self._failures = error.message, self._failures + 1
 
     def _note_answer(self, asked_at: int) -> None:
         horizon = self._history.horizon
         if horizon.away_since is not None:
-            if self._reason == CUT_OFF:
-                log.warning("RuleService renews the leases again, and points are taken")
-            elif horizon.answered_at is None:
+            if horizon.answered_at is None:
                 log.warning("InfluxDB answers now, which it hadn't since this evaluator began")
             else:
                 log.warning("InfluxDB answers again, after %.0f s", (asked_at - horizon.answered_at) / SECOND)

@@ -163,7 +163,7 @@ class WriteThrough:
                 pieces = await asyncio.to_thread(lambda: list(lines_of(points, names, which)))
             try:
                 for piece in pieces:
-                    # It may have waited for long, or the process may have stood still.
+                    # It may have waited for long, and have given its shards back meanwhile.
                     self._check()
                     await self._source.write(piece)
             except SourceError as error:
