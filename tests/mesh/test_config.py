@@ -152,6 +152,7 @@ def test_secrets_are_not_shown() -> None:
         ("mysql+pymysql://u:canary@db/", "names no database"),
         ("mysql+pymysql://db/monitors", "names no user"),
         ("mysql+pymysql://u:can/ary@db/monitors", "can't be read"),
+        ("mysql+pymysql://u:can@ary@db/monitors", "has more than one `@`"),
         ("mysql+pymysql://u:canary#@db/monitors", "can't be read"),
         ("mysql+pymysql://u:canary@db/monitors?charset=latin1", "has a parameter other than"),
         ("sqlite:///", "it must be"),
@@ -195,3 +196,22 @@ def test_points_are_kept_in_a_file() -> None:
 def test_the_number_of_connections_is_checked(count: str) -> None:
     with pytest.raises(BadSetting, match=r"MONITORS_DATABASE_CONNECTIONS.*2 to 1000"):
         load_settings({"MONITORS_DATABASE_CONNECTIONS": count})
+
+
+@pytest.mark.parametrize(
+    "target", ["http://rules:50051", "rules:50051,other:50051", "rules", "rules:", "127.0.0.1 :50051"]
+)
+def test_an_address_of_rule_service_that_grpc_cant_use_is_refused_with_the_forms_that_it_can(target: str) -> None:
+    with pytest.raises(BadSetting, match=r"MONITORS_RULES_ADDRESS .*dns:///rules:50051.*ipv4:10\.0\.0\.1:50051,10"):
+        load_settings({"MONITORS_RULES_ADDRESS": target})
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "127.0.0.1:50051", "rules.mesh.svc:50051", "[::1]:50051", "dns:///rules:50051", "dns://10.0.0.2/rules:50051",
+        "ipv4:10.0.0.1:50051,10.0.0.2:50051", "ipv6:[::1]:50051,[::2]:50051", "unix:/run/rules.sock", "",
+    ],
+)  # fmt: skip
+def test_each_form_of_address_that_grpc_knows_is_taken(target: str) -> None:
+    assert load_settings({"MONITORS_RULES_ADDRESS": target}).rules_address == target

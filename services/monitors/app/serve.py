@@ -17,6 +17,7 @@ from monitors.app.tracing import tracing
 from monitors.app.waiting import opened_in_time
 from monitors.mesh.channels import open_channel, refusal_of, unavailable
 from monitors.mesh.config import LOCAL_TENANT, BadSetting, Settings
+from monitors.mesh.config.values import GRPC_TARGET_FORMS
 from monitors.mesh.errors import MeshError
 from monitors.mesh.guesses import Guesses
 from monitors.mesh.identity import Authenticate, Principal, with_service_token
@@ -69,10 +70,7 @@ def _missing(settings: Settings, service: str) -> str:
             "(for example from `openssl rand -hex 32`), by which they know each other"
         )
     if service != "rules" and not settings.rules_address:
-        return (
-            f"MONITORS_RULES_ADDRESS is not set; the {service} needs RuleService's gRPC address: host:port, such as "
-            "127.0.0.1:50051, or dns:///rules:50051 for all addresses of a name"
-        )
+        return f"MONITORS_RULES_ADDRESS is not set; the {service} needs RuleService's gRPC address: {GRPC_TARGET_FORMS}"
     return ""
 
 

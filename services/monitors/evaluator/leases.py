@@ -1,6 +1,7 @@
 """The shards that this evaluator holds: renewed, taken over, and given back as others come and go."""
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -19,6 +20,8 @@ from monitors.v1 import rule_service_pb2 as pb
 if TYPE_CHECKING:
     # The stubs' type for asyncio exists for type checkers only.
     from monitors.v1.rule_service_pb2_grpc import RuleServiceAsyncStub
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT = 3.0
 IMPATIENT_HEARTBEAT = 0.5
@@ -110,8 +113,14 @@ class Leases:
                 pause = HEARTBEAT if len(self.held) >= self.share else IMPATIENT_HEARTBEAT
                 await asyncio.sleep(min(pause, self._next_end))
             except grpc.aio.AioRpcError as error:
-                self.problem = f"RuleService doesn't renew the leases ({failure_of(error)}); trying again"
+                self._tell_problem(f"RuleService doesn't renew the leases ({failure_of(error)}); trying again")
                 await asyncio.sleep(PAUSE_AFTER_FAILURE)
+
+    def _tell_problem(self, problem: str) -> None:
+        # One line for as long as it's the same: it's tried again every second.
+        if problem != self.problem:
+            log.warning("%s", problem)
+        self.problem = problem
 
     async def changes(self) -> AsyncIterator[LeaseChange]:
         """Every change from now on, the shards that are held already first. For one follower."""

@@ -38,6 +38,9 @@ def _problems(url: str) -> Iterator[str]:
     except ValueError:
         yield "can't be read"
         return
+    if parts.netloc.count("@") > 1:
+        # Libraries would take what follows the first one for the host, and show it.
+        yield "has more than one `@`"
     if parts.fragment or not has_place:
         yield "names no host"
     if not parts.username:

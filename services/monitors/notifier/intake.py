@@ -72,16 +72,21 @@ class Intake:
             try:
                 await self._follow()
             except (grpc.aio.AioRpcError, ServiceUnavailable, TimeoutError) as error:
-                self._tell_problem(failure_of(error) if isinstance(error, grpc.aio.AioRpcError) else "no answer")
+                # The mirror's errors are written for people's calls, and have what failed as their cause.
+                failed = error.__cause__ if isinstance(error, ServiceUnavailable) else error
+                self._tell_problem(failure_of(failed) if isinstance(failed, grpc.aio.AioRpcError) else "no answer")
             except Exception as error:
                 self._tell_fault(error)
             await asyncio.sleep(self._pause)
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
-    def _tell_problem(self, code: str) -> None:
+    def _tell_problem(self, failure: str) -> None:
         if not self._away and not self._closing.is_set():
-            log.warning("the rules service can't be reached (%s); trying again", code)
-        self._away = "the rules service can't be reached; what has happened since is told when it's back"
+            log.warning(
+                "nothing comes from the rules service (%s); trying again. If that lasts, look whether it runs and "
+                "MONITORS_RULES_ADDRESS is right", failure,
+            )  # fmt: skip
+        self._away = f"nothing comes from the rules service ({failure}); what has happened since is told when it does"
 
     def _tell_fault(self, error: Exception) -> None:
         known = storage_error(error)

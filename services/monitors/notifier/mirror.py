@@ -60,7 +60,9 @@ class Mirror:
         try:
             await self._rules.MirrorChannels(request, timeout=TIMEOUT_SECONDS, wait_for_ready=wait)
         except grpc.aio.AioRpcError as error:
-            log.warning("channel names can't be mirrored: %s", failure_of(error))
+            if not wait:
+                # Who waits for RuleService says once that it's away, and not at each try.
+                log.warning("channel names can't be mirrored: %s", failure_of(error))
             raise unavailable(error, "rules") from error
 
     async def publish_stored(self, tenant: str, *, wait: bool = False) -> None:

@@ -119,7 +119,7 @@ def _read(env: Env) -> Settings:
         http_port=http_port,
         mcp_port=env.int("MONITORS_MCP_PORT", 9122, **values.PORT),
         influxdb_url=influxdb_url,
-        rules_address=env.str("MONITORS_RULES_ADDRESS", ""),
+        rules_address=values.grpc_target(env, "MONITORS_RULES_ADDRESS"),
         evaluator_address=env.str("MONITORS_EVALUATOR_ADDRESS", f"127.0.0.1:{grpc_port}"),
         service_token=Secret(env.str("MONITORS_SERVICE_TOKEN", "")),
         rules=read_rules(env, rules_url, shared),

@@ -47,6 +47,13 @@ KEPT_DAYS = _days_or_ever(1)
 # As long as a cooldown may be, which is counted from the former alert, and as evaluators are told what people resolved.
 ALERT_DAYS = _days_or_ever(7)
 
+# A URL or a bare list of addresses is a name to gRPC, which it would look up for ever.
+GRPC_TARGET = re.compile(r"(dns|ipv[46]|unix|xds):\S+|(\[[^\]\s]+\]|[^\s:,/\[\]]+):[0-9]{1,5}")
+GRPC_TARGET_FORMS = (
+    "host:port, such as 127.0.0.1:50051, dns:///rules:50051 for all addresses of a name, or "
+    "ipv4:10.0.0.1:50051,10.0.0.2:50051 for several addresses"
+)
+
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 LOCAL_TENANT = "local"
 """The tenant of whoever runs the mesh."""
@@ -72,6 +79,14 @@ def check_tenant(name: str) -> None:
     """A tenant's name."""
     if not TENANT.fullmatch(name):
         raise ValidationError(f"{name!r} isn't a tenant: 1 to 40 letters, digits, `_`, `.` or `-`, such as `acme`")
+
+
+def grpc_target(env: Env, name: str) -> str:
+    """Where a service of the mesh is found; empty if nothing is named. Raises EnvError."""
+    target: str = env.str(name, "")
+    if target and not GRPC_TARGET.fullmatch(target):
+        raise EnvError(f"{name} is {target[:100]!r}; it must be {GRPC_TARGET_FORMS}")
+    return target
 
 
 def check_secret(secret: str) -> None:
