@@ -1,5 +1,7 @@
 """A notifier that ends while it sends."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,15 +16,23 @@ ANSWER_SECONDS = 0.5
 """How long a receiver goes on with a request after the notifier has begun to end."""
 
 
-def test_what_is_being_sent_is_sent_to_its_end_and_never_again(
-    loop_thread: LoopThread, receiver: Receiver, tmp_path: Path
-) -> None:
+@contextmanager
+def sending(loop_thread: LoopThread, receiver: Receiver, tmp_path: Path) -> Iterator[None]:
+    """A notifier that is in the middle of sending something when it ends, which is answered meanwhile."""
     receiver.script = [Reply(hold=True)]
     with running(loop_thread, tmp_path, stop_seconds=PATIENCE) as world:
         make_webhook(world, receiver)
         world.rules.on_leaving = lambda: loop_thread.later(ANSWER_SECONDS, receiver.released.set)
         world.tell(notification("ntf_1"))
         receiver.received.wait(lambda received: len(received) == 1)
+        yield
+
+
+def test_what_is_being_sent_is_sent_to_its_end_and_never_again(
+    loop_thread: LoopThread, receiver: Receiver, tmp_path: Path
+) -> None:
+    with sending(loop_thread, receiver, tmp_path):
+        pass
     with running(loop_thread, tmp_path) as world:
         assert outcomes(world, "ntf_1") == [DELIVERY_OUTCOME_OK]
         world.tell(notification("ntf_2"))
@@ -40,11 +50,6 @@ def test_while_it_waits_for_that_it_does_nothing_again_and_again(
         looks.append(1)
         return is_done(dispatcher)
 
-    receiver.script = [Reply(hold=True)]
-    with running(loop_thread, tmp_path, stop_seconds=PATIENCE) as world:
-        make_webhook(world, receiver)
-        world.rules.on_leaving = lambda: loop_thread.later(ANSWER_SECONDS, receiver.released.set)
-        world.tell(notification("ntf_1"))
-        receiver.received.wait(lambda received: len(received) == 1)
+    with sending(loop_thread, receiver, tmp_path):
         monkeypatch.setattr(Dispatcher, "_is_done", noted)
     assert len(looks) < 20
